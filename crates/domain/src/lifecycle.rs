@@ -1,0 +1,320 @@
+//! The lifecycle of a recording: the only place where a status changes.
+//!
+//! `STARTING -> ACTIVE -> PROCESSING -> COMPLETED`, `FAILED` when there is nothing to play. [`step`] is total: every
+//! event in every state has a defined answer, and repeated or reordered events are normal. Beside the status stand
+//! `partial`, `deletion`, `tier` and the `revision`, which stay open after the end.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The status of a recording, as the API shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Asked for; nothing has been heard yet.
+    Starting,
+    /// Sound is being kept.
+    Active,
+    /// The session has ended; what was kept is being made playable.
+    Processing,
+    /// Everything that is listed can be played.
+    Completed,
+    /// There is no playable media.
+    Failed,
+}
+
+impl Status {
+    /// Every status, in the order of the lifecycle.
+    pub const ALL: [Self; 5] = [Self::Starting, Self::Active, Self::Processing, Self::Completed, Self::Failed];
+
+    /// The word that the API and the database use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "STARTING",
+            Self::Active => "ACTIVE",
+            Self::Processing => "PROCESSING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+        }
+    }
+
+    /// Whether nothing more is expected to come.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| UnknownStatus(text.to_owned()))
+    }
+}
+
+/// A word that is no status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a status: expected STARTING, ACTIVE, PROCESSING, COMPLETED or FAILED")]
+pub struct UnknownStatus(String);
+
+/// How far the deletion of a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deletion {
+    /// Not asked for.
+    #[default]
+    None,
+    /// Asked for; bytes may still exist.
+    Pending,
+    /// The bytes are gone.
+    Done,
+}
+
+/// Where the bytes of a recording are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// At hand.
+    #[default]
+    Hot,
+    /// On its way to the archive.
+    Archiving,
+    /// In the archive: not playable without a restore.
+    Archived,
+    /// On its way back.
+    Restoring,
+}
+
+/// Why a recording has no sound, or why it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Audio was not recorded, and nobody asked that it should be.
+    NoAudio,
+    /// Audio should have come and did not.
+    AudioMissing,
+    /// Audio came and could not be read.
+    AudioUnreadable,
+}
+
+/// Everything about a recording that only [`step`] may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct State {
+    /// The status.
+    pub status: Status,
+    /// Whether something that was said is missing; the gaps say where and why.
+    pub partial: bool,
+    /// Why there is no sound, if there is none.
+    pub reason: Option<Reason>,
+    /// Which version of the segment index is current; 0 before there is one. Media time zero never changes.
+    pub revision: u32,
+    /// How far a deletion is.
+    pub deletion: Deletion,
+    /// Where the bytes are.
+    pub tier: Tier,
+}
+
+impl State {
+    /// The state of a recording that begins now with a session that is still going on.
+    pub const fn starting() -> Self {
+        Self {
+            status: Status::Starting,
+            partial: false,
+            reason: None,
+            revision: 0,
+            deletion: Deletion::None,
+            tier: Tier::Hot,
+        }
+    }
+}
+
+/// What all captures of a recording amount to, after one of them was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// There is sound. `partial` when some of what was said is missing.
+    Playable {
+        /// Whether something is missing.
+        partial: bool,
+    },
+    /// There is no sound.
+    Silent {
+        /// Why.
+        reason: Reason,
+        /// Whether something else (the transcript) is missing too.
+        partial: bool,
+    },
+}
+
+/// What happens to a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A session upload joined it and is about to be read.
+    UploadJoined,
+    /// A capture was read, and the segment index is replaced by what all captures now amount to.
+    Published(Content),
+    /// A listed segment is neither stored nor renderable any more.
+    SegmentLost,
+    /// Somebody asked for its deletion.
+    DeletionRequested,
+    /// The last of its bytes is gone.
+    Erased,
+}
+
+/// What has to be done because of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Render the segments of this revision that are not stored yet.
+    Render {
+        /// The revision.
+        revision: u32,
+    },
+    /// Remove the bytes of everything that the recording owns.
+    Erase,
+}
+
+/// Decides what an event does to a recording, and what has to follow.
+///
+/// A new recording steps from [`State::starting`]. The caller stores the new state and the effects in one transaction.
+pub fn step(state: State, event: Event) -> (State, Vec<Effect>) {
+    match event {
+        _ if state.deletion != Deletion::None => step_deleted(state, event),
+        Event::UploadJoined => (upload_joined(state), Vec::new()),
+        Event::Published(content) => published(state, content),
+        Event::SegmentLost => (State { partial: true, ..state }, Vec::new()),
+        Event::DeletionRequested => (State { deletion: Deletion::Pending, ..state }, vec![Effect::Erase]),
+        // Without a request there is nothing to finish: a repeated message of a deletion that was never ours.
+        Event::Erased => (state, Vec::new()),
+    }
+}
+
+/// A deleted recording gains nothing; whatever still comes for it is erased as well.
+fn step_deleted(state: State, event: Event) -> (State, Vec<Effect>) {
+    match event {
+        Event::Erased => (State { deletion: Deletion::Done, ..state }, Vec::new()),
+        Event::UploadJoined | Event::Published(_) => {
+            (State { deletion: Deletion::Pending, ..state }, vec![Effect::Erase])
+        }
+        Event::DeletionRequested if state.deletion == Deletion::Pending => (state, vec![Effect::Erase]),
+        Event::DeletionRequested | Event::SegmentLost => (state, Vec::new()),
+    }
+}
+
+/// An upload comes when the session ends, so a recording that nobody else is capturing is being processed from then on.
+/// `COMPLETED` stays: it only gains revisions. `ACTIVE` stays: the room decides when it ends.
+fn upload_joined(state: State) -> State {
+    let status = match state.status {
+        Status::Starting | Status::Processing | Status::Failed => Status::Processing,
+        Status::Active | Status::Completed => state.status,
+    };
+    State { status, ..state }
+}
+
+fn published(state: State, content: Content) -> (State, Vec<Effect>) {
+    let revision = state.revision.saturating_add(1);
+    match content {
+        Content::Playable { partial } => {
+            let status = if state.status == Status::Active { Status::Active } else { Status::Completed };
+            (State { status, partial, reason: None, revision, ..state }, vec![Effect::Render { revision }])
+        }
+        Content::Silent { reason, partial } => {
+            let status = match (state.status, reason) {
+                (Status::Active | Status::Completed, _) => state.status,
+                (_, Reason::NoAudio) => Status::Completed,
+                (_, Reason::AudioMissing | Reason::AudioUnreadable) => Status::Failed,
+            };
+            let partial = partial || reason != Reason::NoAudio;
+            (State { status, partial, reason: Some(reason), revision, ..state }, Vec::new())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn events() -> impl Strategy<Value = Event> {
+        let reason = prop_oneof![Just(Reason::NoAudio), Just(Reason::AudioMissing), Just(Reason::AudioUnreadable)];
+        prop_oneof![
+            Just(Event::UploadJoined),
+            any::<bool>().prop_map(|partial| Event::Published(Content::Playable { partial })),
+            (reason, any::<bool>()).prop_map(|(reason, partial)| Event::Published(Content::Silent { reason, partial })),
+            Just(Event::SegmentLost),
+            Just(Event::DeletionRequested),
+            Just(Event::Erased),
+        ]
+    }
+
+    fn allowed(from: Status, to: Status) -> bool {
+        use Status::{Active, Completed, Failed, Processing, Starting};
+        from == to
+            || matches!(
+                (from, to),
+                (Starting, Active | Processing | Completed | Failed)
+                    | (Active, Processing)
+                    | (Processing, Completed | Failed)
+                    | (Failed, Processing | Completed)
+            )
+    }
+
+    #[test]
+    fn an_upload_becomes_a_replay() {
+        let (state, effects) = step(State::starting(), Event::UploadJoined);
+        assert_eq!((state.status, effects), (Status::Processing, vec![]));
+        let (state, effects) = step(state, Event::Published(Content::Playable { partial: false }));
+        assert_eq!((state.status, state.revision), (Status::Completed, 1));
+        assert_eq!(effects, vec![Effect::Render { revision: 1 }]);
+    }
+
+    #[test]
+    fn audio_that_was_not_recorded_is_no_failure_but_lost_audio_is() {
+        let (processing, _) = step(State::starting(), Event::UploadJoined);
+        let silent = |reason| step(processing, Event::Published(Content::Silent { reason, partial: false })).0;
+        assert_eq!((silent(Reason::NoAudio).status, silent(Reason::NoAudio).partial), (Status::Completed, false));
+        assert_eq!((silent(Reason::AudioMissing).status, silent(Reason::AudioMissing).partial), (Status::Failed, true));
+    }
+
+    #[test]
+    fn a_cut_upload_is_replaced_by_the_whole() {
+        let (state, _) = step(State::starting(), Event::UploadJoined);
+        let lost = Content::Silent { reason: Reason::AudioMissing, partial: true };
+        let (state, _) = step(state, Event::Published(lost));
+        assert_eq!(state.status, Status::Failed);
+        let (state, _) = step(state, Event::UploadJoined);
+        assert_eq!(state.status, Status::Processing);
+        let (state, _) = step(state, Event::Published(Content::Playable { partial: false }));
+        assert_eq!((state.status, state.partial, state.reason), (Status::Completed, false, None));
+    }
+
+    proptest! {
+        #[test]
+        fn every_history_keeps_the_invariants(history in prop::collection::vec(events(), 0..40)) {
+            let mut state = State::starting();
+            for event in history {
+                let (next, effects) = step(state, event);
+                prop_assert!(allowed(state.status, next.status), "{} -> {}", state.status, next.status);
+                prop_assert!(next.revision >= state.revision);
+                if state.deletion != Deletion::None {
+                    prop_assert!(next.deletion != Deletion::None, "a deletion is never taken back");
+                    prop_assert_eq!(next.revision, state.revision);
+                    prop_assert!(effects.iter().all(|e| *e == Effect::Erase));
+                }
+                if next.deletion == Deletion::Pending && state.deletion != Deletion::Pending {
+                    prop_assert!(effects.contains(&Effect::Erase), "deletion is always carried out");
+                }
+                if next.status == Status::Failed {
+                    prop_assert!(next.partial && next.reason.is_some());
+                }
+                state = next;
+            }
+        }
+    }
+}

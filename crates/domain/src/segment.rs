@@ -1,0 +1,65 @@
+//! The segment index: what a recording consists of, piece by piece, and where each piece is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::CaptureId;
+use crate::key::ObjectKey;
+use crate::time::{MediaTime, WallTime};
+use crate::timeline::{Span, Timeline};
+
+/// The rendition that every recording with sound has.
+pub const AUDIO_RENDITION: &str = "audio";
+
+/// Where the bytes of a segment are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Location {
+    /// Not stored yet; it can be rendered from the capture's kept master.
+    Renderable,
+    /// In object storage. Many segments may lie in one object.
+    Stored {
+        /// The object.
+        key: ObjectKey,
+        /// Bytes before the segment in that object.
+        offset: u64,
+        /// The segment's length in bytes.
+        length: u64,
+    },
+    /// Neither stored nor renderable: listed as a gap (RFC 8216bis section 4.4.4.7), never left out.
+    Missing {
+        /// Why, as one of the words of `gaps[].reason`.
+        reason: String,
+    },
+}
+
+/// One media segment of one rendition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// The capture that it is rendered from.
+    pub capture: CaptureId,
+    /// Its position in that capture's own frame grid, from 0.
+    pub capture_index: u32,
+    /// Its position in the playlist, from 0: the media sequence number.
+    pub index: u32,
+    /// How many discontinuities come before it.
+    pub discontinuity: u32,
+    /// Where it begins on the recording's media timeline.
+    pub media_start: MediaTime,
+    /// How long it is.
+    pub duration: MediaTime,
+    /// When its first sample was heard.
+    pub wall_start: WallTime,
+    /// RFC 6381 codecs, for example `mp4a.40.2`.
+    pub codecs: String,
+    /// Where its bytes are.
+    pub location: Location,
+}
+
+/// The timeline that a segment list defines.
+pub fn timeline(segments: &[Segment]) -> Timeline {
+    Timeline::new(segments.iter().map(|segment| Span {
+        wall_start: segment.wall_start,
+        media_start: segment.media_start,
+        duration: segment.duration,
+    }))
+}

@@ -1,0 +1,150 @@
+//! From the wall clock to media time: a table of spans, never "start + offset".
+//!
+//! Media time closes up over whatever was not kept (a pause, a restart), so the relation between the two clocks is only
+//! piecewise linear. The table has one span for each piece; it is made from the segment index.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{MediaTime, WallTime};
+
+/// A piece of the timeline in which both clocks run at the same rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The wall-clock time of its first sample.
+    pub wall_start: WallTime,
+    /// The media time of its first sample.
+    pub media_start: MediaTime,
+    /// Its length, 0 or more.
+    pub duration: MediaTime,
+}
+
+impl Span {
+    fn wall_end(&self) -> WallTime {
+        self.wall_start.plus_nanos(self.duration.as_nanos())
+    }
+
+    fn media_end(&self) -> MediaTime {
+        self.media_start + self.duration
+    }
+}
+
+/// Where a wall-clock time lies on the media timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The media time.
+    pub media: MediaTime,
+    /// Whether the time lies inside a span. Outside (before the start, in a pause, after the end) `media` is the nearest
+    /// edge.
+    pub exact: bool,
+}
+
+/// The table of spans of one recording, ordered, without overlap on either clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timeline {
+    spans: Vec<Span>,
+}
+
+impl Timeline {
+    /// A timeline of pieces in the order of media time. Pieces that continue their predecessor on both clocks (to within
+    /// a millisecond) are merged into it; a piece of no length is dropped.
+    pub fn new(pieces: impl IntoIterator<Item = Span>) -> Self {
+        const SLACK_NANOS: i64 = 1_000_000;
+        let mut spans: Vec<Span> = Vec::new();
+        for piece in pieces {
+            if piece.duration <= MediaTime::ZERO {
+                continue;
+            }
+            match spans.last_mut() {
+                Some(last)
+                    if last.media_end() == piece.media_start
+                        && piece.wall_start.since(last.wall_end()).abs() <= SLACK_NANOS =>
+                {
+                    last.duration = last.duration + piece.duration;
+                }
+                _ => spans.push(piece),
+            }
+        }
+        Self { spans }
+    }
+
+    /// The spans.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// Maps a wall-clock time to media time; `None` when there is no media at all.
+    pub fn locate(&self, wall: WallTime) -> Option<Position> {
+        let after = self.spans.partition_point(|span| span.wall_start <= wall);
+        let Some(span) = after.checked_sub(1).and_then(|i| self.spans.get(i)) else {
+            return self.spans.first().map(|first| Position { media: first.media_start, exact: false });
+        };
+        let into = MediaTime::from_nanos(wall.since(span.wall_start));
+        if into <= span.duration {
+            Some(Position { media: span.media_start + into, exact: true })
+        } else {
+            Some(Position { media: span.media_end(), exact: false })
+        }
+    }
+
+    /// Maps a media time to the wall clock; outside the table the nearest span is extended.
+    pub fn wall_at(&self, media: MediaTime) -> Option<WallTime> {
+        let after = self.spans.partition_point(|span| span.media_start <= media);
+        let span = self.spans.get(after.saturating_sub(1))?;
+        Some(span.wall_start.plus_nanos((media - span.media_start).as_nanos()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn span(wall_ms: i64, media_ms: i64, duration_ms: i64) -> Span {
+        Span {
+            wall_start: WallTime::from_millis(wall_ms),
+            media_start: MediaTime::from_millis(media_ms),
+            duration: MediaTime::from_millis(duration_ms),
+        }
+    }
+
+    #[test]
+    fn a_pause_closes_up() {
+        let timeline = Timeline::new([span(1_000, 0, 4_000), span(5_000, 4_000, 2_000), span(17_000, 6_000, 1_000)]);
+        assert_eq!(timeline.spans().len(), 2);
+        let at = |ms| timeline.locate(WallTime::from_millis(ms)).map(|p| (p.media.as_millis(), p.exact));
+        assert_eq!(at(500), Some((0, false)));
+        assert_eq!(at(1_000), Some((0, true)));
+        assert_eq!(at(6_999), Some((5_999, true)));
+        assert_eq!(at(12_000), Some((6_000, false)));
+        assert_eq!(at(17_500), Some((6_500, true)));
+        assert_eq!(at(99_000), Some((7_000, false)));
+        assert_eq!(timeline.wall_at(MediaTime::from_millis(6_500)), Some(WallTime::from_millis(17_500)));
+    }
+
+    #[test]
+    fn no_media_has_no_media_time() {
+        assert_eq!(Timeline::default().locate(WallTime::from_millis(1)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn media_time_never_goes_backwards(
+            pieces in prop::collection::vec((0_i64..10_000, 1_i64..5_000), 1..8),
+            mut times in prop::collection::vec(0_i64..100_000, 2..20),
+        ) {
+            let (mut wall, mut media) = (0, 0);
+            let timeline = Timeline::new(pieces.iter().map(|&(pause, duration)| {
+                wall += pause;
+                let piece = span(wall, media, duration);
+                wall += duration;
+                media += duration;
+                piece
+            }));
+            times.sort_unstable();
+            let mapped: Vec<_> =
+                times.iter().filter_map(|&t| timeline.locate(WallTime::from_millis(t))).map(|p| p.media).collect();
+            prop_assert!(mapped.is_sorted());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The transcript: who said, typed, called or did what, and when.
+//!
+//! A turn keeps the wall clock that its source gave. What the sound itself says is kept beside it, never over it, and
+//! media time is computed through the recording's timeline when the transcript is read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::time::WallTime;
+
+/// The turns of one capture, and how well their times are known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Transcript {
+    /// The turns, in the order in which they began.
+    pub turns: Vec<Turn>,
+    /// How the times of the turns were settled.
+    pub alignment: Alignment,
+}
+
+/// One utterance, tool call or event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The source's id of the item; made unique within the transcript.
+    pub id: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Who it is from.
+    pub role: Role,
+    /// The name of the speaker: the agent's id, the participant's identity, the tool's name.
+    pub speaker: Option<String>,
+    /// What was said, or a readable form of what happened.
+    pub text: String,
+    /// The times that the source gave.
+    pub reported: Times,
+    /// The times that the sound gave, when they are better.
+    pub refined: Option<Refined>,
+    /// Whether the speaker was cut off.
+    pub interrupted: bool,
+    /// Whether it was typed, so that nothing of it can be heard.
+    pub typed: bool,
+    /// The recogniser's confidence, 0 to 1.
+    pub confidence: Option<f64>,
+    /// Latencies and models, as the source gave them.
+    pub metrics: Map<String, Value>,
+    /// The tool call or result.
+    pub call: Option<Call>,
+}
+
+/// What a turn is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Something said or typed.
+    Message,
+    /// The agent calls a tool.
+    ToolCall,
+    /// The tool answers.
+    ToolResult,
+    /// One agent hands over to another.
+    Handoff,
+    /// The agent's instructions or tools change.
+    Config,
+    /// Anything else worth a line, also an item of a type that is not known.
+    Marker,
+}
+
+/// Who a turn is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The human.
+    User,
+    /// The agent.
+    Agent,
+    /// Neither.
+    System,
+}
+
+/// Wall-clock times of a turn as reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Times {
+    /// When the speaker began.
+    pub start: Option<WallTime>,
+    /// When the speaker ended.
+    pub end: Option<WallTime>,
+    /// When the item was made: right for typed messages, tool calls and events; for speech only a rough hint.
+    pub created: Option<WallTime>,
+}
+
+/// Wall-clock times of a turn as heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refined {
+    /// When the speaker is first heard.
+    pub start: WallTime,
+    /// When the speaker is last heard.
+    pub end: WallTime,
+    /// Whether even this is a guess.
+    pub approximate: bool,
+}
+
+/// A tool call, or its result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// The id that joins call and result.
+    pub call_id: String,
+    /// The tool's name.
+    pub name: String,
+    /// The arguments, as JSON text.
+    pub arguments: Option<String>,
+    /// What the tool answered.
+    pub output: Option<String>,
+    /// Whether the answer is an error.
+    pub is_error: Option<bool>,
+}
+
+/// How the times of a transcript were settled.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Alignment {
+    /// By what.
+    pub method: Method,
+    /// How far the sound lies behind the reported times, in milliseconds (positive: heard later than reported).
+    pub offset_ms: i64,
+    /// 0 (a guess) to 1 (certain).
+    pub confidence: f64,
+}
+
+/// What the times of a transcript rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Nothing: there are no times.
+    #[default]
+    None,
+    /// The source's own times.
+    Reported,
+    /// The source's times, corrected turn by turn from the voice activity of the speakers' channels.
+    VoiceActivity,
+}

@@ -1,1 +1,31 @@
-//! To be written.
+//! The rows: what EchoSphere knows, apart from the bytes.
+//!
+//! [`Store`] is the border. Each method is one use case and one transaction, so that a caller never holds a
+//! transaction open and a second database can be put behind the same border. SQLite is the embedded default.
+
+mod error;
+mod objects;
+mod recordings;
+mod segments;
+pub mod sqlite;
+mod tasks;
+mod telemetry;
+mod uploads;
+
+pub use error::{Error, Result};
+pub use objects::{Objects, Purpose, SweepCandidate};
+pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
+pub use segments::{Segments, StoredSegment};
+pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
+pub use telemetry::{SessionFacts, Telemetry, TelemetryRequest};
+pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
+
+/// Everything that the rest of EchoSphere asks of a database.
+#[async_trait::async_trait]
+pub trait Store: Uploads + Recordings + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static {
+    /// Whether the database answers and takes writes; for `/readyz`.
+    async fn ping(&self) -> Result<()>;
+
+    /// Finishes what is queued and closes the database.
+    async fn close(&self);
+}

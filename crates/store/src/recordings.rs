@@ -1,0 +1,136 @@
+//! Recordings, their captures and their transcripts.
+
+use async_trait::async_trait;
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::lifecycle::{Content, Status};
+use echosphere_domain::recording::{Capture, Gap, Participant, Recording};
+use echosphere_domain::segment::Segment;
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_domain::transcript::Transcript;
+
+use crate::telemetry::SessionFacts;
+use crate::{Lease, Result};
+
+/// Which recordings to list. All conditions must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only with this status.
+    pub status: Option<Status>,
+    /// Only of rooms with exactly this name.
+    pub room_name: Option<String>,
+    /// Only with exactly this session id.
+    pub session_id: Option<String>,
+}
+
+/// Where a page begins: after this recording, in the order newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// `created_at` of the last recording of the page before.
+    pub created_at: WallTime,
+    /// Its id, which settles ties.
+    pub id: RecordingId,
+}
+
+/// One page of recordings, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListPage {
+    /// The recordings, each with its captures.
+    pub items: Vec<(Recording, Vec<Capture>)>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<Cursor>,
+}
+
+/// A capture that was read, and the segment index that all captures now amount to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publication {
+    /// The recording, as read before the decision; its revision is compared (`Error::Conflict`).
+    pub recording: RecordingId,
+    /// The revision that was current when the decision was made.
+    pub based_on: u32,
+    /// The capture, with what was found out about it.
+    pub capture: Capture,
+    /// The index of its audio, in the media crate's own form.
+    pub audio_index: Option<Vec<u8>>,
+    /// Its transcript.
+    pub transcript: Option<Transcript>,
+    /// Captures whose place it takes: they become `Superseded`, their transcripts are removed and their bodies condemned.
+    pub supersedes: Vec<CaptureId>,
+    /// What all captures amount to.
+    pub content: Content,
+    /// The segments of the new revision, of the audio rendition, in order.
+    pub segments: Vec<Segment>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+    /// Length of the media.
+    pub duration: MediaTime,
+    /// When the first sample (or turn) was.
+    pub started_at: Option<WallTime>,
+    /// When the last sample (or turn) was.
+    pub ended_at: Option<WallTime>,
+    /// Names and tags; they fill what is not known yet and never overwrite.
+    pub facts: SessionFacts,
+    /// Who took part; replaces the list if not empty.
+    pub participants: Vec<Participant>,
+    /// Now.
+    pub now: WallTime,
+}
+
+/// What a whole revision's rendering brought besides its segments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenderedRevision {
+    /// The recording.
+    pub recording: RecordingId,
+    /// The revision that was rendered.
+    pub revision: u32,
+    /// The object with peaks and levels; announced before.
+    pub analysis: ObjectKey,
+    /// Transcripts whose times were refined by what is heard.
+    pub transcripts: Vec<(CaptureId, Transcript)>,
+    /// Now.
+    pub now: WallTime,
+}
+
+/// Recordings, their captures and their transcripts.
+#[async_trait]
+pub trait Recordings {
+    /// One recording with its captures in the order of their attempts; `None` too when it is another project's.
+    async fn recording(&self, project: &ProjectId, id: RecordingId) -> Result<Option<(Recording, Vec<Capture>)>>;
+
+    /// A page of recordings, newest first; those whose deletion is done are left out. `limit` is 1 to 200.
+    async fn list(&self, project: &ProjectId, filter: &Filter, after: Option<Cursor>, limit: u32) -> Result<ListPage>;
+
+    /// The transcripts of a recording's captures, in the order of their attempts, superseded ones left out.
+    async fn transcripts(&self, recording: RecordingId) -> Result<Vec<(CaptureId, Transcript)>>;
+
+    /// The index of a capture's audio.
+    async fn audio_index(&self, capture: CaptureId) -> Result<Option<Vec<u8>>>;
+
+    /// The object with peaks and levels of the current revision, once it is rendered whole.
+    async fn analysis(&self, recording: RecordingId) -> Result<Option<ObjectKey>>;
+
+    /// Switches to a new revision in one transaction: the capture and its upload (state `Joined`), its body and the
+    /// objects of carried-over segments live, objects of dropped segments and the old analysis condemned, the recording
+    /// stepped by `Event::Published`, its effects tasks (`TaskKind::Render` with dedupe key `{recording}/{revision}`).
+    /// The lease is the ingest task's; it is finished in the same transaction. Returns the recording as it is now.
+    /// A recording under deletion gets no segments: the step's answer (`Erase`) becomes a task.
+    async fn publish(&self, publication: &Publication, lease: &Lease) -> Result<Recording>;
+
+    /// Ends the rendering of a revision: transcripts and analysis stored, object live, the render task finished, in one
+    /// transaction. When the revision is no longer current only the task is finished and the analysis condemned.
+    async fn finish_render(&self, rendered: &RenderedRevision, lease: &Lease) -> Result<()>;
+
+    /// Steps a recording by `Event::DeletionRequested`, effects to tasks (`TaskKind::Erase`, dedupe key the recording's
+    /// id). `None` when it is not there (or its deletion is done).
+    async fn request_deletion(&self, project: &ProjectId, id: RecordingId, now: WallTime) -> Result<Option<Recording>>;
+
+    /// The objects that a recording owns, of every state.
+    async fn objects_of(&self, recording: RecordingId) -> Result<Vec<ObjectKey>>;
+
+    /// Ends a deletion in one transaction: object rows, segments, transcripts, captures, uploads and telemetry of the
+    /// recording's jobs removed, its names, labels and participants cleared, stepped by `Event::Erased`, task finished.
+    async fn finish_erase(&self, recording: RecordingId, lease: &Lease, now: WallTime) -> Result<()>;
+
+    /// How many recordings there are of each status, over all projects; for metrics.
+    async fn count_by_status(&self) -> Result<Vec<(Status, u64)>>;
+}

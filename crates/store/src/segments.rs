@@ -1,0 +1,55 @@
+//! The segment index.
+
+use async_trait::async_trait;
+use echosphere_domain::id::RecordingId;
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::segment::Segment;
+use echosphere_domain::time::WallTime;
+
+use crate::Result;
+
+/// A segment whose bytes are durable now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSegment {
+    /// Its position in the playlist.
+    pub index: u32,
+    /// The object; announced before it was written.
+    pub key: ObjectKey,
+    /// Bytes before the segment in that object.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// The segment index.
+#[async_trait]
+pub trait Segments {
+    /// All segments of a rendition of the current revision, in order.
+    async fn segments(&self, recording: RecordingId, rendition: &str) -> Result<Vec<Segment>>;
+
+    /// One segment of the current revision.
+    async fn segment(&self, recording: RecordingId, rendition: &str, index: u32) -> Result<Option<Segment>>;
+
+    /// Notes that segments are stored, and their objects live, in one transaction. A segment that is stored already
+    /// keeps its first location and the new object is condemned (unless it is the same key); when the revision is no
+    /// longer current all the objects are condemned. Returns whether the revision is current.
+    async fn segments_stored(
+        &self,
+        recording: RecordingId,
+        rendition: &str,
+        revision: u32,
+        stored: &[StoredSegment],
+        now: WallTime,
+    ) -> Result<bool>;
+
+    /// Notes that a segment can neither be found nor rendered: its location becomes `Missing`, the recording steps by
+    /// `Event::SegmentLost` and gains a gap of the segment's extent with that reason.
+    async fn segment_lost(
+        &self,
+        recording: RecordingId,
+        rendition: &str,
+        revision: u32,
+        index: u32,
+        reason: &str,
+    ) -> Result<()>;
+}

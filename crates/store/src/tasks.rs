@@ -95,9 +95,9 @@ pub trait Tasks {
     /// Queues a task, unless an open one of the same kind and payload exists.
     async fn enqueue(&self, task: &NewTask) -> Result<()>;
 
-    /// Claims the task that is due and most urgent (kind in the order of `TaskKind::ALL`, then `run_at`): one that
-    /// waits, or one whose lease ran out. Its generation and attempts rise by one.
-    async fn claim(&self, now: WallTime, lease_until: WallTime) -> Result<Option<Claim>>;
+    /// Claims the task of one of these kinds that is due and most urgent (kind in the order of `TaskKind::ALL`, then
+    /// `run_at`): one that waits, or one whose lease ran out. Its generation and attempts rise by one.
+    async fn claim(&self, kinds: &[TaskKind], now: WallTime, lease_until: WallTime) -> Result<Option<Claim>>;
 
     /// Prolongs a lease; `Error::LeaseLost` when it is no longer ours.
     async fn heartbeat(&self, lease: &Lease, until: WallTime) -> Result<()>;

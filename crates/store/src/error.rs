@@ -22,6 +22,14 @@ pub enum Error {
         /// What it said.
         source: sqlx::Error,
     },
+    /// The transaction did not come to its end (a shutdown, a panic); it was rolled back.
+    #[error("the database call to {action} was interrupted: {reason}")]
+    Interrupted {
+        /// What was asked of it.
+        action: &'static str,
+        /// Why it ended.
+        reason: String,
+    },
     /// The database could not be opened or brought to the current schema.
     #[error("cannot open the database {path}: {reason}")]
     Open {
@@ -52,6 +60,22 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Interrupted { .. })
     }
+
+    /// Sorts what the driver says into what can be tried again and what cannot.
+    pub(crate) fn from_sqlx(action: &'static str, source: sqlx::Error) -> Self {
+        let transient = match &source {
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+            _ => false,
+        };
+        if transient { Self::Unavailable { action, source } } else { Self::Refused { action, source } }
+    }
+}
+
+/// SQLite's result codes (<https://www.sqlite.org/rescode.html>) that say "not now": `BUSY`, `LOCKED`, `NOMEM`,
+/// `READONLY`, `IOERR`, `FULL`, `CANTOPEN`, in their basic and extended forms.
+fn is_transient_code(code: &str) -> bool {
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
 }

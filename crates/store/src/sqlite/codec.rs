@@ -1,0 +1,214 @@
+//! Between rows and the domain's types.
+
+use echosphere_domain::id::ProjectId;
+use echosphere_domain::key::{ObjectKey, RecordingPrefix};
+use echosphere_domain::lifecycle::State;
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::segment::{Location, Segment};
+use echosphere_domain::time::{MediaTime, WallTime};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::{Error, Result, Upload, UploadState};
+
+/// A row whose columns are taken out with errors that name it.
+pub(super) struct Reader<'r> {
+    row: &'r SqliteRow,
+    table: &'static str,
+}
+
+impl<'r> Reader<'r> {
+    pub(super) fn new(table: &'static str, row: &'r SqliteRow) -> Self {
+        Self { row, table }
+    }
+
+    fn corrupt(&self, column: &str, reason: impl ToString) -> Error {
+        let id: String = self.row.try_get("id").unwrap_or_default();
+        Error::Corrupt { row: format!("{}.{column} of {id:?}", self.table), reason: reason.to_string() }
+    }
+
+    pub(super) fn text(&self, column: &str) -> Result<String> {
+        self.row.try_get(column).map_err(|error| self.corrupt(column, error))
+    }
+
+    pub(super) fn maybe_text(&self, column: &str) -> Result<Option<String>> {
+        self.row.try_get(column).map_err(|error| self.corrupt(column, error))
+    }
+
+    pub(super) fn integer(&self, column: &str) -> Result<i64> {
+        self.row.try_get(column).map_err(|error| self.corrupt(column, error))
+    }
+
+    pub(super) fn number<T: TryFrom<i64>>(&self, column: &str) -> Result<T> {
+        let value = self.integer(column)?;
+        T::try_from(value).map_err(|_| self.corrupt(column, format!("{value} is out of range")))
+    }
+
+    pub(super) fn flag(&self, column: &str) -> Result<bool> {
+        Ok(self.integer(column)? != 0)
+    }
+
+    pub(super) fn time(&self, column: &str) -> Result<WallTime> {
+        self.integer(column).map(WallTime::from_nanos)
+    }
+
+    pub(super) fn maybe_time(&self, column: &str) -> Result<Option<WallTime>> {
+        let nanos: Option<i64> = self.row.try_get(column).map_err(|error| self.corrupt(column, error))?;
+        Ok(nanos.map(WallTime::from_nanos))
+    }
+
+    pub(super) fn parse<T: std::str::FromStr<Err: ToString>>(&self, column: &str) -> Result<T> {
+        self.text(column)?.parse().map_err(|error: T::Err| self.corrupt(column, error.to_string()))
+    }
+
+    pub(super) fn maybe_parse<T: std::str::FromStr<Err: ToString>>(&self, column: &str) -> Result<Option<T>> {
+        let text = self.maybe_text(column)?;
+        text.map(|text| text.parse().map_err(|error: T::Err| self.corrupt(column, error.to_string()))).transpose()
+    }
+
+    pub(super) fn project(&self) -> Result<ProjectId> {
+        ProjectId::parse(self.text("project")?).map_err(|error| self.corrupt("project", error))
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T> {
+        serde_json::from_str(&self.text(column)?).map_err(|error| self.corrupt(column, error))
+    }
+
+    pub(super) fn maybe_json<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>> {
+        let text = self.maybe_text(column)?;
+        text.map(|text| serde_json::from_str(&text).map_err(|error| self.corrupt(column, error))).transpose()
+    }
+
+    /// A column that holds the word of a unit variant.
+    pub(super) fn word<T: DeserializeOwned>(&self, column: &str) -> Result<T> {
+        let text = self.text(column)?;
+        serde_json::from_value(serde_json::Value::String(text)).map_err(|error| self.corrupt(column, error))
+    }
+}
+
+/// A value as JSON text.
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("the domain's types have no maps with keys that JSON lacks")
+}
+
+/// A unit variant as its word.
+pub(super) fn word<T: Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => unreachable!("a unit variant serialises to its word, not to {other:?}"),
+    }
+}
+
+pub(super) fn recording(row: &SqliteRow) -> Result<Recording> {
+    let row = Reader::new("recordings", row);
+    let reason = row.maybe_text("reason")?;
+    let reason = reason.map(|word| serde_json::from_value(serde_json::Value::String(word))).transpose();
+    Ok(Recording {
+        id: row.parse("id")?,
+        project: row.project()?,
+        session_id: row.maybe_text("session_id")?,
+        room_name: row.maybe_text("room_name")?,
+        room_sid: row.maybe_text("room_sid")?,
+        prefix: RecordingPrefix::parse(row.text("prefix")?).map_err(|error| row.corrupt("prefix", error))?,
+        state: State {
+            status: row.parse("status")?,
+            partial: row.flag("partial")?,
+            reason: reason.map_err(|error| row.corrupt("reason", error))?,
+            revision: row.number("revision")?,
+            deletion: row.word("deletion")?,
+            tier: row.word("tier")?,
+        },
+        created_at: row.time("created_at")?,
+        started_at: row.maybe_time("started_at")?,
+        ended_at: row.maybe_time("ended_at")?,
+        duration: MediaTime::from_ticks(row.integer("duration")?),
+        gaps: row.json("gaps")?,
+        agent_name: row.maybe_text("agent_name")?,
+        tags: row.json("tags")?,
+        labels: row.json("labels")?,
+        participants: row.json("participants")?,
+    })
+}
+
+pub(super) fn capture(row: &SqliteRow) -> Result<Capture> {
+    let row = Reader::new("captures", row);
+    Ok(Capture {
+        id: row.parse("id")?,
+        recording: row.parse("recording")?,
+        attempt: row.number("attempt")?,
+        source: row.word("source")?,
+        status: row.word("status")?,
+        started_at: row.maybe_time("started_at")?,
+        ended_at: row.maybe_time("ended_at")?,
+        error: row.maybe_text("error")?,
+        upload: row.maybe_parse("upload")?,
+        job_id: row.maybe_text("job_id")?,
+        audio: row.maybe_json("audio")?,
+    })
+}
+
+/// The columns of [`capture`]: all but the large ones.
+pub(super) const CAPTURE_COLUMNS: &str =
+    "id, recording, attempt, source, status, started_at, ended_at, error, upload, job_id, audio";
+
+pub(super) fn upload(row: &SqliteRow) -> Result<Upload> {
+    let row = Reader::new("uploads", row);
+    let state = row.text("state")?;
+    Ok(Upload {
+        id: row.parse("id")?,
+        project: row.project()?,
+        content_type: row.text("content_type")?,
+        received_at: row.time("received_at")?,
+        state: upload_state(&state).ok_or_else(|| row.corrupt("state", "not a state of uploads"))?,
+        bytes: row.number("bytes")?,
+        complete: row.flag("complete")?,
+        reason: row.maybe_text("reason")?,
+    })
+}
+
+fn upload_state(word: &str) -> Option<UploadState> {
+    use UploadState::{Duplicate, Joined, Quarantined, Received, Receiving};
+    [Receiving, Received, Joined, Duplicate, Quarantined].into_iter().find(|state| upload_state_word(*state) == word)
+}
+
+pub(super) fn upload_state_word(state: UploadState) -> &'static str {
+    match state {
+        UploadState::Receiving => "receiving",
+        UploadState::Received => "received",
+        UploadState::Joined => "joined",
+        UploadState::Duplicate => "duplicate",
+        UploadState::Quarantined => "quarantined",
+    }
+}
+
+pub(super) fn segment(row: &SqliteRow) -> Result<Segment> {
+    let row = Reader::new("segments", row);
+    let location = match row.text("state")?.as_str() {
+        "renderable" => Location::Renderable,
+        "stored" => Location::Stored {
+            key: row.parse::<ObjectKey>("object_key")?,
+            offset: row.number("byte_offset")?,
+            length: row.number("byte_length")?,
+        },
+        "missing" => Location::Missing { reason: row.text("missing")? },
+        other => return Err(row.corrupt("state", format!("{other:?} is not a state of segments"))),
+    };
+    Ok(Segment {
+        capture: row.parse("capture")?,
+        capture_index: row.number("capture_index")?,
+        index: row.number("seq")?,
+        discontinuity: row.number("discontinuity")?,
+        media_start: MediaTime::from_ticks(row.integer("media_start")?),
+        duration: MediaTime::from_ticks(row.integer("ticks")?),
+        wall_start: row.time("wall_start")?,
+        codecs: row.text("codecs")?,
+        location,
+    })
+}
+
+/// A number for a column; what cannot be one is a defect of the caller's bounds.
+pub(super) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,112 @@
+//! SQLite behind the [`Store`](crate::Store): WAL, `synchronous=FULL`, one writer.
+//!
+//! Every write goes through one connection, one `BEGIN IMMEDIATE` transaction at a time, in a task of its own: a caller
+//! that goes away neither undoes half a transaction nor poisons the connection. Reads have connections of their own.
+
+mod codec;
+mod effects;
+mod objects;
+mod recordings;
+mod publish;
+mod segments;
+mod tasks;
+mod telemetry;
+mod uploads;
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
+
+use crate::{Error, Result, Store};
+
+/// Connections for reading.
+const READERS: u32 = 4;
+/// How long a statement waits for another process (a backup, a shell) that holds a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A future that borrows the connection of a running transaction.
+type InTransaction<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+/// A SQLite database.
+#[derive(Clone)]
+pub struct SqliteStore {
+    writer: Arc<Mutex<SqliteConnection>>,
+    readers: SqlitePool,
+}
+
+/// Opens a database file, makes it if it is missing, and brings it to the current schema.
+pub async fn open(path: &Path) -> Result<SqliteStore> {
+    let failed = |reason: String| Error::Open { path: path.display().to_string(), reason };
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging();
+    let mut writer = options.connect().await.map_err(|error| failed(error.to_string()))?;
+    let migrated = sqlx::migrate!("./migrations/sqlite").run(&mut writer).await;
+    migrated.map_err(|error| failed(error.to_string()))?;
+    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await;
+    let readers = readers.map_err(|error| failed(error.to_string()))?;
+    Ok(SqliteStore { writer: Arc::new(Mutex::new(writer)), readers })
+}
+
+impl SqliteStore {
+    /// Runs a transaction to its end, whether or not the caller waits for it.
+    async fn write<T, F>(&self, action: &'static str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> InTransaction<'c, T> + Send + 'static,
+    {
+        let writer = Arc::clone(&self.writer);
+        let task = tokio::spawn(async move {
+            let mut connection = writer.lock().await;
+            transact(&mut connection, action, work).await
+        });
+        task.await.unwrap_or_else(|error| Err(Error::Interrupted { action, reason: error.to_string() }))
+    }
+}
+
+async fn transact<T, F>(connection: &mut SqliteConnection, action: &'static str, work: F) -> Result<T>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> InTransaction<'c, T>,
+{
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(|e| Error::from_sqlx(action, e))?;
+    let outcome = work(&mut *connection).await;
+    let outcome = match outcome {
+        Ok(value) => {
+            let committed = sqlx::query("COMMIT").execute(&mut *connection).await;
+            committed.map(|_| value).map_err(|e| Error::from_sqlx(action, e))
+        }
+        Err(error) => Err(error),
+    };
+    if outcome.is_err() {
+        // After some errors SQLite has rolled back by itself, and says so by failing here.
+        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+    }
+    outcome
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn ping(&self) -> Result<()> {
+        self.write("answer", |_| Box::pin(async { Ok(()) })).await
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        let mut writer = self.writer.lock().await;
+        // Leaves one file behind: the write-ahead log is folded into the database when its last connection closes.
+        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *writer).await;
+        let _ = writer.ping().await;
+    }
+}

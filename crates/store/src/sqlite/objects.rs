@@ -1,0 +1,124 @@
+//! Objects: announced, live, condemned.
+
+use async_trait::async_trait;
+use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::time::WallTime;
+use sqlx::SqliteConnection;
+
+use super::SqliteStore;
+use super::codec::Reader;
+use crate::{Error, Objects, Purpose, Result, SweepCandidate};
+
+const ACTION: &str = "change an object's row";
+
+fn word(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Upload => "upload",
+        Purpose::Segment => "segment",
+        Purpose::Analysis => "analysis",
+        Purpose::Telemetry => "telemetry",
+        Purpose::Quarantine => "quarantine",
+    }
+}
+
+pub(super) async fn announce(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    recording: Option<RecordingId>,
+    purpose: Purpose,
+    key: &ObjectKey,
+    now: WallTime,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO objects (key, project, recording, purpose, state, since) VALUES (?, ?, ?, ?, 'announced', ?)
+         ON CONFLICT (key) DO UPDATE SET state = 'announced', since = excluded.since WHERE state <> 'live'",
+    )
+    .bind(key.as_str())
+    .bind(project.as_str())
+    .bind(recording.map(|id| id.to_string()))
+    .bind(word(purpose))
+    .bind(now.as_nanos())
+    .execute(connection)
+    .await
+    .map_err(|error| Error::from_sqlx(ACTION, error))?;
+    Ok(())
+}
+
+/// Something needs the object from now on. An object without a row was never announced: a defect of the caller.
+pub(super) async fn make_live(connection: &mut SqliteConnection, key: &ObjectKey, now: WallTime) -> Result<()> {
+    let done = set_state(connection, key.as_str(), "live", now).await?;
+    if done == 1 { Ok(()) } else { Err(Error::NotFound(format!("the announcement of object {key}"))) }
+}
+
+/// Nothing needs the object any more.
+pub(super) async fn condemn(connection: &mut SqliteConnection, key: &str, now: WallTime) -> Result<()> {
+    set_state(connection, key, "condemned", now).await.map(|_| ())
+}
+
+async fn set_state(connection: &mut SqliteConnection, key: &str, state: &str, now: WallTime) -> Result<u64> {
+    let done = sqlx::query("UPDATE objects SET state = ?, since = ? WHERE key = ?")
+        .bind(state)
+        .bind(now.as_nanos())
+        .bind(key)
+        .execute(connection)
+        .await
+        .map_err(|error| Error::from_sqlx(ACTION, error))?;
+    Ok(done.rows_affected())
+}
+
+#[async_trait]
+impl Objects for SqliteStore {
+    async fn announce(
+        &self,
+        project: &ProjectId,
+        recording: Option<RecordingId>,
+        purpose: Purpose,
+        keys: &[ObjectKey],
+        now: WallTime,
+    ) -> Result<()> {
+        let (project, keys) = (project.clone(), keys.to_vec());
+        self.write("announce objects", move |connection| {
+            Box::pin(async move {
+                for key in &keys {
+                    announce(connection, &project, recording, purpose, key, now).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn sweepable(&self, before: WallTime, limit: u32) -> Result<Vec<SweepCandidate>> {
+        let rows = sqlx::query(
+            "SELECT key AS id FROM objects WHERE state <> 'live' AND since < ? ORDER BY since LIMIT ?",
+        )
+        .bind(before.as_nanos())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| Error::from_sqlx("look for unneeded objects", error))?;
+        rows.iter().map(|row| Ok(SweepCandidate { key: Reader::new("objects", row).parse("id")? })).collect()
+    }
+
+    async fn swept(&self, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>> {
+        let keys = keys.to_vec();
+        self.write("forget objects", move |connection| {
+            Box::pin(async move {
+                let mut forgotten = Vec::with_capacity(keys.len());
+                for key in keys {
+                    let done = sqlx::query("DELETE FROM objects WHERE key = ? AND state <> 'live'")
+                        .bind(key.as_str())
+                        .execute(&mut *connection)
+                        .await
+                        .map_err(|error| Error::from_sqlx(ACTION, error))?;
+                    if done.rows_affected() == 1 {
+                        forgotten.push(key);
+                    }
+                }
+                Ok(forgotten)
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,177 @@
+//! The switch to a new revision, the end of its rendering, and the end of a recording: one transaction each.
+
+use echosphere_domain::id::RecordingId;
+use echosphere_domain::lifecycle::{Deletion, Event};
+use echosphere_domain::recording::{CaptureStatus, Recording};
+use echosphere_domain::segment::{AUDIO_RENDITION, Location};
+use echosphere_domain::time::WallTime;
+use sqlx::{Row, SqliteConnection};
+
+use super::codec::{json, word};
+use super::{effects, objects, segments, tasks, telemetry, uploads};
+use crate::{Error, Lease, Publication, RenderedRevision, Result, UploadState};
+
+const ACTION: &str = "publish a revision";
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx(ACTION, error)
+}
+
+pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publication, lease: Lease) -> Result<Recording> {
+    tasks::finish(connection, lease).await?;
+    let mut recording = uploads::recording_by_id(connection, wanted.recording).await?;
+    if recording.state.revision != wanted.based_on {
+        return Err(Error::Conflict(wanted.recording));
+    }
+    write_capture(connection, &wanted).await?;
+    if let Some(upload) = wanted.capture.upload {
+        let body = recording.prefix.upload_body(wanted.capture.attempt);
+        objects::make_live(connection, &body, wanted.now).await?;
+        uploads::set_state(connection, upload, UploadState::Joined, None).await?;
+    }
+    let deleted = recording.state.deletion != Deletion::None;
+    effects::step_recording(connection, &mut recording, Event::Published(wanted.content), wanted.now).await?;
+    if deleted {
+        return Ok(recording);
+    }
+    for superseded in &wanted.supersedes {
+        supersede(connection, &recording, *superseded, wanted.now).await?;
+    }
+    replace_segments(connection, &recording, &wanted).await?;
+    write_facts(connection, &wanted).await?;
+    uploads::recording_by_id(connection, wanted.recording).await
+}
+
+async fn write_capture(connection: &mut SqliteConnection, wanted: &Publication) -> Result<()> {
+    let capture = &wanted.capture;
+    sqlx::query(
+        "UPDATE captures SET status = ?, started_at = ?, ended_at = ?, error = ?, audio = ?, audio_index = ?, transcript = ?
+         WHERE id = ?",
+    )
+    .bind(word(capture.status))
+    .bind(capture.started_at.map(WallTime::as_nanos))
+    .bind(capture.ended_at.map(WallTime::as_nanos))
+    .bind(&capture.error)
+    .bind(capture.audio.as_ref().map(json))
+    .bind(&wanted.audio_index)
+    .bind(wanted.transcript.as_ref().map(json))
+    .bind(capture.id.to_string())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+async fn supersede(
+    connection: &mut SqliteConnection,
+    recording: &Recording,
+    capture: echosphere_domain::id::CaptureId,
+    now: WallTime,
+) -> Result<()> {
+    let row = sqlx::query(
+        "UPDATE captures SET status = ?, audio = NULL, audio_index = NULL, transcript = NULL
+         WHERE id = ? AND recording = ? RETURNING attempt",
+    )
+    .bind(word(CaptureStatus::Superseded))
+    .bind(capture.to_string())
+    .bind(recording.id.to_string())
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let Some(row) = row else { return Ok(()) };
+    let attempt: u32 = row.try_get("attempt").map_err(failed)?;
+    objects::condemn(connection, recording.prefix.upload_body(attempt).as_str(), now).await
+}
+
+async fn replace_segments(connection: &mut SqliteConnection, recording: &Recording, wanted: &Publication) -> Result<()> {
+    let old: Vec<String> = sqlx::query_scalar(
+        "SELECT object_key FROM segments WHERE recording = ? AND object_key IS NOT NULL
+         UNION SELECT analysis FROM recordings WHERE id = ?1 AND analysis IS NOT NULL",
+    )
+    .bind(recording.id.to_string())
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let delete = sqlx::query("DELETE FROM segments WHERE recording = ?").bind(recording.id.to_string());
+    delete.execute(&mut *connection).await.map_err(failed)?;
+    let revision = recording.state.revision;
+    segments::insert(connection, recording.id, AUDIO_RENDITION, revision, &wanted.segments).await?;
+    for key in &old {
+        segments::condemn_unless_needed(connection, key, wanted.now).await?;
+    }
+    for segment in &wanted.segments {
+        if let Location::Stored { key, .. } = &segment.location {
+            objects::make_live(connection, key, wanted.now).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_facts(connection: &mut SqliteConnection, wanted: &Publication) -> Result<()> {
+    sqlx::query(
+        "UPDATE recordings SET started_at = ?, ended_at = ?, duration = ?, gaps = ?, analysis = NULL,
+                participants = iif(?5 = '[]', participants, ?5) WHERE id = ?6",
+    )
+    .bind(wanted.started_at.map(WallTime::as_nanos))
+    .bind(wanted.ended_at.map(WallTime::as_nanos))
+    .bind(wanted.duration.ticks())
+    .bind(json(&wanted.gaps))
+    .bind(json(&wanted.participants))
+    .bind(wanted.recording.to_string())
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    telemetry::fill_facts(connection, wanted.recording, &wanted.facts).await
+}
+
+pub(super) async fn finish_render(
+    connection: &mut SqliteConnection,
+    rendered: RenderedRevision,
+    lease: Lease,
+) -> Result<()> {
+    tasks::finish(connection, lease).await?;
+    let done = sqlx::query("UPDATE recordings SET analysis = ? WHERE id = ? AND revision = ? AND deletion = 'none'")
+        .bind(rendered.analysis.as_str())
+        .bind(rendered.recording.to_string())
+        .bind(rendered.revision)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    if done.rows_affected() == 0 {
+        return objects::condemn(connection, rendered.analysis.as_str(), rendered.now).await;
+    }
+    objects::make_live(connection, &rendered.analysis, rendered.now).await?;
+    for (capture, transcript) in &rendered.transcripts {
+        let write = sqlx::query("UPDATE captures SET transcript = ? WHERE id = ? AND transcript IS NOT NULL");
+        let write = write.bind(json(transcript)).bind(capture.to_string());
+        write.execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn finish_erase(
+    connection: &mut SqliteConnection,
+    recording: RecordingId,
+    lease: Lease,
+    now: WallTime,
+) -> Result<()> {
+    tasks::finish(connection, lease).await?;
+    let mut row = uploads::recording_by_id(connection, recording).await?;
+    effects::step_recording(connection, &mut row, Event::Erased, now).await?;
+    // In the order of their references; each takes the recording's id.
+    for statement in [
+        "DELETE FROM objects WHERE key IN (SELECT key FROM telemetry WHERE (project, job_id) IN
+             (SELECT project, job_id FROM captures WHERE recording = ?1))",
+        "DELETE FROM telemetry WHERE (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1)",
+        "DELETE FROM objects WHERE recording = ?1",
+        "DELETE FROM segments WHERE recording = ?1",
+        "DELETE FROM uploads WHERE id IN (SELECT upload FROM captures WHERE recording = ?1)",
+        "DELETE FROM captures WHERE recording = ?1",
+        "UPDATE recordings SET room_name = NULL, agent_name = NULL, tags = '[]', labels = '{}', participants = '[]',
+                gaps = '[]', analysis = NULL, duration = 0 WHERE id = ?1",
+    ] {
+        let run = sqlx::query(statement).bind(recording.to_string()).execute(&mut *connection).await;
+        run.map_err(failed)?;
+    }
+    Ok(())
+}

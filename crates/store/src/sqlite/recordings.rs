@@ -1,0 +1,167 @@
+//! Recordings, their captures and their transcripts.
+
+use async_trait::async_trait;
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::lifecycle::{Deletion, Event, Status};
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::time::WallTime;
+use echosphere_domain::transcript::Transcript;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
+
+use super::codec::{CAPTURE_COLUMNS, Reader};
+use super::{SqliteStore, codec, effects, publish};
+use crate::{Cursor, Error, Filter, Lease, ListPage, Publication, Recordings, RenderedRevision, Result};
+
+const ACTION: &str = "read recordings";
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx(ACTION, error)
+}
+
+impl SqliteStore {
+    async fn captures(&self, recording: RecordingId) -> Result<Vec<Capture>> {
+        let query = format!("SELECT {CAPTURE_COLUMNS} FROM captures WHERE recording = ? ORDER BY attempt");
+        let rows = sqlx::query(AssertSqlSafe(query)).bind(recording.to_string()).fetch_all(&self.readers).await;
+        rows.map_err(failed)?.iter().map(codec::capture).collect()
+    }
+
+    async fn with_captures(&self, row: &SqliteRow) -> Result<(Recording, Vec<Capture>)> {
+        let recording = codec::recording(row)?;
+        let captures = self.captures(recording.id).await?;
+        Ok((recording, captures))
+    }
+}
+
+fn list_query(project: &ProjectId, filter: &Filter, after: Option<Cursor>, rows: u32) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM recordings WHERE deletion <> 'done' AND project = ");
+    query.push_bind(project.as_str().to_owned());
+    if let Some(status) = filter.status {
+        query.push(" AND status = ").push_bind(status.as_str());
+    }
+    if let Some(room_name) = &filter.room_name {
+        query.push(" AND room_name = ").push_bind(room_name.clone());
+    }
+    if let Some(session_id) = &filter.session_id {
+        query.push(" AND session_id = ").push_bind(session_id.clone());
+    }
+    if let Some(Cursor { created_at, id }) = after {
+        query.push(" AND (created_at, id) < (").push_bind(created_at.as_nanos());
+        query.push(", ").push_bind(id.to_string()).push(")");
+    }
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(rows);
+    query
+}
+
+#[async_trait]
+impl Recordings for SqliteStore {
+    async fn recording(&self, project: &ProjectId, id: RecordingId) -> Result<Option<(Recording, Vec<Capture>)>> {
+        let row = sqlx::query("SELECT * FROM recordings WHERE id = ? AND project = ?");
+        let row = row.bind(id.to_string()).bind(project.as_str()).fetch_optional(&self.readers).await.map_err(failed)?;
+        match row {
+            Some(row) => self.with_captures(&row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn list(&self, project: &ProjectId, filter: &Filter, after: Option<Cursor>, limit: u32) -> Result<ListPage> {
+        let limit = limit.clamp(1, 200);
+        let mut query = list_query(project, filter, after, limit + 1);
+        let rows = query.build().fetch_all(&self.readers).await.map_err(failed)?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows.iter().take(limit as usize) {
+            items.push(self.with_captures(row).await?);
+        }
+        let more = rows.len() > limit as usize;
+        let next = items.last().filter(|_| more).map(|(last, _)| Cursor { created_at: last.created_at, id: last.id });
+        Ok(ListPage { items, next })
+    }
+
+    async fn transcripts(&self, recording: RecordingId) -> Result<Vec<(CaptureId, Transcript)>> {
+        let rows = sqlx::query(
+            "SELECT id, transcript FROM captures WHERE recording = ? AND transcript IS NOT NULL
+             AND status <> 'superseded' ORDER BY attempt",
+        );
+        let rows = rows.bind(recording.to_string()).fetch_all(&self.readers).await.map_err(failed)?;
+        let decode = |row: &SqliteRow| {
+            let row = Reader::new("captures", row);
+            Ok((row.parse("id")?, row.json("transcript")?))
+        };
+        rows.iter().map(decode).collect()
+    }
+
+    async fn audio_index(&self, capture: CaptureId) -> Result<Option<Vec<u8>>> {
+        let row = sqlx::query("SELECT audio_index FROM captures WHERE id = ?").bind(capture.to_string());
+        let row = row.fetch_optional(&self.readers).await.map_err(failed)?;
+        row.map_or(Ok(None), |row| row.try_get("audio_index").map_err(failed))
+    }
+
+    async fn analysis(&self, recording: RecordingId) -> Result<Option<ObjectKey>> {
+        let row = sqlx::query("SELECT id, analysis FROM recordings WHERE id = ?").bind(recording.to_string());
+        let row = row.fetch_optional(&self.readers).await.map_err(failed)?;
+        row.map_or(Ok(None), |row| Reader::new("recordings", &row).maybe_parse("analysis"))
+    }
+
+    async fn publish(&self, publication: &Publication, lease: &Lease) -> Result<Recording> {
+        let (publication, lease) = (publication.clone(), *lease);
+        self.write("publish a revision", move |connection| {
+            Box::pin(async move { publish::publish(connection, publication, lease).await })
+        })
+        .await
+    }
+
+    async fn finish_render(&self, rendered: &RenderedRevision, lease: &Lease) -> Result<()> {
+        let (rendered, lease) = (rendered.clone(), *lease);
+        self.write("end a rendering", move |connection| {
+            Box::pin(async move { publish::finish_render(connection, rendered, lease).await })
+        })
+        .await
+    }
+
+    async fn request_deletion(&self, project: &ProjectId, id: RecordingId, now: WallTime) -> Result<Option<Recording>> {
+        let project = project.clone();
+        self.write("ask for a deletion", move |connection| {
+            Box::pin(async move {
+                let row = sqlx::query("SELECT * FROM recordings WHERE id = ? AND project = ?");
+                let row = row.bind(id.to_string()).bind(project.as_str()).fetch_optional(&mut *connection).await;
+                let Some(row) = row.map_err(failed)? else { return Ok(None) };
+                let mut recording = codec::recording(&row)?;
+                if recording.state.deletion == Deletion::Done {
+                    return Ok(None);
+                }
+                effects::step_recording(connection, &mut recording, Event::DeletionRequested, now).await?;
+                Ok(Some(recording))
+            })
+        })
+        .await
+    }
+
+    async fn objects_of(&self, recording: RecordingId) -> Result<Vec<ObjectKey>> {
+        let rows = sqlx::query(
+            "SELECT key AS id FROM objects WHERE recording = ?1
+             UNION SELECT key FROM telemetry WHERE (project, job_id) IN
+                 (SELECT project, job_id FROM captures WHERE recording = ?1)",
+        );
+        let rows = rows.bind(recording.to_string()).fetch_all(&self.readers).await.map_err(failed)?;
+        rows.iter().map(|row| Reader::new("objects", row).parse("id")).collect()
+    }
+
+    async fn finish_erase(&self, recording: RecordingId, lease: &Lease, now: WallTime) -> Result<()> {
+        let lease = *lease;
+        self.write("end a deletion", move |connection| {
+            Box::pin(async move { publish::finish_erase(connection, recording, lease, now).await })
+        })
+        .await
+    }
+
+    async fn count_by_status(&self) -> Result<Vec<(Status, u64)>> {
+        let rows = sqlx::query("SELECT status AS id, count(*) AS n FROM recordings WHERE deletion <> 'done' GROUP BY status");
+        let rows = rows.fetch_all(&self.readers).await.map_err(failed)?;
+        let decode = |row: &SqliteRow| {
+            let row = Reader::new("recordings", row);
+            Ok((row.parse("id")?, row.number("n")?))
+        };
+        rows.iter().map(decode).collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! OTLP requests.
+
+use async_trait::async_trait;
+use echosphere_domain::id::{ProjectId, RecordingId};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::codec::{Reader, integer, json};
+use super::{SqliteStore, objects};
+use crate::{Error, Result, SessionFacts, Telemetry, TelemetryRequest};
+
+const ACTION: &str = "keep telemetry";
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx(ACTION, error)
+}
+
+fn request(row: &SqliteRow) -> Result<TelemetryRequest> {
+    let row = Reader::new("telemetry", row);
+    Ok(TelemetryRequest {
+        id: row.parse("id")?,
+        project: row.project()?,
+        signal: row.text("signal")?,
+        job_id: row.maybe_text("job_id")?,
+        room_sid: row.maybe_text("room_sid")?,
+        key: row.parse("key")?,
+        bytes: row.number("bytes")?,
+        received_at: row.time("received_at")?,
+        facts: row.json("facts")?,
+    })
+}
+
+/// Fills what a recording does not know yet; what it knows stays.
+pub(super) async fn fill_facts(
+    connection: &mut SqliteConnection,
+    recording: RecordingId,
+    facts: &SessionFacts,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE recordings SET room_name = coalesce(room_name, ?), agent_name = coalesce(agent_name, ?),
+                tags = iif(tags = '[]', ?, tags) WHERE id = ?",
+    )
+    .bind(&facts.room_name)
+    .bind(&facts.agent_name)
+    .bind(json(&facts.tags))
+    .bind(recording.to_string())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO telemetry (id, project, signal, job_id, room_sid, key, bytes, received_at, facts)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(request.id.to_string())
+    .bind(request.project.as_str())
+    .bind(&request.signal)
+    .bind(&request.job_id)
+    .bind(&request.room_sid)
+    .bind(request.key.as_str())
+    .bind(integer(request.bytes))
+    .bind(request.received_at.as_nanos())
+    .bind(json(&request.facts))
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    objects::make_live(connection, &request.key, request.received_at).await?;
+    let recording: Option<String> = sqlx::query_scalar(
+        "SELECT recording FROM captures WHERE project = ?1 AND job_id = ?2
+         UNION ALL SELECT id FROM recordings WHERE project = ?1 AND room_sid = ?3 AND deletion = 'none' LIMIT 1",
+    )
+    .bind(request.project.as_str())
+    .bind(&request.job_id)
+    .bind(&request.room_sid)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
+    match recording.and_then(|id| id.parse().ok()) {
+        Some(recording) => fill_facts(connection, recording, &request.facts).await,
+        None => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Telemetry for SqliteStore {
+    async fn add_telemetry(&self, request: &TelemetryRequest) -> Result<()> {
+        let request = request.clone();
+        self.write(ACTION, move |connection| Box::pin(async move { add(connection, request).await })).await
+    }
+
+    async fn session_facts(&self, project: &ProjectId, job_id: &str) -> Result<SessionFacts> {
+        let mut facts = SessionFacts::default();
+        for request in self.telemetry_of(project, job_id).await? {
+            facts.room_name = facts.room_name.or(request.facts.room_name);
+            facts.agent_name = facts.agent_name.or(request.facts.agent_name);
+            facts.sdk_version = facts.sdk_version.or(request.facts.sdk_version);
+            if facts.tags.is_empty() {
+                facts.tags = request.facts.tags;
+            }
+        }
+        Ok(facts)
+    }
+
+    async fn telemetry_of(&self, project: &ProjectId, job_id: &str) -> Result<Vec<TelemetryRequest>> {
+        let rows = sqlx::query("SELECT * FROM telemetry WHERE project = ? AND job_id = ? ORDER BY received_at, id");
+        let rows = rows.bind(project.as_str()).bind(job_id).fetch_all(&self.readers).await;
+        rows.map_err(|e| Error::from_sqlx("read telemetry", e))?.iter().map(request).collect()
+    }
+}

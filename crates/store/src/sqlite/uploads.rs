@@ -1,0 +1,276 @@
+//! Session uploads.
+
+use async_trait::async_trait;
+use echosphere_domain::id::{ProjectId, RecordingId, TaskId, UploadId};
+use echosphere_domain::key::{ObjectKey, RecordingPrefix};
+use echosphere_domain::lifecycle::{Event, State};
+use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
+use echosphere_domain::time::{MediaTime, WallTime};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::codec::{integer, json, upload_state_word, word};
+use super::{SqliteStore, codec, effects, objects, tasks};
+use crate::{Error, Join, Joined, NewTask, Purpose, Result, Sealed, TaskKind, Upload, UploadState, Uploads};
+
+const ACTION: &str = "change an upload";
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx(ACTION, error)
+}
+
+#[async_trait]
+impl Uploads for SqliteStore {
+    async fn begin_upload(&self, upload: &Upload) -> Result<()> {
+        let upload = upload.clone();
+        self.write("note an upload", move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO uploads (id, project, content_type, received_at, state, bytes, complete)
+                     VALUES (?, ?, ?, ?, 'receiving', 0, 0)",
+                )
+                .bind(upload.id.to_string())
+                .bind(upload.project.as_str())
+                .bind(&upload.content_type)
+                .bind(upload.received_at.as_nanos())
+                .execute(connection)
+                .await
+                .map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn seal_upload(&self, id: UploadId, sealed: Sealed, task: TaskId, now: WallTime) -> Result<()> {
+        self.write("acknowledge an upload", move |connection| {
+            Box::pin(async move {
+                let done = sqlx::query(
+                    "UPDATE uploads SET state = 'received', bytes = ?, complete = ? WHERE id = ? AND state = 'receiving'",
+                )
+                .bind(integer(sealed.bytes))
+                .bind(sealed.complete)
+                .bind(id.to_string())
+                .execute(&mut *connection)
+                .await
+                .map_err(failed)?;
+                if done.rows_affected() == 0 {
+                    return Ok(());
+                }
+                let task = NewTask { id: task, kind: TaskKind::Ingest, payload: id.to_string(), run_at: now };
+                tasks::insert(connection, &task).await
+            })
+        })
+        .await
+    }
+
+    async fn abandon_upload(&self, id: UploadId) -> Result<()> {
+        self.write("forget an upload", move |connection| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM uploads WHERE id = ? AND state = 'receiving'")
+                    .bind(id.to_string())
+                    .execute(connection)
+                    .await
+                    .map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn upload(&self, id: UploadId) -> Result<Option<Upload>> {
+        let row = sqlx::query("SELECT * FROM uploads WHERE id = ?").bind(id.to_string());
+        let row = row.fetch_optional(&self.readers).await.map_err(|e| Error::from_sqlx("read an upload", e))?;
+        row.as_ref().map(codec::upload).transpose()
+    }
+
+    async fn unfinished_uploads(&self) -> Result<Vec<Upload>> {
+        let rows = sqlx::query("SELECT * FROM uploads WHERE state = 'receiving' ORDER BY received_at");
+        let rows = rows.fetch_all(&self.readers).await.map_err(|e| Error::from_sqlx("read uploads", e))?;
+        rows.iter().map(codec::upload).collect()
+    }
+
+    async fn join_upload(&self, request: &Join) -> Result<Joined> {
+        let request = request.clone();
+        self.write("join an upload", move |connection| Box::pin(async move { join(connection, request).await })).await
+    }
+
+    async fn drop_duplicate(&self, id: UploadId, now: WallTime) -> Result<()> {
+        self.write("drop a duplicate", move |connection| {
+            Box::pin(async move {
+                if let Some(capture) = capture_of(connection, id).await? {
+                    let recording = recording_by_id(connection, capture.recording).await?;
+                    let body = recording.prefix.upload_body(capture.attempt);
+                    objects::condemn(connection, body.as_str(), now).await?;
+                    let removed = sqlx::query("DELETE FROM captures WHERE id = ?").bind(capture.id.to_string());
+                    removed.execute(&mut *connection).await.map_err(failed)?;
+                }
+                set_state(connection, id, UploadState::Duplicate, None).await
+            })
+        })
+        .await
+    }
+
+    async fn quarantine_upload(&self, id: UploadId, reason: &str, object: &ObjectKey, now: WallTime) -> Result<()> {
+        let (reason, object) = (reason.to_owned(), object.clone());
+        self.write("quarantine an upload", move |connection| {
+            Box::pin(async move {
+                objects::make_live(connection, &object, now).await?;
+                set_state(connection, id, UploadState::Quarantined, Some(&reason)).await
+            })
+        })
+        .await
+    }
+
+    async fn quarantined(&self, project: &ProjectId, limit: u32) -> Result<Vec<Upload>> {
+        let rows = sqlx::query(
+            "SELECT * FROM uploads WHERE state = 'quarantined' AND project = ? ORDER BY received_at DESC LIMIT ?",
+        );
+        let rows = rows.bind(project.as_str()).bind(limit).fetch_all(&self.readers).await;
+        rows.map_err(|e| Error::from_sqlx("read uploads", e))?.iter().map(codec::upload).collect()
+    }
+}
+
+pub(super) async fn set_state(
+    connection: &mut SqliteConnection,
+    id: UploadId,
+    state: UploadState,
+    reason: Option<&str>,
+) -> Result<()> {
+    sqlx::query("UPDATE uploads SET state = ?, reason = ? WHERE id = ?")
+        .bind(upload_state_word(state))
+        .bind(reason)
+        .bind(id.to_string())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn capture_of(connection: &mut SqliteConnection, upload: UploadId) -> Result<Option<Capture>> {
+    let row = sqlx::query("SELECT * FROM captures WHERE upload = ?").bind(upload.to_string());
+    let row: Option<SqliteRow> = row.fetch_optional(connection).await.map_err(failed)?;
+    row.as_ref().map(codec::capture).transpose()
+}
+
+pub(super) async fn recording_by_id(connection: &mut SqliteConnection, id: RecordingId) -> Result<Recording> {
+    let row = sqlx::query("SELECT * FROM recordings WHERE id = ?").bind(id.to_string());
+    let row = row.fetch_optional(connection).await.map_err(failed)?;
+    codec::recording(&row.ok_or_else(|| Error::NotFound(format!("recording {id}")))?)
+}
+
+async fn join(connection: &mut SqliteConnection, request: Join) -> Result<Joined> {
+    if let Some(capture) = capture_of(connection, request.upload).await? {
+        let recording = recording_by_id(connection, capture.recording).await?;
+        let body = recording.prefix.upload_body(capture.attempt);
+        return Ok(Joined { recording, capture, body });
+    }
+    let known = known_recording(connection, &request).await?;
+    let mut recording = match known {
+        Some(recording) => recording,
+        None => insert_recording(connection, &request).await?,
+    };
+    let capture = insert_capture(connection, &request, recording.id).await?;
+    effects::step_recording(connection, &mut recording, Event::UploadJoined, request.now).await?;
+    let body = recording.prefix.upload_body(capture.attempt);
+    let id = Some(recording.id);
+    objects::announce(connection, &request.project, id, Purpose::Upload, &body, request.now).await?;
+    Ok(Joined { recording, capture, body })
+}
+
+/// By job, else by the room's own id; never by name, because names are reused.
+async fn known_recording(connection: &mut SqliteConnection, request: &Join) -> Result<Option<Recording>> {
+    if let Some(job) = &request.job_id {
+        let row = sqlx::query(
+            "SELECT recordings.* FROM recordings JOIN captures ON captures.recording = recordings.id
+             WHERE captures.project = ? AND captures.job_id = ? ORDER BY captures.attempt LIMIT 1",
+        );
+        let row = row.bind(request.project.as_str()).bind(job).fetch_optional(&mut *connection).await.map_err(failed)?;
+        if let Some(row) = row {
+            return codec::recording(&row).map(Some);
+        }
+    }
+    let Some(room) = &request.room_sid else { return Ok(None) };
+    let row = sqlx::query("SELECT * FROM recordings WHERE project = ? AND room_sid = ?");
+    let row = row.bind(request.project.as_str()).bind(room).fetch_optional(connection).await.map_err(failed)?;
+    row.as_ref().map(codec::recording).transpose()
+}
+
+async fn insert_recording(connection: &mut SqliteConnection, request: &Join) -> Result<Recording> {
+    let session_id = request.job_id.clone();
+    let recording = Recording {
+        id: request.new_recording,
+        project: request.project.clone(),
+        prefix: RecordingPrefix::new(&request.project, session_id.as_deref(), request.new_recording),
+        session_id,
+        room_name: request.room_name.clone(),
+        room_sid: request.room_sid.clone(),
+        state: State::starting(),
+        created_at: request.now,
+        started_at: None,
+        ended_at: None,
+        duration: MediaTime::ZERO,
+        gaps: Vec::new(),
+        agent_name: None,
+        tags: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+        participants: Vec::new(),
+    };
+    sqlx::query(
+        "INSERT INTO recordings (id, project, session_id, room_name, room_sid, prefix, status, partial, revision,
+                                 deletion, tier, created_at, duration, gaps, tags, labels, participants)
+         VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, 0, '[]', '[]', '{}', '[]')",
+    )
+    .bind(recording.id.to_string())
+    .bind(recording.project.as_str())
+    .bind(&recording.session_id)
+    .bind(&recording.room_name)
+    .bind(&recording.room_sid)
+    .bind(recording.prefix.as_str())
+    .bind(recording.state.status.as_str())
+    .bind(word(recording.state.deletion))
+    .bind(word(recording.state.tier))
+    .bind(recording.created_at.as_nanos())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(recording)
+}
+
+async fn insert_capture(connection: &mut SqliteConnection, request: &Join, recording: RecordingId) -> Result<Capture> {
+    let last: Option<u32> = sqlx::query_scalar("SELECT max(attempt) FROM captures WHERE recording = ?")
+        .bind(recording.to_string())
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let capture = Capture {
+        id: request.new_capture,
+        recording,
+        attempt: last.unwrap_or(0) + 1,
+        source: Source::Upload,
+        status: CaptureStatus::Processing,
+        started_at: None,
+        ended_at: None,
+        error: None,
+        upload: Some(request.upload),
+        job_id: request.job_id.clone(),
+        audio: None,
+    };
+    sqlx::query(
+        "INSERT INTO captures (id, recording, project, attempt, source, status, upload, job_id, audio)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(capture.id.to_string())
+    .bind(recording.to_string())
+    .bind(request.project.as_str())
+    .bind(capture.attempt)
+    .bind(word(capture.source))
+    .bind(word(capture.status))
+    .bind(request.upload.to_string())
+    .bind(&capture.job_id)
+    .bind(capture.audio.as_ref().map(json))
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(capture)
+}

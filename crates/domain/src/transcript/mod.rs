@@ -3,6 +3,12 @@
 //! A turn keeps the wall clock that its source gave. What the sound itself says is kept beside it, never over it, and
 //! media time is computed through the recording's timeline when the transcript is read.
 
+pub mod align;
+pub mod export;
+mod placed;
+
+pub use placed::{Placed, place};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

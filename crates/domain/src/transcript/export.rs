@@ -1,0 +1,170 @@
+//! The transcript for other programs: WebVTT, SubRip, plain text.
+//!
+//! Only what was said or typed becomes a cue; tool calls and events stand in the plain text.
+
+use std::fmt::Write;
+
+use super::{Kind, Placed, Role};
+use crate::time::{MediaTime, WallTime};
+
+/// The shortest time that a cue is shown.
+const SHORTEST_CUE: MediaTime = MediaTime::from_millis(500);
+
+/// A turn with the times that an export uses: media time, or without media the time since the first turn.
+struct Cue<'a> {
+    placed: &'a Placed,
+    start: MediaTime,
+    end: MediaTime,
+}
+
+fn cues(turns: &[Placed]) -> Vec<Cue<'_>> {
+    let first = turns.iter().filter_map(|placed| placed.started_at).min();
+    let since_first = |time: Option<WallTime>| Some(MediaTime::from_nanos(time?.since(first?)));
+    let cues = turns.iter().filter_map(|placed| {
+        let start = placed.start.or_else(|| since_first(placed.started_at))?;
+        let end = placed.end.or_else(|| since_first(placed.ended_at)).unwrap_or(start);
+        Some(Cue { placed, start, end })
+    });
+    cues.collect()
+}
+
+fn spoken<'a>(cues: &'a [Cue<'a>]) -> impl Iterator<Item = &'a Cue<'a>> {
+    cues.iter().filter(|cue| cue.placed.turn.kind == Kind::Message && !cue.placed.turn.text.trim().is_empty())
+}
+
+/// The name to show for a turn's speaker.
+pub fn speaker(placed: &Placed) -> &str {
+    let turn = &placed.turn;
+    turn.speaker.as_deref().filter(|name| !name.trim().is_empty()).unwrap_or(match turn.role {
+        Role::User => "User",
+        Role::Agent => "Agent",
+        Role::System => "System",
+    })
+}
+
+/// WebVTT (<https://www.w3.org/TR/webvtt1/>), with a voice span for each speaker.
+pub fn vtt(turns: &[Placed]) -> String {
+    let mut out = String::from("WEBVTT\n");
+    for cue in spoken(&cues(turns)) {
+        let (start, end) = (clock(cue.start, '.'), clock(cue_end(cue), '.'));
+        let name = escape_vtt(&one_line(speaker(cue.placed)));
+        let text = escape_vtt(&lines(&cue.placed.turn.text));
+        append(&mut out, format_args!("\n{start} --> {end}\n<v {name}>{text}\n"));
+    }
+    out
+}
+
+/// SubRip.
+pub fn srt(turns: &[Placed]) -> String {
+    let mut out = String::new();
+    for (number, cue) in spoken(&cues(turns)).enumerate() {
+        let (start, end) = (clock(cue.start, ','), clock(cue_end(cue), ','));
+        let name = one_line(speaker(cue.placed));
+        let text = lines(&cue.placed.turn.text).replace("-->", "->");
+        append(&mut out, format_args!("{}\n{start} --> {end}\n{name}: {text}\n\n", number + 1));
+    }
+    out
+}
+
+/// Plain text: a line a turn, with its time.
+pub fn text(turns: &[Placed]) -> String {
+    let mut out = String::new();
+    for cue in &cues(turns) {
+        let turn = &cue.placed.turn;
+        let mark = match (turn.interrupted, turn.typed) {
+            (true, _) => " [interrupted]",
+            (false, true) => " [typed]",
+            (false, false) => "",
+        };
+        let kind = match turn.kind {
+            Kind::Message => "",
+            Kind::ToolCall => " calls a tool",
+            Kind::ToolResult => " gets a tool's result",
+            Kind::Handoff => " hands over",
+            Kind::Config => " is configured",
+            Kind::Marker => " (event)",
+        };
+        let name = one_line(speaker(cue.placed));
+        append(&mut out, format_args!("[{}] {name}{kind}: {}{mark}\n", clock(cue.start, '.'), one_line(&turn.text)));
+    }
+    out
+}
+
+fn append(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    out.write_fmt(arguments).expect("writing to a String does not fail");
+}
+
+fn cue_end(cue: &Cue<'_>) -> MediaTime {
+    cue.end.max(cue.start + SHORTEST_CUE)
+}
+
+/// `hh:mm:ss` and milliseconds, of a time that is not negative.
+fn clock(time: MediaTime, separator: char) -> String {
+    let ms = time.as_millis().max(0);
+    format!("{:02}:{:02}:{:02}{separator}{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
+}
+
+/// Lines without the empty ones, which would end a cue, and without other control characters.
+fn lines(text: &str) -> String {
+    let clean = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
+    let lines = text.split(['\n', '\r']).map(clean).filter(|line| !line.trim().is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn one_line(text: &str) -> String {
+    lines(text).replace('\n', " ")
+}
+
+fn escape_vtt(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::{Times, Turn};
+    use proptest::prelude::*;
+
+    fn placed(role: Role, text: &str, start: i64, end: i64) -> Placed {
+        let (start, end) = (MediaTime::from_millis(start), MediaTime::from_millis(end));
+        let turn = Turn {
+            id: String::new(),
+            kind: Kind::Message,
+            role,
+            speaker: None,
+            text: text.to_owned(),
+            reported: Times::default(),
+            refined: None,
+            interrupted: false,
+            typed: false,
+            confidence: None,
+            metrics: serde_json::Map::new(),
+            call: None,
+        };
+        Placed { turn, started_at: None, ended_at: None, start: Some(start), end: Some(end), approximate: false }
+    }
+
+    #[test]
+    fn the_three_forms() {
+        let turns = [placed(Role::Agent, "Hi <you> & me", 239, 4_985), placed(Role::User, "a\n\nb", 3_661_000, 3_661_001)];
+        assert_eq!(
+            vtt(&turns),
+            "WEBVTT\n\n00:00:00.239 --> 00:00:04.985\n<v Agent>Hi &lt;you&gt; &amp; me\n\n\
+             01:01:01.000 --> 01:01:01.500\n<v User>a\nb\n"
+        );
+        assert!(srt(&turns).starts_with("1\n00:00:00,239 --> 00:00:04,985\nAgent: Hi <you> & me\n\n2\n"));
+        assert_eq!(text(&turns), "[00:00:00.239] Agent: Hi <you> & me\n[01:01:01.000] User: a b\n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_a_format(texts in prop::collection::vec("(\\PC|\n|\r|-->|<v x>){0,30}", 1..6)) {
+            let turns: Vec<_> = (0..).zip(&texts).map(|(n, text)| placed(Role::User, text, n * 1000, n * 1000 + 900)).collect();
+            let spoken = texts.iter().filter(|text| !lines(text).trim().is_empty()).count();
+            let count = |text: &str| text.split("\n\n").filter(|block| block.contains(" --> ")).count();
+            prop_assert_eq!(count(&vtt(&turns)), spoken);
+            prop_assert_eq!(vtt(&turns).matches("-->").count(), spoken);
+            prop_assert_eq!(srt(&turns).matches("-->").count(), spoken);
+        }
+    }
+}

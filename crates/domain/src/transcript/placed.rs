@@ -1,0 +1,61 @@
+//! A turn on the media timeline, as it is read.
+
+use super::{Kind, Transcript, Turn};
+use crate::time::{MediaTime, WallTime};
+use crate::timeline::Timeline;
+
+/// Where a turn lies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// The turn.
+    pub turn: Turn,
+    /// When it began, by the wall clock.
+    pub started_at: Option<WallTime>,
+    /// When it ended, by the wall clock.
+    pub ended_at: Option<WallTime>,
+    /// Where it begins in the media; `None` without media or time.
+    pub start: Option<MediaTime>,
+    /// Where it ends; never before `start`.
+    pub end: Option<MediaTime>,
+    /// Whether the times are a guess.
+    pub approximate: bool,
+}
+
+/// Places the turns of all captures on one timeline, in the order in which they began. Turns without any time keep their
+/// place behind the turn that they followed.
+pub fn place<'a>(transcripts: impl IntoIterator<Item = &'a Transcript>, timeline: &Timeline) -> Vec<Placed> {
+    let mut placed: Vec<(WallTime, Placed)> = Vec::new();
+    for transcript in transcripts {
+        let mut last = WallTime::from_nanos(i64::MIN);
+        for turn in &transcript.turns {
+            let one = place_turn(turn, timeline);
+            last = one.started_at.unwrap_or(last);
+            placed.push((last, one));
+        }
+    }
+    placed.sort_by_key(|(order, _)| *order);
+    placed.into_iter().map(|(_, one)| one).collect()
+}
+
+fn place_turn(turn: &Turn, timeline: &Timeline) -> Placed {
+    let times = turn.reported;
+    let spoken = turn.kind == Kind::Message && !turn.typed;
+    let (start, end, mut approximate) = match (turn.refined, times.start, times.created) {
+        (Some(refined), _, _) => (Some(refined.start), Some(refined.end), refined.approximate),
+        (None, Some(start), _) => (Some(start), Some(times.end.unwrap_or(start).max(start)), times.end.is_none()),
+        (None, None, created) => (created, created, spoken),
+    };
+    let at = |time: Option<WallTime>| time.and_then(|time| timeline.locate(time));
+    let (first, last) = (at(start), at(end));
+    // A line that was spoken outside of what was kept is shown at its edge.
+    approximate |= spoken && first.is_some_and(|position| !position.exact);
+    let (start_media, end_media) = (first.map(|position| position.media), last.map(|position| position.media));
+    Placed {
+        turn: turn.clone(),
+        started_at: start,
+        ended_at: end,
+        start: start_media,
+        end: end_media.max(start_media),
+        approximate,
+    }
+}

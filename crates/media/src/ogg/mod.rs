@@ -1,0 +1,15 @@
+//! Ogg/Opus: an index of where each stretch of sound lies, made without decoding (RFC 3533, RFC 7845).
+
+mod build;
+mod crc;
+mod index;
+mod opus_packet;
+mod page;
+mod stored;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use build::{Error, IndexBuilder};
+pub use index::{Gap, OpusIndex, Packet};
+pub use opus_packet::duration as packet_duration;
+pub use stored::Corrupt;

@@ -1,0 +1,172 @@
+//! The renderer: any window of a capture, on its own.
+//!
+//! A window is a run of AAC frames on the grid. The Opus decoder gets 80 ms and more of pre-roll before it, the AAC encoder
+//! three frames of warm-up, whose output is dropped: at the seams the error against the source is then no higher than
+//! elsewhere (measured in tests/windows.rs). The same input gives the same bytes, whoever asks and whenever.
+
+use std::ops::Range;
+
+use crate::aac::{AacEncoder, FRAME, FdkAac};
+use crate::activity;
+use crate::ogg::OpusIndex;
+use crate::peaks;
+use crate::ts;
+
+/// Frames that the encoder hears before the first one that counts.
+const WARM_UP: i64 = 3;
+/// The longest Opus packet, in samples of one channel.
+const LONGEST_PACKET: usize = 5_760;
+
+/// How the source's channels become agent (left) and everybody else (right).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelMap {
+    /// They are that already. A mono source is heard on both.
+    Keep,
+    /// They are the other way round, as the agents SDK has them.
+    Swap,
+}
+
+/// Why a window could not be rendered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The Opus decoder could not be made.
+    #[error("the Opus decoder failed: {0}")]
+    Decoder(String),
+    /// The AAC encoder failed.
+    #[error(transparent)]
+    Encoder(#[from] crate::aac::Error),
+}
+
+/// A rendered window.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Window {
+    /// The ADTS frames, one after another.
+    pub aac: Vec<u8>,
+    /// The length of each.
+    pub lengths: Vec<u32>,
+    /// Peaks of each frame ([`peaks::of_frame`]).
+    pub peaks: Vec<i8>,
+    /// Levels of each half frame: first channel, second channel ([`activity::level`]).
+    pub levels: Vec<u8>,
+    /// Packets that the decoder refused; they are silent.
+    pub bad_packets: u32,
+}
+
+impl Window {
+    /// The window as an MPEG-TS segment. `first_frame` is where it begins on the grid.
+    pub fn to_ts(&self, index: u32, first_frame: u64) -> Vec<u8> {
+        ts::segment(index, first_frame, ts::Frames { bytes: &self.aac, lengths: &self.lengths })
+    }
+}
+
+/// Decodes and encodes. Holds the decoder and its buffers between windows, and nothing that a window depends on.
+#[derive(Default)]
+pub struct Renderer {
+    decoder: Option<opus::Decoder>,
+    packet: Vec<i16>,
+    samples: Vec<i16>,
+}
+
+/// The samples that a window of frames is made of: warm-up before it, the encoder's delay behind it.
+fn needed(frames: &Range<u64>) -> Range<i64> {
+    let frame = FRAME as i64;
+    (frames.start as i64 - WARM_UP) * frame..(frames.end as i64 + FdkAac::DELAY_FRAMES as i64) * frame
+}
+
+/// The bytes of the source that a window needs, for [`Renderer::render`].
+pub fn source_range(index: &OpusIndex, frames: &Range<u64>) -> Range<u64> {
+    index.byte_range(needed(frames))
+}
+
+impl Renderer {
+    /// A renderer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Renders a window from the bytes that [`source_range`] names. Frames without sound are silent.
+    pub fn render(
+        &mut self,
+        index: &OpusIndex,
+        bytes: &[u8],
+        map: ChannelMap,
+        frames: Range<u64>,
+    ) -> Result<Window, Error> {
+        let range = needed(&frames);
+        let bad_packets = self.decode(index, bytes, range)?;
+        if map == ChannelMap::Swap {
+            self.samples.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
+        }
+        let mut window = Window { bad_packets, ..Window::default() };
+        self.encode(&mut window)?;
+        self.measure(&mut window);
+        Ok(window)
+    }
+
+    /// Fills `samples` with interleaved stereo of a range; what no packet covers is silent. Returns the bad packets.
+    fn decode(&mut self, index: &OpusIndex, bytes: &[u8], range: Range<i64>) -> Result<u32, Error> {
+        let failed = |error: opus::Error| Error::Decoder(error.to_string());
+        let decoder = match &mut self.decoder {
+            Some(decoder) => decoder,
+            empty => empty.insert(opus::Decoder::new(crate::SAMPLE_RATE, opus::Channels::Stereo).map_err(failed)?),
+        };
+        decoder.reset_state().map_err(failed)?;
+        decoder.set_gain(i32::from(index.gain())).map_err(failed)?;
+        self.samples.clear();
+        self.samples.resize(2 * (range.end - range.start) as usize, 0);
+        self.packet.resize(2 * LONGEST_PACKET, 0);
+        let heard = 0..index.total_samples() as i64;
+        let (mut expected, mut bad) = (None, 0);
+        for packet in index.packets(range.clone(), bytes) {
+            if expected.is_some_and(|expected| packet.start > expected) {
+                decoder.reset_state().map_err(failed)?;
+            }
+            expected = Some(packet.start + i64::from(packet.samples));
+            match decoder.decode(&packet.data, &mut self.packet, false) {
+                Ok(decoded) => {
+                    let decoded = &self.packet[..2 * decoded.min(LONGEST_PACKET)];
+                    place(decoded, packet.start, &heard, &range, &mut self.samples);
+                }
+                Err(_) => bad += 1,
+            }
+        }
+        Ok(bad)
+    }
+
+    fn encode(&self, window: &mut Window) -> Result<(), Error> {
+        let mut encoder = FdkAac::new()?;
+        let drop = WARM_UP as usize + FdkAac::DELAY_FRAMES;
+        let mut dropped = Vec::new();
+        for (number, frame) in self.samples.chunks_exact(2 * FRAME).enumerate() {
+            if number < drop {
+                encoder.encode(frame, &mut dropped)?;
+            } else {
+                let length = encoder.encode(frame, &mut window.aac)?;
+                window.lengths.push(length as u32);
+            }
+        }
+        Ok(())
+    }
+
+    fn measure(&self, window: &mut Window) {
+        let frames = self.samples.chunks_exact(2 * FRAME);
+        for frame in frames.skip(WARM_UP as usize).take(window.lengths.len()) {
+            peaks::of_frame(frame, &mut window.peaks);
+            for half in frame.chunks_exact(2 * activity::STEP) {
+                window.levels.extend([activity::level(half, 0), activity::level(half, 1)]);
+            }
+        }
+    }
+}
+
+/// Copies a decoded packet to its place, as far as it is to be heard and lies inside the window.
+fn place(decoded: &[i16], start: i64, heard: &Range<i64>, window: &Range<i64>, samples: &mut [i16]) {
+    let end = start + decoded.len() as i64 / 2;
+    let from = start.max(heard.start).max(window.start);
+    let to = end.min(heard.end).min(window.end);
+    if from < to {
+        let source = 2 * (from - start) as usize..2 * (to - start) as usize;
+        let target = 2 * (from - window.start) as usize..2 * (to - window.start) as usize;
+        samples[target].copy_from_slice(&decoded[source]);
+    }
+}

@@ -1,0 +1,208 @@
+//! MPEG-TS (ISO/IEC 13818-1): one program, one AAC stream in ADTS, as HLS wants it.
+//!
+//! Each segment is made on its own, yet concatenated they are one unbroken stream: PAT and PMT are one packet a segment, so
+//! their continuity counters are the segment's number, and the audio's packets are brought to a multiple of 16 a segment,
+//! so that its counter begins each segment at zero.
+
+const PACKET: usize = 188;
+const PMT_PID: u16 = 0x1000;
+const AUDIO_PID: u16 = 0x0100;
+const STREAM_TYPE_ADTS: u8 = 0x0f;
+/// AAC frames in one PES packet: fewer cost more in headers, more delay a seek.
+const FRAMES_PER_PES: usize = 8;
+/// PTS of media time zero, in ticks of 90 kHz: so that nothing before it needs a negative time.
+pub const PTS_BASE: u64 = 900_000;
+/// PTS counts modulo 2^33 (section 2.4.3.7).
+const PTS_MASK: u64 = (1 << 33) - 1;
+
+/// ADTS frames, one after another, with their lengths.
+#[derive(Debug, Clone, Copy)]
+pub struct Frames<'a> {
+    /// The frames.
+    pub bytes: &'a [u8],
+    /// The length of each.
+    pub lengths: &'a [u32],
+}
+
+/// Writes a segment. `first_frame` is the position of its first frame on the grid: it gives the PTS.
+pub fn segment(index: u32, first_frame: u64, frames: Frames<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(frames.bytes.len() * 11 / 10 + 8 * PACKET);
+    let counter = (index & 0x0f) as u8;
+    out.extend_from_slice(&section_packet(0, counter, &pat()));
+    out.extend_from_slice(&section_packet(PMT_PID, counter, &pmt()));
+    let mut chunks = Vec::new();
+    let (mut at, mut frame) = (0, first_frame);
+    for lengths in frames.lengths.chunks(FRAMES_PER_PES) {
+        let end = at + lengths.iter().map(|&length| length as usize).sum::<usize>();
+        let pts = (PTS_BASE + frame * crate::grid::TICKS_PER_FRAME) & PTS_MASK;
+        packetize(pes(pts, &frames.bytes[at..end]), pts, &mut chunks);
+        at = end;
+        frame += lengths.len() as u64;
+    }
+    fill_up(&mut chunks);
+    for (number, chunk) in chunks.iter().enumerate() {
+        chunk.write((number & 0x0f) as u8, &mut out);
+    }
+    out
+}
+
+/// The payload of one audio packet.
+struct Chunk {
+    payload: Vec<u8>,
+    /// The clock reference of the first packet of a PES packet.
+    pcr: Option<u64>,
+}
+
+impl Chunk {
+    fn capacity(pcr: bool) -> usize {
+        if pcr { PACKET - 4 - 8 } else { PACKET - 4 }
+    }
+
+    fn write(&self, counter: u8, out: &mut Vec<u8>) {
+        let start = u8::from(self.pcr.is_some()) << 6;
+        let stuffing = PACKET - 4 - self.payload.len();
+        let adaptation = if stuffing > 0 { 0x30 } else { 0x10 };
+        out.extend_from_slice(&[0x47, start | (AUDIO_PID >> 8) as u8, AUDIO_PID as u8, adaptation | counter]);
+        if stuffing > 0 {
+            let end = out.len() + stuffing;
+            out.push((stuffing - 1) as u8);
+            if stuffing > 1 {
+                // random_access_indicator with the PCR: a decoder may begin here.
+                out.push(if self.pcr.is_some() { 0x50 } else { 0 });
+            }
+            if let Some(pcr) = self.pcr {
+                out.extend_from_slice(&pcr_field(pcr));
+            }
+            out.resize(end, 0xff);
+        }
+        out.extend_from_slice(&self.payload);
+    }
+}
+
+fn pcr_field(base: u64) -> [u8; 6] {
+    let bytes = ((base & PTS_MASK) << 15 | 0x7e00).to_be_bytes();
+    [bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]
+}
+
+fn pes(pts: u64, frames: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(frames.len() + 8).unwrap_or(0);
+    let mut pes = Vec::with_capacity(frames.len() + 14);
+    pes.extend_from_slice(&[0, 0, 1, 0xc0]);
+    pes.extend_from_slice(&length.to_be_bytes());
+    pes.extend_from_slice(&[0x84, 0x80, 5]);
+    pes.extend_from_slice(&[
+        0x21 | (pts >> 29) as u8 & 0x0e,
+        (pts >> 22) as u8,
+        (pts >> 14) as u8 | 1,
+        (pts >> 7) as u8,
+        (pts << 1) as u8 | 1,
+    ]);
+    pes.extend_from_slice(frames);
+    pes
+}
+
+fn packetize(pes: Vec<u8>, pts: u64, chunks: &mut Vec<Chunk>) {
+    let first = pes.len().min(Chunk::capacity(true));
+    chunks.push(Chunk { payload: pes[..first].to_vec(), pcr: Some(pts) });
+    chunks.extend(pes[first..].chunks(Chunk::capacity(false)).map(|rest| Chunk { payload: rest.to_vec(), pcr: None }));
+}
+
+/// Splits packets in two until their number is a multiple of 16.
+fn fill_up(chunks: &mut Vec<Chunk>) {
+    let mut at = 0;
+    while chunks.len() % 16 != 0 && !chunks.is_empty() {
+        at %= chunks.len();
+        if chunks[at].payload.len() >= 2 {
+            let half = chunks[at].payload.len() / 2;
+            let rest = chunks[at].payload.split_off(half);
+            chunks.insert(at + 1, Chunk { payload: rest, pcr: None });
+        }
+        at += 2;
+    }
+}
+
+fn section_packet(pid: u16, counter: u8, section: &[u8]) -> [u8; PACKET] {
+    let mut packet = [0xff; PACKET];
+    packet[..5].copy_from_slice(&[0x47, 0x40 | (pid >> 8) as u8, pid as u8, 0x10 | counter, 0]);
+    packet[5..5 + section.len()].copy_from_slice(section);
+    packet
+}
+
+/// The program association section (section 2.4.4.3): program 1 is described at the PMT's PID.
+fn pat() -> Vec<u8> {
+    with_crc(vec![0x00, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, 0xe0 | (PMT_PID >> 8) as u8, PMT_PID as u8])
+}
+
+/// The program map section (section 2.4.4.8): one ADTS stream, which carries the clock as well.
+fn pmt() -> Vec<u8> {
+    let (high, low) = (0xe0 | (AUDIO_PID >> 8) as u8, AUDIO_PID as u8);
+    with_crc(vec![0x02, 0xb0, 18, 0, 1, 0xc1, 0, 0, high, low, 0xf0, 0, STREAM_TYPE_ADTS, high, low, 0xf0, 0])
+}
+
+/// Appends the section's CRC-32 (Annex A): the polynomial 0x04c11db7, most significant bit first, from all ones.
+fn with_crc(mut section: Vec<u8>) -> Vec<u8> {
+    let crc = section.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ (u32::from(byte) << 24), |crc, _| {
+            if crc & 0x8000_0000 == 0 { crc << 1 } else { (crc << 1) ^ 0x04c1_1db7 }
+        })
+    });
+    section.extend_from_slice(&crc.to_be_bytes());
+    section
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The audio stream's payload, after checking every packet's header.
+    fn audio_payload(ts: &[u8]) -> Vec<u8> {
+        assert_eq!(ts.len() % PACKET, 0);
+        let (mut payload, mut expected) = (Vec::new(), 0);
+        for packet in ts.chunks(PACKET) {
+            assert_eq!(packet[0], 0x47);
+            let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
+            if pid != AUDIO_PID {
+                continue;
+            }
+            assert_eq!(packet[3] & 0x0f, expected);
+            expected = (expected + 1) & 0x0f;
+            let skip = if packet[3] & 0x20 == 0 { 4 } else { 5 + usize::from(packet[4]) };
+            payload.extend_from_slice(&packet[skip..]);
+        }
+        assert_eq!(expected, 0, "the counter begins the next segment at zero");
+        payload
+    }
+
+    fn pts_of(pes: &[u8]) -> u64 {
+        let p: Vec<u64> = pes[9..14].iter().map(|&byte| u64::from(byte)).collect();
+        (p[0] >> 1 & 7) << 30 | p[1] << 22 | (p[2] >> 1) << 15 | p[3] << 7 | p[4] >> 1
+    }
+
+    #[test]
+    fn section_checksums_are_those_of_the_standard() {
+        // The PAT that every HLS packager writes for program 1 at PID 0x1000.
+        assert_eq!(pat()[12..], [0x2a, 0xb1, 0x04, 0xb2]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(lengths in prop::collection::vec(8_u32..700, 1..200), first in 0_u64..1 << 34) {
+            let total = lengths.iter().sum::<u32>() as usize;
+            let bytes: Vec<u8> = (0..total).map(|n| (n % 251) as u8).collect();
+            let ts = segment(3, first, Frames { bytes: &bytes, lengths: &lengths });
+            let payload = audio_payload(&ts);
+            let (mut at, mut seen, mut frame) = (0, Vec::new(), first);
+            for group in lengths.chunks(FRAMES_PER_PES) {
+                let length = group.iter().sum::<u32>() as usize;
+                prop_assert_eq!(&payload[at..at + 4], &[0, 0, 1, 0xc0]);
+                prop_assert_eq!(pts_of(&payload[at..]), (PTS_BASE + frame * 1920) & PTS_MASK);
+                seen.extend_from_slice(&payload[at + 14..at + 14 + length]);
+                at += 14 + length;
+                frame += group.len() as u64;
+            }
+            prop_assert_eq!(seen, bytes);
+            prop_assert_eq!(at, payload.len());
+        }
+    }
+}

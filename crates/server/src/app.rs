@@ -1,0 +1,72 @@
+//! What every request and every task reaches: the parts of a running server, put together once at the start.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header};
+use echosphere_livekit::token::Verifier;
+use echosphere_storage::ObjectStore;
+use echosphere_storage::presign::Credentials;
+use echosphere_store::Store;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::links::Links;
+use crate::playback::Presigners;
+use crate::render::Pool;
+use crate::telemetry_queue::TelemetryQueue;
+use crate::work::Work;
+
+/// The parts of a running server.
+pub struct App {
+    /// The configuration.
+    pub config: Config,
+    /// The data directory, locked.
+    pub data: DataDir,
+    /// The rows.
+    pub store: Arc<dyn Store>,
+    /// The bytes.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Who signed a token.
+    pub tokens: Verifier,
+    /// Signed links.
+    pub links: Links,
+    /// The keys of the embedded S3 endpoint.
+    pub s3_credentials: Credentials,
+    /// Presigned URLs.
+    pub presigners: Presigners,
+    /// The threads that render.
+    pub renderers: Pool,
+    /// Wakes background work.
+    pub work: Work,
+    /// OTLP requests that could not be stored at once.
+    pub telemetry: TelemetryQueue,
+    /// Turns true when the server is to stop.
+    pub stopping: watch::Sender<bool>,
+}
+
+/// The parts of a running server, shared.
+pub type SharedApp = Arc<App>;
+
+impl App {
+    /// How the client that sent these headers reaches this server: the configured public URL, else the host it called.
+    pub fn base_url(&self, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.config.public_url {
+            return url.clone();
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let usable = host.filter(|host| is_authority(host));
+        usable.map_or_else(|| format!("http://{}", self.config.listen), |host| format!("http://{host}"))
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+}
+
+/// Whether a Host header is a plain `host` or `host:port`, safe to be written into a URL.
+fn is_authority(host: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_');
+    !host.is_empty() && host.len() <= 255 && host.bytes().all(plain)
+}

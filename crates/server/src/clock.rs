@@ -1,0 +1,29 @@
+//! The binary's clock: the one place where the time of day is read.
+
+use echosphere_domain::time::WallTime;
+
+/// Now, by the system's clock.
+#[expect(clippy::disallowed_methods, reason = "this is the room where the clock is read")]
+pub fn now() -> WallTime {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// RFC 3339 in UTC with milliseconds, the form of every time in the API. A time outside the years 0 to 9999, which no
+/// [`WallTime`] reaches, would come out as the epoch.
+pub fn rfc3339(time: WallTime) -> String {
+    let timestamp = jiff::Timestamp::from_millisecond(time.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{timestamp:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc_with_milliseconds() {
+        let time = WallTime::from_millis(1_795_439_500_386);
+        assert_eq!(rfc3339(time), "2026-11-23T13:11:40.386Z");
+        assert_eq!(rfc3339(WallTime::from_millis(0)), "1970-01-01T00:00:00.000Z");
+    }
+}

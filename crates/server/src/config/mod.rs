@@ -1,0 +1,78 @@
+//! The configuration: one YAML file and the environment, read once at the start.
+//!
+//! [`settings`] lists every setting with its key, its variable, its default and its meaning; reading the file, the error
+//! messages and the test that holds `docs/configuration.md` against the code all go by that table.
+
+mod load;
+mod projects;
+pub mod settings;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use echosphere_domain::id::ProjectId;
+use secrecy::SecretString;
+
+pub use load::{Environment, Error, load};
+pub use projects::{KeyPair, Project};
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// Where everything is kept that is not elsewhere.
+    pub data_dir: PathBuf,
+    /// How clients reach this server, when that differs from the address they called; without a trailing slash.
+    pub public_url: Option<String>,
+    /// Where the LiveKit server is. Session uploads need no connection to it; recording rooms will.
+    pub livekit_url: Option<String>,
+    /// Where the database is; `None` is SQLite in the data directory.
+    pub database: Option<PathBuf>,
+    /// Where objects are kept; `None` is a folder in the data directory.
+    pub storage: Option<PathBuf>,
+    /// The bucket's name, also the first path segment of the embedded S3 endpoint.
+    pub bucket: String,
+    /// The region that presigned URLs name.
+    pub region: String,
+    /// Fixed keys of the embedded S3 endpoint; without them a pair is made at the first start.
+    pub s3_credentials: Option<(String, SecretString)>,
+    /// How old an object that nothing needs must be before it is deleted.
+    pub sweep_after: Duration,
+    /// How often to look for such objects.
+    pub sweep_every: Duration,
+    /// The largest session upload, in bytes.
+    pub max_upload_bytes: u64,
+    /// How long the agents SDK is asked to wait before it tries again, when we could not take its upload.
+    pub upload_retry_delay: Duration,
+    /// The target length of a media segment.
+    pub segment_duration: Duration,
+    /// How many segments are rendered at the same time.
+    pub render_workers: usize,
+    /// How long presigned URLs live; `None` is twice the recording's length, at least an hour, at most seven days.
+    pub url_ttl: Option<Duration>,
+    /// How long a shutdown waits for uploads under way.
+    pub shutdown_grace: Duration,
+    /// The log's filter, for example `info` or `echosphere=debug,info`.
+    pub log_filter: String,
+    /// Whether the log is JSON (else text for people).
+    pub log_json: bool,
+    /// The projects, in the order of the file; never empty.
+    pub projects: Vec<Project>,
+}
+
+impl Config {
+    /// The project that requests without credentials on a loopback listener see: `default`, or the first one when no
+    /// project has that name.
+    pub fn local_project(&self) -> &ProjectId {
+        let default = self.projects.iter().find(|project| project.id.is_default());
+        &default.unwrap_or(&self.projects[0]).id
+    }
+
+    /// The settings of a project.
+    pub fn project(&self, id: &ProjectId) -> Option<&Project> {
+        self.projects.iter().find(|project| project.id == *id)
+    }
+}

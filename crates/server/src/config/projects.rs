@@ -1,0 +1,114 @@
+//! Projects: named sets of LiveKit key pairs and API keys.
+
+use echosphere_domain::id::ProjectId;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// A LiveKit API key and its secret.
+#[derive(Debug, Clone)]
+pub struct KeyPair {
+    /// The key: the `iss` of tokens.
+    pub key: String,
+    /// The secret that signs them.
+    pub secret: SecretString,
+}
+
+/// A project's settings.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Its name.
+    pub id: ProjectId,
+    /// The LiveKit key pairs whose tokens belong to it.
+    pub livekit: Vec<KeyPair>,
+    /// Static keys for the API.
+    pub api_keys: Vec<SecretString>,
+    /// Whether session uploads are taken.
+    pub recording: bool,
+    /// Rooms (names, `*` matches any run of characters) of which no session upload is taken.
+    pub excluded_rooms: Vec<String>,
+}
+
+impl Project {
+    /// The project `default`, taking everything.
+    pub fn default_project(livekit: Vec<KeyPair>) -> Self {
+        Self { id: ProjectId::default(), livekit, api_keys: Vec::new(), recording: true, excluded_rooms: Vec::new() }
+    }
+
+    /// Whether session uploads of a room with this name are refused.
+    pub fn excludes_room(&self, name: &str) -> bool {
+        self.excluded_rooms.iter().any(|pattern| matches_pattern(pattern, name))
+    }
+}
+
+/// The form of a project in the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProjectEntry {
+    name: String,
+    #[serde(default)]
+    livekit: Vec<KeyPairEntry>,
+    #[serde(default)]
+    api_keys: Vec<SecretString>,
+    #[serde(default = "yes")]
+    recording: bool,
+    #[serde(default)]
+    excluded_rooms: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyPairEntry {
+    api_key: String,
+    api_secret: SecretString,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ProjectEntry {
+    pub(super) fn into_project(self) -> Result<Project, String> {
+        let id = ProjectId::parse(self.name).map_err(|error| error.to_string())?;
+        let pair = |entry: KeyPairEntry| KeyPair { key: entry.api_key, secret: entry.api_secret };
+        Ok(Project {
+            id,
+            livekit: self.livekit.into_iter().map(pair).collect(),
+            api_keys: self.api_keys,
+            recording: self.recording,
+            excluded_rooms: self.excluded_rooms,
+        })
+    }
+}
+
+/// Whether a pattern, in which `*` stands for any run of characters, matches the whole name.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_patterns() {
+        for (pattern, name, expected) in [
+            ("support", "support", true),
+            ("support", "support-1", false),
+            ("support-*", "support-1", true),
+            ("*-private", "hr-private", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*a", "a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(matches_pattern(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

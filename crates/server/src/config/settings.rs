@@ -1,0 +1,257 @@
+//! Every setting: its key in the file, its environment variable, its default, its meaning.
+
+use secrecy::SecretString;
+
+use super::{Config, value};
+
+/// One setting.
+pub struct Setting {
+    /// Its key in the file, with dots between the levels.
+    pub key: &'static str,
+    /// Its environment variable, which wins over the file.
+    pub variable: &'static str,
+    /// Its default, in words.
+    pub default: &'static str,
+    /// What it means, in one sentence.
+    pub meaning: &'static str,
+    /// Takes a text into the draft; the error says what was expected, and never repeats a secret.
+    pub(super) apply: fn(&mut Draft, &str) -> Result<(), String>,
+}
+
+/// A configuration in the making.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) config: Config,
+    pub(super) livekit_key: Option<String>,
+    pub(super) livekit_secret: Option<SecretString>,
+    pub(super) s3_access_key: Option<String>,
+    pub(super) s3_secret_key: Option<SecretString>,
+}
+
+fn secret(text: &str) -> Result<SecretString, String> {
+    value::text(text).map(SecretString::from)
+}
+
+/// Sets a field of the draft from a parsed value.
+macro_rules! set {
+    ($field:ident $(. $rest:ident)*, $parse:expr) => {
+        |draft, text| {
+            draft.$field$(.$rest)* = $parse(text)?.into();
+            Ok(())
+        }
+    };
+}
+
+fn log_json(text: &str) -> Result<bool, String> {
+    match text {
+        "json" => Ok(true),
+        "text" => Ok(false),
+        _ => Err(format!("{text:?} is not a log format: expected json or text")),
+    }
+}
+
+fn segment_duration(text: &str) -> Result<std::time::Duration, String> {
+    let duration = value::duration(text)?;
+    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(30);
+    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 30s")) }
+}
+
+fn sweep_every(text: &str) -> Result<std::time::Duration, String> {
+    let duration = value::duration(text)?;
+    let shortest = std::time::Duration::from_millis(100);
+    if duration >= shortest { Ok(duration) } else { Err(format!("{text:?} is shorter than 100ms")) }
+}
+
+fn url_ttl(text: &str) -> Result<std::time::Duration, String> {
+    let duration = value::duration(text)?;
+    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(7 * 86_400);
+    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 7d")) }
+}
+
+/// All settings, in the order of the documentation. `projects` and `config` are no single texts and stand apart.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "listen",
+        variable: "ECHOSPHERE_LISTEN",
+        default: "127.0.0.1:8080",
+        meaning: "The address and port to listen on. Requests without credentials are served only on a loopback address.",
+        apply: set!(config.listen, value::address),
+    },
+    Setting {
+        key: "data_dir",
+        variable: "ECHOSPHERE_DATA_DIR",
+        default: "echosphere-data in the working directory",
+        meaning: "The folder that holds everything: database, objects, uploads under way, secrets.",
+        apply: set!(config.data_dir, value::text),
+    },
+    Setting {
+        key: "public_url",
+        variable: "ECHOSPHERE_PUBLIC_URL",
+        default: "the address that the request called",
+        meaning: "How clients reach this server, when a proxy stands before it.",
+        apply: |draft, text| {
+            draft.config.public_url = Some(value::http_url(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "database_url",
+        variable: "ECHOSPHERE_DATABASE_URL",
+        default: "echosphere.db in the data directory",
+        meaning: "The database: sqlite://PATH.",
+        apply: |draft, text| {
+            draft.config.database = Some(value::sqlite_path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "storage.url",
+        variable: "ECHOSPHERE_STORAGE_URL",
+        default: "objects in the data directory",
+        meaning: "Where objects are kept: file:///PATH.",
+        apply: |draft, text| {
+            draft.config.storage = Some(value::storage_path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "storage.bucket",
+        variable: "ECHOSPHERE_STORAGE_BUCKET",
+        default: "echosphere-recordings",
+        meaning: "The bucket's name, which is also the first path segment of presigned URLs.",
+        apply: set!(config.bucket, value::bucket),
+    },
+    Setting {
+        key: "storage.region",
+        variable: "ECHOSPHERE_STORAGE_REGION",
+        default: "ap-northeast-1",
+        meaning: "The region that presigned URLs name.",
+        apply: set!(config.region, value::text),
+    },
+    Setting {
+        key: "storage.sweep_after",
+        variable: "ECHOSPHERE_STORAGE_SWEEP_AFTER",
+        default: "24h",
+        meaning: "How old an object of ours that nothing needs must be before it is deleted.",
+        apply: set!(config.sweep_after, value::duration),
+    },
+    Setting {
+        key: "storage.sweep_every",
+        variable: "ECHOSPHERE_STORAGE_SWEEP_EVERY",
+        default: "1h",
+        meaning: "How often to look for such objects.",
+        apply: set!(config.sweep_every, sweep_every),
+    },
+    Setting {
+        key: "s3.access_key",
+        variable: "ECHOSPHERE_S3_ACCESS_KEY",
+        default: "made at the first start",
+        meaning: "The access key of the embedded S3 endpoint; set together with s3.secret_key.",
+        apply: |draft, text| {
+            draft.s3_access_key = Some(value::text(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "s3.secret_key",
+        variable: "ECHOSPHERE_S3_SECRET_KEY",
+        default: "made at the first start",
+        meaning: "The secret key of the embedded S3 endpoint.",
+        apply: |draft, text| {
+            draft.s3_secret_key = Some(secret(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "livekit.url",
+        variable: "LIVEKIT_URL",
+        default: "none",
+        meaning: "The address of the LiveKit server. Session uploads need no connection to it.",
+        apply: |draft, text| {
+            draft.config.livekit_url = Some(value::livekit_url(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "livekit.api_key",
+        variable: "LIVEKIT_API_KEY",
+        default: "none",
+        meaning: "The LiveKit API key of the project default: the key that your agents use.",
+        apply: |draft, text| {
+            draft.livekit_key = Some(value::text(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "livekit.api_secret",
+        variable: "LIVEKIT_API_SECRET",
+        default: "none",
+        meaning: "The secret of that key.",
+        apply: |draft, text| {
+            draft.livekit_secret = Some(secret(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "uploads.max_bytes",
+        variable: "ECHOSPHERE_UPLOADS_MAX_BYTES",
+        default: "1 GiB",
+        meaning: "The largest session upload that is taken (about 17 hours of audio).",
+        apply: set!(config.max_upload_bytes, value::bytes),
+    },
+    Setting {
+        key: "uploads.retry_delay",
+        variable: "ECHOSPHERE_UPLOADS_RETRY_DELAY",
+        default: "15s",
+        meaning: "How long the agents SDK is asked to wait before it sends an upload again that could not be taken; it tries four times.",
+        apply: set!(config.upload_retry_delay, value::duration),
+    },
+    Setting {
+        key: "rendering.segment_duration",
+        variable: "ECHOSPHERE_RENDERING_SEGMENT_DURATION",
+        default: "4s",
+        meaning: "The target length of a media segment, for recordings made from now on.",
+        apply: set!(config.segment_duration, segment_duration),
+    },
+    Setting {
+        key: "rendering.workers",
+        variable: "ECHOSPHERE_RENDERING_WORKERS",
+        default: "the number of processors",
+        meaning: "How many windows are rendered at the same time.",
+        apply: |draft, text| {
+            draft.config.render_workers = value::number(text, 1, 256)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "playback.url_ttl",
+        variable: "ECHOSPHERE_PLAYBACK_URL_TTL",
+        default: "twice the recording's length, at least 1h, at most 7d",
+        meaning: "How long presigned URLs live; the player renews them.",
+        apply: |draft, text| {
+            draft.config.url_ttl = Some(url_ttl(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "shutdown_grace",
+        variable: "ECHOSPHERE_SHUTDOWN_GRACE",
+        default: "30s",
+        meaning: "How long a shutdown waits for requests and uploads under way.",
+        apply: set!(config.shutdown_grace, value::duration),
+    },
+    Setting {
+        key: "log.filter",
+        variable: "ECHOSPHERE_LOG",
+        default: "info",
+        meaning: "What is logged: a level, or a list such as info,echosphere_server=debug.",
+        apply: set!(config.log_filter, value::text),
+    },
+    Setting {
+        key: "log.format",
+        variable: "ECHOSPHERE_LOG_FORMAT",
+        default: "json",
+        meaning: "json, or text for people.",
+        apply: set!(config.log_json, log_json),
+    },
+];

@@ -1,0 +1,170 @@
+//! The data directory: its layout, its lock and its secrets.
+//!
+//! ```text
+//! LOCK               held by the running process (flock), with its process id inside
+//! echosphere.db      rows (SQLite)
+//! objects/           object storage, {bucket}/{key}
+//! spool/             uploads under way, one file an upload
+//! secrets/           file mode 0600, made at the first start
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use echosphere_domain::id::UploadId;
+use secrecy::SecretString;
+
+use crate::entropy;
+
+/// Why the data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system said no.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("the data directory {path} is in use by process {holder}; stop it, or set ECHOSPHERE_DATA_DIR to another folder")]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// The process id that the holder wrote down.
+        holder: String,
+    },
+    /// A secret file holds something else.
+    #[error("{path} does not hold a secret of ours; restore it from a backup, or delete it to have a new one made")]
+    Secret {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// An open, locked data directory. Dropping it releases the lock.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes what is missing, and locks the directory for this process.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        for folder in [root.to_path_buf(), root.join("spool"), root.join("secrets")] {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+            made.map_err(|source| Error::Io { action: "make the folder", path: folder, source })?;
+        }
+        let root = fs::canonicalize(root).map_err(|source| io_error("find", root, source))?;
+        let lock = lock(&root)?;
+        Ok(Self { root, _lock: lock })
+    }
+
+    /// The SQLite file.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("echosphere.db")
+    }
+
+    /// The root of local object storage.
+    pub fn objects(&self) -> PathBuf {
+        self.root.join("objects")
+    }
+
+    /// The folder of uploads under way.
+    pub fn spool_folder(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
+    /// The spool file of an upload.
+    pub fn spool(&self, upload: UploadId) -> PathBuf {
+        self.spool_folder().join(upload.to_string())
+    }
+
+    /// A secret of 32 random bytes, hexadecimal; made at the first use and the same from then on.
+    pub fn secret(&self, name: &str) -> Result<SecretString, Error> {
+        let path = self.root.join("secrets").join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let text = text.trim();
+                let good = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+                if good { Ok(SecretString::from(text)) } else { Err(Error::Secret { path }) }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = hex::encode(entropy::bytes::<32>());
+                write_durably(&path, &text).map_err(|source| io_error("write the secret", &path, source))?;
+                Ok(SecretString::from(text))
+            }
+            Err(source) => Err(io_error("read the secret", &path, source)),
+        }
+    }
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io { action, path: path.to_path_buf(), source }
+}
+
+fn lock(root: &Path) -> Result<File, Error> {
+    let path = root.join("LOCK");
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let mut file = opened.map_err(|source| io_error("open the lock", &path, source))?;
+    if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut holder = String::new();
+        let read = file.read_to_string(&mut holder);
+        let holder = if read.is_ok_and(|n| n > 0) { holder.trim().to_owned() } else { "(unknown)".to_owned() };
+        return Err(Error::Locked { path: root.to_path_buf(), holder });
+    }
+    // The process id is a courtesy to whoever finds the directory locked; the lock itself is what counts.
+    let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    noted.map_err(|source| io_error("write the lock", &path, source))?;
+    Ok(file)
+}
+
+/// A file that is whole or absent after a crash.
+fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_folder(path.parent().unwrap_or(path))
+}
+
+/// Makes the entries of a folder durable.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_second_process_is_told_who_holds_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::open(dir.path()).unwrap();
+        let error = DataDir::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        drop(held);
+        DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn secrets_are_made_once_and_are_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let first = data.secret("playback").unwrap();
+        assert_eq!(first.expose_secret(), data.secret("playback").unwrap().expose_secret());
+        let mode = fs::metadata(dir.path().join("secrets/playback")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(dir.path().join("secrets/playback"), "oops").unwrap();
+        assert!(matches!(data.secret("playback"), Err(Error::Secret { .. })));
+    }
+}

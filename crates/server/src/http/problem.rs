@@ -1,0 +1,110 @@
+//! RFC 9457 problem details: the one place where an error becomes an HTTP answer.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An error as the API shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem it is; stable, for programs. The list is in docs/http.md.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/recording-not-found")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: &'static str,
+    /// The HTTP status code.
+    #[schema(value_type = u16, example = 404)]
+    #[serde(serialize_with = "status_number")]
+    pub status: StatusCode,
+    /// What happened this time, and what to do about it.
+    pub detail: String,
+}
+
+fn status_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+/// Every kind of problem: a slug, a title and a status.
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident = $status:ident, $slug:literal, $title:literal;)*) => {
+        impl Problem {
+            $($(#[$doc])*
+            pub fn $name(detail: impl Into<String>) -> Self {
+                Self {
+                    kind: concat!("/problems/", $slug).to_owned(),
+                    title: $title,
+                    status: StatusCode::$status,
+                    detail: detail.into(),
+                }
+            })*
+        }
+    };
+}
+
+problems! {
+    /// No usable credentials.
+    unauthorized = UNAUTHORIZED, "unauthorized", "Credentials are missing or not valid";
+    /// Valid credentials that do not allow this.
+    forbidden = FORBIDDEN, "forbidden", "The credentials do not allow this";
+    /// Session recording is switched off; the agents SDK looks for the words of the detail.
+    recording_disabled = UNAUTHORIZED, "recording-disabled", "Session recording is switched off";
+    /// There is no such recording, for these credentials.
+    recording_not_found = NOT_FOUND, "recording-not-found", "There is no such recording";
+    /// The recording has no such part.
+    part_not_found = NOT_FOUND, "part-not-found", "The recording has no such part";
+    /// There is nothing at this path.
+    not_found = NOT_FOUND, "not-found", "There is nothing here";
+    /// The path exists, the method does not.
+    method_not_allowed = METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
+    /// The recording's bytes were deleted.
+    deleted = GONE, "deleted", "The recording was deleted";
+    /// A parameter is not what it must be.
+    bad_parameter = BAD_REQUEST, "bad-parameter", "A parameter is not valid";
+    /// The body is not what it must be.
+    bad_body = BAD_REQUEST, "bad-body", "The request body is not valid";
+    /// The body is larger than allowed.
+    too_large = PAYLOAD_TOO_LARGE, "too-large", "The request body is too large";
+    /// Something of ours does not work now; trying again helps.
+    unavailable = SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this now";
+    /// A defect of ours.
+    internal = INTERNAL_SERVER_ERROR, "internal", "The server failed";
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<echosphere_store::Error> for Problem {
+    fn from(error: echosphere_store::Error) -> Self {
+        if error.is_transient() {
+            tracing::warn!(%error, "the database is not available");
+            return Self::unavailable("the database does not answer now; try again in a few seconds");
+        }
+        tracing::error!(%error, "the database call failed");
+        Self::internal("the server's log says more")
+    }
+}
+
+impl From<echosphere_storage::Error> for Problem {
+    fn from(error: echosphere_storage::Error) -> Self {
+        if error.is_transient() {
+            tracing::warn!(%error, "object storage is not available");
+            return Self::unavailable("object storage does not answer now; try again in a few seconds");
+        }
+        tracing::error!(%error, "the object storage call failed");
+        Self::internal("the server's log says more")
+    }
+}

@@ -1,0 +1,100 @@
+//! `GET /v1/recordings`.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use echosphere_domain::lifecycle::Status;
+use echosphere_domain::time::WallTime;
+use echosphere_store::{Cursor, Filter};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::view;
+use crate::app::SharedApp;
+use crate::http::access::Caller;
+use crate::http::problem::Problem;
+
+/// What to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// How many at most: 1 to 200.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Only with this status.
+    status: Option<String>,
+    /// Only of rooms with exactly this name.
+    room_name: Option<String>,
+    /// Only with exactly this session id.
+    session_id: Option<String>,
+}
+
+/// Lists recordings, newest first.
+#[utoipa::path(
+    get, path = "/v1/recordings", tag = "recordings", operation_id = "listRecordings", params(Params),
+    responses(
+        (status = 200, description = "One page", body = view::Page),
+        (status = 400, description = "A parameter is not valid", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No usable credentials", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(app): State<SharedApp>,
+    caller: Caller,
+    headers: HeaderMap,
+    params: Result<Query<Params>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<view::Page>, Problem> {
+    let Query(params) = params.map_err(|error| Problem::bad_parameter(error.body_text()))?;
+    let limit = params.limit.unwrap_or(50);
+    if !(1..=200).contains(&limit) {
+        return Err(Problem::bad_parameter(format!("limit is {limit}; it must be from 1 to 200")));
+    }
+    let status = params.status.map(|word| word.parse::<Status>()).transpose();
+    let status = status.map_err(|error| Problem::bad_parameter(format!("status: {error}")))?;
+    let after = params.cursor.as_deref().map(read_cursor).transpose()?;
+    if !params.room_name.as_deref().is_none_or(|name| caller.sees_room(Some(name))) {
+        return Ok(Json(view::Page { items: Vec::new(), next_cursor: None }));
+    }
+    let room_name = params.room_name.or_else(|| caller.room.clone());
+    let filter = Filter { status, room_name, session_id: params.session_id };
+    let page = app.store.list(&caller.project, &filter, after, limit).await?;
+    let base = app.base_url(&headers);
+    let shown = |(recording, captures)| super::show(&app, &base, recording, captures);
+    Ok(Json(view::Page {
+        items: page.items.into_iter().map(shown).collect(),
+        next_cursor: page.next.as_ref().map(write_cursor),
+    }))
+}
+
+/// Opaque to clients: `{created_at nanoseconds}.{id}`.
+fn write_cursor(cursor: &Cursor) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}.{}", cursor.created_at.as_nanos(), cursor.id))
+}
+
+fn read_cursor(text: &str) -> Result<Cursor, Problem> {
+    let parse = || {
+        let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (created_at, id) = plain.split_once('.')?;
+        Some(Cursor { created_at: WallTime::from_nanos(created_at.parse().ok()?), id: id.parse().ok()? })
+    };
+    parse().ok_or_else(|| Problem::bad_parameter("cursor is not one that a list answered as next_cursor"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_round_trip_and_others_are_refused() {
+        let id = "0193a3a0-1111-7222-8333-444455556666".parse().unwrap();
+        let cursor = Cursor { created_at: WallTime::from_nanos(-5), id };
+        assert_eq!(read_cursor(&write_cursor(&cursor)).unwrap(), cursor);
+        for text in ["", "x", "AAAA", "../.."] {
+            assert!(read_cursor(text).is_err());
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Recordings over HTTP: one file a resource.
+
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod playlists;
+pub mod segment;
+pub mod transcript;
+pub mod view;
+pub mod waveform;
+
+use axum::http::HeaderMap;
+use echosphere_domain::id::RecordingId;
+use echosphere_domain::lifecycle::Deletion;
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::time::MediaTime;
+
+use crate::app::App;
+use crate::clock;
+use crate::http::access::Caller;
+use crate::http::problem::Problem;
+use crate::playback;
+
+/// The recording of a path, if it exists for the caller and has not been deleted.
+async fn find(app: &App, caller: &Caller, id: RecordingId) -> Result<(Recording, Vec<Capture>), Problem> {
+    let found = app.store.recording(&caller.project, id).await?;
+    let visible = found.filter(|(recording, _)| caller.sees_room(recording.room_name.as_deref()));
+    let Some((recording, captures)) = visible else { return Err(not_found(&id.to_string())) };
+    if recording.state.deletion == Deletion::Done {
+        return Err(Problem::deleted(format!("the recording {id} was deleted")));
+    }
+    Ok((recording, captures))
+}
+
+/// An id from a path. Another spelling, a path trick or plain nonsense names no recording; it is answered as such and
+/// never reaches the database or the disk.
+fn parse_id(text: &str) -> Result<RecordingId, Problem> {
+    text.parse().map_err(|_| not_found(text))
+}
+
+fn not_found(id: &str) -> Problem {
+    let shown: String = id.chars().take(64).collect();
+    Problem::recording_not_found(format!("no recording {shown:?} exists for these credentials"))
+}
+
+/// The outside of a recording, with its links.
+fn show(app: &App, base: &str, recording: Recording, captures: Vec<Capture>) -> view::Recording {
+    let urls = view::Urls {
+        playlist: has_sound(&recording).then(|| playlist_url(app, base, &recording)),
+        page: format!("{base}/recordings/{}", recording.id),
+    };
+    view::Recording::new(recording, captures, urls)
+}
+
+fn has_sound(recording: &Recording) -> bool {
+    recording.duration > MediaTime::ZERO && recording.state.deletion == Deletion::None
+}
+
+fn playlist_url(app: &App, base: &str, recording: &Recording) -> String {
+    let signature = link_signature(app, recording);
+    format!("{base}/v1/recordings/{}/playlist.m3u8?sig={signature}", recording.id)
+}
+
+/// The signature of a recording's links. Signing time is floored, so that reloads give the same URLs and caches work.
+fn link_signature(app: &App, recording: &Recording) -> String {
+    let signed_at = playback::floor_to_quarter_hour(clock::now());
+    let life = playback::url_life(app.config.url_ttl, recording.duration) + playback::QUARTER_HOUR;
+    app.links.sign(&recording.project, recording.id, playback::after(signed_at, life))
+}
+
+/// The base URL for links in an answer to these headers.
+fn base(app: &App, headers: &HeaderMap) -> String {
+    app.base_url(headers)
+}

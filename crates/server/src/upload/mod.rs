@@ -1,0 +1,4 @@
+//! Session uploads on their way to disk.
+
+pub mod receive;
+pub mod recover;

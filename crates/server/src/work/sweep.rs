@@ -1,0 +1,49 @@
+//! The sweeper: deletes objects that we announced and that nothing needs any more.
+//!
+//! It goes by rows, never by a listing: buckets hold other people's data.
+
+use std::time::Duration;
+
+use super::after;
+use crate::app::{App, SharedApp};
+use crate::clock;
+
+/// Objects deleted between two looks at the database.
+const BATCH: u32 = 500;
+
+pub(super) async fn run(app: SharedApp) {
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return,
+            () = tokio::time::sleep(app.config.sweep_every) => {}
+        }
+        if let Err(error) = sweep(&app).await {
+            tracing::warn!(%error, "the sweep stopped; the next one goes on");
+        }
+    }
+}
+
+async fn sweep(app: &App) -> Result<(), super::Error> {
+    loop {
+        let age = i64::try_from(app.config.sweep_after.as_nanos()).unwrap_or(i64::MAX);
+        let before = after(clock::now(), Duration::ZERO).plus_nanos(-age);
+        let candidates = app.store.sweepable(before, BATCH).await?;
+        if candidates.is_empty() || app.is_stopping() {
+            return Ok(());
+        }
+        let mut gone = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            match app.objects.delete(&candidate.key).await {
+                Ok(_) => gone.push(candidate.key),
+                Err(error) => tracing::warn!(key = %candidate.key, %error, "an unneeded object cannot be deleted now"),
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let forgotten = app.store.swept(&gone).await?;
+        metrics::counter!("echosphere_swept_objects_total").increment(forgotten.len() as u64);
+        tracing::info!(objects = forgotten.len(), "unneeded objects were deleted");
+    }
+}

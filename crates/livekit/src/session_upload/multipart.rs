@@ -1,0 +1,434 @@
+//! Where the parts of a multipart/form-data body lie (RFC 7578, RFC 2046 section 5.1), read leniently and in one pass.
+//!
+//! The body is a file already; what is wanted are byte ranges into it. A body that was cut, that lacks its Content-Type or
+//! its last delimiter still has parts, and whatever of them came is told.
+
+use memchr::memmem;
+
+/// A part's header block larger than this is damage.
+const MAX_HEADERS: usize = 16 * 1024;
+/// More parts than this are not listed.
+const MAX_PARTS: usize = 64;
+/// The longest boundary (RFC 2046 section 5.1.1 allows 70 characters).
+const MAX_BOUNDARY: usize = 256;
+
+/// Whether a part's own Content-Length is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lengths {
+    /// Yes: its content need not be looked at ([`Scanner::skippable`]). A wrong length ends the scan.
+    Believed,
+    /// No: every byte is searched for the delimiter.
+    Ignored,
+}
+
+/// What a body is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// The parts, in the order of the body; the last one is incomplete when the body was cut.
+    pub parts: Vec<Part>,
+    /// Whether the closing delimiter was seen. If not, and lengths were believed, a scan that ignores them may find more.
+    pub closed: bool,
+}
+
+/// A part of the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The `name` of its Content-Disposition; empty when it has none.
+    pub name: String,
+    /// Its first byte.
+    pub offset: u64,
+    /// Its length in bytes, as far as it came.
+    pub length: u64,
+    /// Whether the delimiter after it was seen.
+    pub complete: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Before the first delimiter; the boundary may not be known yet.
+    Preamble,
+    /// Behind a delimiter: the rest of its line.
+    DelimiterLine,
+    /// In a part's headers.
+    Headers,
+    /// In a part's content. `ends_at` is where its own Content-Length says that it ends, while that is believed.
+    Content { ends_at: Option<u64> },
+    /// Behind the last delimiter.
+    Epilogue,
+}
+
+/// Finds parts in a body that is pushed piece by piece.
+#[derive(Debug)]
+pub struct Scanner {
+    boundary: Option<Vec<u8>>,
+    lengths: Lengths,
+    state: State,
+    closed: bool,
+    /// Bytes pushed and not yet decided on; the first one lies at `offset`.
+    held: Vec<u8>,
+    offset: u64,
+    open: Option<Part>,
+    parts: Vec<Part>,
+}
+
+impl Scanner {
+    /// A scanner for a body with this Content-Type. Without a boundary in it, the body's own first line is the delimiter.
+    pub fn new(content_type: &str, lengths: Lengths) -> Self {
+        Self {
+            boundary: boundary_of(content_type),
+            lengths,
+            state: State::Preamble,
+            closed: false,
+            held: Vec::new(),
+            offset: 0,
+            open: None,
+            parts: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let sure = self.skippable().min(bytes.len() as u64);
+        self.skip(sure);
+        self.held.extend_from_slice(&bytes[sure as usize..]);
+        while self.advance() {}
+    }
+
+    /// How many of the next bytes are a part's content for sure (if its Content-Length is right) and need not be pushed:
+    /// the caller may go over them with [`Scanner::skip`].
+    pub fn skippable(&self) -> u64 {
+        match self.state {
+            State::Content { ends_at: Some(end) } => end.saturating_sub(self.offset + self.held.len() as u64),
+            _ => 0,
+        }
+    }
+
+    /// Goes over so many bytes without looking at them; at most [`Scanner::skippable`].
+    pub fn skip(&mut self, count: u64) {
+        let count = count.min(self.skippable());
+        if count > 0 {
+            self.offset += self.held.len() as u64 + count;
+            self.held.clear();
+        }
+    }
+
+    /// What was found.
+    pub fn finish(mut self) -> Scan {
+        let end = self.offset + self.held.len() as u64;
+        if let (State::Content { .. }, Some(mut part)) = (&self.state, self.open.take()) {
+            part.length = end.saturating_sub(part.offset);
+            self.parts.push(part);
+        }
+        Scan { parts: self.parts, closed: self.closed }
+    }
+
+    /// Makes one step; false when it needs more bytes.
+    fn advance(&mut self) -> bool {
+        match self.state {
+            State::Preamble => self.preamble(),
+            State::DelimiterLine => self.delimiter_line(),
+            State::Headers => self.headers(),
+            State::Content { ends_at } => self.content(ends_at),
+            State::Epilogue => {
+                self.consume(self.held.len());
+                false
+            }
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.held.drain(..count);
+        self.offset += count as u64;
+    }
+
+    /// `--boundary`.
+    fn delimiter(&self) -> Option<Vec<u8>> {
+        self.boundary.as_ref().map(|boundary| [b"--", boundary.as_slice()].concat())
+    }
+
+    fn preamble(&mut self) -> bool {
+        let Some(delimiter) = self.delimiter() else { return self.guess_boundary() };
+        // The first delimiter stands at the very beginning, or at the beginning of a line.
+        let found = memmem::find_iter(&self.held, &delimiter).find(|&at| at == 0 || self.held[at - 1] == b'\n');
+        match found {
+            Some(at) => {
+                self.consume(at + delimiter.len());
+                self.state = State::DelimiterLine;
+                true
+            }
+            None => {
+                let keep = self.held.len().min(delimiter.len());
+                self.consume(self.held.len() - keep);
+                false
+            }
+        }
+    }
+
+    fn guess_boundary(&mut self) -> bool {
+        let Some(end) = memchr::memchr(b'\n', &self.held) else {
+            if self.held.len() > MAX_BOUNDARY {
+                self.state = State::Epilogue;
+                return true;
+            }
+            return false;
+        };
+        let line = self.held[..end].trim_ascii_end();
+        match line.strip_prefix(b"--") {
+            Some(boundary) if !boundary.is_empty() && boundary.len() <= MAX_BOUNDARY => {
+                self.boundary = Some(boundary.to_vec());
+            }
+            _ => self.state = State::Epilogue,
+        }
+        true
+    }
+
+    fn delimiter_line(&mut self) -> bool {
+        if self.held.len() < 2 {
+            return false;
+        }
+        if self.held.starts_with(b"--") {
+            self.closed = true;
+            self.state = State::Epilogue;
+            return true;
+        }
+        let Some(end) = memchr::memchr(b'\n', &self.held) else {
+            if self.held.len() > MAX_BOUNDARY {
+                self.state = State::Epilogue;
+                return true;
+            }
+            return false;
+        };
+        self.consume(end + 1);
+        self.state = State::Headers;
+        true
+    }
+
+    fn headers(&mut self) -> bool {
+        let Some((block, end)) = header_block(&self.held) else {
+            if self.held.len() > MAX_HEADERS {
+                self.state = State::Epilogue;
+                return true;
+            }
+            return false;
+        };
+        let headers = String::from_utf8_lossy(&self.held[..block]).into_owned();
+        self.consume(end);
+        let name = part_name(&headers);
+        let declared = header_value(&headers, "content-length").and_then(|value| value.parse::<u64>().ok());
+        let ends_at = declared.filter(|_| self.lengths == Lengths::Believed);
+        let ends_at = ends_at.and_then(|length| self.offset.checked_add(length));
+        self.open = Some(Part { name, offset: self.offset, length: 0, complete: false });
+        self.state = if self.parts.len() < MAX_PARTS { State::Content { ends_at } } else { State::Epilogue };
+        true
+    }
+
+    fn content(&mut self, ends_at: Option<u64>) -> bool {
+        let Some(delimiter) = self.delimiter() else { return false };
+        if let Some(end) = ends_at {
+            return self.content_to(end, &delimiter);
+        }
+        let found = memmem::find_iter(&self.held, &delimiter).find_map(|at| line_break_before(&self.held, at).map(|cut| (cut, at)));
+        let Some((cut, at)) = found else {
+            // A delimiter, with the line break before it, may lie across the end of what is here.
+            let keep = self.held.len().min(delimiter.len() + 2);
+            self.consume(self.held.len() - keep);
+            return false;
+        };
+        self.end_part(self.offset + cut as u64);
+        self.consume(at + delimiter.len());
+        self.state = State::DelimiterLine;
+        true
+    }
+
+    /// Content whose end its own Content-Length tells: only what stands there is looked at.
+    fn content_to(&mut self, end: u64, delimiter: &[u8]) -> bool {
+        let sure = end.saturating_sub(self.offset).min(self.held.len() as u64);
+        self.consume(sure as usize);
+        if self.offset < end {
+            return false;
+        }
+        let wanted = [b"\r\n", delimiter].concat();
+        for expected in [wanted.as_slice(), &wanted[1..]] {
+            if self.held.starts_with(expected) {
+                self.end_part(end);
+                self.consume(expected.len());
+                self.state = State::DelimiterLine;
+                return true;
+            }
+        }
+        if !wanted.starts_with(&self.held) && !wanted[1..].starts_with(&self.held) {
+            self.state = State::Epilogue;
+            return true;
+        }
+        false
+    }
+
+    fn end_part(&mut self, end: u64) {
+        if let Some(mut part) = self.open.take() {
+            part.length = end.saturating_sub(part.offset);
+            part.complete = true;
+            self.parts.push(part);
+        }
+    }
+}
+
+/// Where the content before a delimiter at this place ends; `None` when the delimiter does not begin a line.
+fn line_break_before(held: &[u8], at: usize) -> Option<usize> {
+    match held.get(..at)? {
+        [] => Some(0),
+        [.., b'\r', b'\n'] => Some(at - 2),
+        [.., b'\n'] => Some(at - 1),
+        _ => None,
+    }
+}
+
+/// The length of the header block, and where the content begins behind the empty line.
+fn header_block(held: &[u8]) -> Option<(usize, usize)> {
+    if held.starts_with(b"\r\n") {
+        return Some((0, 2));
+    }
+    if held.starts_with(b"\n") {
+        return Some((0, 1));
+    }
+    let window = &held[..held.len().min(MAX_HEADERS)];
+    let crlf = memmem::find(window, b"\r\n\r\n").map(|at| (at, at + 4));
+    let lf = memmem::find(window, b"\n\n").map(|at| (at, at + 2));
+    match (crlf, lf) {
+        (Some(crlf), Some(lf)) => Some(if crlf.0 < lf.0 { crlf } else { lf }),
+        (crlf, lf) => crlf.or(lf),
+    }
+}
+
+fn header_value<'a>(headers: &'a str, name: &str) -> Option<&'a str> {
+    let lines = headers.lines().filter_map(|line| line.split_once(':'));
+    lines.filter(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+}
+
+fn part_name(headers: &str) -> String {
+    let disposition = header_value(headers, "content-disposition").unwrap_or_default();
+    parameter(disposition, "name").unwrap_or_default()
+}
+
+fn boundary_of(content_type: &str) -> Option<Vec<u8>> {
+    let boundary = parameter(content_type, "boundary")?;
+    (1..=MAX_BOUNDARY).contains(&boundary.len()).then(|| boundary.into_bytes())
+}
+
+/// A parameter of a header's value, quoted or not.
+fn parameter(value: &str, name: &str) -> Option<String> {
+    value.split(';').skip(1).find_map(|parameter| {
+        let (key, value) = parameter.split_once('=')?;
+        let value = value.trim();
+        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+        key.trim().eq_ignore_ascii_case(name).then(|| value.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TYPE: &str = "multipart/form-data; boundary=xyz";
+
+    fn scan(content_type: &str, body: &[u8], piece: usize) -> Vec<Part> {
+        let mut scanner = Scanner::new(content_type, Lengths::Ignored);
+        body.chunks(piece.max(1)).for_each(|chunk| scanner.push(chunk));
+        scanner.finish().parts
+    }
+
+    fn part(name: &str, length: Option<usize>, content: &[u8]) -> Vec<u8> {
+        let mut part = format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n").into_bytes();
+        if let Some(length) = length {
+            part.extend(format!("Content-Length: {length}\r\n").bytes());
+        }
+        part.extend(b"\r\n");
+        part.extend(content);
+        part.extend(b"\r\n");
+        part
+    }
+
+    fn body() -> Vec<u8> {
+        [part("header", Some(5), b"ab\r\nc"), part("chat", None, b"{}"), part("audio", Some(3), b"--x"), b"--xyz--\r\n".to_vec()]
+            .concat()
+    }
+
+    fn contents<'a>(body: &'a [u8], parts: &[Part]) -> Vec<(String, &'a [u8], bool)> {
+        let range = |part: &Part| part.offset as usize..(part.offset + part.length) as usize;
+        parts.iter().map(|part| (part.name.clone(), &body[range(part)], part.complete)).collect()
+    }
+
+    #[test]
+    fn a_whole_body_in_any_pieces() {
+        let body = body();
+        for piece in [1, 2, 7, 1000] {
+            let parts = scan(TYPE, &body, piece);
+            let expected: [(String, &[u8], bool); 3] =
+                [("header".into(), b"ab\r\nc", true), ("chat".into(), b"{}", true), ("audio".into(), b"--x", true)];
+            assert_eq!(contents(&body, &parts), expected);
+        }
+    }
+
+    #[test]
+    fn a_wrong_or_missing_content_type_does_not_matter() {
+        let body = body();
+        assert_eq!(scan("", &body, 9), scan(TYPE, &body, 9));
+        assert_eq!(scan("multipart/form-data; boundary=\"xyz\"", &body, 9), scan(TYPE, &body, 9));
+    }
+
+    #[test]
+    fn a_wrong_content_length_is_noticed() {
+        for wrong in [0, 1, 4, 20, 1 << 40] {
+            let body = [part("a", Some(wrong), b"12345"), part("b", None, b"6"), b"--xyz--".to_vec()].concat();
+            let mut scanner = Scanner::new(TYPE, Lengths::Believed);
+            scanner.push(&body);
+            assert!(!scanner.finish().closed, "{wrong}");
+            let names: Vec<_> = scan(TYPE, &body, 1000).iter().map(|part| (part.name.clone(), part.length)).collect();
+            assert_eq!(names, [("a".to_owned(), 5), ("b".to_owned(), 1)]);
+        }
+    }
+
+    #[test]
+    fn skipping_finds_the_same() {
+        let content = vec![b'-'; 100_000];
+        let body = [part("big", Some(content.len()), &content), part("b", None, b"6"), b"--xyz--".to_vec()].concat();
+        let mut scanner = Scanner::new(TYPE, Lengths::Believed);
+        let (mut at, mut read) = (0, 0);
+        while at < body.len() {
+            let skip = scanner.skippable().min((body.len() - at) as u64);
+            scanner.skip(skip);
+            at += skip as usize;
+            let end = (at + 500).min(body.len());
+            scanner.push(&body[at..end]);
+            read += end - at;
+            at = end;
+        }
+        assert_eq!(scanner.finish(), Scan { parts: scan(TYPE, &body, 333), closed: true });
+        assert!(read < 3_000, "{read}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_body_is_a_prefix_of_the_whole(cut in 0_usize..400, piece in 1_usize..50) {
+            let body = body();
+            let cut = cut.min(body.len());
+            let (whole, parts) = (scan(TYPE, &body, 1000), scan(TYPE, &body[..cut], piece));
+            prop_assert!(parts.len() <= whole.len());
+            for (part, whole) in parts.iter().zip(&whole) {
+                prop_assert_eq!((&part.name, part.offset), (&whole.name, whole.offset));
+                prop_assert!(part.offset + part.length <= cut as u64);
+                if part.complete {
+                    prop_assert_eq!(part, whole);
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(prop_oneof![Just(b'-'), Just(b'\n'), Just(b'\r'), Just(b'x'), any::<u8>()], 0..500), piece in 1_usize..60) {
+            let parts = scan("multipart/form-data; boundary=x", &bytes, piece);
+            for part in parts {
+                prop_assert!(part.offset + part.length <= bytes.len() as u64);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! OTLP requests of the agents SDK: which session they belong to, and what they tell of it.
+//!
+//! The requests are kept raw; only what is needed to file them is read. Python sends protobuf, Node sends its logs as JSON.
+
+mod inflate;
+mod json;
+mod protobuf;
+
+pub use inflate::{InflateError, inflate};
+
+/// What a request tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Session {
+    /// LiveKit's room id.
+    pub room_sid: Option<String>,
+    /// LiveKit's job id.
+    pub job_id: Option<String>,
+    /// The room's name.
+    pub room_name: Option<String>,
+    /// The name that the agent was dispatched by.
+    pub agent_name: Option<String>,
+    /// The version of the SDK.
+    pub sdk_version: Option<String>,
+}
+
+impl Session {
+    /// Takes an attribute; the first value of each name counts.
+    fn note(&mut self, key: &str, value: &str) {
+        const MAX_TEXT: usize = 512;
+        let slot = match key {
+            "room_id" => &mut self.room_sid,
+            "job_id" => &mut self.job_id,
+            "room" => &mut self.room_name,
+            "agent_name" => &mut self.agent_name,
+            "sdk_version" => &mut self.sdk_version,
+            _ => return,
+        };
+        let good = !value.is_empty() && value.len() <= MAX_TEXT && !value.chars().any(char::is_control);
+        if slot.is_none() && good {
+            *slot = Some(value.to_owned());
+        }
+    }
+}
+
+/// Reads a request of any signal. What cannot be read tells nothing.
+pub fn read(content_type: &str, body: &[u8]) -> Session {
+    let is_json = content_type.trim().get(..16).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let mut session = Session::default();
+    if is_json { json::read(body, &mut session) } else { protobuf::read(body, &mut session) }
+    session
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn node_logs_tell_the_rooms_name() {
+        let body = br#"{"resourceLogs":[{"resource":{"attributes":[{"key":"job_id","value":{"stringValue":"AJ_x"}}]},
+            "scopeLogs":[{"scope":{"attributes":[{"key":"room","value":{"stringValue":"lobby"}}]},
+            "logRecords":[{"attributes":[{"key":"agent_name","value":{"stringValue":"nova"}},{"key":"n","value":{"intValue":"3"}}]}]}]}]}"#;
+        let session = read("application/json; charset=utf-8", body);
+        assert_eq!(session.job_id.as_deref(), Some("AJ_x"));
+        assert_eq!(session.room_name.as_deref(), Some("lobby"));
+        assert_eq!(session.agent_name.as_deref(), Some("nova"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..400), json in any::<bool>()) {
+            read(if json { "application/json" } else { "application/x-protobuf" }, &bytes);
+            let _ = inflate(&bytes, 1 << 20);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! OTLP as protobuf (opentelemetry-proto: trace, logs and metrics v1), read without its schema.
+//!
+//! An attribute is a `KeyValue {1: key, 2: AnyValue {1: string_value}}`, whatever signal it stands in and however deep, so the
+//! wire format itself (<https://protobuf.dev/programming-guides/encoding/>) is walked and each message of that shape noted.
+
+use super::Session;
+
+/// No message of OTLP nests deeper on the way to an attribute.
+const MAX_DEPTH: u32 = 12;
+
+/// Notes the attributes of a request.
+pub(super) fn read(body: &[u8], session: &mut Session) {
+    visit(body, session, 0);
+}
+
+fn visit(message: &[u8], session: &mut Session, depth: u32) {
+    if let Some((key, value)) = key_value(message) {
+        session.note(key, value);
+        return;
+    }
+    if depth < MAX_DEPTH {
+        for field in Fields(message) {
+            if let Some((_, content)) = field {
+                visit(content, session, depth + 1);
+            }
+        }
+    }
+}
+
+/// The key and text of a message, if it has the shape of an attribute with a text.
+fn key_value(message: &[u8]) -> Option<(&str, &str)> {
+    let mut fields = Fields(message);
+    let (1, key) = fields.next()?? else { return None };
+    let (2, value) = fields.next()?? else { return None };
+    let (1, text) = Fields(value).next()?? else { return None };
+    let whole = fields.next().is_none();
+    let (key, text) = (std::str::from_utf8(key).ok()?, std::str::from_utf8(text).ok()?);
+    whole.then_some((key, text))
+}
+
+/// The fields of a message; `Some(None)` for one that has no bytes of its own (a number). Ends where the bytes are no message.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<(u64, &'a [u8])>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let tag = varint(&mut self.0)?;
+        match tag & 7 {
+            0 => varint(&mut self.0).map(|_| None),
+            1 => skip(&mut self.0, 8).map(|_| None),
+            5 => skip(&mut self.0, 4).map(|_| None),
+            2 => {
+                let length = usize::try_from(varint(&mut self.0)?).ok()?;
+                let content = skip(&mut self.0, length)?;
+                Some(Some((tag >> 3, content)))
+            }
+            _ => {
+                self.0 = &[];
+                None
+            }
+        }
+    }
+}
+
+fn skip<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (content, rest) = bytes.split_at_checked(count).unwrap_or((&[], &[]));
+    let whole = content.len() == count;
+    *bytes = rest;
+    whole.then_some(content)
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    *bytes = &[];
+    None
+}

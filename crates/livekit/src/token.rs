@@ -1,0 +1,257 @@
+//! LiveKit access tokens: JSON Web Tokens, HS256, `iss` the API key (livekit/protocol, auth/).
+//!
+//! Written out rather than taken from a library, because a token's times must be checked against a clock that is passed in,
+//! and because nothing but HS256 may ever be accepted.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use echosphere_domain::id::ProjectId;
+use echosphere_domain::time::WallTime;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::Sha256;
+
+/// How far the sender's clock may be ahead of ours, in seconds.
+const LEEWAY: f64 = 60.0;
+/// The longest token that is looked at, in bytes.
+const MAX_LEN: usize = 16 * 1024;
+
+/// What a token must allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// `observability.write`: the agents SDK uploads sessions and telemetry.
+    ObservabilityWrite,
+    /// `video.roomRecord`: the API.
+    RoomRecord,
+}
+
+/// Why a token is refused. Says nothing of its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is not three parts of base64url, or not JSON inside.
+    #[error("the token is not a JSON Web Token")]
+    Malformed,
+    /// It is signed by another algorithm, or not at all.
+    #[error("the token's algorithm is not HS256")]
+    Algorithm,
+    /// No configured key has signed it.
+    #[error("the token's issuer is none of the configured API keys")]
+    UnknownIssuer,
+    /// The secret is another one.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// It has no expiry.
+    #[error("the token has no expiry (exp)")]
+    NoExpiry,
+    /// It was good once.
+    #[error("the token has expired")]
+    Expired,
+    /// It will be good later.
+    #[error("the token is not valid yet (nbf)")]
+    NotYet,
+    /// It allows something else.
+    #[error("the token lacks the grant {0}")]
+    MissingGrant(&'static str),
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The project of the key that signed it.
+    pub project: ProjectId,
+    /// The room that its grant is limited to.
+    pub room: Option<String>,
+}
+
+struct Key {
+    project: ProjectId,
+    name: String,
+    secret: SecretString,
+}
+
+/// Checks tokens against key pairs.
+#[derive(Default)]
+pub struct Verifier {
+    keys: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    #[serde(default)]
+    iss: String,
+    exp: Option<f64>,
+    nbf: Option<f64>,
+    #[serde(default)]
+    video: Option<Video>,
+    #[serde(default)]
+    observability: Option<Observability>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Video {
+    room_record: bool,
+    room: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Observability {
+    write: bool,
+}
+
+impl Verifier {
+    /// A verifier of these key pairs: project, API key, secret.
+    pub fn new(keys: impl IntoIterator<Item = (ProjectId, String, SecretString)>) -> Self {
+        let keys = keys.into_iter().map(|(project, name, secret)| Key { project, name, secret });
+        Self { keys: keys.collect() }
+    }
+
+    /// Checks a token's algorithm, signature, times and grant.
+    pub fn verify(&self, token: &str, now: WallTime, grant: Grant) -> Result<Claims, Error> {
+        let (signed, signature) = token.rsplit_once('.').filter(|_| token.len() <= MAX_LEN).ok_or(Error::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Error::Malformed)?;
+        let header: Header = decode(header)?;
+        if header.alg != "HS256" {
+            return Err(Error::Algorithm);
+        }
+        let payload: Payload = decode(payload)?;
+        let key = self.keys.iter().find(|key| key.name == payload.iss).ok_or(Error::UnknownIssuer)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Error::Malformed)?;
+        mac(&key.secret, signed).verify_slice(&signature).map_err(|_| Error::Signature)?;
+        check_times(&payload, now)?;
+        check_grant(&payload, grant)?;
+        let room = payload.video.map(|video| video.room).filter(|room| !room.is_empty());
+        Ok(Claims { project: key.project.clone(), room })
+    }
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Error> {
+    let json = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).map_err(|_| Error::Malformed)?;
+    serde_json::from_slice(&json).map_err(|_| Error::Malformed)
+}
+
+fn mac(secret: &SecretString, signed: &str) -> Hmac<Sha256> {
+    let key = secret.expose_secret().as_bytes();
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(signed.as_bytes());
+    mac
+}
+
+fn check_times(payload: &Payload, now: WallTime) -> Result<(), Error> {
+    let now = now.as_millis() as f64 / 1000.0;
+    let expiry = payload.exp.ok_or(Error::NoExpiry)?;
+    if now >= expiry {
+        return Err(Error::Expired);
+    }
+    if payload.nbf.is_some_and(|not_before| now + LEEWAY < not_before) {
+        return Err(Error::NotYet);
+    }
+    Ok(())
+}
+
+fn check_grant(payload: &Payload, grant: Grant) -> Result<(), Error> {
+    let (held, name) = match grant {
+        Grant::ObservabilityWrite => {
+            (payload.observability.as_ref().is_some_and(|grant| grant.write), "observability.write")
+        }
+        Grant::RoomRecord => (payload.video.as_ref().is_some_and(|grant| grant.room_record), "roomRecord"),
+    };
+    if held { Ok(()) } else { Err(Error::MissingGrant(name)) }
+}
+
+/// Makes a token as the agents SDK does: valid from now on for `seconds`, with one grant.
+pub fn mint(api_key: &str, secret: &SecretString, grant: Grant, now: WallTime, seconds: i64) -> String {
+    let start = now.as_millis().div_euclid(1000);
+    let mut claims = json!({ "iss": api_key, "sub": "", "nbf": start, "exp": start + seconds });
+    match grant {
+        Grant::ObservabilityWrite => claims["observability"] = json!({ "write": true }),
+        Grant::RoomRecord => claims["video"] = json!({ "roomRecord": true }),
+    }
+    let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", encode(&json!({ "alg": "HS256", "typ": "JWT" })), encode(&claims));
+    let signature = URL_SAFE_NO_PAD.encode(mac(secret, &signed).finalize().into_bytes());
+    format!("{signed}.{signature}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The token of the recorded session `order`, and the time of its upload.
+    const RECORDED: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJvYnNlcnZhYmlsaXR5Ijp7IndyaXRlIjp0cnVlfSwic3ViIjoiIiwiaXNzIjoiZGV2a2V5IiwibmJmIjoxNzk1NDM5NTYzLCJleHAiOjE3OTU0NjExNjN9.MoKjHBTOz95lbhOWz31RJ0QW_ptecEozGwS0Ex8Rr5Q";
+    const UPLOADED: WallTime = WallTime::from_millis(1_795_439_563_390);
+
+    fn secret() -> SecretString {
+        SecretString::from("secretsecretsecretsecretsecretsecret")
+    }
+
+    fn verifier() -> Verifier {
+        let acme = ProjectId::parse("acme").unwrap();
+        Verifier::new([
+            (ProjectId::default(), "devkey".to_owned(), secret()),
+            (acme, "acmekey".to_owned(), SecretString::from("another secret, another project")),
+        ])
+    }
+
+    #[test]
+    fn a_recorded_token_is_good_in_its_time() {
+        let check = |now, grant| verifier().verify(RECORDED, now, grant);
+        let claims = check(UPLOADED, Grant::ObservabilityWrite).unwrap();
+        assert_eq!((claims.project, claims.room), (ProjectId::default(), None));
+        let hours = |n: i64| UPLOADED.plus_nanos(n * 3_600_000_000_000);
+        assert_eq!(check(hours(7), Grant::ObservabilityWrite), Err(Error::Expired));
+        assert_eq!(check(hours(-1), Grant::ObservabilityWrite), Err(Error::NotYet));
+        assert!(check(UPLOADED.plus_nanos(-30_000_000_000), Grant::ObservabilityWrite).is_ok());
+        assert_eq!(check(UPLOADED, Grant::RoomRecord), Err(Error::MissingGrant("roomRecord")));
+    }
+
+    fn forged(header: &serde_json::Value, claims: &serde_json::Value) -> String {
+        let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let signature = URL_SAFE_NO_PAD.encode(mac(&secret(), &signed).finalize().into_bytes());
+        format!("{signed}.{signature}")
+    }
+
+    #[test]
+    fn nothing_but_hs256_with_an_expiry_passes() {
+        let check = |token: &str| verifier().verify(token, UPLOADED, Grant::ObservabilityWrite);
+        let good = json!({ "iss": "devkey", "exp": 1_795_461_163, "observability": { "write": true } });
+        assert!(check(&forged(&json!({ "alg": "HS256" }), &good)).is_ok());
+        for alg in ["none", "None", "HS384", "RS256", ""] {
+            assert_eq!(check(&forged(&json!({ "alg": alg }), &good)), Err(Error::Algorithm), "{alg}");
+        }
+        let unsigned = forged(&json!({ "alg": "HS256" }), &good);
+        let unsigned = format!("{}.", unsigned.rsplit_once('.').unwrap().0);
+        assert_eq!(check(&unsigned), Err(Error::Signature));
+        let no_expiry = json!({ "iss": "devkey", "observability": { "write": true } });
+        assert_eq!(check(&forged(&json!({ "alg": "HS256" }), &no_expiry)), Err(Error::NoExpiry));
+        let stranger = json!({ "iss": "nobody", "exp": 1_795_461_163, "observability": { "write": true } });
+        assert_eq!(check(&forged(&json!({ "alg": "HS256" }), &stranger)), Err(Error::UnknownIssuer));
+        let borrowed = json!({ "iss": "acmekey", "exp": 1_795_461_163, "observability": { "write": true } });
+        assert_eq!(check(&forged(&json!({ "alg": "HS256" }), &borrowed)), Err(Error::Signature));
+    }
+
+    #[test]
+    fn minted_tokens_are_good() {
+        for grant in [Grant::ObservabilityWrite, Grant::RoomRecord] {
+            let token = mint("devkey", &secret(), grant, UPLOADED, 60);
+            assert!(verifier().verify(&token, UPLOADED, grant).is_ok());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_without_a_panic(text in "[a-zA-Z0-9._=-]{0,200}") {
+            prop_assert!(verifier().verify(&text, UPLOADED, Grant::ObservabilityWrite).is_err());
+        }
+    }
+}

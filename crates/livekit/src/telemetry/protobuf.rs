@@ -35,7 +35,9 @@ fn key_value(message: &[u8]) -> Option<(&str, &str)> {
     let (1, text) = Fields(value).next()?? else { return None };
     let whole = fields.next().is_none();
     let (key, text) = (std::str::from_utf8(key).ok()?, std::str::from_utf8(text).ok()?);
-    whole.then_some((key, text))
+    // Other messages of two fields have bytes of messages where an attribute has its name.
+    let is_name = whole && !key.is_empty() && !key.chars().any(char::is_control);
+    is_name.then_some((key, text))
 }
 
 /// The fields of a message; `Some(None)` for one that has no bytes of its own (a number). Ends where the bytes are no message.

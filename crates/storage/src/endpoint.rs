@@ -1,0 +1,177 @@
+//! The S3 endpoint inside the process: what makes presigned URLs of a directory real.
+//!
+//! The wire protocol and the verification of signatures are s3s's; it reads the system's clock for expiry, which is not
+//! passed in. Objects can be fetched (GET, HEAD, ranges); every other operation is answered `NotImplemented`.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use echosphere_domain::key::ObjectKey;
+use futures_util::stream;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use s3s::auth::SimpleAuth;
+use s3s::dto::{ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, StreamingBlob, Timestamp};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use secrecy::ExposeSecret;
+
+use crate::presign::Credentials;
+use crate::{Error, ObjectMeta, ObjectStore, content_type};
+
+/// What is read at a time while an object is sent.
+const PIECE: u64 = 1 << 20;
+
+/// The body of an answer.
+pub use s3s::Body;
+
+/// The endpoint.
+#[derive(Clone)]
+pub struct Endpoint {
+    service: S3Service,
+}
+
+impl Endpoint {
+    /// An endpoint that serves one bucket of a store to whoever signs with these credentials.
+    pub fn new(store: Arc<dyn ObjectStore>, bucket: String, credentials: &Credentials) -> Self {
+        let mut builder = S3ServiceBuilder::new(Objects { store, bucket });
+        let secret = credentials.secret_key.expose_secret();
+        builder.set_auth(SimpleAuth::from_single(&credentials.access_key, secret));
+        Self { service: builder.build() }
+    }
+
+    /// Answers a request.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body_util::BodyExt<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if request.method() == Method::OPTIONS {
+            return with_headers(preflight());
+        }
+        let request = request.map(|body| Body::http_body_unsync(body.map_err(Into::into)));
+        let answer = match self.service.call(request).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let mut answer = Response::new(Body::empty());
+                *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                answer
+            }
+        };
+        with_headers(answer)
+    }
+}
+
+fn preflight() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let headers = answer.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("range, if-none-match"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    answer
+}
+
+/// What is stored may come from anybody: no browser may take it for a page. And because the signature in the URL is the
+/// whole credential, any page that has the URL may fetch it (a redirect comes with `Origin: null`).
+fn with_headers(mut answer: Response<Body>) -> Response<Body> {
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (header::CONTENT_SECURITY_POLICY, "sandbox"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "content-length, content-range, etag"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in HEADERS {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+struct Objects {
+    store: Arc<dyn ObjectStore>,
+    bucket: String,
+}
+
+impl Objects {
+    async fn find(&self, bucket: &str, key: &str) -> S3Result<(ObjectKey, ObjectMeta)> {
+        if bucket != self.bucket {
+            return Err(s3_error!(NoSuchBucket));
+        }
+        let key = ObjectKey::parse(key).map_err(|_| s3_error!(NoSuchKey))?;
+        let meta = self.store.head(&key).await.map_err(to_s3)?;
+        meta.map(|meta| (key, meta)).ok_or_else(|| s3_error!(NoSuchKey))
+    }
+
+    fn stream(&self, key: ObjectKey, range: Range<u64>) -> StreamingBlob {
+        let store = Arc::clone(&self.store);
+        let pieces = stream::try_unfold((store, key, range), |(store, key, range)| async move {
+            if range.is_empty() {
+                return Ok::<_, std::io::Error>(None);
+            }
+            let end = range.end.min(range.start + PIECE);
+            let bytes = store.get_range(&key, range.start..end).await.map_err(std::io::Error::other)?;
+            if bytes.len() as u64 != end - range.start {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+            }
+            Ok(Some((http_body::Frame::data(bytes), (store, key, end..range.end))))
+        });
+        StreamingBlob::from(Body::http_body_unsync(http_body_util::StreamBody::new(pieces)))
+    }
+}
+
+fn to_s3(error: Error) -> s3s::S3Error {
+    match error {
+        Error::NotFound(_) => s3_error!(NoSuchKey),
+        _ => s3_error!(ServiceUnavailable),
+    }
+}
+
+#[async_trait::async_trait]
+impl S3 for Objects {
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        let (key, meta) = self.find(&input.bucket, &input.key).await?;
+        let range = match input.range {
+            Some(range) => Some(range.check(meta.size).map_err(|_| s3_error!(InvalidRange))?),
+            None => None,
+        };
+        let content_range = range.as_ref().map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size));
+        let range = range.unwrap_or(0..meta.size);
+        let kind = input.response_content_type.unwrap_or_else(|| content_type(key.as_str()).to_owned());
+        Ok(S3Response::new(GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            cache_control: Some(input.response_cache_control.unwrap_or_else(|| "private, max-age=3600".to_owned())),
+            content_disposition: input.response_content_disposition,
+            content_length: Some((range.end - range.start) as i64),
+            content_range,
+            content_type: Some(allowed(&kind).to_owned()),
+            e_tag: Some(ETag::Strong(meta.etag)),
+            last_modified: Some(Timestamp::from(meta.modified)),
+            body: Some(self.stream(key, range)),
+            ..GetObjectOutput::default()
+        }))
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let input = request.input;
+        let (key, meta) = self.find(&input.bucket, &input.key).await?;
+        Ok(S3Response::new(HeadObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(meta.size as i64),
+            content_type: Some(content_type(key.as_str()).to_owned()),
+            e_tag: Some(ETag::Strong(meta.etag)),
+            last_modified: Some(Timestamp::from(meta.modified)),
+            ..HeadObjectOutput::default()
+        }))
+    }
+}
+
+/// Only types that no browser runs.
+fn allowed(kind: &str) -> &str {
+    let plain = kind.split(';').next().unwrap_or_default().trim();
+    let media = plain.starts_with("audio/") || plain.starts_with("video/");
+    let known = ["application/vnd.apple.mpegurl", "application/json", "text/vtt", "text/plain"].contains(&plain);
+    if media || known { plain } else { "application/octet-stream" }
+}

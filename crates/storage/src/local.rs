@@ -1,0 +1,279 @@
+//! Objects as files: `{root}/{bucket}/{key}`.
+//!
+//! A file appears under its key only when it is whole and on the disk: it is written beside, synced, renamed, and the
+//! folders on its way are synced too. Paths are made from [`ObjectKey`]s and nothing else, so none leaves the root.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use echosphere_domain::key::ObjectKey;
+
+use crate::{Error, ObjectMeta, ObjectStore, Result};
+
+/// The most that one read returns: a caller that wants more asks again.
+const MAX_READ: u64 = 64 << 20;
+
+/// A directory of objects.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    bucket: PathBuf,
+    temporary: PathBuf,
+    counter: AtomicU64,
+}
+
+impl LocalStore {
+    /// Opens the directory, makes it if it is missing, and removes what an earlier process left half written. The caller
+    /// sees to it that no other process writes there.
+    pub fn open(root: &Path, bucket: &str) -> Result<Self> {
+        let failed = |error| Error::io("open the object store", root.display(), error);
+        let (bucket, temporary) = (root.join(bucket), root.join(".tmp"));
+        fs::create_dir_all(&bucket).map_err(failed)?;
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(failed)?;
+        }
+        fs::create_dir_all(&temporary).map_err(failed)?;
+        Ok(Self { inner: Arc::new(Inner { bucket, temporary, counter: AtomicU64::new(0) }) })
+    }
+
+    async fn blocking<T, F>(&self, action: &'static str, target: String, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Inner) -> Result<T> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|_| Err(Error::Interrupted { action, target }))
+    }
+}
+
+impl Inner {
+    fn path(&self, key: &ObjectKey) -> PathBuf {
+        self.bucket.join(key.as_str())
+    }
+
+    fn temporary_file(&self) -> PathBuf {
+        self.temporary.join(self.counter.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Moves a synced file to its key.
+    fn publish(&self, temporary: &Path, key: &ObjectKey) -> io::Result<()> {
+        let path = self.path(key);
+        let folder = path.parent().unwrap_or(&self.bucket);
+        self.make_folders(folder)?;
+        fs::rename(temporary, &path)?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// Makes the folders on the way, and each one's entry in the one above durable.
+    fn make_folders(&self, folder: &Path) -> io::Result<()> {
+        if folder.is_dir() || folder == self.bucket {
+            return Ok(());
+        }
+        let above = folder.parent().unwrap_or(&self.bucket);
+        self.make_folders(above)?;
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        File::open(above)?.sync_all()
+    }
+
+    fn put(&self, key: &ObjectKey, bytes: &[u8]) -> io::Result<()> {
+        let temporary = self.temporary_file();
+        let written = File::create_new(&temporary).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        let done = written.and_then(|()| self.publish(&temporary, key));
+        remove_failed(&temporary, done)
+    }
+
+    /// By a second name for the same bytes; by a copy when the file is on another file system.
+    fn put_file(&self, key: &ObjectKey, file: &Path) -> io::Result<()> {
+        let temporary = self.temporary_file();
+        let linked = match fs::hard_link(file, &temporary) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => fs::copy(file, &temporary).map(|_| ()),
+            other => other,
+        };
+        let synced = linked.and_then(|()| File::open(&temporary)?.sync_all());
+        let done = synced.and_then(|()| self.publish(&temporary, key));
+        // Renaming one name of a file over another name of the same file does nothing, and leaves both.
+        remove_failed(&temporary, done).inspect(|()| drop(fs::remove_file(&temporary)))
+    }
+
+    fn read(&self, key: &ObjectKey, range: Range<u64>) -> io::Result<Bytes> {
+        let mut file = File::open(self.path(key))?;
+        let size = file.metadata()?.len();
+        let start = range.start.min(size);
+        let length = range.end.min(size).saturating_sub(start).min(MAX_READ);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = vec![0; length as usize];
+        file.read_exact(&mut bytes)?;
+        Ok(Bytes::from(bytes))
+    }
+
+    fn head(&self, key: &ObjectKey) -> io::Result<ObjectMeta> {
+        let meta = fs::symlink_metadata(self.path(key))?;
+        if !meta.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // Objects are replaced, never changed in place, so a new version is a new inode or a new time.
+        let etag = format!("{:x}-{:x}-{:x}", meta.ino(), meta.len(), meta.mtime_nsec() as u64 ^ meta.mtime() as u64);
+        Ok(ObjectMeta { size: meta.len(), modified: meta.modified()?, etag })
+    }
+
+    fn delete(&self, key: &ObjectKey) -> io::Result<bool> {
+        let path = self.path(key);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        }
+        let mut folder = path.parent();
+        // Empty folders go too; one that is not empty stays, and so does everything above it.
+        while let Some(empty) = folder.filter(|folder| *folder != self.bucket && fs::remove_dir(folder).is_ok()) {
+            folder = empty.parent();
+        }
+        File::open(folder.unwrap_or(&self.bucket))?.sync_all().map(|()| true)
+    }
+}
+
+fn remove_failed(temporary: &Path, done: io::Result<()>) -> io::Result<()> {
+    done.inspect_err(|_| drop(fs::remove_file(temporary)))
+}
+
+fn missing(action: &'static str, key: &ObjectKey, error: io::Error) -> Error {
+    let absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory);
+    if absent { Error::NotFound(key.clone()) } else { Error::io(action, key, error) }
+}
+
+#[async_trait]
+impl ObjectStore for LocalStore {
+    async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()> {
+        const ACTION: &str = "store the object";
+        let key = key.clone();
+        let work = move |inner: &Inner| inner.put(&key, &bytes).map_err(|error| Error::io(ACTION, &key, error));
+        self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn put_file(&self, key: &ObjectKey, file: &Path) -> Result<()> {
+        const ACTION: &str = "store the file as object";
+        let (key, file) = (key.clone(), file.to_path_buf());
+        let work = move |inner: &Inner| inner.put_file(&key, &file).map_err(|error| Error::io(ACTION, &key, error));
+        self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>> {
+        const ACTION: &str = "look at the object";
+        let key = key.clone();
+        let work = move |inner: &Inner| match inner.head(&key).map_err(|error| missing(ACTION, &key, error)) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes> {
+        const ACTION: &str = "read the object";
+        let key = key.clone();
+        let work = move |inner: &Inner| inner.read(&key, range).map_err(|error| missing(ACTION, &key, error));
+        self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+        const ACTION: &str = "delete the object";
+        let key = key.clone();
+        let work = move |inner: &Inner| inner.delete(&key).map_err(|error| Error::io(ACTION, &key, error));
+        self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        const ACTION: &str = "write to";
+        let work = |inner: &Inner| {
+            let temporary = inner.temporary_file();
+            let written = File::create_new(&temporary).and_then(|mut file| file.write_all(&[0; 4096]));
+            let removed = fs::remove_file(&temporary);
+            written.and(removed).map_err(|error| Error::io(ACTION, inner.temporary.display(), error))
+        };
+        self.blocking(ACTION, String::new(), work).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> ObjectKey {
+        ObjectKey::parse(text).unwrap()
+    }
+
+    fn store() -> (tempfile::TempDir, LocalStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(dir.path(), "bucket").unwrap();
+        (dir, store)
+    }
+
+    #[tokio::test]
+    async fn what_is_put_can_be_read_replaced_and_deleted() {
+        let (dir, store) = store();
+        let k = key("recordings/a/b/1/x.ts");
+        assert_eq!(store.head(&k).await.unwrap(), None);
+        store.put(&k, Bytes::from_static(b"one")).await.unwrap();
+        let first = store.head(&k).await.unwrap().unwrap();
+        store.put(&k, Bytes::from_static(b"twice")).await.unwrap();
+        assert_ne!(first.etag, store.head(&k).await.unwrap().unwrap().etag);
+        assert_eq!(store.get_range(&k, 1..100).await.unwrap(), "wice");
+        assert_eq!(store.get_range(&k, 9..10).await.unwrap(), "");
+        assert!(store.delete(&k).await.unwrap());
+        assert!(!store.delete(&k).await.unwrap());
+        assert!(matches!(store.get_range(&k, 0..1).await, Err(Error::NotFound(_))));
+        assert!(!dir.path().join("bucket/recordings").exists(), "empty folders go with their last object");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_stored_again_and_again_and_stays() {
+        let (dir, store) = store();
+        let file = dir.path().join("spooled");
+        fs::write(&file, "body").unwrap();
+        for _ in 0..2 {
+            store.put_file(&key("a/b"), &file).await.unwrap();
+        }
+        assert!(file.exists());
+        fs::remove_file(&file).unwrap();
+        assert_eq!(store.get_range(&key("a/b"), 0..10).await.unwrap(), "body");
+        assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_half_written_is_never_seen() {
+        let (dir, store) = store();
+        fs::write(dir.path().join(".tmp/7"), "half").unwrap();
+        store.put(&key("a"), Bytes::from_static(b"x")).await.unwrap();
+        drop(store);
+        let store = LocalStore::open(dir.path(), "bucket").unwrap();
+        assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0);
+        assert!(store.head(&key("a")).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_no_object_and_an_object_no_folder() {
+        let (_dir, store) = store();
+        store.put(&key("a/b"), Bytes::from_static(b"x")).await.unwrap();
+        assert_eq!(store.head(&key("a")).await.unwrap(), None);
+        assert!(matches!(store.get_range(&key("a"), 0..1).await, Err(Error::NotFound(_))));
+        assert!(store.put(&key("a/b/c"), Bytes::new()).await.is_err());
+        assert_eq!(store.get_range(&key("a/b"), 0..1).await.unwrap(), "x");
+    }
+}

@@ -138,4 +138,6 @@ pub struct Audio {
     pub length: u64,
     /// Its length in samples of 48 kHz.
     pub samples: u64,
+    /// The target length of its segments, in milliseconds; it stays what it was when the capture was read.
+    pub segment_ms: u32,
 }

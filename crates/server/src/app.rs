@@ -5,15 +5,17 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, header};
 use echosphere_livekit::token::Verifier;
 use echosphere_storage::ObjectStore;
-use echosphere_storage::presign::Credentials;
+use echosphere_storage::endpoint::Endpoint;
+
 use echosphere_store::Store;
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::links::Links;
-use crate::playback::Presigners;
+use echosphere_storage::presign::Presigner;
 use crate::render::Pool;
+use crate::sources::Sources;
 use crate::telemetry_queue::TelemetryQueue;
 use crate::work::Work;
 
@@ -31,10 +33,12 @@ pub struct App {
     pub tokens: Verifier,
     /// Signed links.
     pub links: Links,
-    /// The keys of the embedded S3 endpoint.
-    pub s3_credentials: Credentials,
+    /// The embedded S3 endpoint.
+    pub s3: Endpoint,
     /// Presigned URLs.
-    pub presigners: Presigners,
+    pub presigner: Presigner,
+    /// The captures that were rendered last.
+    pub sources: Sources,
     /// The threads that render.
     pub renderers: Pool,
     /// Wakes background work.

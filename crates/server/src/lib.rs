@@ -1,1 +1,20 @@
-//! x
+//! The `echosphere` binary: the HTTP interface, background work, configuration, the command line, the embedded pages.
+//!
+//! `serve` puts an [`app::App`] together; requests (`http`) and tasks (`work`) reach everything else through it.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod data_dir;
+mod demo;
+pub mod entropy;
+pub mod http;
+pub mod links;
+pub mod playback;
+pub mod render;
+mod serve;
+pub mod sources;
+mod telemetry_queue;
+pub mod upload;
+pub mod work;

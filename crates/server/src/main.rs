@@ -1,2 +1,5 @@
-//! To be written.
-fn main() {}
+//! The `echosphere` binary.
+
+fn main() -> std::process::ExitCode {
+    echosphere_server::cli::main()
+}

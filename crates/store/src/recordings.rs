@@ -111,7 +111,7 @@ pub trait Recordings {
 
     /// Switches to a new revision in one transaction: the capture and its upload (state `Joined`), its body and the
     /// objects of carried-over segments live, objects of dropped segments and the old analysis condemned, the recording
-    /// stepped by `Event::Published`, its effects tasks (`TaskKind::Render` with dedupe key `{recording}/{revision}`).
+    /// stepped by `Event::Published`, its effects tasks (`TaskKind::Render` with dedupe key `{project}/{recording}/{revision}`).
     /// The lease is the ingest task's; it is finished in the same transaction. Returns the recording as it is now.
     /// A recording under deletion gets no segments: the step's answer (`Erase`) becomes a task.
     async fn publish(&self, publication: &Publication, lease: &Lease) -> Result<Recording>;

@@ -14,7 +14,7 @@ use crate::Result;
 pub enum TaskKind {
     /// Read a received upload; payload: the upload's id.
     Ingest,
-    /// Render what is not stored of a revision; payload: `{recording}/{revision}`.
+    /// Render what is not stored of a revision; payload: `{project}/{recording}/{revision}`.
     Render,
     /// Remove the bytes of a recording; payload: the recording's id.
     Erase,

@@ -183,15 +183,12 @@ fn finish(draft: Draft) -> Result<Config, Error> {
         (None, None) => None,
         _ => return Err(contradiction("livekit.api_key and livekit.api_secret must be set together")),
     };
-    match config.projects.iter_mut().find(|project| project.id.is_default()) {
-        Some(default) => {
-            default.livekit.retain(|known| pair.as_ref().is_none_or(|pair| pair.key != known.key));
-            default.livekit.extend(pair);
-        }
-        None if config.projects.is_empty() || pair.is_some() => {
-            config.projects.push(Project::default_project(pair.into_iter().collect()));
-        }
-        None => {}
+    let is_needed = config.projects.is_empty() || pair.is_some();
+    if let Some(default) = config.projects.iter_mut().find(|project| project.id.is_default()) {
+        default.livekit.retain(|known| pair.as_ref().is_none_or(|pair| pair.key != known.key));
+        default.livekit.extend(pair);
+    } else if is_needed {
+        config.projects.push(Project::default_project(pair.into_iter().collect()));
     }
     check_projects(&config.projects)?;
     Ok(config)

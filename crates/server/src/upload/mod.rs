@@ -1,4 +1,5 @@
-//! Session uploads on their way to disk.
+//! Session uploads: from the network to disk, and what a body holds.
 
+pub mod body;
 pub mod receive;
 pub mod recover;

@@ -1,0 +1,86 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Config, Environment};
+use crate::{demo, serve};
+
+/// Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio.
+#[derive(Debug, Parser)]
+#[command(name = "echosphere", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve {
+        /// The configuration file (YAML); without it ECHOSPHERE_CONFIG names one.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Run the server and bring recorded sessions in, through the same upload that an agent uses.
+    Demo {
+        /// The folder that holds the sessions, each a folder with body.bin and request.json.
+        #[arg(long, default_value = "testdata/agent-sessions")]
+        sessions: PathBuf,
+        /// Stop when everything is in, instead of serving on.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Print the OpenAPI document of the HTTP interface.
+    Openapi,
+}
+
+/// Runs the command line; what goes wrong is said on standard error.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echosphere: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    match command {
+        Command::Serve { config } => {
+            let config = config::load(config.as_deref(), &environment())?;
+            start_log(&config)?;
+            runtime()?.block_on(serve::run(config, |_| {}))?;
+        }
+        Command::Demo { sessions, once } => {
+            let config = demo::config(&environment())?;
+            start_log(&config)?;
+            runtime()?.block_on(demo::run(config, &sessions, once))?;
+        }
+        Command::Openapi => println!("{}", crate::http::openapi().to_pretty_json()?),
+    }
+    Ok(())
+}
+
+/// The environment, as far as it is text.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read, once")]
+fn environment() -> Environment {
+    let pairs = std::env::vars_os();
+    pairs.filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn start_log(config: &Config) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let filter = EnvFilter::try_new(&config.log_filter).map_err(|error| format!("log.filter: {error}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log_json { log.json().flatten_event(true).init() } else { log.init() }
+    Ok(())
+}

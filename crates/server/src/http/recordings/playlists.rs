@@ -1,0 +1,159 @@
+//! Playlists, written from the segment index at request time.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use echosphere_domain::recording::Recording;
+use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::time::MediaTime;
+use echosphere_media::hls;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::app::{App, SharedApp};
+use crate::clock;
+use crate::http::access;
+use crate::http::problem::Problem;
+use crate::playback;
+
+/// What is said of segments that are not rendered yet: a little more than the 64 kb/s encoder makes in MPEG-TS.
+const EXPECTED_BANDWIDTH: u64 = 80_000;
+
+/// A signed link.
+#[derive(Debug, Deserialize, IntoParams)]
+pub struct Signed {
+    /// The signature of `playlist_url`, in place of other credentials.
+    pub sig: Option<String>,
+}
+
+/// A recording for somebody who holds a signed link or credentials.
+pub(super) async fn watch(
+    app: &SharedApp,
+    headers: &HeaderMap,
+    id: &str,
+    signed: &Signed,
+) -> Result<(Recording, Vec<echosphere_domain::recording::Capture>), Problem> {
+    let id = super::parse_id(id)?;
+    let caller = access::viewer(app, headers, id, signed.sig.as_deref())?;
+    super::find(app, &caller, id).await
+}
+
+fn playlist(text: String) -> Response {
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The multivariant playlist.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/playlist.m3u8", tag = "playback", operation_id = "getPlaylist",
+    params(("id" = String, Path, description = "The recording's id"), Signed),
+    responses(
+        (status = 200, description = "A multivariant playlist (RFC 8216)", content_type = "application/vnd.apple.mpegurl", body = String),
+        (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such recording, or it has no sound", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn multivariant(
+    State(app): State<SharedApp>,
+    Path(id): Path<String>,
+    Query(signed): Query<Signed>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (recording, _) = watch(&app, &headers, &id, &signed).await?;
+    let segments = segments(&app, &recording).await?;
+    let rates = segments.iter().filter_map(|segment| match &segment.location {
+        Location::Stored { length, .. } => Some((*length, segment.duration.ticks().unsigned_abs().max(1))),
+        Location::Renderable | Location::Missing { .. } => None,
+    });
+    let (mut peak, mut bytes, mut ticks) = (0, 0, 0);
+    for (length, duration) in rates {
+        peak = peak.max(length * 8 * 90_000 / duration);
+        (bytes, ticks) = (bytes + length, ticks + duration);
+    }
+    let average = if ticks == 0 { EXPECTED_BANDWIDTH } else { bytes * 8 * 90_000 / ticks };
+    let signature = super::link_signature(&app, &recording);
+    let text = hls::multivariant(hls::Variant {
+        uri: &format!("renditions/{AUDIO_RENDITION}/playlist.m3u8?sig={signature}"),
+        bandwidth: peak.max(EXPECTED_BANDWIDTH),
+        average_bandwidth: average,
+        codecs: segments.first().map_or("mp4a.40.2", |segment| segment.codecs.as_str()),
+    });
+    Ok(playlist(text))
+}
+
+async fn segments(app: &App, recording: &Recording) -> Result<Vec<Segment>, Problem> {
+    let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
+    if segments.is_empty() {
+        return Err(Problem::part_not_found("the recording has no sound (yet); its transcript may be there"));
+    }
+    Ok(segments)
+}
+
+/// A rendition's media playlist: what is stored at presigned addresses, what is not yet at our own route.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/renditions/{rendition}/playlist.m3u8", tag = "playback",
+    operation_id = "getRenditionPlaylist",
+    params(
+        ("id" = String, Path, description = "The recording's id"),
+        ("rendition" = String, Path, description = "The rendition: audio"),
+        Signed,
+    ),
+    responses(
+        (status = 200, description = "A media playlist (RFC 8216)", content_type = "application/vnd.apple.mpegurl", body = String),
+        (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such recording or rendition", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn media(
+    State(app): State<SharedApp>,
+    Path((id, rendition)): Path<(String, String)>,
+    Query(signed): Query<Signed>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (recording, _) = watch(&app, &headers, &id, &signed).await?;
+    check_rendition(&rendition)?;
+    let segments = segments(&app, &recording).await?;
+    let base = app.base_url(&headers);
+    let signing = playback::signing(&app.presigner, &base, clock::now(), app.config.url_ttl, recording.duration);
+    let signing = signing.map_err(|error| {
+        tracing::error!(%error, "no URL can be presigned; set public_url");
+        Problem::internal("the server's address cannot be signed; its log says more")
+    })?;
+    let route = format!("{base}/v1/recordings/{}/renditions/{AUDIO_RENDITION}/segments/", recording.id);
+    let signature = super::link_signature(&app, &recording);
+    let listed: Vec<_> = listed(&segments).collect();
+    let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
+    let text = hls::media(kind, &listed, |position, out| match &segments[position].location {
+        Location::Stored { key, .. } => signing.get(key, out),
+        Location::Renderable | Location::Missing { .. } => {
+            out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index));
+        }
+    });
+    Ok(playlist(text))
+}
+
+/// The only rendition there is.
+pub(super) fn check_rendition(rendition: &str) -> Result<(), Problem> {
+    if rendition == AUDIO_RENDITION {
+        return Ok(());
+    }
+    let shown: String = rendition.chars().take(64).collect();
+    Err(Problem::part_not_found(format!("there is no rendition {shown:?}; there is {AUDIO_RENDITION:?}")))
+}
+
+fn listed(segments: &[Segment]) -> impl Iterator<Item = hls::Segment> + '_ {
+    let mut before = 0;
+    segments.iter().map(move |segment| {
+        let discontinuity = segment.discontinuity != before;
+        before = segment.discontinuity;
+        hls::Segment {
+            ticks: segment.duration.max(MediaTime::ZERO).ticks().unsigned_abs(),
+            wall_millis: segment.wall_start.as_millis(),
+            discontinuity,
+            gap: matches!(segment.location, Location::Missing { .. }),
+        }
+    })
+}

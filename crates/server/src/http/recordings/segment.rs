@@ -1,0 +1,77 @@
+//! `GET /v1/recordings/{id}/renditions/{rendition}/segments/{n}.ts`: one segment, rendered if need be.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::recording::Recording;
+use echosphere_domain::segment::{AUDIO_RENDITION, Location};
+
+use super::playlists::{Signed, check_rendition, watch};
+use crate::app::{App, SharedApp};
+use crate::http::problem::Problem;
+use crate::render::{self, PoolError};
+use crate::work::Error;
+use crate::{clock, playback, sources};
+
+/// Redirects to a segment in object storage. A segment that is not stored yet is rendered from the kept master first.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/renditions/{rendition}/segments/{segment}", tag = "playback",
+    operation_id = "getSegment",
+    params(
+        ("id" = String, Path, description = "The recording's id"),
+        ("rendition" = String, Path, description = "The rendition: audio"),
+        ("segment" = String, Path, description = "The segment's number, from 0, with .ts behind it", example = "0.ts"),
+        Signed,
+    ),
+    responses(
+        (status = 302, description = "Where the segment is"),
+        (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such segment", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It cannot be rendered now", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get(
+    State(app): State<SharedApp>,
+    Path((id, rendition, segment)): Path<(String, String, String)>,
+    Query(signed): Query<Signed>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (recording, captures) = watch(&app, &headers, &id, &signed).await?;
+    check_rendition(&rendition)?;
+    let none = || Problem::part_not_found("there is no such segment; the playlist lists those that are there");
+    let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
+    let segment = app.store.segment(recording.id, AUDIO_RENDITION, number).await?.ok_or_else(none)?;
+    let key = match &segment.location {
+        Location::Stored { key, .. } => Some(key.clone()),
+        Location::Missing { .. } => None,
+        Location::Renderable => sources::render_now(&app, &recording, &captures, &segment).await.map_err(problem)?,
+    };
+    let lost = || Problem::part_not_found("the segment is lost; the playlist lists it as a gap");
+    redirect(&app, &headers, &recording, &key.ok_or_else(lost)?)
+}
+
+fn redirect(app: &App, headers: &HeaderMap, recording: &Recording, key: &ObjectKey) -> Result<Response, Problem> {
+    let base = app.base_url(headers);
+    let signing = playback::signing(&app.presigner, &base, clock::now(), app.config.url_ttl, recording.duration);
+    let signing = signing.map_err(|error| Problem::internal(error.to_string()))?;
+    let mut url = String::new();
+    signing.get(key, &mut url);
+    let location = HeaderValue::from_str(&url).map_err(|error| Problem::internal(error.to_string()))?;
+    let no_store = HeaderValue::from_static("no-store");
+    Ok((StatusCode::FOUND, [(header::LOCATION, location), (header::CACHE_CONTROL, no_store)]).into_response())
+}
+
+fn problem(error: Error) -> Problem {
+    match error {
+        Error::Store(error) => error.into(),
+        Error::Storage(error) | Error::Render(render::Error::Storage(error)) => error.into(),
+        Error::Render(render::Error::Pool(PoolError::Full | PoolError::Stopped)) => {
+            Problem::unavailable("too many segments are asked for at once; try again in a second")
+        }
+        error => {
+            tracing::error!(%error, "a segment cannot be rendered");
+            Problem::internal("the segment cannot be rendered; the server's log says more")
+        }
+    }
+}

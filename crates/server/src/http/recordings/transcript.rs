@@ -1,0 +1,121 @@
+//! `GET /v1/recordings/{id}/transcript`, as JSON, WebVTT, SubRip or text.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use echosphere_domain::id::RecordingId;
+use echosphere_domain::segment::{self, AUDIO_RENDITION};
+use echosphere_domain::transcript::{Alignment, Placed, Transcript, export, place};
+
+use super::view;
+use crate::app::{App, SharedApp};
+use crate::clock::rfc3339;
+use crate::http::access::Caller;
+use crate::http::problem::Problem;
+
+/// The turns of a recording, placed on its timeline.
+async fn read(app: &App, id: RecordingId) -> Result<(Alignment, Vec<Placed>), Problem> {
+    let segments = app.store.segments(id, AUDIO_RENDITION).await?;
+    let transcripts: Vec<Transcript> = app.store.transcripts(id).await?.into_iter().map(|(_, t)| t).collect();
+    let placed = place(&transcripts, &segment::timeline(&segments));
+    // Of several sources the least sure one says how far the whole can be trusted.
+    let alignment = transcripts.into_iter().map(|transcript| transcript.alignment);
+    let alignment = alignment.min_by(|a, b| a.confidence.total_cmp(&b.confidence)).unwrap_or_default();
+    Ok((alignment, placed))
+}
+
+/// The transcript as JSON.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/transcript", tag = "transcript", operation_id = "getTranscript",
+    params(("id" = String, Path, description = "The recording's id")),
+    responses(
+        (status = 200, description = "The transcript; without turns when none came", body = view::Transcript),
+        (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn json(
+    State(app): State<SharedApp>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<view::Transcript>, Problem> {
+    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let (alignment, placed) = read(&app, recording.id).await?;
+    Ok(Json(view::Transcript {
+        recording_id: recording.id.to_string(),
+        alignment: view::Alignment {
+            method: alignment.method,
+            offset_ms: alignment.offset_ms,
+            confidence: (alignment.confidence * 1000.0).round() / 1000.0,
+        },
+        turns: placed.into_iter().map(turn).collect(),
+    }))
+}
+
+fn turn(placed: Placed) -> view::Turn {
+    let call = placed.turn.call.map(|call| view::Call {
+        call_id: call.call_id,
+        name: call.name,
+        arguments: call.arguments,
+        output: call.output,
+        is_error: call.is_error,
+    });
+    view::Turn {
+        id: placed.turn.id,
+        kind: placed.turn.kind,
+        role: placed.turn.role,
+        speaker: placed.turn.speaker,
+        text: placed.turn.text,
+        start_ms: placed.start.map(|time| time.as_millis()),
+        end_ms: placed.end.map(|time| time.as_millis()),
+        started_at: placed.started_at.map(rfc3339),
+        approximate: placed.approximate,
+        interrupted: placed.turn.interrupted,
+        typed: placed.turn.typed,
+        confidence: placed.turn.confidence,
+        metrics: placed.turn.metrics,
+        call,
+    }
+}
+
+async fn export_as(
+    app: SharedApp,
+    caller: Caller,
+    id: String,
+    kind: &'static str,
+    write: fn(&[Placed]) -> String,
+) -> Result<Response, Problem> {
+    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let (_, placed) = read(&app, recording.id).await?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], write(&placed)).into_response())
+}
+
+/// The transcript as WebVTT.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/transcript.vtt", tag = "transcript", operation_id = "getTranscriptVtt",
+    params(("id" = String, Path, description = "The recording's id")),
+    responses((status = 200, description = "WebVTT, a cue for each line", content_type = "text/vtt", body = String)),
+)]
+pub async fn vtt(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    export_as(app, caller, id, "text/vtt; charset=utf-8", export::vtt).await
+}
+
+/// The transcript as SubRip.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/transcript.srt", tag = "transcript", operation_id = "getTranscriptSrt",
+    params(("id" = String, Path, description = "The recording's id")),
+    responses((status = 200, description = "SubRip, a cue for each line", content_type = "application/x-subrip", body = String)),
+)]
+pub async fn srt(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    export_as(app, caller, id, "application/x-subrip; charset=utf-8", export::srt).await
+}
+
+/// The transcript as plain text.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/transcript.txt", tag = "transcript", operation_id = "getTranscriptText",
+    params(("id" = String, Path, description = "The recording's id")),
+    responses((status = 200, description = "A line for each turn", content_type = "text/plain", body = String)),
+)]
+pub async fn text(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    export_as(app, caller, id, "text/plain; charset=utf-8", export::text).await
+}

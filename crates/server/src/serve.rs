@@ -1,0 +1,169 @@
+//! Starting and stopping: the parts put together, the listener, the shutdown.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use echosphere_livekit::token::Verifier;
+use echosphere_media::render::Renderer;
+use echosphere_storage::ObjectStore;
+use echosphere_storage::endpoint::Endpoint;
+use echosphere_storage::local::LocalStore;
+use echosphere_storage::presign::{Credentials, Presigner};
+use echosphere_store::{Store, sqlite};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::app::{App, SharedApp};
+use crate::config::Config;
+use crate::data_dir::{self, DataDir};
+use crate::links::Links;
+use crate::render::Pool;
+use crate::sources::Sources;
+use crate::telemetry_queue::{self, TelemetryQueue};
+use crate::upload::recover;
+use crate::work::{self, Work};
+use crate::http;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] echosphere_store::Error),
+    /// Object storage.
+    #[error(transparent)]
+    Storage(#[from] echosphere_storage::Error),
+    /// The address.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something of the operating system's.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The metrics recorder.
+    #[error("metrics cannot be recorded: {0}")]
+    Metrics(String),
+}
+
+/// Runs the server until it is told to stop (SIGTERM, SIGINT). `ready` is called with the app when it listens.
+pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(), Error> {
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.map_err(|source| Error::Listen { address: config.listen, source })?;
+    config.listen = listener.local_addr().map_err(|source| Error::System { action: "read the address", source })?;
+    let metrics = metrics()?;
+    let app = assemble(config).await?;
+    recover::recover(&app).await?;
+    app.store.expire_leases().await?;
+    announce(&app);
+    let background = [tokio::spawn(work::run(app.clone())), tokio::spawn(telemetry_queue::run(app.clone()))];
+    ready(&app);
+    println!("EchoSphere is listening on http://{}", app.config.listen);
+    serve(&app, listener, http::router(&app, metrics)).await;
+    for task in background {
+        if tokio::time::timeout(Duration::from_secs(10), task).await.is_err() {
+            tracing::warn!("background work did not come to rest; it goes on after the next start");
+        }
+    }
+    app.renderers.stop();
+    app.store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn metrics() -> Result<PrometheusHandle, Error> {
+    PrometheusBuilder::new().install_recorder().map_err(|error| Error::Metrics(error.to_string()))
+}
+
+async fn assemble(config: Config) -> Result<SharedApp, Error> {
+    let data = DataDir::open(&config.data_dir)?;
+    let database = config.database.clone().unwrap_or_else(|| data.database());
+    let objects_root: PathBuf = config.storage.clone().unwrap_or_else(|| data.objects());
+    let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
+    let objects: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(&objects_root, &config.bucket)?);
+    let credentials = match &config.s3_credentials {
+        Some((access_key, secret_key)) => {
+            Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() }
+        }
+        None => Credentials { access_key: "echosphere".to_owned(), secret_key: data.secret("s3-secret-key")? },
+    };
+    let pairs = config.projects.iter().flat_map(|project| {
+        project.livekit.iter().map(|pair| (project.id.clone(), pair.key.clone(), pair.secret.clone()))
+    });
+    let renderers = Pool::start(config.render_workers, Renderer::new);
+    let renderers = renderers.map_err(|source| Error::System { action: "start a thread", source })?;
+    Ok(Arc::new(App {
+        tokens: Verifier::new(pairs),
+        links: Links::new(data.secret("links")?),
+        s3: Endpoint::new(Arc::clone(&objects), config.bucket.clone(), &credentials),
+        presigner: Presigner::new(config.bucket.clone(), config.region.clone(), credentials),
+        store,
+        objects,
+        sources: Sources::default(),
+        renderers,
+        work: Work::default(),
+        telemetry: TelemetryQueue::default(),
+        stopping: watch::channel(false).0,
+        data,
+        config,
+    }))
+}
+
+/// What an operator should know before anything happens.
+fn announce(app: &App) {
+    let config = &app.config;
+    tracing::info!(listen = %config.listen, projects = config.projects.len(), "EchoSphere starts");
+    if config.listen.ip().is_loopback() {
+        tracing::info!(
+            project = %config.local_project(),
+            "local clients are served without credentials; on any other address a LiveKit token or an API key is asked for"
+        );
+    }
+    if config.projects.iter().all(|project| project.livekit.is_empty()) {
+        tracing::warn!("no LiveKit key pair is configured, so no agent can upload: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET");
+    }
+}
+
+async fn serve(app: &SharedApp, listener: TcpListener, router: Router) {
+    let mut stopping = app.stopping.subscribe();
+    let signalled = wait_for_signal(app.clone());
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    });
+    let server = tokio::spawn(server.into_future());
+    signalled.await;
+    // Requests and uploads under way come to their end, within the grace; what is left then is cut, and kept as cut.
+    if tokio::time::timeout(app.config.shutdown_grace, server).await.is_err() {
+        tracing::warn!("connections were still open at the end of the grace");
+    }
+}
+
+async fn wait_for_signal(app: SharedApp) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    let mut stopping = app.stopping.subscribe();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = stopping.changed() => {}
+    }
+    tracing::info!("stopping: no new connections, requests under way are finished");
+    app.stopping.send_replace(true);
+}

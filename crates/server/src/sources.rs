@@ -1,0 +1,110 @@
+//! Captures as the renderer takes them, and the segments that are rendered for somebody who waits.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use echosphere_domain::id::CaptureId;
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_media::ogg::OpusIndex;
+use echosphere_store::{Purpose, StoredSegment};
+
+use crate::app::App;
+use crate::clock;
+use crate::render::{self, Priority, Source, channel_map};
+use crate::work::Error;
+
+/// Indexes that are kept at hand: of an hour each has about 90 KB.
+const KEPT: usize = 32;
+
+/// The captures that were rendered last.
+#[derive(Default)]
+pub struct Sources {
+    recent: Mutex<VecDeque<(CaptureId, Source)>>,
+}
+
+impl Sources {
+    fn get(&self, capture: CaptureId) -> Option<Source> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().find(|(id, _)| *id == capture).map(|(_, source)| source.clone())
+    }
+
+    fn keep(&self, capture: CaptureId, source: &Source) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.iter().all(|(id, _)| *id != capture) {
+            recent.truncate(KEPT - 1);
+            recent.push_front((capture, source.clone()));
+        }
+    }
+}
+
+/// A capture as the renderer takes it; `None` when it has no sound (any more).
+pub async fn load(app: &App, capture: &Capture) -> Result<Option<Source>, echosphere_store::Error> {
+    let Some(audio) = &capture.audio else { return Ok(None) };
+    if let Some(source) = app.sources.get(capture.id) {
+        return Ok(Some(source));
+    }
+    let Some(bytes) = app.store.audio_index(capture.id).await? else { return Ok(None) };
+    let index = OpusIndex::from_bytes(&bytes).map_err(|corrupt| echosphere_store::Error::Corrupt {
+        row: format!("captures.audio_index of {}", capture.id),
+        reason: corrupt.to_string(),
+    })?;
+    let source = Source::new(audio.clone(), index, u64::from(audio.segment_ms), channel_map(capture.source));
+    app.sources.keep(capture.id, &source);
+    Ok(Some(source))
+}
+
+/// The key of a segment. It follows from what is rendered, so that rendering it twice stores the same bytes at the same key.
+pub fn segment_key(recording: &Recording, captures: &[Capture], segment: &Segment) -> ObjectKey {
+    let attempt = captures.iter().find(|capture| capture.id == segment.capture).map_or(0, |capture| capture.attempt);
+    recording.prefix.segment(attempt, AUDIO_RENDITION, 1, segment.capture_index)
+}
+
+/// Renders a segment for somebody who waits, stores it, and says where it is now. `None` when it is lost.
+pub async fn render_now(
+    app: &App,
+    recording: &Recording,
+    captures: &[Capture],
+    segment: &Segment,
+) -> Result<Option<ObjectKey>, Error> {
+    let capture = captures.iter().find(|capture| capture.id == segment.capture);
+    let source = match capture {
+        Some(capture) => load(app, capture).await?,
+        None => None,
+    };
+    let revision = recording.state.revision;
+    let rendered = match source {
+        Some(source) => {
+            let objects = app.objects.as_ref();
+            source.render(objects, &app.renderers, Priority::Interactive, segment.capture_index).await
+        }
+        None => return Ok(None),
+    };
+    let ts = match rendered {
+        Ok((ts, _)) => ts,
+        Err(error @ render::Error::MasterLost(_)) => {
+            tracing::error!(recording = %recording.id, segment = segment.index, %error, "a segment is lost");
+            app.store.segment_lost(recording.id, AUDIO_RENDITION, revision, segment.index, "storage_lost").await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let key = segment_key(recording, captures, segment);
+    let announced = std::slice::from_ref(&key);
+    app.store.announce(&recording.project, Some(recording.id), Purpose::Segment, announced, clock::now()).await?;
+    let length = ts.len() as u64;
+    app.objects.put(&key, ts.into()).await?;
+    let stored = StoredSegment { index: segment.index, key: key.clone(), offset: 0, length };
+    app.store.segments_stored(recording.id, AUDIO_RENDITION, revision, &[stored], clock::now()).await?;
+    metrics::counter!("echosphere_segments_rendered_on_demand_total").increment(1);
+    Ok(Some(key))
+}
+
+/// Where a segment's bytes are, if they are stored.
+pub fn stored_key(segment: &Segment) -> Option<&ObjectKey> {
+    match &segment.location {
+        Location::Stored { key, .. } => Some(key),
+        Location::Renderable | Location::Missing { .. } => None,
+    }
+}

@@ -1,0 +1,136 @@
+//! OTLP requests on their way to storage.
+//!
+//! They are answered at once, whatever else is going on: a request that cannot be stored within a moment waits in memory and
+//! is tried again, and when too much waits the oldest goes. Logs may be lost in a crash; a recording that is not sent because
+//! its logs were refused would be lost for sure.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use echosphere_domain::id::{ProjectId, UploadId};
+use echosphere_domain::key;
+use echosphere_livekit::telemetry;
+use echosphere_store::{Purpose, SessionFacts, TelemetryRequest};
+
+use crate::app::{App, SharedApp};
+use crate::{clock, entropy};
+
+/// What may wait in memory, in bytes.
+const MAX_WAITING: usize = 32 << 20;
+/// How long the sender waits for durability before the request waits instead.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often what waits is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// An authenticated request, inflated.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whose token it came with.
+    pub project: ProjectId,
+    /// `traces`, `logs` or `metrics`.
+    pub signal: String,
+    /// Its Content-Type.
+    pub content_type: String,
+    /// Its body.
+    pub body: Bytes,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<(UploadId, Request)>,
+    bytes: usize,
+}
+
+/// What waits to be stored.
+#[derive(Default)]
+pub struct TelemetryQueue {
+    waiting: Mutex<Waiting>,
+}
+
+impl TelemetryQueue {
+    /// Stores a request, or lets it wait. Returns within moments.
+    pub async fn take(&self, app: &SharedApp, request: Request) {
+        let id = UploadId::new(entropy::uuid(clock::now()));
+        let stored = tokio::time::timeout(PATIENCE, store(app, id, &request)).await;
+        match stored {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "telemetry cannot be stored now; it waits");
+                self.push(id, request);
+            }
+            Err(_) => {
+                tracing::warn!("storing telemetry takes long; it waits");
+                self.push(id, request);
+            }
+        }
+    }
+
+    fn push(&self, id: UploadId, request: Request) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.bytes += request.body.len();
+        waiting.requests.push_back((id, request));
+        while waiting.bytes > MAX_WAITING {
+            let Some((_, oldest)) = waiting.requests.pop_front() else { break };
+            waiting.bytes -= oldest.body.len();
+            metrics::counter!("echosphere_telemetry_lost_total").increment(1);
+            tracing::error!(signal = oldest.signal, bytes = oldest.body.len(), "telemetry is lost: too much waits");
+        }
+    }
+
+    fn pop(&self) -> Option<(UploadId, Request)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = waiting.requests.pop_front()?;
+        waiting.bytes -= next.1.body.len();
+        Some(next)
+    }
+}
+
+/// Tries what waits, until the server stops.
+pub async fn run(app: SharedApp) {
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => {}
+            () = tokio::time::sleep(RETRY) => {}
+        }
+        while let Some((id, request)) = app.telemetry.pop() {
+            if let Err(error) = store(&app, id, &request).await {
+                tracing::warn!(%error, "telemetry still cannot be stored");
+                app.telemetry.push(id, request);
+                break;
+            }
+        }
+        if app.is_stopping() {
+            return;
+        }
+    }
+}
+
+async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::work::Error> {
+    let session = telemetry::read(&request.content_type, &request.body);
+    let now = clock::now();
+    let extension = if request.content_type.contains("json") { "json" } else { "binpb" };
+    let job = session.job_id.as_deref().or(session.room_sid.as_deref()).unwrap_or("unknown");
+    let key = key::telemetry(&request.project, job, &request.signal, id, extension);
+    app.store.announce(&request.project, None, Purpose::Telemetry, std::slice::from_ref(&key), now).await?;
+    app.objects.put(&key, request.body.clone()).await?;
+    let row = TelemetryRequest {
+        id,
+        project: request.project.clone(),
+        signal: request.signal.clone(),
+        job_id: session.job_id,
+        room_sid: session.room_sid,
+        key,
+        bytes: request.body.len() as u64,
+        received_at: now,
+        facts: SessionFacts {
+            room_name: session.room_name,
+            agent_name: session.agent_name,
+            tags: Vec::new(),
+            sdk_version: session.sdk_version,
+        },
+    };
+    Ok(app.store.add_telemetry(&row).await?)
+}

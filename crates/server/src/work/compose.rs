@@ -1,0 +1,198 @@
+//! From captures to a recording: which capture is heard when, and what is missing.
+
+use std::collections::HashMap;
+
+use echosphere_domain::id::CaptureId;
+use echosphere_domain::lifecycle::{Content, Reason};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap};
+use echosphere_domain::segment::{Location, Segment};
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_media::aac::FRAME;
+use echosphere_media::grid::Grid;
+
+/// What is heard of two captures at once is not listed twice; a capture that begins this little before the end of the one
+/// before is taken to follow it.
+const SLACK: i64 = 500_000_000;
+/// RFC 6381 of AAC-LC.
+const CODECS: &str = "mp4a.40.2";
+
+/// A capture with what its audio index says.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// The capture.
+    pub capture: Capture,
+    /// What is missing inside it, in its own media time.
+    pub gaps: Vec<Gap>,
+}
+
+/// The segment index that captures amount to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Composition {
+    /// The segments.
+    pub segments: Vec<Segment>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+    /// The length of the media.
+    pub duration: MediaTime,
+    /// When the first sample was.
+    pub started_at: Option<WallTime>,
+    /// When the last sample was.
+    pub ended_at: Option<WallTime>,
+}
+
+/// Puts captures in a row. `current` is the segment index so far: its order stays, because media time zero never changes,
+/// and its stored segments are carried over.
+pub fn compose(pieces: &[Piece], current: &[Segment]) -> Composition {
+    let stored: HashMap<(CaptureId, u32), &Location> = current
+        .iter()
+        .filter(|segment| !matches!(segment.location, Location::Renderable))
+        .map(|segment| ((segment.capture, segment.capture_index), &segment.location))
+        .collect();
+    let mut composition = Composition::default();
+    for (number, piece) in in_order(pieces, current).into_iter().enumerate() {
+        append(&mut composition, piece, number as u32, &stored);
+    }
+    composition
+}
+
+fn started(piece: &Piece) -> WallTime {
+    piece.capture.started_at.unwrap_or(WallTime::from_nanos(0))
+}
+
+fn length(audio: &Audio) -> MediaTime {
+    MediaTime::from_samples_48k(i64::try_from(audio.samples).unwrap_or(i64::MAX))
+}
+
+/// The captures that are heard: those of the current index first, then whatever begins behind them.
+fn in_order<'p>(pieces: &'p [Piece], current: &[Segment]) -> Vec<&'p Piece> {
+    let audible = |piece: &&Piece| {
+        let lost = matches!(piece.capture.status, CaptureStatus::Superseded | CaptureStatus::Failed);
+        piece.capture.audio.is_some() && !lost
+    };
+    let mut rest: Vec<&Piece> = pieces.iter().filter(audible).collect();
+    rest.sort_by_key(|piece| started(piece));
+    let mut order: Vec<&Piece> = Vec::new();
+    for segment in current {
+        if let Some(at) = rest.iter().position(|piece| piece.capture.id == segment.capture) {
+            order.push(rest.remove(at));
+        }
+    }
+    for piece in rest {
+        let end = order.last().and_then(|last| {
+            let audio = last.capture.audio.as_ref()?;
+            Some(started(last).plus_nanos(length(audio).as_nanos()))
+        });
+        if end.is_none_or(|end| started(piece).since(end) >= -SLACK) {
+            order.push(piece);
+        }
+    }
+    order
+}
+
+fn append(composition: &mut Composition, piece: &Piece, discontinuity: u32, stored: &HashMap<(CaptureId, u32), &Location>) {
+    let Some(audio) = &piece.capture.audio else { return };
+    let (start, wall) = (composition.duration, started(piece));
+    let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
+    for capture_index in 0..grid.segments() {
+        let frames = grid.segment(capture_index);
+        let at = |frame: u64| MediaTime::from_samples_48k(i64::try_from(frame * FRAME as u64).unwrap_or(i64::MAX));
+        let into = at(frames.start);
+        let location = stored.get(&(piece.capture.id, capture_index)).map_or(Location::Renderable, |l| (*l).clone());
+        composition.segments.push(Segment {
+            capture: piece.capture.id,
+            capture_index,
+            index: composition.segments.len() as u32,
+            discontinuity,
+            media_start: start + into,
+            duration: at(frames.end) - into,
+            wall_start: wall.plus_nanos(into.as_nanos()),
+            codecs: CODECS.to_owned(),
+            location,
+        });
+    }
+    let moved = piece.gaps.iter().map(|gap| Gap { start: gap.start + start, ..gap.clone() });
+    composition.gaps.extend(moved);
+    // The timeline goes on where the last frame ends: it is filled up with silence.
+    composition.duration = composition.segments.last().map_or(start, |last| last.media_start + last.duration);
+    composition.started_at.get_or_insert(wall);
+    composition.ended_at = Some(wall.plus_nanos(length(audio).as_nanos()));
+}
+
+/// What a recording's captures amount to. `silent` is why there is no sound, should there be none.
+pub fn content(composition: &Composition, pieces: &[Piece], silent: Reason) -> Content {
+    let counted = pieces.iter().filter(|piece| piece.capture.status != CaptureStatus::Superseded);
+    let partial = counted.into_iter().any(|piece| {
+        matches!(piece.capture.status, CaptureStatus::Partial | CaptureStatus::Failed) || !piece.gaps.is_empty()
+    });
+    if composition.segments.is_empty() { Content::Silent { reason: silent, partial } } else { Content::Playable { partial } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use echosphere_domain::key::ObjectKey;
+    use echosphere_domain::recording::Source;
+    use uuid::Uuid;
+
+    fn piece(id: u128, start_s: i64, seconds: u64) -> Piece {
+        let audio = Audio {
+            key: ObjectKey::parse("k").unwrap(),
+            offset: 0,
+            length: 1,
+            samples: seconds * 48_000,
+            segment_ms: 4_000,
+        };
+        let capture = Capture {
+            id: CaptureId::new(Uuid::from_u128(id)),
+            recording: echosphere_domain::id::RecordingId::new(Uuid::from_u128(1)),
+            attempt: id as u32,
+            source: Source::Upload,
+            status: CaptureStatus::Complete,
+            started_at: Some(WallTime::from_millis(start_s * 1000)),
+            ended_at: None,
+            error: None,
+            upload: None,
+            job_id: None,
+            audio: Some(audio),
+        };
+        Piece { capture, gaps: Vec::new() }
+    }
+
+    #[test]
+    fn one_capture_is_its_own_grid() {
+        let composition = compose(&[piece(1, 100, 60)], &[]);
+        assert_eq!(composition.segments.len(), 15);
+        assert_eq!(composition.started_at, Some(WallTime::from_millis(100_000)));
+        assert_eq!(composition.segments[1].media_start.ticks(), 187 * 1920);
+    }
+
+    #[test]
+    fn a_second_agent_follows_behind_a_discontinuity_and_an_overlap_is_not_doubled() {
+        let composition = compose(&[piece(2, 200, 8), piece(1, 100, 8), piece(3, 202, 8)], &[]);
+        let captures: Vec<_> = composition.segments.iter().map(|s| (s.capture.as_uuid().as_u128(), s.discontinuity)).collect();
+        assert_eq!(captures, [(1, 0), (1, 0), (2, 1), (2, 1)]);
+        assert_eq!(composition.segments[2].wall_start, WallTime::from_millis(200_000));
+        let media: Vec<_> = composition.segments.windows(2).map(|w| w[0].media_start + w[0].duration == w[1].media_start).collect();
+        assert_eq!(media, [true, true, true]);
+    }
+
+    #[test]
+    fn media_time_zero_stays_and_stored_segments_are_kept() {
+        let mut current = compose(&[piece(1, 100, 8)], &[]).segments;
+        current[0].location = Location::Stored { key: ObjectKey::parse("x").unwrap(), offset: 0, length: 9 };
+        let later = compose(&[piece(2, 50, 8), piece(1, 100, 8)], &current);
+        assert_eq!(later.segments[0].capture.as_uuid().as_u128(), 1);
+        assert_eq!(later.segments[0].location, current[0].location);
+        assert_eq!(later.segments.len(), 2, "what lies before zero is not put behind it");
+    }
+
+    #[test]
+    fn silence_has_a_reason() {
+        let mut failed = piece(1, 100, 8);
+        failed.capture.audio = None;
+        failed.capture.status = CaptureStatus::Partial;
+        let composition = compose(std::slice::from_ref(&failed), &[]);
+        let content = content(&composition, &[failed], Reason::AudioMissing);
+        assert_eq!(content, Content::Silent { reason: Reason::AudioMissing, partial: true });
+    }
+}

@@ -1,0 +1,296 @@
+//! An upload becomes a capture: read, joined to its recording, kept, published.
+//!
+//! Each step may be done again after a crash: joining finds the capture that it made, storing the body again stores the
+//! same bytes, and publishing is one transaction that ends the task.
+
+mod same;
+
+use std::path::PathBuf;
+
+use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
+use echosphere_domain::key;
+use echosphere_domain::lifecycle::Reason;
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap, Recording};
+use echosphere_domain::segment::AUDIO_RENDITION;
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_domain::transcript::Transcript;
+use echosphere_livekit::session_upload::header::Header;
+use echosphere_media::ogg::OpusIndex;
+use echosphere_store::{Claim, Join, Joined, Publication, Purpose, SessionFacts, Upload, UploadState};
+
+use self::same::Verdict;
+use super::compose::{self, Piece};
+use super::{Error, after};
+use crate::app::App;
+use crate::upload::body::{self, Body};
+use crate::{clock, entropy};
+
+pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
+    let id: UploadId = claim.payload.parse().map_err(|_| Error::Payload(claim.payload.clone()))?;
+    let path = app.data.spool(id);
+    let upload = app.store.upload(id).await?;
+    let Some(upload) = upload.filter(|upload| upload.state == UploadState::Received && path.exists()) else {
+        tracing::info!(upload = %id, "nothing is left to do for an upload");
+        return Ok(app.store.complete(&claim.lease).await?);
+    };
+    let body = read(&path, &upload).await?;
+    if let Some(reason) = unreadable(&body) {
+        quarantine(app, &upload, &path, reason).await?;
+        return Ok(app.store.complete(&claim.lease).await?);
+    }
+    ingest(app, claim, &upload, &path, body).await?;
+    remove(&path);
+    Ok(())
+}
+
+async fn read(path: &std::path::Path, upload: &Upload) -> Result<Body, Error> {
+    let (path, content_type) = (path.to_path_buf(), upload.content_type.clone());
+    let read = tokio::task::spawn_blocking(move || body::read(&path, &content_type)).await;
+    let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    read.map_err(|source| Error::Io { action: "read a spooled upload", source })
+}
+
+/// Why nothing of a body becomes a recording, if so.
+fn unreadable(body: &Body) -> Option<&'static str> {
+    let has_sound = body.sound.as_ref().is_some_and(|sound| sound.index.is_ok());
+    let has_turns = body.chat.as_ref().is_some_and(|chat| !chat.transcript.turns.is_empty());
+    match &body.header {
+        Some(Ok(header)) if header.redaction_enabled => {
+            Some("the session asks for redaction, which this version cannot do; it is kept closed")
+        }
+        Some(Ok(_)) => None,
+        _ if has_sound || has_turns => None,
+        Some(Err(_)) => Some("the header cannot be read, and no other part can"),
+        None => Some("no part of the body came whole"),
+    }
+}
+
+async fn quarantine(app: &App, upload: &Upload, path: &PathBuf, reason: &str) -> Result<(), Error> {
+    let now = clock::now();
+    let object = key::quarantine(&upload.project, upload.id);
+    let announced = std::slice::from_ref(&object);
+    app.store.announce(&upload.project, None, Purpose::Quarantine, announced, now).await?;
+    app.objects.put_file(&object, path).await?;
+    app.store.quarantine_upload(upload.id, reason, &object, now).await?;
+    remove(path);
+    metrics::counter!("echosphere_uploads_total", "outcome" => "quarantined").increment(1);
+    tracing::warn!(upload = %upload.id, object = %object, reason, "an upload is in quarantine");
+    Ok(())
+}
+
+/// The upload's row says that the file is not needed any more; what cannot be removed now goes at the next start.
+fn remove(path: &std::path::Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "a spool file cannot be removed");
+    }
+}
+
+async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &PathBuf, body: Body) -> Result<(), Error> {
+    let header = body.header.as_ref().and_then(|header| header.as_ref().ok()).cloned().unwrap_or_default();
+    let facts = facts(app, upload, &header).await?;
+    let joined = app.store.join_upload(&join_request(upload, &header, &facts)).await?;
+    let read = Read::new(app, upload, &header, body, &joined);
+    let (recording, captures) = fresh(app, &joined.recording).await?;
+    let verdict = same::compare(app, &read, &captures, path).await?;
+    let supersedes = match verdict {
+        Verdict::New { supersedes } => supersedes,
+        Verdict::Duplicate => {
+            app.store.drop_duplicate(upload.id, clock::now()).await?;
+            metrics::counter!("echosphere_uploads_total", "outcome" => "duplicate").increment(1);
+            tracing::info!(upload = %upload.id, recording = %recording.id, "an upload says what is known already");
+            return Ok(app.store.complete(&claim.lease).await?);
+        }
+    };
+    app.objects.put_file(&joined.body, path).await?;
+    let publication = publication(app, &recording, &captures, read, supersedes, facts).await?;
+    let partial = publication.content;
+    let published = app.store.publish(&publication, &claim.lease).await?;
+    metrics::counter!("echosphere_uploads_total", "outcome" => "kept").increment(1);
+    tracing::info!(
+        upload = %upload.id, recording = %published.id, status = %published.state.status, content = ?partial,
+        "an upload became a recording"
+    );
+    Ok(())
+}
+
+/// The header's own summary first; for the Node SDK, which sends none, the telemetry that came before.
+async fn facts(app: &App, upload: &Upload, header: &Header) -> Result<SessionFacts, Error> {
+    let summary = &header.summary;
+    let told = match &header.job_id {
+        Some(job) => app.store.session_facts(&upload.project, job).await?,
+        None => SessionFacts::default(),
+    };
+    Ok(SessionFacts {
+        room_name: summary.room_name.clone().or(told.room_name),
+        agent_name: summary.agent_name.clone().or(told.agent_name),
+        tags: if summary.tags.is_empty() { told.tags } else { summary.tags.clone() },
+        sdk_version: summary.sdk_version.clone().or(told.sdk_version),
+    })
+}
+
+fn join_request(upload: &Upload, header: &Header, facts: &SessionFacts) -> Join {
+    let now = clock::now();
+    Join {
+        upload: upload.id,
+        project: upload.project.clone(),
+        room_sid: header.room_sid.clone(),
+        job_id: header.job_id.clone(),
+        room_name: facts.room_name.clone(),
+        new_recording: RecordingId::new(entropy::uuid(now)),
+        new_capture: CaptureId::new(entropy::uuid(now)),
+        now,
+    }
+}
+
+async fn fresh(app: &App, recording: &Recording) -> Result<(Recording, Vec<Capture>), Error> {
+    let found = app.store.recording(&recording.project, recording.id).await?;
+    found.ok_or_else(|| echosphere_store::Error::NotFound(format!("recording {}", recording.id)).into())
+}
+
+/// What was read of an upload.
+struct Read {
+    piece: Piece,
+    index: Option<OpusIndex>,
+    transcript: Option<Transcript>,
+    /// Why there is no sound, should there be none.
+    silent: Reason,
+}
+
+impl Read {
+    fn new(app: &App, upload: &Upload, header: &Header, body: Body, joined: &Joined) -> Self {
+        let mut capture = joined.capture.clone();
+        let mut problems = Vec::new();
+        let cut = !upload.complete || !body.closed;
+        if cut {
+            problems.push("the upload was cut before its end".to_owned());
+        }
+        if !matches!(body.header, Some(Ok(_))) {
+            problems.push("the header is missing or cannot be read".to_owned());
+        }
+        if body.chat.as_ref().is_some_and(|chat| chat.damaged) {
+            problems.push("the chat history is damaged".to_owned());
+        }
+        let mut silent = Reason::NoAudio;
+        let mut index = None;
+        match body.sound {
+            Some(sound) => match sound.index {
+                Ok(found) => {
+                    let audio = Audio {
+                        key: joined.body.clone(),
+                        offset: sound.offset,
+                        length: sound.length,
+                        samples: found.total_samples(),
+                        segment_ms: app.config.segment_duration.as_millis() as u32,
+                    };
+                    capture.audio = Some(audio);
+                    if found.damaged_pages() > 0 || (found.is_truncated() && !cut) {
+                        problems.push("the audio is damaged".to_owned());
+                    }
+                    index = Some(found);
+                }
+                Err(error) => {
+                    silent = Reason::AudioUnreadable;
+                    problems.push(error.to_string());
+                }
+            },
+            None if header.summary.audio == Some(true) || (cut && header.summary.audio.is_none()) => {
+                silent = Reason::AudioMissing;
+                problems.push("the audio is missing".to_owned());
+            }
+            None => {}
+        }
+        let transcript = body.chat.map(|chat| chat.transcript);
+        settle_times(&mut capture, upload, header, index.as_ref(), transcript.as_ref());
+        let gaps = gaps(index.as_ref(), cut, header);
+        capture.status = if problems.is_empty() { CaptureStatus::Complete } else { CaptureStatus::Partial };
+        capture.error = (!problems.is_empty()).then(|| problems.join("; "));
+        Self { piece: Piece { capture, gaps }, index, transcript, silent }
+    }
+}
+
+/// When a capture began and ended: by its sound, else by its turns.
+fn settle_times(
+    capture: &mut Capture,
+    upload: &Upload,
+    header: &Header,
+    index: Option<&OpusIndex>,
+    transcript: Option<&Transcript>,
+) {
+    if let Some(index) = index {
+        let length = samples(index.total_samples()).as_nanos();
+        // Without a start time the sound is taken to have ended when the upload began.
+        let start = header.start_time.unwrap_or_else(|| upload.received_at.plus_nanos(-length));
+        (capture.started_at, capture.ended_at) = (Some(start), Some(start.plus_nanos(length)));
+        return;
+    }
+    let turns = transcript.map(|transcript| transcript.turns.as_slice()).unwrap_or_default();
+    let times = turns.iter().flat_map(|turn| [turn.reported.start, turn.reported.end, turn.reported.created]).flatten();
+    let times: Vec<WallTime> = times.collect();
+    (capture.started_at, capture.ended_at) = (times.iter().min().copied(), times.iter().max().copied());
+}
+
+fn samples(count: u64) -> MediaTime {
+    MediaTime::from_samples_48k(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// What is missing of the sound, in its own media time: holes, and the end of a cut upload, as far as its length is known.
+fn gaps(index: Option<&OpusIndex>, cut: bool, header: &Header) -> Vec<Gap> {
+    let Some(index) = index else { return Vec::new() };
+    let reason = |damaged: bool| if damaged { "damaged" } else { "packets_lost" };
+    let holes = index.gaps().iter().map(|gap| Gap {
+        start: samples(gap.start),
+        duration: samples(gap.samples),
+        reason: reason(gap.damaged).to_owned(),
+    });
+    let mut gaps: Vec<Gap> = holes.collect();
+    if cut || index.is_truncated() {
+        let start = samples(index.total_samples());
+        let whole = header.duration_ms.map_or(MediaTime::ZERO, |ms| MediaTime::from_millis(ms as i64));
+        let reason = if cut { "upload_cut" } else { "damaged" };
+        gaps.push(Gap { start, duration: (whole - start).max(MediaTime::ZERO), reason: reason.to_owned() });
+    }
+    gaps
+}
+
+async fn publication(
+    app: &App,
+    recording: &Recording,
+    captures: &[Capture],
+    read: Read,
+    supersedes: Vec<CaptureId>,
+    facts: SessionFacts,
+) -> Result<Publication, Error> {
+    let current = app.store.segments(recording.id, AUDIO_RENDITION).await?;
+    let mut pieces = Vec::with_capacity(captures.len());
+    for capture in captures {
+        if capture.id == read.piece.capture.id || supersedes.contains(&capture.id) {
+            continue;
+        }
+        let index = app.store.audio_index(capture.id).await?;
+        let index = index.and_then(|bytes| OpusIndex::from_bytes(&bytes).ok());
+        pieces.push(Piece { capture: capture.clone(), gaps: gaps(index.as_ref(), false, &Header::default()) });
+    }
+    pieces.push(read.piece.clone());
+    let composition = compose::compose(&pieces, &current);
+    let content = compose::content(&composition, &pieces, read.silent);
+    let capture = read.piece.capture;
+    let started_at = composition.started_at.or(recording.started_at).or(capture.started_at);
+    let ended_at = composition.ended_at.max(capture.ended_at.filter(|_| composition.segments.is_empty()));
+    Ok(Publication {
+        recording: recording.id,
+        based_on: recording.state.revision,
+        audio_index: read.index.as_ref().map(OpusIndex::to_bytes),
+        capture,
+        transcript: read.transcript,
+        supersedes,
+        content,
+        segments: composition.segments,
+        gaps: composition.gaps,
+        duration: composition.duration,
+        started_at,
+        ended_at: ended_at.or(recording.ended_at),
+        facts,
+        participants: Vec::new(),
+        now: after(clock::now(), std::time::Duration::ZERO),
+    })
+}

@@ -1,0 +1,198 @@
+//! The background rendering of a revision: every segment stored, the waveform measured, the transcript aligned.
+
+use std::collections::HashMap;
+
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_domain::transcript::Transcript;
+use echosphere_domain::transcript::align::{Heard, Span, align};
+use echosphere_media::activity;
+use echosphere_media::render::Window;
+use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
+use futures_util::{FutureExt, StreamExt, stream};
+
+use super::Error;
+use crate::app::App;
+use crate::clock;
+use crate::render::{Analysis, CaptureAnalysis, Error as RenderError, Priority, Source};
+use crate::sources;
+
+/// Segments whose rows are written in one transaction.
+const BATCH: usize = 64;
+
+pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
+    let (project, id, revision) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    let found = app.store.recording(&project, id).await?;
+    let current = found.filter(|(recording, _)| recording.state.revision == revision);
+    let Some((recording, captures)) = current else { return Ok(app.store.complete(&claim.lease).await?) };
+    let job = Job { app, recording, captures, revision };
+    let analysis = job.render().await?;
+    job.finish(analysis, claim).await
+}
+
+fn parse(payload: &str) -> Option<(ProjectId, RecordingId, u32)> {
+    let mut parts = payload.splitn(3, '/');
+    let project = ProjectId::parse(parts.next()?).ok()?;
+    Some((project, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+struct Job<'a> {
+    app: &'a App,
+    recording: Recording,
+    captures: Vec<Capture>,
+    revision: u32,
+}
+
+/// A segment on its way.
+struct Done {
+    capture: CaptureId,
+    window: Result<Window, RenderError>,
+    index: u32,
+    stored: Option<StoredSegment>,
+    frames: u64,
+}
+
+impl Job<'_> {
+    async fn render(&self) -> Result<Analysis, Error> {
+        let (app, id) = (self.app, self.recording.id);
+        let segments = app.store.segments(id, AUDIO_RENDITION).await?;
+        let mut sources: HashMap<CaptureId, Source> = HashMap::new();
+        for capture in &self.captures {
+            if let Some(source) = sources::load(app, capture).await? {
+                sources.insert(capture.id, source);
+            }
+        }
+        self.announce(&segments).await?;
+        // A few more than the pool's threads, so that storing one segment never keeps a thread from the next.
+        let at_once = app.renderers.workers() * 3;
+        let work: Vec<_> = segments.iter().map(|segment| self.one(segment, sources.get(&segment.capture)).boxed()).collect();
+        let mut results = stream::iter(work).buffered(at_once);
+        let mut analysis = Analysis::default();
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Some(done) = results.next().await {
+            if app.is_stopping() {
+                self.note(&mut batch).await?;
+                return Err(Error::Stopping);
+            }
+            self.take(done?, &mut analysis, &mut batch).await?;
+            if batch.len() >= BATCH {
+                self.note(&mut batch).await?;
+            }
+        }
+        self.note(&mut batch).await?;
+        Ok(analysis)
+    }
+
+    async fn announce(&self, segments: &[Segment]) -> Result<(), Error> {
+        let wanted = segments.iter().filter(|segment| segment.location == Location::Renderable);
+        let keys: Vec<_> = wanted.map(|segment| self.key(segment)).collect();
+        let (project, id) = (&self.recording.project, self.recording.id);
+        for keys in keys.chunks(512) {
+            self.app.store.announce(project, Some(id), Purpose::Segment, keys, clock::now()).await?;
+        }
+        Ok(())
+    }
+
+    fn key(&self, segment: &Segment) -> echosphere_domain::key::ObjectKey {
+        sources::segment_key(&self.recording, &self.captures, segment)
+    }
+
+    async fn one(&self, segment: &Segment, source: Option<&Source>) -> Result<Done, Error> {
+        let (capture, index) = (segment.capture, segment.index);
+        let frames = segment.duration.ticks().unsigned_abs() / echosphere_media::grid::TICKS_PER_FRAME;
+        let mut done = Done { capture, window: Ok(Window::default()), index, stored: None, frames };
+        let Some(source) = source.filter(|_| !matches!(segment.location, Location::Missing { .. })) else {
+            return Ok(done);
+        };
+        let objects = self.app.objects.as_ref();
+        match source.render(objects, &self.app.renderers, Priority::Background, segment.capture_index).await {
+            Ok((ts, window)) => {
+                done.window = Ok(window);
+                if segment.location == Location::Renderable {
+                    let (key, length) = (self.key(segment), ts.len() as u64);
+                    self.app.objects.put(&key, ts.into()).await?;
+                    done.stored = Some(StoredSegment { index, key, offset: 0, length });
+                }
+                Ok(done)
+            }
+            Err(error @ RenderError::MasterLost(_)) => {
+                done.window = Err(error);
+                Ok(done)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn take(&self, done: Done, analysis: &mut Analysis, batch: &mut Vec<StoredSegment>) -> Result<(), Error> {
+        if analysis.captures.last().is_none_or(|last| last.capture != done.capture) {
+            analysis.captures.push(CaptureAnalysis::new(done.capture));
+        }
+        let window = match done.window {
+            Ok(window) => window,
+            Err(error) => {
+                tracing::error!(recording = %self.recording.id, segment = done.index, %error, "a segment is lost");
+                let (id, revision) = (self.recording.id, self.revision);
+                self.app.store.segment_lost(id, AUDIO_RENDITION, revision, done.index, "storage_lost").await?;
+                Window::default()
+            }
+        };
+        if let Some(last) = analysis.captures.last_mut() {
+            let measured = window.lengths.len() as u64;
+            last.push(&window);
+            // What is missing keeps its place, so that everything behind it keeps its time.
+            let missing = done.frames.saturating_sub(measured) as usize;
+            last.peaks.resize(last.peaks.len() + missing * echosphere_media::peaks::BYTES_PER_FRAME, 0);
+            last.levels.resize(last.levels.len() + missing * 4, activity::SILENCE);
+        }
+        batch.extend(done.stored);
+        Ok(())
+    }
+
+    async fn note(&self, batch: &mut Vec<StoredSegment>) -> Result<(), Error> {
+        if !batch.is_empty() {
+            let (id, revision) = (self.recording.id, self.revision);
+            self.app.store.segments_stored(id, AUDIO_RENDITION, revision, batch, clock::now()).await?;
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, analysis: Analysis, claim: &Claim) -> Result<(), Error> {
+        let (app, recording) = (self.app, &self.recording);
+        let attempt = self.captures.first().map_or(1, |capture| capture.attempt);
+        let key = recording.prefix.analysis(attempt, self.revision);
+        let announced = std::slice::from_ref(&key);
+        app.store.announce(&recording.project, Some(recording.id), Purpose::Analysis, announced, clock::now()).await?;
+        app.objects.put(&key, analysis.to_bytes().into()).await?;
+        let transcripts = app.store.transcripts(recording.id).await?;
+        let aligned = transcripts.into_iter().filter_map(|(id, transcript)| {
+            let capture = self.captures.iter().find(|capture| capture.id == id)?;
+            let levels = analysis.captures.iter().find(|analysis| analysis.capture == id)?;
+            Some((id, align_to(transcript, capture, levels)))
+        });
+        let rendered = RenderedRevision {
+            recording: recording.id,
+            revision: self.revision,
+            analysis: key,
+            transcripts: aligned.collect(),
+            now: clock::now(),
+        };
+        app.store.finish_render(&rendered, &claim.lease).await?;
+        tracing::info!(recording = %recording.id, revision = self.revision, "a recording is rendered whole");
+        Ok(())
+    }
+}
+
+fn align_to(transcript: Transcript, capture: &Capture, levels: &CaptureAnalysis) -> Transcript {
+    let Some(start) = capture.started_at else { return transcript };
+    let spans = |channel| heard(start, &levels.channel(channel));
+    align(transcript, &Heard { agent: spans(0), user: spans(1) })
+}
+
+fn heard(start: WallTime, levels: &[u8]) -> Vec<Span> {
+    let at = |sample: u64| start.plus_nanos(MediaTime::from_samples_48k(sample as i64).as_nanos());
+    let spans = activity::detect(levels, activity::Settings::default());
+    spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }).collect()
+}

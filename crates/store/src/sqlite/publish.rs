@@ -85,7 +85,7 @@ async fn supersede(
 
 async fn replace_segments(connection: &mut SqliteConnection, recording: &Recording, wanted: &Publication) -> Result<()> {
     let old: Vec<String> = sqlx::query_scalar(
-        "SELECT object_key FROM segments WHERE recording = ? AND object_key IS NOT NULL
+        "SELECT object_key FROM segments WHERE recording = ?1 AND object_key IS NOT NULL
          UNION SELECT analysis FROM recordings WHERE id = ?1 AND analysis IS NOT NULL",
     )
     .bind(recording.id.to_string())
@@ -109,7 +109,7 @@ async fn replace_segments(connection: &mut SqliteConnection, recording: &Recordi
 
 async fn write_facts(connection: &mut SqliteConnection, wanted: &Publication) -> Result<()> {
     sqlx::query(
-        "UPDATE recordings SET started_at = ?, ended_at = ?, duration = ?, gaps = ?, analysis = NULL,
+        "UPDATE recordings SET started_at = ?1, ended_at = ?2, duration = ?3, gaps = ?4, analysis = NULL,
                 participants = iif(?5 = '[]', participants, ?5) WHERE id = ?6",
     )
     .bind(wanted.started_at.map(WallTime::as_nanos))

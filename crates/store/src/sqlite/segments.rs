@@ -78,8 +78,8 @@ async fn note_stored(
     for segment in stored {
         let taken = if is_current {
             let done = sqlx::query(
-                "UPDATE segments SET state = 'stored', object_key = ?, byte_offset = ?, byte_length = ?, missing = NULL
-                 WHERE recording = ? AND rendition = ? AND seq = ? AND (state <> 'stored' OR object_key = ?1)",
+                "UPDATE segments SET state = 'stored', object_key = ?1, byte_offset = ?2, byte_length = ?3, missing = NULL
+                 WHERE recording = ?4 AND rendition = ?5 AND seq = ?6 AND (state <> 'stored' OR object_key = ?1)",
             )
             .bind(segment.key.as_str())
             .bind(integer(segment.offset))

@@ -1,0 +1,295 @@
+//! One story of every database: a session comes in, is published, rendered, listed, deleted.
+//!
+//! Written against `dyn Store`, so that each back end tells the same story.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, TaskId, UploadId};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::lifecycle::{Content, Deletion, Status};
+use echosphere_domain::recording::{Audio, CaptureStatus};
+use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_domain::transcript::Transcript;
+use echosphere_store::{
+    Error, Failure, Filter, Join, Joined, Lease, Publication, Purpose, RenderedRevision, Sealed, SessionFacts, Store,
+    StoredSegment, TaskKind, TelemetryRequest, Upload, UploadState, sqlite,
+};
+use uuid::Uuid;
+
+struct World {
+    store: Arc<dyn Store>,
+    dir: tempfile::TempDir,
+    next: u128,
+}
+
+fn at(seconds: i64) -> WallTime {
+    WallTime::from_millis(seconds * 1000)
+}
+
+fn key(text: &str) -> ObjectKey {
+    ObjectKey::parse(text).unwrap()
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(sqlite::open(&dir.path().join("db")).await.unwrap());
+        Self { store, dir, next: 1 }
+    }
+
+    fn uuid(&mut self) -> Uuid {
+        self.next += 1;
+        Uuid::from_u128(self.next)
+    }
+
+    async fn received(&mut self, project: &ProjectId, now: WallTime) -> UploadId {
+        let id = UploadId::new(self.uuid());
+        let upload = Upload {
+            id,
+            project: project.clone(),
+            content_type: "multipart/form-data".to_owned(),
+            received_at: now,
+            state: UploadState::Receiving,
+            bytes: 0,
+            complete: false,
+            reason: None,
+        };
+        self.store.begin_upload(&upload).await.unwrap();
+        let task = TaskId::new(self.uuid());
+        self.store.seal_upload(id, Sealed { bytes: 7, complete: true }, task, now).await.unwrap();
+        id
+    }
+
+    async fn joined(&mut self, project: &ProjectId, room: Option<&str>, job: Option<&str>, now: WallTime) -> Joined {
+        let upload = self.received(project, now).await;
+        let join = Join {
+            upload,
+            project: project.clone(),
+            room_sid: room.map(str::to_owned),
+            job_id: job.map(str::to_owned),
+            room_name: Some("lobby".to_owned()),
+            new_recording: RecordingId::new(self.uuid()),
+            new_capture: CaptureId::new(self.uuid()),
+            now,
+        };
+        let joined = self.store.join_upload(&join).await.unwrap();
+        assert_eq!(self.store.join_upload(&join).await.unwrap().capture.id, joined.capture.id, "joining twice is joining once");
+        joined
+    }
+
+    async fn lease(&self, kind: TaskKind, now: WallTime) -> Lease {
+        self.store.claim(&[kind], now, now.plus_nanos(60_000_000_000)).await.unwrap().expect("a task is due").lease
+    }
+
+    async fn published(&mut self, joined: &Joined, now: WallTime) -> echosphere_domain::recording::Recording {
+        let lease = self.lease(TaskKind::Ingest, now).await;
+        self.store.publish(&publication(joined, now), &lease).await.unwrap()
+    }
+}
+
+fn publication(joined: &Joined, now: WallTime) -> Publication {
+    let mut capture = joined.capture.clone();
+    capture.status = CaptureStatus::Complete;
+    let audio = Audio { key: joined.body.clone(), offset: 1, length: 2, samples: 384_000, segment_ms: 4_000 };
+    capture.audio = Some(audio);
+    let segment = |index: u32| Segment {
+        capture: capture.id,
+        capture_index: index,
+        index,
+        discontinuity: 0,
+        media_start: MediaTime::from_millis(i64::from(index) * 4_000),
+        duration: MediaTime::from_millis(4_000),
+        wall_start: at(i64::from(index) * 4),
+        codecs: "mp4a.40.2".to_owned(),
+        location: Location::Renderable,
+    };
+    Publication {
+        recording: joined.recording.id,
+        based_on: joined.recording.state.revision,
+        segments: vec![segment(0), segment(1)],
+        capture,
+        audio_index: Some(vec![1, 2, 3]),
+        transcript: Some(Transcript::default()),
+        supersedes: Vec::new(),
+        content: Content::Playable { partial: false },
+        gaps: Vec::new(),
+        duration: MediaTime::from_millis(8_000),
+        started_at: Some(at(0)),
+        ended_at: Some(at(8)),
+        facts: SessionFacts { agent_name: Some("nova".to_owned()), ..SessionFacts::default() },
+        participants: Vec::new(),
+        now,
+    }
+}
+
+#[tokio::test]
+async fn a_session_comes_in_is_rendered_and_goes() {
+    let mut world = World::new().await;
+    let project = ProjectId::default();
+    let joined = world.joined(&project, Some("RM_1"), Some("AJ_1"), at(10)).await;
+    assert_eq!(joined.recording.state.status, Status::Processing);
+    let recording = world.published(&joined, at(11)).await;
+    assert_eq!((recording.state.status, recording.state.revision), (Status::Completed, 1));
+    assert_eq!(recording.agent_name.as_deref(), Some("nova"));
+
+    let store = Arc::clone(&world.store);
+    let lease = world.lease(TaskKind::Render, at(12)).await;
+    let segment = key("recordings/x/0.ts");
+    store.announce(&project, Some(recording.id), Purpose::Segment, &[segment.clone()], at(12)).await.unwrap();
+    let stored = StoredSegment { index: 1, key: segment.clone(), offset: 0, length: 99 };
+    assert!(store.segments_stored(recording.id, AUDIO_RENDITION, 1, &[stored.clone()], at(12)).await.unwrap());
+    assert!(store.segments_stored(recording.id, AUDIO_RENDITION, 1, &[stored], at(12)).await.unwrap());
+    let index = store.segments(recording.id, AUDIO_RENDITION).await.unwrap();
+    assert_eq!(index[0].location, Location::Renderable);
+    assert_eq!(index[1].location, Location::Stored { key: segment.clone(), offset: 0, length: 99 });
+    assert!(store.sweepable(at(9_999), 10).await.unwrap().is_empty(), "nothing that is needed is swept");
+
+    let analysis = key("recordings/x/analysis");
+    store.announce(&project, Some(recording.id), Purpose::Analysis, &[analysis.clone()], at(13)).await.unwrap();
+    let rendered = RenderedRevision {
+        recording: recording.id,
+        revision: 1,
+        analysis: analysis.clone(),
+        transcripts: vec![],
+        now: at(13),
+    };
+    store.finish_render(&rendered, &lease).await.unwrap();
+    assert!(matches!(store.finish_render(&rendered, &lease).await, Err(Error::LeaseLost(_))));
+    assert_eq!(store.analysis(recording.id).await.unwrap(), Some(analysis.clone()));
+
+    let deleted = store.request_deletion(&project, recording.id, at(14)).await.unwrap().unwrap();
+    assert_eq!(deleted.state.deletion, Deletion::Pending);
+    let objects = store.objects_of(recording.id).await.unwrap();
+    assert!([&segment, &analysis, &joined.body].iter().all(|key| objects.contains(key)), "{objects:?}");
+    let lease = world.lease(TaskKind::Erase, at(15)).await;
+    store.finish_erase(recording.id, &lease, at(15)).await.unwrap();
+    let (gone, captures) = store.recording(&project, recording.id).await.unwrap().unwrap();
+    assert_eq!((gone.state.deletion, gone.room_name, captures.len()), (Deletion::Done, None, 0));
+    assert!(store.list(&project, &Filter::default(), None, 10).await.unwrap().items.is_empty());
+    assert!(store.task_counts().await.unwrap().iter().all(|counts| counts.open == 0));
+}
+
+#[tokio::test]
+async fn sessions_join_by_job_and_room_and_never_by_name() {
+    let mut world = World::new().await;
+    let (mine, other) = (ProjectId::default(), ProjectId::parse("other").unwrap());
+    let first = world.joined(&mine, Some("RM_1"), Some("AJ_1"), at(1)).await;
+    let same_room = world.joined(&mine, Some("RM_1"), Some("AJ_2"), at(2)).await;
+    let same_job = world.joined(&mine, None, Some("AJ_1"), at(3)).await;
+    let same_name = world.joined(&mine, Some("RM_2"), Some("AJ_3"), at(4)).await;
+    let others = world.joined(&other, Some("RM_1"), Some("AJ_1"), at(5)).await;
+    assert_eq!((first.recording.id, first.recording.id), (same_room.recording.id, same_job.recording.id));
+    assert_eq!([first.capture.attempt, same_room.capture.attempt, same_job.capture.attempt], [1, 2, 3]);
+    assert_ne!(first.recording.id, same_name.recording.id);
+    assert_ne!(first.recording.id, others.recording.id);
+    assert_eq!(world.store.recording(&other, first.recording.id).await.unwrap(), None);
+    let (_, captures) = world.store.recording(&mine, first.recording.id).await.unwrap().unwrap();
+    assert_eq!(captures.len(), 3);
+}
+
+#[tokio::test]
+async fn a_whole_upload_takes_the_place_of_a_cut_one() {
+    let mut world = World::new().await;
+    let project = ProjectId::default();
+    let cut = world.joined(&project, Some("RM_1"), Some("AJ_1"), at(1)).await;
+    world.published(&cut, at(2)).await;
+    let whole = world.joined(&project, Some("RM_1"), Some("AJ_1"), at(3)).await;
+    let lease = world.lease(TaskKind::Ingest, at(4)).await;
+    let mut wanted = publication(&whole, at(4));
+    wanted.supersedes = vec![cut.capture.id];
+    let stale = Publication { based_on: 0, ..wanted.clone() };
+    assert!(matches!(world.store.publish(&stale, &lease).await, Err(Error::Conflict(_))));
+    let recording = world.store.publish(&wanted, &lease).await.unwrap();
+    assert_eq!(recording.state.revision, 2);
+    let (_, captures) = world.store.recording(&project, recording.id).await.unwrap().unwrap();
+    assert_eq!(captures.iter().map(|c| c.status).collect::<Vec<_>>(), [CaptureStatus::Superseded, CaptureStatus::Complete]);
+    let sweepable = world.store.sweepable(at(100), 10).await.unwrap();
+    assert_eq!(sweepable.iter().map(|c| &c.key).collect::<Vec<_>>(), [&cut.body]);
+    assert_eq!(world.store.swept(&[cut.body.clone(), whole.body.clone()]).await.unwrap(), [cut.body], "what is live stays");
+}
+
+#[tokio::test]
+async fn a_stale_worker_is_refused() {
+    let mut world = World::new().await;
+    let joined = world.joined(&ProjectId::default(), None, Some("AJ_1"), at(1)).await;
+    let old = world.lease(TaskKind::Ingest, at(1)).await;
+    assert!(world.store.claim(&[TaskKind::Ingest], at(2), at(60)).await.unwrap().is_none(), "it is taken");
+    let new = world.lease(TaskKind::Ingest, at(100)).await;
+    assert_eq!((old.task, old.generation + 1), (new.task, new.generation));
+    assert!(matches!(world.store.publish(&publication(&joined, at(3)), &old).await, Err(Error::LeaseLost(_))));
+    assert!(matches!(world.store.heartbeat(&old, at(200)).await, Err(Error::LeaseLost(_))));
+    world.store.fail(&new, &Failure { reason: "x".to_owned(), retry_at: Some(at(300)) }).await.unwrap();
+    assert!(world.store.claim(&[TaskKind::Ingest], at(299), at(400)).await.unwrap().is_none());
+    let third = world.lease(TaskKind::Ingest, at(300)).await;
+    world.store.fail(&third, &Failure { reason: "y".to_owned(), retry_at: None }).await.unwrap();
+    let counts = world.store.task_counts().await.unwrap();
+    assert_eq!(counts.iter().map(|c| (c.open, c.dead)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1)), (0, 1));
+}
+
+#[tokio::test]
+async fn pages_do_not_overlap_even_when_times_are_equal() {
+    let mut world = World::new().await;
+    let project = ProjectId::default();
+    for n in 0..7 {
+        world.joined(&project, Some(&format!("RM_{n}")), None, at(1)).await;
+    }
+    let (mut seen, mut cursor) = (BTreeMap::new(), None);
+    loop {
+        let page = world.store.list(&project, &Filter::default(), cursor, 3).await.unwrap();
+        for (recording, _) in page.items {
+            assert!(seen.insert(recording.id, ()).is_none());
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 7);
+    let none = Filter { status: Some(Status::Failed), ..Filter::default() };
+    assert!(world.store.list(&project, &none, None, 10).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn telemetry_before_and_after_fills_what_is_not_known() {
+    let mut world = World::new().await;
+    let project = ProjectId::default();
+    let send = async |world: &mut World, agent: &str| {
+        let id = UploadId::new(world.uuid());
+        let object = key(&format!("telemetry/{id}"));
+        world.store.announce(&project, None, Purpose::Telemetry, &[object.clone()], at(1)).await.unwrap();
+        let request = TelemetryRequest {
+            id,
+            project: project.clone(),
+            signal: "logs".to_owned(),
+            job_id: Some("AJ_1".to_owned()),
+            room_sid: None,
+            key: object,
+            bytes: 1,
+            received_at: at(1),
+            facts: SessionFacts { agent_name: Some(agent.to_owned()), ..SessionFacts::default() },
+        };
+        world.store.add_telemetry(&request).await.unwrap();
+    };
+    send(&mut world, "first").await;
+    assert_eq!(world.store.session_facts(&project, "AJ_1").await.unwrap().agent_name.as_deref(), Some("first"));
+    let joined = world.joined(&project, None, Some("AJ_1"), at(2)).await;
+    send(&mut world, "second").await;
+    let (recording, _) = world.store.recording(&project, joined.recording.id).await.unwrap().unwrap();
+    assert_eq!(recording.agent_name.as_deref(), Some("second"));
+    let published = world.published(&joined, at(3)).await;
+    assert_eq!(published.agent_name.as_deref(), Some("second"), "what is known stays");
+    assert_eq!(world.store.objects_of(published.id).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_crash() {
+    let mut world = World::new().await;
+    let joined = world.joined(&ProjectId::default(), Some("RM_1"), None, at(1)).await;
+    let path = world.dir.path().join("db");
+    // Not closed: the write-ahead log is all that there is.
+    let reopened = sqlite::open(&path).await.unwrap();
+    use echosphere_store::Recordings;
+    assert!(reopened.recording(&ProjectId::default(), joined.recording.id).await.unwrap().is_some());
+}

@@ -1,0 +1,90 @@
+// The HTTP interface, with its shapes.
+
+/** @typedef {{start_ms: number, duration_ms: number, reason: string}} Gap */
+/** @typedef {{attempt: number, source: string, status: string, started_at: string|null, ended_at: string|null, error: string|null}} Capture */
+/**
+ * @typedef {object} Recording
+ * @property {string} id
+ * @property {string|null} session_id
+ * @property {string|null} room_name
+ * @property {'STARTING'|'ACTIVE'|'PROCESSING'|'COMPLETED'|'FAILED'} status
+ * @property {string|null} reason
+ * @property {boolean} partial
+ * @property {Gap[]} gaps
+ * @property {string} created_at
+ * @property {string|null} started_at
+ * @property {string|null} ended_at
+ * @property {number} duration_ms
+ * @property {Capture[]} captures
+ * @property {string|null} agent_name
+ * @property {string[]} tags
+ * @property {string} deletion
+ * @property {number} revision
+ * @property {string|null} playlist_url
+ */
+/** @typedef {{call_id: string, name: string, arguments: string|null, output: string|null, is_error: boolean|null}} Call */
+/**
+ * @typedef {object} Turn
+ * @property {string} id
+ * @property {'message'|'tool_call'|'tool_result'|'handoff'|'config'|'marker'} kind
+ * @property {'user'|'agent'|'system'} role
+ * @property {string|null} speaker
+ * @property {string} text
+ * @property {number|null} start_ms
+ * @property {number|null} end_ms
+ * @property {string|null} started_at
+ * @property {boolean} approximate
+ * @property {boolean} interrupted
+ * @property {boolean} typed
+ * @property {number|null} confidence
+ * @property {Record<string, unknown>} metrics
+ * @property {Call|null} call
+ */
+/** @typedef {{method: string, offset_ms: number, confidence: number}} Alignment */
+/** @typedef {{recording_id: string, alignment: Alignment, turns: Turn[]}} Transcript */
+/** @typedef {{samples_per_pixel: number, sample_rate: number, length: number, data: number[]}} Waveform */
+
+/** What the server said instead of an answer (RFC 9457). */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} title @param {string} detail */
+  constructor(status, title, detail) {
+    super(detail || title);
+    this.status = status;
+    this.title = title;
+    this.detail = detail;
+  }
+}
+
+/** @param {string} path @returns {Promise<{status: number, body: any}>} */
+export async function get(path) {
+  let response;
+  try {
+    response = await fetch(path, { headers: { accept: 'application/json' } });
+  } catch {
+    throw new ApiError(0, 'The server does not answer', 'Check that EchoSphere is running and reload the page.');
+  }
+  const body = await response.json().catch(() => null);
+  if (!response.ok) {
+    throw new ApiError(response.status, body?.title ?? response.statusText, body?.detail ?? '');
+  }
+  return { status: response.status, body };
+}
+
+/** @param {string} id @returns {Promise<Recording>} */
+export async function recording(id) {
+  return (await get(`/v1/recordings/${id}`)).body;
+}
+
+/** @param {string} id @returns {Promise<Transcript>} */
+export async function transcript(id) {
+  return (await get(`/v1/recordings/${id}/transcript`)).body;
+}
+
+/**
+ * @param {string} id @param {number} pixels
+ * @returns {Promise<{waveform: Waveform|null, progress: number}>} no waveform yet while it is being made
+ */
+export async function waveform(id, pixels) {
+  const { status, body } = await get(`/v1/recordings/${id}/waveform?pixels=${pixels}`);
+  return status === 202 ? { waveform: null, progress: body.progress } : { waveform: body, progress: 1 };
+}

@@ -1,0 +1,239 @@
+// <echosphere-player>: sound, waveform and transcript of one recording.
+
+import { waveform as fetchWaveform } from './api.js';
+import { element } from './dom.js';
+import { clock, spoken } from './format.js';
+import { attach } from './hls-audio.js';
+import { KEYS, listen } from './shortcuts.js';
+import { TranscriptView } from './transcript-view.js';
+import { neighbour } from './turns.js';
+import { WaveformView } from './waveform.js';
+
+/** @typedef {import('./api.js').Recording} Recording */
+/** @typedef {import('./api.js').Transcript} Transcript */
+
+const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3];
+const WAVEFORM_PIXELS = 1600;
+
+/** The player. */
+export class Player extends HTMLElement {
+  constructor() {
+    super();
+    this.audio = new Audio();
+    this.audio.preload = 'auto';
+    this.detach = () => {};
+    /** @type {Recording | null} */
+    this.recording = null;
+    /** @type {Transcript | null} */
+    this.transcript = null;
+    this.frame = 0;
+  }
+
+  /** @param {Recording} recording @param {Promise<Transcript>} transcript */
+  open(recording, transcript) {
+    this.recording = recording;
+    this.tabIndex = -1;
+    this.className = 'player';
+    this.build();
+    if (recording.playlist_url) {
+      this.detach = attach(this.audio, recording.id, recording.playlist_url, (message) => { if (this.problem) this.problem.textContent = message ?? ''; });
+      void this.loadWaveform();
+    }
+    transcript.then((loaded) => this.showTranscript(loaded), (error) => { if (this.alignment) this.alignment.textContent = String(error.message); });
+    this.startAtHash();
+    this.tick();
+  }
+
+  disconnectedCallback() {
+    cancelAnimationFrame(this.frame);
+    this.detach();
+    this.audio.pause();
+  }
+
+  get duration() {
+    return this.recording?.duration_ms ?? 0;
+  }
+
+  get position() {
+    return this.audio.currentTime * 1000;
+  }
+
+  build() {
+    const hasSound = this.recording?.playlist_url !== null;
+    this.problem = element('p', { class: 'problem', role: 'status' });
+    this.alignment = element('p', { class: 'quiet' });
+    this.list = element('ol', { class: 'turns', 'data-testid': 'transcript' });
+    this.followButton = element('button', { type: 'button', class: 'follow', hidden: true, 'data-testid': 'follow' }, 'Follow the sound');
+    this.view = new TranscriptView(this.list, (ms) => { this.seek(ms); void this.audio.play(); }, (following) => {
+      this.followButton?.toggleAttribute('hidden', following);
+    });
+    this.followButton.addEventListener('click', () => this.view?.follow(true));
+    const parts = hasSound ? [this.buildControls()] : [];
+    this.replaceChildren(...parts, this.problem, this.list, this.followButton, this.buildFooter());
+    if (hasSound) {
+      listen(this, {
+        toggle: () => this.toggle(),
+        skip: (ms) => this.seek(this.position + ms),
+        step: (direction) => this.step(direction),
+        faster: (direction) => this.faster(direction),
+        mute: () => { this.audio.muted = !this.audio.muted; },
+        follow: () => this.view?.follow(!this.view.following),
+        help: () => this.help?.showModal(),
+      });
+    }
+  }
+
+  buildControls() {
+    this.playButton = element('button', { type: 'button', class: 'play', 'aria-label': 'Play', 'data-testid': 'play' }, '▶');
+    const back = element('button', { type: 'button', 'aria-label': '5 seconds back' }, '−5 s');
+    const on = element('button', { type: 'button', 'aria-label': '5 seconds on' }, '+5 s');
+    this.time = element('span', { class: 'times', 'data-testid': 'time' }, `0:00 / ${clock(this.duration)}`);
+    this.slider = element('input', { type: 'range', min: '0', max: String(this.duration), value: '0', step: '100', 'aria-label': 'Position', 'data-testid': 'slider' });
+    this.speed = element('select', { 'aria-label': 'Speed', 'data-testid': 'speed' },
+      ...SPEEDS.map((speed) => element('option', { value: String(speed), selected: speed === 1 }, `${speed}×`)));
+    this.muteButton = element('button', { type: 'button', 'aria-label': 'Mute', 'aria-pressed': 'false' }, 'Mute');
+    const link = element('button', { type: 'button', title: 'Copy a link to this moment' }, 'Link');
+    const keys = element('button', { type: 'button', 'aria-label': 'Keyboard shortcuts' }, '?');
+    const canvas = element('canvas', { class: 'waveform', 'aria-hidden': 'true', 'data-testid': 'waveform' });
+    this.wave = new WaveformView(canvas);
+    this.wave.set(null, this.duration, this.recording?.gaps ?? []);
+    this.help = this.buildHelp();
+    this.playButton.addEventListener('click', () => this.toggle());
+    back.addEventListener('click', () => this.seek(this.position - 5000));
+    on.addEventListener('click', () => this.seek(this.position + 5000));
+    this.slider.addEventListener('input', () => this.seek(Number(this.slider?.value)));
+    this.speed.addEventListener('change', () => { this.audio.playbackRate = Number(this.speed?.value); });
+    this.muteButton.addEventListener('click', () => { this.audio.muted = !this.audio.muted; });
+    link.addEventListener('click', () => void this.copyLink(link));
+    keys.addEventListener('click', () => this.help?.showModal());
+    canvas.addEventListener('pointerdown', (event) => this.drag(canvas, event));
+    for (const event of ['play', 'pause', 'ended', 'volumechange']) this.audio.addEventListener(event, () => this.showState());
+    const lanes = element('div', { class: 'lanes', 'aria-hidden': 'true' }, element('span', { class: 'agent' }, 'Agent'), element('span', { class: 'user' }, 'User'));
+    return element('div', { class: 'controls' },
+      element('div', { class: 'wave' }, lanes, canvas), this.slider,
+      element('div', { class: 'buttons' }, this.playButton, back, on, this.time, element('span', { class: 'space' }), this.speed, this.muteButton, link, keys),
+      this.help);
+  }
+
+  buildHelp() {
+    const close = element('button', { type: 'button' }, 'Close');
+    const rows = KEYS.map(([key, meaning]) => element('li', {}, element('kbd', {}, key ?? ''), ` ${meaning}`));
+    const dialog = element('dialog', { 'aria-label': 'Keyboard shortcuts' }, element('h2', {}, 'Keyboard'), element('ul', {}, ...rows), close);
+    close.addEventListener('click', () => dialog.close());
+    return dialog;
+  }
+
+  buildFooter() {
+    const base = `/v1/recordings/${this.recording?.id}/transcript`;
+    const link = (/** @type {string} */ href, /** @type {string} */ name) => element('a', { href, download: true }, name);
+    const gaps = (this.recording?.gaps ?? []).map((gap) => element('li', {}, `${clock(gap.start_ms)}, ${spoken(gap.duration_ms)}: ${gap.reason.replaceAll('_', ' ')}`));
+    return element('footer', { class: 'more' },
+      gaps.length > 0 ? element('details', { open: true }, element('summary', {}, 'What is missing'), element('ul', {}, ...gaps)) : null,
+      element('p', {}, 'Transcript as ', link(`${base}.vtt`, 'VTT'), ' · ', link(`${base}.srt`, 'SRT'), ' · ', link(`${base}.txt`, 'text'), ' · ', link(base, 'JSON')),
+      this.alignment ?? null);
+  }
+
+  /** @param {Transcript} transcript */
+  showTranscript(transcript) {
+    this.transcript = transcript;
+    this.view?.set(transcript.turns, this.recording?.playlist_url !== null);
+    const { method, offset_ms: offset, confidence } = transcript.alignment;
+    const how = { voice_activity: 'heard in the sound', reported: 'as the agent reported them', none: 'not known' }[method] ?? method;
+    const shift = offset === 0 ? '' : `, shifted by ${offset} ms`;
+    if (this.alignment) this.alignment.textContent = transcript.turns.length === 0
+      ? 'No transcript came with this session.'
+      : `Times of the turns: ${how}${shift} (confidence ${Math.round(confidence * 100)} %).`;
+  }
+
+  async loadWaveform() {
+    const { recording } = this;
+    if (!recording) return;
+    for (let tries = 0; this.isConnected && tries < 600; tries += 1) {
+      const { waveform, progress } = await fetchWaveform(recording.id, WAVEFORM_PIXELS).catch(() => ({ waveform: null, progress: 0 }));
+      if (waveform) {
+        this.wave?.set(waveform, this.duration, recording.gaps);
+        if (this.problem?.dataset.waiting) { this.problem.textContent = ''; delete this.problem.dataset.waiting; }
+        return;
+      }
+      if (tries > 0 && this.problem) {
+        this.problem.dataset.waiting = 'true';
+        this.problem.textContent = `The waveform is being drawn: ${Math.round(progress * 100)} %`;
+      }
+      await new Promise((resolve) => { setTimeout(resolve, tries < 10 ? 300 : 1500); });
+    }
+  }
+
+  tick() {
+    const ms = this.position;
+    if (ms > 0 && !this.started) {
+      this.started = true;
+      performance.mark('echosphere:first-audio');
+    }
+    this.wave?.moveTo(ms);
+    this.view?.moveTo(ms);
+    const text = `${clock(ms)} / ${clock(this.duration)}`;
+    if (this.time && this.slider && this.time.textContent !== text) {
+      this.time.textContent = text;
+      this.slider.value = String(Math.round(ms));
+      this.slider.setAttribute('aria-valuetext', `${spoken(ms)} of ${spoken(this.duration)}`);
+    }
+    this.frame = requestAnimationFrame(() => this.tick());
+  }
+
+  showState() {
+    const paused = this.audio.paused;
+    if (this.playButton) {
+      this.playButton.textContent = paused ? '▶' : '❚❚';
+      this.playButton.setAttribute('aria-label', paused ? 'Play' : 'Pause');
+    }
+    this.muteButton?.setAttribute('aria-pressed', String(this.audio.muted));
+  }
+
+  toggle() {
+    if (this.audio.paused) void this.audio.play();
+    else this.audio.pause();
+  }
+
+  /** @param {number} ms */
+  seek(ms) {
+    this.audio.currentTime = Math.min(Math.max(0, ms), this.duration) / 1000;
+  }
+
+  /** @param {1 | -1} direction */
+  step(direction) {
+    const turn = neighbour(this.transcript?.turns ?? [], this.position, direction);
+    if (turn && turn.start_ms !== null) { this.seek(turn.start_ms); this.view?.follow(true); }
+  }
+
+  /** @param {1 | -1} direction */
+  faster(direction) {
+    const at = SPEEDS.indexOf(this.audio.playbackRate);
+    const speed = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at + direction))] ?? 1;
+    this.audio.playbackRate = speed;
+    if (this.speed) this.speed.value = String(speed);
+  }
+
+  /** @param {HTMLCanvasElement} canvas @param {PointerEvent} event */
+  drag(canvas, event) {
+    const move = (/** @type {PointerEvent} */ moved) => { if (this.wave) this.seek(this.wave.timeAt(moved)); };
+    move(event);
+    canvas.setPointerCapture(event.pointerId);
+    canvas.addEventListener('pointermove', move);
+    canvas.addEventListener('pointerup', () => canvas.removeEventListener('pointermove', move), { once: true });
+  }
+
+  /** @param {HTMLButtonElement} button */
+  async copyLink(button) {
+    history.replaceState(null, '', `#t=${(this.position / 1000).toFixed(1)}`);
+    await navigator.clipboard?.writeText(location.href).catch(() => {});
+    button.textContent = 'Copied';
+    setTimeout(() => { button.textContent = 'Link'; }, 1500);
+  }
+
+  startAtHash() {
+    const moment = location.hash.match(/^#t=(\d+(?:\.\d+)?)$/);
+    if (moment) this.audio.addEventListener('loadedmetadata', () => this.seek(Number(moment[1]) * 1000), { once: true });
+  }
+}
+
+customElements.define('echosphere-player', Player);

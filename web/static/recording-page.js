@@ -1,0 +1,76 @@
+// `/recordings/{id}`: one recording.
+
+import { ApiError, recording, transcript } from './api.js';
+import { badges } from './badges.js';
+import { element } from './dom.js';
+import { clock, dateTime } from './format.js';
+import './player.js';
+
+const REFRESH = 2000;
+const page = /** @type {HTMLElement} */ (document.getElementById('page'));
+const id = location.pathname.split('/').filter(Boolean).at(-1) ?? '';
+
+/** @typedef {import('./api.js').Recording} Recording */
+
+/** @type {Record<string, string>} */
+const WHY = {
+  no_audio: 'Audio was not recorded: the agent was asked for the transcript only.',
+  audio_missing: 'The audio did not arrive. If the agent sends it again, it will appear here.',
+  audio_unreadable: 'Audio arrived but cannot be read. The upload is kept.',
+};
+
+/** @param {Recording} about */
+function heading(about) {
+  const name = about.room_name ?? about.session_id ?? about.id;
+  document.title = `${name} · EchoSphere`;
+  const facts = [
+    dateTime(about.started_at),
+    about.duration_ms > 0 ? clock(about.duration_ms) : null,
+    about.agent_name ? `agent ${about.agent_name}` : null,
+    ...about.tags.map((tag) => `#${tag}`),
+  ].filter((fact) => fact !== null);
+  return element('div', { class: 'heading' },
+    element('a', { class: 'quiet back', href: '/' }, '← All recordings'),
+    element('h1', {}, name, ' ', element('span', { class: 'row-badges' }, ...badges(about))),
+    element('p', { class: 'quiet' }, facts.join(' · ')));
+}
+
+/** @param {Recording} about @returns {HTMLElement | null} what the listener should know before listening */
+function notice(about) {
+  if (about.status === 'FAILED') return note('bad', WHY[about.reason ?? ''] ?? 'There is nothing to play.', about);
+  if (about.reason) return note('', WHY[about.reason] ?? about.reason, about);
+  if (about.status !== 'COMPLETED') return note('', 'The session is being made ready; the page goes on by itself.', about);
+  if (about.partial) return note('warn', 'Something of this session is missing. The waveform shows where.', about);
+  return null;
+}
+
+/** @param {string} tone @param {string} text @param {Recording} about */
+function note(tone, text, about) {
+  const errors = about.captures.map((capture) => capture.error).filter((error) => error !== null);
+  return element('p', { class: `card ${tone}`, role: 'status', 'data-testid': 'notice' }, text,
+    errors.length > 0 ? element('small', { class: 'quiet' }, ` (${errors.join('; ')})`) : null);
+}
+
+/** @param {unknown} error */
+function failure(error) {
+  const known = error instanceof ApiError ? error : new ApiError(0, 'Something went wrong', String(error));
+  return element('section', { class: 'card bad', role: 'alert' },
+    element('h1', {}, known.title), element('p', {}, known.detail), element('p', {}, element('a', { href: '/' }, 'All recordings')));
+}
+
+/** @param {Recording} about */
+function show(about) {
+  const player = /** @type {import('./player.js').Player} */ (document.createElement('echosphere-player'));
+  page.replaceChildren(...[heading(about), notice(about), player].filter((part) => part !== null));
+  player.open(about, transcript(id));
+}
+
+/** @param {string} before the revision that is shown */
+async function refresh(before) {
+  const about = await recording(id);
+  const now = `${about.status}/${about.revision}`;
+  if (now !== before) show(about);
+  if (about.status !== 'COMPLETED' && about.status !== 'FAILED') setTimeout(() => void refresh(now).catch(() => {}), REFRESH);
+}
+
+refresh('').catch((error) => page.replaceChildren(failure(error)));

@@ -1,0 +1,75 @@
+// Segment addresses are signed and expire. A player that pauses over lunch needs fresh ones, for the same segments.
+
+/** An address with less life than this is renewed before it is used, in milliseconds. */
+const MARGIN = 30_000;
+
+/**
+ * When an address expires, in Unix milliseconds: from a presigned URL's date and life, or from a link's own signature.
+ * @param {string} url @returns {number} Infinity for an address that does not say
+ */
+export function expiry(url) {
+  const query = new URL(url, 'http://localhost').searchParams;
+  const date = query.get('X-Amz-Date')?.match(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/);
+  const life = Number(query.get('X-Amz-Expires'));
+  if (date && life > 0) {
+    const [year, month, day, hour, minute, second] = date.slice(1).map(Number);
+    return Date.UTC(year ?? 0, (month ?? 1) - 1, day, hour, minute, second) + life * 1000;
+  }
+  const link = query.get('sig')?.match(/^(\d+)\./);
+  return link ? Number(link[1]) * 1000 : Infinity;
+}
+
+/**
+ * Whether an address is about to expire. Of a life shorter than the margin twice over, the last quarter counts.
+ * @param {string} url @param {number} now
+ */
+export function isStale(url, now) {
+  const life = Number(new URL(url, 'http://localhost').searchParams.get('X-Amz-Expires') ?? Infinity) * 1000;
+  return expiry(url) - now < Math.min(MARGIN, life / 4);
+}
+
+/** @param {string} playlist @param {string} base @returns {string[]} the addresses of a playlist, absolute, in order */
+export function addresses(playlist, base) {
+  const lines = playlist.split('\n').map((line) => line.trim());
+  return lines.filter((line) => line && !line.startsWith('#')).map((line) => new URL(line, base).href);
+}
+
+/** Knows which segment an address is of, and gets its present address. A segment's path may change: its place does not. */
+export class Renewal {
+  /** @param {() => Promise<string[]>} refetch gets the addresses of all segments anew @param {() => number} now */
+  constructor(refetch, now = Date.now) {
+    this.refetch = refetch;
+    this.now = now;
+    /** @type {Map<string, number>} */
+    this.places = new Map();
+    /** @type {string[]} */
+    this.current = [];
+    /** @type {Promise<void> | null} */
+    this.running = null;
+  }
+
+  /** @param {string[]} list the addresses as the player has them */
+  learn(list) {
+    this.current = list;
+    list.forEach((url, place) => this.places.set(url, place));
+  }
+
+  /** @param {string} url an address as the player has it @param {boolean} force @returns {Promise<string>} one that works */
+  async fresh(url, force = false) {
+    const place = this.places.get(url);
+    if (place === undefined) return url;
+    const known = this.current[place] ?? url;
+    if (!force && !isStale(known, this.now())) return known;
+    this.running ??= this.renew().finally(() => { this.running = null; });
+    await this.running;
+    return this.current[place] ?? url;
+  }
+
+  async renew() {
+    try {
+      this.learn(await this.refetch());
+    } catch {
+      // The old address may still work; if it does not, the player says so and tries again.
+    }
+  }
+}

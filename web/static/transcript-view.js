@@ -1,0 +1,125 @@
+// The transcript: what was said, in order, following the sound.
+
+import { element } from './dom.js';
+import { clock, pretty, timeOfDay } from './format.js';
+import { activeTurns, isSpoken, responseTimes } from './turns.js';
+
+/** @typedef {import('./api.js').Turn} Turn */
+
+const WHO = { agent: 'Agent', user: 'User', system: 'System' };
+const EVENTS = { tool_call: 'Tool call', tool_result: 'Tool result', handoff: 'Handoff', config: 'Agent set-up', marker: 'Event', message: 'Message' };
+
+/** The list of turns. */
+export class TranscriptView {
+  /** @param {HTMLElement} place @param {(ms: number) => void} seek @param {(following: boolean) => void} onFollow */
+  constructor(place, seek, onFollow) {
+    this.place = place;
+    this.seek = seek;
+    this.onFollow = onFollow;
+    this.following = true;
+    /** @type {Turn[]} */
+    this.turns = [];
+    /** @type {Map<string, HTMLElement>} */
+    this.rows = new Map();
+    this.active = '';
+    // Only a reader scrolls by wheel, touch or key; our own scrolling fires none of these.
+    for (const event of ['wheel', 'touchmove']) {
+      window.addEventListener(event, () => this.follow(false), { passive: true });
+    }
+    window.addEventListener('keydown', (event) => {
+      if (['PageUp', 'PageDown', 'Home', 'End'].includes(event.key)) this.follow(false);
+    });
+  }
+
+  /** @param {boolean} following */
+  follow(following) {
+    if (this.following === following) return;
+    this.following = following;
+    this.onFollow(following);
+    if (following) this.reveal();
+  }
+
+  /** @param {Turn[]} turns @param {boolean} hasSound */
+  set(turns, hasSound) {
+    this.turns = turns;
+    const waits = responseTimes(turns);
+    const rows = turns.map((turn) => (turn.kind === 'message'
+      ? this.message(turn, hasSound, waits.get(turn.id))
+      : event(turn, hasSound)));
+    this.rows = new Map(turns.map((turn, n) => [turn.id, /** @type {HTMLElement} */ (rows[n])]));
+    this.place.replaceChildren(...rows);
+  }
+
+  /** @param {Turn} turn @param {boolean} hasSound @param {number | undefined} wait */
+  message(turn, hasSound, wait) {
+    const canPlay = hasSound && turn.start_ms !== null;
+    const text = element(canPlay ? 'button' : 'div', canPlay ? { type: 'button', class: 'said' } : { class: 'said' },
+      element('span', { class: 'time' }, turn.approximate ? '≈ ' : '', time(turn, hasSound)),
+      element('span', { class: 'who' }, who(turn)),
+      element('span', { class: 'text' }, turn.text || '(no words)'),
+      ...marks(turn, wait));
+    if (canPlay) text.addEventListener('click', () => { this.seek(turn.start_ms ?? 0); this.follow(true); });
+    return element('li', {
+      class: `turn ${turn.role}${turn.typed ? ' typed' : ''}`,
+      'data-testid': 'turn',
+      'data-turn-id': turn.id,
+      'data-role': turn.role,
+      'data-start-ms': turn.start_ms === null ? '' : String(turn.start_ms),
+      'data-spoken': String(isSpoken(turn)),
+    }, text);
+  }
+
+  /** @param {number} ms */
+  moveTo(ms) {
+    const active = activeTurns(this.turns, ms);
+    const key = active.map((turn) => turn.id).join('\n');
+    if (key === this.active) return;
+    this.active = key;
+    const last = active.at(-1)?.id;
+    for (const [id, row] of this.rows) {
+      row.classList.toggle('heard', active.some((turn) => turn.id === id));
+      if (id === last) row.setAttribute('aria-current', 'true');
+      else row.removeAttribute('aria-current');
+    }
+    if (this.following) this.reveal();
+  }
+
+  reveal() {
+    const row = this.place.querySelector('[aria-current]');
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    row?.scrollIntoView({ block: 'center', behavior: calm ? 'auto' : 'smooth' });
+  }
+}
+
+/** @param {Turn} turn @param {boolean} hasSound */
+function time(turn, hasSound) {
+  return hasSound && turn.start_ms !== null ? clock(turn.start_ms) : timeOfDay(turn.started_at);
+}
+
+/** @param {Turn} turn */
+function who(turn) {
+  return turn.role === 'agent' && turn.speaker ? `Agent · ${turn.speaker}` : WHO[turn.role];
+}
+
+/** @param {Turn} turn @param {number | undefined} wait */
+function marks(turn, wait) {
+  const list = [];
+  if (turn.interrupted) list.push(element('span', { class: 'mark' }, 'interrupted'));
+  if (turn.typed && turn.role === 'user') list.push(element('span', { class: 'mark' }, 'typed'));
+  if (wait !== undefined) list.push(element('span', { class: 'mark quiet', title: 'From the end of the user’s turn to the beginning of this one' }, `answered in ${(wait / 1000).toFixed(1)} s`));
+  if (turn.confidence !== null && turn.confidence < 0.7) list.push(element('span', { class: 'mark', title: 'The recogniser’s confidence' }, `${Math.round(turn.confidence * 100)} % sure`));
+  return list;
+}
+
+/** @param {Turn} turn @param {boolean} hasSound */
+function event(turn, hasSound) {
+  const failed = turn.call?.is_error === true;
+  const name = [EVENTS[turn.kind], turn.kind === 'handoff' ? turn.text : turn.call?.name].filter(Boolean).join(' · ');
+  const detail = turn.kind === 'tool_call' ? turn.call?.arguments ?? '' : turn.kind === 'tool_result' ? turn.call?.output ?? '' : turn.text;
+  const summary = element('summary', {},
+    element('span', { class: 'time' }, time(turn, hasSound)),
+    element('span', { class: 'who' }, failed ? `${name} · failed` : name));
+  const body = turn.kind === 'handoff' ? null : element('pre', {}, pretty(detail));
+  return element('li', { class: `turn event${failed ? ' failed' : ''}`, 'data-testid': 'event', 'data-turn-id': turn.id },
+    element('details', {}, summary, body));
+}

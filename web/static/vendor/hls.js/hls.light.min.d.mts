@@ -1,0 +1,3 @@
+// Types of the vendored file, for tsc only.
+export { default } from 'hls.js';
+export * from 'hls.js';

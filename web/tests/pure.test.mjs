@@ -1,0 +1,90 @@
+// The decisions of the page, without a browser.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { clock, pretty, spoken } from '../static/format.js';
+import { Renewal, addresses, expiry, isStale } from '../static/renewal.js';
+import { activeTurns, neighbour, responseTimes } from '../static/turns.js';
+
+const turn = (id, role, start, end, more = {}) => ({ id, kind: 'message', role, start_ms: start, end_ms: end, typed: false, ...more });
+
+test('times are short and never negative', () => {
+  assert.equal(clock(62_958), '1:02');
+  assert.equal(clock(3_723_000), '1:02:03');
+  assert.equal(clock(-5), '0:00');
+  assert.equal(spoken(61_000), '1 minute 1 second');
+  assert.equal(pretty('{"a":1}'), '{\n  "a": 1\n}');
+  assert.equal(pretty('plain'), 'plain');
+});
+
+test('of overlapping turns the one that began last comes last', () => {
+  const turns = [turn('a', 'agent', 1000, 5000), turn('b', 'user', 4000, 6000), turn('c', 'user', 4500, 4500, { typed: true })];
+  assert.deepEqual(activeTurns(turns, 4500).map((t) => t.id), ['a', 'b']);
+  assert.deepEqual(activeTurns(turns, 5000).map((t) => t.id), ['b']);
+  assert.deepEqual(activeTurns(turns, 999).map((t) => t.id), []);
+  assert.deepEqual(activeTurns([turn('x', 'user', 100, 100)], 200).map((t) => t.id), ['x']);
+});
+
+test('stepping goes from turn to turn', () => {
+  const turns = [turn('a', 'agent', 1000, 2000), turn('b', 'user', 3000, 4000), turn('c', 'agent', 5000, 6000)];
+  assert.equal(neighbour(turns, 3000, 1).id, 'c');
+  assert.equal(neighbour(turns, 3200, -1).id, 'a');
+  assert.equal(neighbour(turns, 4500, -1).id, 'b');
+  assert.equal(neighbour(turns, 0, -1).id, 'a');
+  assert.equal(neighbour(turns, 9000, 1), undefined);
+});
+
+test('an answer is measured from the end of the question', () => {
+  const turns = [turn('g', 'agent', 0, 500), turn('q', 'user', 1000, 2000), turn('r', 'agent', 2900, 4000), turn('s', 'agent', 5000, 6000)];
+  assert.deepEqual([...responseTimes(turns)], [['r', 900]]);
+});
+
+const signed = (path, seconds = 20) => `http://h/${path}?X-Amz-Date=20261123T120000Z&X-Amz-Expires=${seconds}&X-Amz-Signature=x`;
+const noon = Date.UTC(2026, 10, 23, 12);
+
+test('expiry is read from both kinds of signature', () => {
+  assert.equal(expiry(signed('a')), noon + 20_000);
+  assert.equal(expiry('http://h/a?sig=1795435200.default.mac'), 1_795_435_200_000);
+  assert.equal(expiry('/plain'), Infinity);
+  assert.equal(isStale(signed('a'), noon + 14_000), false);
+  assert.equal(isStale(signed('a'), noon + 16_000), true);
+  assert.equal(isStale(signed('a', 3600), noon + 3_580_000), true);
+});
+
+test('an expired address is replaced by the one at its place, and asked for once', async () => {
+  let now = noon;
+  let asked = 0;
+  const fresh = ['http://h/b?1', 'http://h/c?1'];
+  const renewal = new Renewal(async () => { asked += 1; return fresh; }, () => now);
+  renewal.learn([signed('route/0.ts'), signed('route/1.ts')]);
+  assert.equal(await renewal.fresh(signed('route/1.ts')), signed('route/1.ts'));
+  now += 60_000;
+  const both = await Promise.all([renewal.fresh(signed('route/0.ts')), renewal.fresh(signed('route/1.ts'))]);
+  assert.deepEqual(both, fresh);
+  assert.equal(asked, 1);
+  assert.equal(await renewal.fresh('http://h/playlist'), 'http://h/playlist');
+});
+
+test('a renewal that fails leaves the old address', async () => {
+  const renewal = new Renewal(async () => { throw new Error('down'); }, () => noon + 60_000);
+  renewal.learn([signed('0.ts')]);
+  assert.equal(await renewal.fresh(signed('0.ts')), signed('0.ts'));
+});
+
+test('addresses of a playlist are absolute and in order', () => {
+  assert.deepEqual(addresses('#EXTM3U\n#EXTINF:4,\na.ts?x\n\n#EXTINF:4,\nhttp://o/b.ts\n', 'http://h/p/l.m3u8'), ['http://h/p/a.ts?x', 'http://o/b.ts']);
+});
+
+test('hls.js is what its package ships', () => {
+  const folder = new URL('../static/vendor/hls.js/', import.meta.url);
+  const sums = readFileSync(new URL('SHA256SUMS', folder), 'utf8').trim().split('\n').map((line) => line.split(/\s+/));
+  const shipped = { 'hls.light.min.mjs': 'dist/hls.light.min.mjs', LICENSE: 'LICENSE' };
+  for (const [sum, name] of sums) {
+    const hash = (url) => createHash('sha256').update(readFileSync(url)).digest('hex');
+    assert.equal(hash(new URL(name, folder)), sum, name);
+    assert.equal(hash(new URL(`../node_modules/hls.js/${shipped[name]}`, import.meta.url)), sum, name);
+  }
+});

@@ -1,5 +1,7 @@
 //! What the SDK really sent, read part by part.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::PathBuf;
 
 use echosphere_domain::time::WallTime;
@@ -62,7 +64,8 @@ fn the_turns_of_a_call() {
         let history = chat_history::parse(content(&body, &scan(&body, Lengths::Believed)[1]));
         assert!(!history.damaged);
         let turns = history.transcript.turns;
-        let spoken = |role| turns.iter().filter(|turn| turn.kind == Kind::Message && turn.role == role && !turn.typed).count();
+        let spoken =
+            |role| turns.iter().filter(|turn| turn.kind == Kind::Message && turn.role == role && !turn.typed).count();
         assert_eq!((spoken(Role::User), spoken(Role::Agent)), (5, 6), "{session}");
         let results: Vec<_> = turns.iter().filter(|turn| turn.kind == Kind::ToolResult).collect();
         assert!(results[0].text.starts_with("{\"order_id\""), "{session}: {}", results[0].text);

@@ -110,7 +110,7 @@ fn packetize(pes: Vec<u8>, pts: u64, chunks: &mut Vec<Chunk>) {
 /// Splits packets in two until their number is a multiple of 16.
 fn fill_up(chunks: &mut Vec<Chunk>) {
     let mut at = 0;
-    while chunks.len() % 16 != 0 && !chunks.is_empty() {
+    while !chunks.len().is_multiple_of(16) && !chunks.is_empty() {
         at %= chunks.len();
         if chunks[at].payload.len() >= 2 {
             let half = chunks[at].payload.len() / 2;

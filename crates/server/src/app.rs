@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::links::Links;
-use echosphere_storage::presign::Presigner;
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::TelemetryQueue;
 use crate::work::Work;
+use echosphere_storage::presign::Presigner;
 
 /// The parts of a running server.
 pub struct App {

@@ -21,7 +21,7 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve {
-        /// The configuration file (YAML); without it ECHOSPHERE_CONFIG names one.
+        /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
         #[arg(long)]
         config: Option<PathBuf>,
     },
@@ -68,7 +68,6 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 }
 
 /// The environment, as far as it is text.
-#[expect(clippy::disallowed_methods, reason = "this is where the environment is read, once")]
 fn environment() -> Environment {
     let pairs = std::env::vars_os();
     pairs.filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
@@ -81,6 +80,10 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 fn start_log(config: &Config) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = EnvFilter::try_new(&config.log_filter).map_err(|error| format!("log.filter: {error}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if config.log_json { log.json().flatten_event(true).init() } else { log.init() }
+    if config.log_json {
+        log.json().flatten_event(true).init();
+    } else {
+        log.init();
+    }
     Ok(())
 }

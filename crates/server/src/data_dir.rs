@@ -32,7 +32,9 @@ pub enum Error {
         source: io::Error,
     },
     /// Another process has it.
-    #[error("the data directory {path} is in use by process {holder}; stop it, or set ECHOSPHERE_DATA_DIR to another folder")]
+    #[error(
+        "the data directory {path} is in use by process {holder}; stop it, or set ECHOSPHERE_DATA_DIR to another folder"
+    )]
     Locked {
         /// The directory.
         path: PathBuf,

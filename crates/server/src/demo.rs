@@ -32,7 +32,7 @@ pub fn config(environment: &Environment) -> Result<Config, config::Error> {
         config.data_dir = PathBuf::from(".demo/data");
     }
     if !environment.contains_key("ECHOSPHERE_LOG") {
-        config.log_filter = "warn".to_owned();
+        "warn".clone_into(&mut config.log_filter);
     }
     let project = &mut config.projects[0];
     if project.livekit.is_empty() {
@@ -61,7 +61,8 @@ pub async fn run(config: Config, sessions: &Path, once: bool) -> Result<(), Fail
 fn find(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let none = || format!("no recorded sessions are in {}: name their folder with --sessions", folder.display());
     let entries = std::fs::read_dir(folder).map_err(|_| none())?;
-    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.join("body.bin").exists()).collect();
+    let mut found: Vec<_> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.join("body.bin").exists()).collect();
     found.sort();
     if found.is_empty() { Err(none().into()) } else { Ok(found) }
 }

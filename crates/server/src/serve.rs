@@ -21,13 +21,13 @@ use tokio::sync::watch;
 use crate::app::{App, SharedApp};
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
+use crate::http;
 use crate::links::Links;
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::{self, TelemetryQueue};
 use crate::upload::recover;
 use crate::work::{self, Work};
-use crate::http;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +136,9 @@ fn announce(app: &App) {
         );
     }
     if config.projects.iter().all(|project| project.livekit.is_empty()) {
-        tracing::warn!("no LiveKit key pair is configured, so no agent can upload: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET");
+        tracing::warn!(
+            "no LiveKit key pair is configured, so no agent can upload: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
+        );
     }
 }
 
@@ -155,7 +157,8 @@ async fn serve(app: &SharedApp, listener: TcpListener, router: Router) {
 }
 
 async fn wait_for_signal(app: SharedApp) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     let mut stopping = app.stopping.subscribe();

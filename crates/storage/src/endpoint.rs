@@ -51,13 +51,12 @@ impl Endpoint {
             return with_headers(preflight());
         }
         let request = request.map(|body| Body::http_body_unsync(body.map_err(Into::into)));
-        let answer = match self.service.call(request).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let mut answer = Response::new(Body::empty());
-                *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                answer
-            }
+        let answer = if let Ok(answer) = self.service.call(request).await {
+            answer
+        } else {
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            answer
         };
         with_headers(answer)
     }
@@ -137,7 +136,8 @@ impl S3 for Objects {
             Some(range) => Some(range.check(meta.size).map_err(|_| s3_error!(InvalidRange))?),
             None => None,
         };
-        let content_range = range.as_ref().map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size));
+        let content_range =
+            range.as_ref().map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size));
         let range = range.unwrap_or(0..meta.size);
         let kind = input.response_content_type.unwrap_or_else(|| content_type(key.as_str()).to_owned());
         Ok(S3Response::new(GetObjectOutput {

@@ -154,7 +154,8 @@ fn remove_failed(temporary: &Path, done: io::Result<()>) -> io::Result<()> {
 }
 
 fn missing(action: &'static str, key: &ObjectKey, error: io::Error) -> Error {
-    let absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory);
+    let absent =
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory);
     if absent { Error::NotFound(key.clone()) } else { Error::io(action, key, error) }
 }
 

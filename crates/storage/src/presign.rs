@@ -155,11 +155,10 @@ mod tests {
         // request is written out here.
         let presigner = presigner("examplebucket");
         let time = WallTime::from_millis(1_369_353_600_000);
-        let signing = presigner.at("https://examplebucket.s3.amazonaws.com", time, Duration::from_secs(86_400)).unwrap();
-        let canonical = format!(
-            "GET\n/test.txt\n{}\nhost:examplebucket.s3.amazonaws.com\n\nhost\nUNSIGNED-PAYLOAD",
-            signing.query
-        );
+        let signing =
+            presigner.at("https://examplebucket.s3.amazonaws.com", time, Duration::from_secs(86_400)).unwrap();
+        let canonical =
+            format!("GET\n/test.txt\n{}\nhost:examplebucket.s3.amazonaws.com\n\nhost\nUNSIGNED-PAYLOAD", signing.query);
         let mut to_sign = signing.head.clone();
         sigv4::push_hex(&sigv4::digest(canonical.as_bytes()), &mut to_sign);
         let signature = hex::encode(sigv4::sign(&signing.key, to_sign.as_bytes()));
@@ -177,7 +176,9 @@ mod tests {
             url
         };
         let first = url("http://127.0.0.1:8080");
-        assert!(first.starts_with("http://127.0.0.1:8080/bucket/recordings/a%3Db/x.ts?X-Amz-Algorithm=AWS4-HMAC-SHA256"));
+        assert!(
+            first.starts_with("http://127.0.0.1:8080/bucket/recordings/a%3Db/x.ts?X-Amz-Algorithm=AWS4-HMAC-SHA256")
+        );
         assert!(first.contains("X-Amz-Date=20261123T131140Z&X-Amz-Expires=604800&"));
         assert_eq!(first, url("http://127.0.0.1:8080/"));
         assert!(presigner.at("ftp//x", time, MAX_LIFE).is_err());

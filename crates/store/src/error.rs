@@ -67,7 +67,9 @@ impl Error {
     pub(crate) fn from_sqlx(action: &'static str, source: sqlx::Error) -> Self {
         let transient = match &source {
             sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                true
+            }
             _ => false,
         };
         if transient { Self::Unavailable { action, source } } else { Self::Refused { action, source } }

@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn the_three_forms() {
-        let turns = [placed(Role::Agent, "Hi <you> & me", 239, 4_985), placed(Role::User, "a\n\nb", 3_661_000, 3_661_001)];
+        let turns =
+            [placed(Role::Agent, "Hi <you> & me", 239, 4_985), placed(Role::User, "a\n\nb", 3_661_000, 3_661_001)];
         assert_eq!(
             vtt(&turns),
             "WEBVTT\n\n00:00:00.239 --> 00:00:04.985\n<v Agent>Hi &lt;you&gt; &amp; me\n\n\

@@ -1,4 +1,4 @@
-//! The part `header`: `livekit.MetricsRecordingHeader` (livekit/protocol, livekit_metrics.proto), protobuf.
+//! The part `header`: `livekit.MetricsRecordingHeader` (livekit/protocol, `livekit_metrics.proto`), protobuf.
 
 use echosphere_domain::time::WallTime;
 use prost::Message;
@@ -125,7 +125,8 @@ mod tests {
             job_id: "AJ_x".to_owned(),
             simulated: false,
             redaction_enabled: false,
-            session_summary: r#"{"room":"obs","tags":["a",1],"options":{"recording_options":{"audio":false}}}"#.to_owned(),
+            session_summary: r#"{"room":"obs","tags":["a",1],"options":{"recording_options":{"audio":false}}}"#
+                .to_owned(),
         }
     }
 

@@ -150,17 +150,14 @@ impl Scanner {
         let Some(delimiter) = self.delimiter() else { return self.guess_boundary() };
         // The first delimiter stands at the very beginning, or at the beginning of a line.
         let found = memmem::find_iter(&self.held, &delimiter).find(|&at| at == 0 || self.held[at - 1] == b'\n');
-        match found {
-            Some(at) => {
-                self.consume(at + delimiter.len());
-                self.state = State::DelimiterLine;
-                true
-            }
-            None => {
-                let keep = self.held.len().min(delimiter.len());
-                self.consume(self.held.len() - keep);
-                false
-            }
+        if let Some(at) = found {
+            self.consume(at + delimiter.len());
+            self.state = State::DelimiterLine;
+            true
+        } else {
+            let keep = self.held.len().min(delimiter.len());
+            self.consume(self.held.len() - keep);
+            false
         }
     }
 
@@ -227,7 +224,8 @@ impl Scanner {
         if let Some(end) = ends_at {
             return self.content_to(end, &delimiter);
         }
-        let found = memmem::find_iter(&self.held, &delimiter).find_map(|at| line_break_before(&self.held, at).map(|cut| (cut, at)));
+        let found = memmem::find_iter(&self.held, &delimiter)
+            .find_map(|at| line_break_before(&self.held, at).map(|cut| (cut, at)));
         let Some((cut, at)) = found else {
             // A delimiter, with the line break before it, may lie across the end of what is here.
             let keep = self.held.len().min(delimiter.len() + 2);
@@ -338,7 +336,8 @@ mod tests {
     }
 
     fn part(name: &str, length: Option<usize>, content: &[u8]) -> Vec<u8> {
-        let mut part = format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n").into_bytes();
+        let mut part =
+            format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n").into_bytes();
         if let Some(length) = length {
             part.extend(format!("Content-Length: {length}\r\n").bytes());
         }
@@ -349,8 +348,13 @@ mod tests {
     }
 
     fn body() -> Vec<u8> {
-        [part("header", Some(5), b"ab\r\nc"), part("chat", None, b"{}"), part("audio", Some(3), b"--x"), b"--xyz--\r\n".to_vec()]
-            .concat()
+        [
+            part("header", Some(5), b"ab\r\nc"),
+            part("chat", None, b"{}"),
+            part("audio", Some(3), b"--x"),
+            b"--xyz--\r\n".to_vec(),
+        ]
+        .concat()
     }
 
     fn contents<'a>(body: &'a [u8], parts: &[Part]) -> Vec<(String, &'a [u8], bool)> {

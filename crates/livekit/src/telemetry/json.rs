@@ -11,7 +11,7 @@ pub(super) fn read(body: &[u8], session: &mut Session) {
     }
 }
 
-/// serde_json bounds the nesting of what it parses (128), and so the depth of this.
+/// `serde_json` bounds the nesting of what it parses (128), and so the depth of this.
 fn visit(value: &Value, session: &mut Session) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| visit(item, session)),

@@ -46,7 +46,11 @@ impl Session {
 pub fn read(content_type: &str, body: &[u8]) -> Session {
     let is_json = content_type.trim().get(..16).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     let mut session = Session::default();
-    if is_json { json::read(body, &mut session) } else { protobuf::read(body, &mut session) }
+    if is_json {
+        json::read(body, &mut session);
+    } else {
+        protobuf::read(body, &mut session);
+    }
     session
 }
 

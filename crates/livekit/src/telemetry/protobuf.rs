@@ -19,10 +19,8 @@ fn visit(message: &[u8], session: &mut Session, depth: u32) {
         return;
     }
     if depth < MAX_DEPTH {
-        for field in Fields(message) {
-            if let Some((_, content)) = field {
-                visit(content, session, depth + 1);
-            }
+        for (_, content) in Fields(message).flatten() {
+            visit(content, session, depth + 1);
         }
     }
 }

@@ -151,11 +151,9 @@ fn take_packets(page: Page<'_>, start: i64, open: &mut Option<Vec<u8>>, packets:
         data.extend_from_slice(piece);
         if !ends {
             *open = known.then_some(data);
-        } else if known {
-            if let Some(samples) = duration(&data) {
-                packets.push(Packet { start, samples, data });
-                start += i64::from(samples);
-            }
+        } else if known && let Some(samples) = duration(&data) {
+            packets.push(Packet { start, samples, data });
+            start += i64::from(samples);
         }
     }
 }

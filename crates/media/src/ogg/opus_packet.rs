@@ -64,14 +64,14 @@ mod tests {
     #[test]
     fn durations_by_the_table_of_rfc_6716() {
         for (toc, count, samples) in [
-            (0b0_0000_000, 0, Some(480)),   // SILK narrowband, 10 ms, one frame
-            (0b0001_1000, 0, Some(2880)),   // SILK narrowband, 60 ms
-            (0b1111_1000, 0, Some(960)),    // CELT fullband, 20 ms
-            (0b1111_1001, 0, Some(1920)),   // two frames
-            (0b1111_1011, 6, Some(5760)),   // six frames, 120 ms
-            (0b1111_1011, 7, None),         // 140 ms
-            (0b1111_1011, 0, None),         // no frames
-            (0b1000_0000, 0, Some(120)),    // CELT narrowband, 2.5 ms
+            (0b0000_0000, 0, Some(480)),  // SILK narrowband, 10 ms, one frame
+            (0b0001_1000, 0, Some(2880)), // SILK narrowband, 60 ms
+            (0b1111_1000, 0, Some(960)),  // CELT fullband, 20 ms
+            (0b1111_1001, 0, Some(1920)), // two frames
+            (0b1111_1011, 6, Some(5760)), // six frames, 120 ms
+            (0b1111_1011, 7, None),       // 140 ms
+            (0b1111_1011, 0, None),       // no frames
+            (0b1000_0000, 0, Some(120)),  // CELT narrowband, 2.5 ms
         ] {
             assert_eq!(duration(&[toc, count]), samples, "{toc:08b} {count}");
         }

@@ -68,7 +68,9 @@ impl OpusIndex {
             })
         })?;
         let plausible = entries.iter().all(|entry: &Entry| {
-            entry.offset < 1 << 48 && entry.start.unsigned_abs() < 1 << 48 && (entry.length as usize) <= super::page::MAX_LEN
+            entry.offset < 1 << 48
+                && entry.start.unsigned_abs() < 1 << 48
+                && (entry.length as usize) <= super::page::MAX_LEN
         });
         if !rest.is_empty() || !plausible || total_samples >= 1 << 48 {
             return Err(Corrupt);

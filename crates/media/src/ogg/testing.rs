@@ -17,7 +17,9 @@ pub(crate) fn page(flags: u8, granule: i64, serial: u32, sequence: u32, packets:
     page.extend([0; 4]);
     page.push(lacing.len() as u8);
     page.extend(&lacing);
-    packets.iter().for_each(|packet| page.extend(*packet));
+    for packet in packets {
+        page.extend(*packet);
+    }
     let sum = crc::update(0, &page);
     page[22..26].copy_from_slice(&sum.to_le_bytes());
     page

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_norway::Value;
 
+use super::Config;
 use super::projects::{KeyPair, Project, ProjectEntry};
 use super::settings::{Draft, SETTINGS, Setting};
-use super::Config;
 
 /// The process's environment, as far as it is text.
 pub type Environment = BTreeMap<String, String>;

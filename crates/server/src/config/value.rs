@@ -66,7 +66,9 @@ pub fn sqlite_path(text: &str) -> Result<PathBuf, String> {
             let path = text.split_once("://").map_or(text, |(_, path)| path);
             if path.is_empty() { Err("the database's path is empty".to_owned()) } else { Ok(PathBuf::from(path)) }
         }
-        Some((scheme, _)) => Err(format!("{scheme}:// is not a database that this version knows: expected sqlite://PATH")),
+        Some((scheme, _)) => {
+            Err(format!("{scheme}:// is not a database that this version knows: expected sqlite://PATH"))
+        }
     }
 }
 

@@ -124,10 +124,10 @@ fn stranger(headers: &HeaderMap) -> Option<String> {
     if !is_loopback_host(host) {
         return Some(format!("the request is for the host {host:?}"));
     }
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        if origin.as_bytes() != format!("http://{host}").as_bytes() {
-            return Some("the request comes from a page of another origin".to_owned());
-        }
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && origin.as_bytes() != format!("http://{host}").as_bytes()
+    {
+        return Some("the request comes from a page of another origin".to_owned());
     }
     let fetch = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let foreign = matches!(fetch("sec-fetch-site"), Some("cross-site" | "same-site"));

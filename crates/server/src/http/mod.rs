@@ -92,7 +92,8 @@ fn json(document: String) -> Response {
 /// What is no route of ours is the bucket's, or nothing.
 async fn fallback(State(app): State<SharedApp>, request: Request) -> Response {
     let bucket = format!("/{}", app.config.bucket);
-    let in_bucket = request.uri().path().strip_prefix(&bucket).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let in_bucket =
+        request.uri().path().strip_prefix(&bucket).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if in_bucket || is_list_buckets(&request) {
         let answer: Response<echosphere_storage::endpoint::Body> = app.s3.answer(request).await;
         return answer.map(Body::new);
@@ -102,7 +103,8 @@ async fn fallback(State(app): State<SharedApp>, request: Request) -> Response {
 
 /// `GET /` is the page's, unless it is signed.
 fn is_list_buckets(request: &Request) -> bool {
-    let signed = request.headers().get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
+    let signed =
+        request.headers().get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
     signed && request.uri().path() == "/"
 }
 

@@ -48,7 +48,10 @@ pub async fn readyz(State(app): State<SharedApp>) -> Response {
 /// Metrics in Prometheus's text format.
 #[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "getMetrics",
     responses((status = 200, description = "Prometheus text format", content_type = "text/plain", body = String)))]
-pub async fn prometheus(State(app): State<SharedApp>, handle: axum::Extension<PrometheusHandle>) -> Result<Response, Problem> {
+pub async fn prometheus(
+    State(app): State<SharedApp>,
+    handle: axum::Extension<PrometheusHandle>,
+) -> Result<Response, Problem> {
     for (status, count) in app.store.count_by_status().await? {
         metrics::gauge!("echosphere_recordings", "status" => status.as_str()).set(count as f64);
     }

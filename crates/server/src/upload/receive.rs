@@ -60,7 +60,12 @@ enum Failure {
 ///
 /// Runs to its end also when the sender goes away (and the request's own future with it): what had come is sealed as a
 /// cut upload.
-pub async fn receive(app: SharedApp, project: ProjectId, content_type: String, body: Body) -> Result<UploadId, Refusal> {
+pub async fn receive(
+    app: SharedApp,
+    project: ProjectId,
+    content_type: String,
+    body: Body,
+) -> Result<UploadId, Refusal> {
     let task = tokio::spawn(async move {
         let upload = Upload {
             id: UploadId::new(entropy::uuid(clock::now())),
@@ -157,10 +162,10 @@ async fn spool(app: &App, id: UploadId, body: &mut DataStream, limit: u64) -> Re
 
 /// Removes what an upload left behind. What cannot be removed now is found again at the next start.
 async fn discard(app: &App, id: UploadId) {
-    if let Err(error) = tokio::fs::remove_file(app.data.spool(id)).await {
-        if error.kind() != io::ErrorKind::NotFound {
-            tracing::warn!(upload = %id, %error, "a spool file cannot be removed");
-        }
+    if let Err(error) = tokio::fs::remove_file(app.data.spool(id)).await
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(upload = %id, %error, "a spool file cannot be removed");
     }
     if let Err(error) = app.store.abandon_upload(id).await {
         tracing::warn!(upload = %id, %error, "an upload's row cannot be removed");

@@ -89,7 +89,12 @@ fn in_order<'p>(pieces: &'p [Piece], current: &[Segment]) -> Vec<&'p Piece> {
     order
 }
 
-fn append(composition: &mut Composition, piece: &Piece, discontinuity: u32, stored: &HashMap<(CaptureId, u32), &Location>) {
+fn append(
+    composition: &mut Composition,
+    piece: &Piece,
+    discontinuity: u32,
+    stored: &HashMap<(CaptureId, u32), &Location>,
+) {
     let Some(audio) = &piece.capture.audio else { return };
     let (start, wall) = (composition.duration, started(piece));
     let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
@@ -124,7 +129,11 @@ pub fn content(composition: &Composition, pieces: &[Piece], silent: Reason) -> C
     let partial = counted.into_iter().any(|piece| {
         matches!(piece.capture.status, CaptureStatus::Partial | CaptureStatus::Failed) || !piece.gaps.is_empty()
     });
-    if composition.segments.is_empty() { Content::Silent { reason: silent, partial } } else { Content::Playable { partial } }
+    if composition.segments.is_empty() {
+        Content::Silent { reason: silent, partial }
+    } else {
+        Content::Playable { partial }
+    }
 }
 
 #[cfg(test)]
@@ -169,10 +178,12 @@ mod tests {
     #[test]
     fn a_second_agent_follows_behind_a_discontinuity_and_an_overlap_is_not_doubled() {
         let composition = compose(&[piece(2, 200, 8), piece(1, 100, 8), piece(3, 202, 8)], &[]);
-        let captures: Vec<_> = composition.segments.iter().map(|s| (s.capture.as_uuid().as_u128(), s.discontinuity)).collect();
+        let captures: Vec<_> =
+            composition.segments.iter().map(|s| (s.capture.as_uuid().as_u128(), s.discontinuity)).collect();
         assert_eq!(captures, [(1, 0), (1, 0), (2, 1), (2, 1)]);
         assert_eq!(composition.segments[2].wall_start, WallTime::from_millis(200_000));
-        let media: Vec<_> = composition.segments.windows(2).map(|w| w[0].media_start + w[0].duration == w[1].media_start).collect();
+        let media: Vec<_> =
+            composition.segments.windows(2).map(|w| w[0].media_start + w[0].duration == w[1].media_start).collect();
         assert_eq!(media, [true, true, true]);
     }
 

@@ -5,7 +5,7 @@
 
 mod same;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
@@ -43,7 +43,7 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     Ok(())
 }
 
-async fn read(path: &std::path::Path, upload: &Upload) -> Result<Body, Error> {
+async fn read(path: &Path, upload: &Upload) -> Result<Body, Error> {
     let (path, content_type) = (path.to_path_buf(), upload.content_type.clone());
     let read = tokio::task::spawn_blocking(move || body::read(&path, &content_type)).await;
     let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
@@ -65,7 +65,7 @@ fn unreadable(body: &Body) -> Option<&'static str> {
     }
 }
 
-async fn quarantine(app: &App, upload: &Upload, path: &PathBuf, reason: &str) -> Result<(), Error> {
+async fn quarantine(app: &App, upload: &Upload, path: &Path, reason: &str) -> Result<(), Error> {
     let now = clock::now();
     let object = key::quarantine(&upload.project, upload.id);
     let announced = std::slice::from_ref(&object);
@@ -79,13 +79,13 @@ async fn quarantine(app: &App, upload: &Upload, path: &PathBuf, reason: &str) ->
 }
 
 /// The upload's row says that the file is not needed any more; what cannot be removed now goes at the next start.
-fn remove(path: &std::path::Path) {
+fn remove(path: &Path) {
     if let Err(error) = std::fs::remove_file(path) {
         tracing::warn!(path = %path.display(), %error, "a spool file cannot be removed");
     }
 }
 
-async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &PathBuf, body: Body) -> Result<(), Error> {
+async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Body) -> Result<(), Error> {
     let header = body.header.as_ref().and_then(|header| header.as_ref().ok()).cloned().unwrap_or_default();
     let facts = facts(app, upload, &header).await?;
     let joined = app.store.join_upload(&join_request(upload, &header, &facts)).await?;

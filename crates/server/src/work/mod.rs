@@ -31,13 +31,8 @@ const MAX_ATTEMPTS: u32 = 40;
 
 /// Lanes: which kinds of tasks run beside each other. Rendering has lanes of its own, so that a long one never keeps an
 /// upload from becoming playable.
-const LANES: [&[TaskKind]; 5] = [
-    &[TaskKind::Ingest],
-    &[TaskKind::Ingest],
-    &[TaskKind::Erase],
-    &[TaskKind::Render],
-    &[TaskKind::Render],
-];
+const LANES: [&[TaskKind]; 5] =
+    [&[TaskKind::Ingest], &[TaskKind::Ingest], &[TaskKind::Erase], &[TaskKind::Render], &[TaskKind::Render]];
 
 /// Why a task did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -174,9 +169,9 @@ async fn give_back(app: &App, claim: &Claim, error: &Error) {
     let kind = claim.kind.as_str();
     let now = clock::now();
     let retry_at = match error {
-        Error::Stopping => Some(now),
         Error::Store(echosphere_store::Error::LeaseLost(_)) => return,
-        Error::Store(echosphere_store::Error::Conflict(_)) => Some(now),
+        // Somebody else published in the meantime: read again and decide again.
+        Error::Stopping | Error::Store(echosphere_store::Error::Conflict(_)) => Some(now),
         error if error.is_final() || claim.attempts >= MAX_ATTEMPTS => None,
         _ => Some(after(now, backoff(claim.attempts))),
     };

@@ -67,7 +67,8 @@ impl Job<'_> {
         self.announce(&segments).await?;
         // A few more than the pool's threads, so that storing one segment never keeps a thread from the next.
         let at_once = app.renderers.workers() * 3;
-        let work: Vec<_> = segments.iter().map(|segment| self.one(segment, sources.get(&segment.capture)).boxed()).collect();
+        let work: Vec<_> =
+            segments.iter().map(|segment| self.one(segment, sources.get(&segment.capture)).boxed()).collect();
         let mut results = stream::iter(work).buffered(at_once);
         let mut analysis = Analysis::default();
         let mut batch = Vec::with_capacity(BATCH);

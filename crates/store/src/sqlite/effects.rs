@@ -35,7 +35,9 @@ pub(super) async fn step_recording(
     .map_err(|error| Error::from_sqlx(ACTION, error))?;
     for effect in effects {
         let (kind, payload) = match effect {
-            Effect::Render { revision } => (TaskKind::Render, format!("{}/{}/{revision}", recording.project, recording.id)),
+            Effect::Render { revision } => {
+                (TaskKind::Render, format!("{}/{}/{revision}", recording.project, recording.id))
+            }
             Effect::Erase => (TaskKind::Erase, recording.id.to_string()),
         };
         let id = effect_id(kind, &payload, now);

@@ -6,8 +6,8 @@
 mod codec;
 mod effects;
 mod objects;
-mod recordings;
 mod publish;
+mod recordings;
 mod segments;
 mod tasks;
 mod telemetry;

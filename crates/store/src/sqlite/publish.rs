@@ -83,7 +83,11 @@ async fn supersede(
     objects::condemn(connection, recording.prefix.upload_body(attempt).as_str(), now).await
 }
 
-async fn replace_segments(connection: &mut SqliteConnection, recording: &Recording, wanted: &Publication) -> Result<()> {
+async fn replace_segments(
+    connection: &mut SqliteConnection,
+    recording: &Recording,
+    wanted: &Publication,
+) -> Result<()> {
     let old: Vec<String> = sqlx::query_scalar(
         "SELECT object_key FROM segments WHERE recording = ?1 AND object_key IS NOT NULL
          UNION SELECT analysis FROM recordings WHERE id = ?1 AND analysis IS NOT NULL",

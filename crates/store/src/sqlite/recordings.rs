@@ -58,7 +58,8 @@ fn list_query(project: &ProjectId, filter: &Filter, after: Option<Cursor>, rows:
 impl Recordings for SqliteStore {
     async fn recording(&self, project: &ProjectId, id: RecordingId) -> Result<Option<(Recording, Vec<Capture>)>> {
         let row = sqlx::query("SELECT * FROM recordings WHERE id = ? AND project = ?");
-        let row = row.bind(id.to_string()).bind(project.as_str()).fetch_optional(&self.readers).await.map_err(failed)?;
+        let row =
+            row.bind(id.to_string()).bind(project.as_str()).fetch_optional(&self.readers).await.map_err(failed)?;
         match row {
             Some(row) => self.with_captures(&row).await.map(Some),
             None => Ok(None),
@@ -156,7 +157,8 @@ impl Recordings for SqliteStore {
     }
 
     async fn count_by_status(&self) -> Result<Vec<(Status, u64)>> {
-        let rows = sqlx::query("SELECT status AS id, count(*) AS n FROM recordings WHERE deletion <> 'done' GROUP BY status");
+        let rows =
+            sqlx::query("SELECT status AS id, count(*) AS n FROM recordings WHERE deletion <> 'done' GROUP BY status");
         let rows = rows.fetch_all(&self.readers).await.map_err(failed)?;
         let decode = |row: &SqliteRow| {
             let row = Reader::new("recordings", row);

@@ -92,12 +92,13 @@ impl Tasks for SqliteStore {
 
     async fn claim(&self, kinds: &[TaskKind], now: WallTime, lease_until: WallTime) -> Result<Option<Claim>> {
         // A look first: an idle worker must not write.
-        let due: Option<i64> =
-            sqlx::query_scalar("SELECT min(run_at) FROM tasks WHERE dead = 0 AND (lease_until IS NULL OR lease_until <= ?)")
-                .bind(now.as_nanos())
-                .fetch_one(&self.readers)
-                .await
-                .map_err(|error| Error::from_sqlx("claim a task", error))?;
+        let due: Option<i64> = sqlx::query_scalar(
+            "SELECT min(run_at) FROM tasks WHERE dead = 0 AND (lease_until IS NULL OR lease_until <= ?)",
+        )
+        .bind(now.as_nanos())
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|error| Error::from_sqlx("claim a task", error))?;
         if due.is_none_or(|due| due > now.as_nanos()) {
             return Ok(None);
         }
@@ -163,10 +164,11 @@ impl Tasks for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<WallTime>> {
-        let due: Option<i64> = sqlx::query_scalar("SELECT min(run_at) FROM tasks WHERE dead = 0 AND lease_until IS NULL")
-            .fetch_one(&self.readers)
-            .await
-            .map_err(|error| Error::from_sqlx("look for tasks", error))?;
+        let due: Option<i64> =
+            sqlx::query_scalar("SELECT min(run_at) FROM tasks WHERE dead = 0 AND lease_until IS NULL")
+                .fetch_one(&self.readers)
+                .await
+                .map_err(|error| Error::from_sqlx("look for tasks", error))?;
         Ok(due.map(WallTime::from_nanos))
     }
 

@@ -185,7 +185,8 @@ async fn known_recording(connection: &mut SqliteConnection, request: &Join) -> R
             "SELECT recordings.* FROM recordings JOIN captures ON captures.recording = recordings.id
              WHERE captures.project = ? AND captures.job_id = ? ORDER BY captures.attempt LIMIT 1",
         );
-        let row = row.bind(request.project.as_str()).bind(job).fetch_optional(&mut *connection).await.map_err(failed)?;
+        let row =
+            row.bind(request.project.as_str()).bind(job).fetch_optional(&mut *connection).await.map_err(failed)?;
         if let Some(row) = row {
             return codec::recording(&row).map(Some);
         }

@@ -73,7 +73,7 @@ pub async fn multivariant(
         peak = peak.max(length * 8 * 90_000 / duration);
         (bytes, ticks) = (bytes + length, ticks + duration);
     }
-    let average = if ticks == 0 { EXPECTED_BANDWIDTH } else { bytes * 8 * 90_000 / ticks };
+    let average = (bytes * 8 * 90_000).checked_div(ticks).unwrap_or(EXPECTED_BANDWIDTH);
     let signature = super::link_signature(&app, &recording);
     let text = hls::multivariant(hls::Variant {
         uri: &format!("renditions/{AUDIO_RENDITION}/playlist.m3u8?sig={signature}"),

@@ -1,0 +1,26 @@
+# The two commands are `make demo` and `make test`; CI runs the second one and nothing else.
+.PHONY: help demo test bench fuzz clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
+
+demo: ## Install, build, start EchoSphere with four recorded sessions and print where their replays are
+	@scripts/install.sh build
+	cargo build --release --package echosphere-server
+	target/release/echosphere demo
+
+test: ## Install what the tests need and run all of them
+	@scripts/install.sh test
+	@scripts/suites.sh
+
+bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
+	@scripts/install.sh test
+	cargo bench --package echosphere-media --package echosphere-storage
+	cargo build --release --package echosphere-server
+	scripts/bench-server.sh
+
+fuzz: ## Fuzz each parser of outside data for a minute (needs cargo-fuzz and a nightly toolchain)
+	for target in ogg multipart header chat_history; do (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done
+
+clean: ## Remove what was built and the demo's data
+	rm -rf target .demo

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Installs what building (`install.sh build`) or testing (`install.sh test`) needs and the machine lacks. Debian or Ubuntu.
+# Asks before nothing, does nothing twice. Tools that are not packages go to .tools/ beside the sources.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools="$PWD/.tools"
+livekit_server_version=v1.13.5
+
+say() { printf 'install: %s\n' "$*"; }
+fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
+
+# packages PROGRAM=PACKAGE ...: installs the packages whose programs are missing.
+packages() {
+    local missing=() pair
+    for pair in "$@"; do
+        command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair##*=}")
+    done
+    [ "${#missing[@]}" -eq 0 ] && return
+    command -v apt-get >/dev/null || fail "please install: ${missing[*]}"
+    local sudo=""
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    say "apt-get install ${missing[*]}"
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+build() {
+    packages cc=build-essential cmake=cmake
+    command -v cargo >/dev/null || fail "Rust is missing: install it with rustup (https://rustup.rs); the version is in rust-toolchain.toml"
+}
+
+test_tools() {
+    build
+    packages ffmpeg=ffmpeg chromium=chromium espeak-ng=espeak-ng
+    command -v npm >/dev/null || packages npm=npm
+    [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || fail "Node.js 20 or newer is needed; this is $(node --version)"
+    command -v go >/dev/null || fail "Go is missing: it builds livekit-server (https://go.dev/dl)"
+    mkdir -p "$tools"
+    node_modules web
+    node_modules web/e2e/agent
+    python_packages
+    livekit_server
+}
+
+# node_modules FOLDER: npm ci, when the lock file changed since the last time.
+node_modules() {
+    local stamp="$1/node_modules/.installed"
+    [ -f "$stamp" ] && [ "$stamp" -nt "$1/package-lock.json" ] && return
+    say "npm ci in $1"
+    npm ci --prefix "$1" --no-audit --no-fund --loglevel=error >/dev/null
+    touch "$stamp"
+}
+
+python_packages() {
+    local wanted=web/e2e/agent/requirements.txt stamp="$tools/venv/.installed"
+    [ -f "$stamp" ] && [ "$stamp" -nt "$wanted" ] && return
+    say "pip install -r $wanted"
+    python3 -m venv "$tools/venv" 2>/dev/null || { packages python3-venv-missing=python3-venv; python3 -m venv "$tools/venv"; }
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
+    touch "$stamp"
+}
+
+livekit_server() {
+    local stamp="$tools/livekit-server-$livekit_server_version"
+    [ -x "$stamp" ] && return
+    say "go install livekit-server $livekit_server_version (about two minutes)"
+    GOBIN="$tools/go" go install "github.com/livekit/livekit-server/cmd/server@$livekit_server_version"
+    mv "$tools/go/server" "$stamp"
+}
+
+case "${1:-}" in
+    build) build ;;
+    test) test_tools ;;
+    *) fail "usage: scripts/install.sh build|test" ;;
+esac

@@ -43,9 +43,12 @@ pub async fn get(
     let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
     let segment = app.store.segment(recording.id, AUDIO_RENDITION, number).await?.ok_or_else(none)?;
     let key = match &segment.location {
-        Location::Stored { key, .. } => Some(key.clone()),
+        // An object that was lost behind our back is made again from the master.
+        Location::Stored { key, .. } if app.objects.head(key).await?.is_some() => Some(key.clone()),
         Location::Missing { .. } => None,
-        Location::Renderable => sources::render_now(&app, &recording, &captures, &segment).await.map_err(problem)?,
+        Location::Stored { .. } | Location::Renderable => {
+            sources::render_now(&app, &recording, &captures, &segment).await.map_err(problem)?
+        }
     };
     let lost = || Problem::part_not_found("the segment is lost; the playlist lists it as a gap");
     redirect(&app, &headers, &recording, &key.ok_or_else(lost)?)

@@ -1,0 +1,364 @@
+//! What comes in: every recorded session, cut ones, doubled ones, and what is not one at all.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::io::Write;
+use std::path::Path;
+
+use echosphere_testkit::http::{self, Answer};
+use echosphere_testkit::server::{KEY, SECRET, Server};
+use echosphere_testkit::session::{self, ALL, Session};
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
+
+fn server(variables: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(PROGRAM, dir.path(), variables);
+    (dir, server)
+}
+
+fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    http::send(server.address, "POST", path, headers, body)
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+const UPLOAD: &str = "/observability/recordings/v0";
+
+#[test]
+fn every_recorded_session_becomes_its_recording() {
+    let (_dir, server) = server(&[]);
+    for name in ALL {
+        let answer = Session::load(name).upload(server.address);
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+    }
+    let recordings = server.settled();
+    assert_eq!(recordings.len(), 4);
+    for (room_sid, job, ms, turns) in [
+        ("RM_PqGXAu8c7Hqp", "AJ_cEzv5TDXsvVt", 62_958, 17),
+        ("RM_qJQwqB4Vd8zM", "AJ_mLvLd25M8U4u", 61_080, 17),
+        ("RM_BMP57UWjoTZo", "AJ_QAMwexU4DeBs", 0, 5),
+    ] {
+        let recording = recordings.iter().find(|r| r["room_sid"] == room_sid).unwrap();
+        assert_eq!((&recording["status"], &recording["partial"]), (&json!("COMPLETED"), &json!(false)), "{recording}");
+        assert_eq!(recording["session_id"], job);
+        let length = recording["duration_ms"].as_i64().unwrap();
+        assert!((length - ms).abs() <= 22, "{length} for {ms}: one AAC frame is filled up");
+        let transcript = server.get(&format!("/v1/recordings/{}/transcript", recording["id"].as_str().unwrap())).json();
+        assert_eq!(transcript["turns"].as_array().unwrap().len(), turns, "{room_sid}");
+    }
+    let survey = recordings.iter().find(|r| r["room_sid"] == "RM_BMP57UWjoTZo").unwrap();
+    assert_eq!((&survey["reason"], &survey["playlist_url"]), (&json!("no_audio"), &Value::Null));
+    assert_eq!(survey["started_at"], "2026-11-23T13:07:59.355Z");
+}
+
+#[test]
+fn the_same_session_twice_is_one_recording() {
+    let (_dir, server) = server(&[]);
+    let session = Session::load("reservation");
+    for _ in 0..3 {
+        assert_eq!(session.upload(server.address).status, 200);
+    }
+    // The SDK draws a new boundary for each attempt; everything else is the same.
+    let other = String::from_utf8_lossy(session.content_type.rsplit_once('=').unwrap().1.as_bytes()).into_owned();
+    let changed = replace(&session.body, other.as_bytes(), "f".repeat(other.len()).as_bytes());
+    let answer = session::upload(server.address, &session.content_type.replace(&other, &"f".repeat(other.len())), &changed);
+    assert_eq!(answer.status, 200);
+    let recordings = server.settled();
+    assert_eq!(recordings.len(), 1);
+    assert_eq!(recordings[0]["captures"].as_array().unwrap().len(), 1);
+    assert_eq!(recordings[0]["revision"], 1);
+}
+
+fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let mut at = 0;
+    while let Some(found) = out[at..].windows(from.len()).position(|window| window == from) {
+        out[at + found..at + found + to.len()].copy_from_slice(to);
+        at += found + to.len();
+    }
+    out
+}
+
+#[test]
+fn a_cut_upload_is_kept_and_then_replaced_by_the_whole() {
+    let (_dir, server) = server(&[]);
+    let session = Session::load("order");
+    session.upload_cut(server.address, session.body.len() / 2);
+    let cut = wait_for(&server, 1);
+    assert_eq!((&cut[0]["status"], &cut[0]["partial"]), (&json!("COMPLETED"), &json!(true)), "{}", cut[0]);
+    let gap = &cut[0]["gaps"][0];
+    assert_eq!(gap["reason"], "upload_cut");
+    let (start, missing) = (gap["start_ms"].as_i64().unwrap(), gap["duration_ms"].as_i64().unwrap());
+    assert!((start + missing - 62_971).abs() < 50, "the header says how long it should have been: {gap}");
+    assert_eq!(session.upload(server.address).status, 200);
+    let whole = server.settled();
+    assert_eq!(whole.len(), 1);
+    assert_eq!((&whole[0]["id"], &whole[0]["partial"]), (&cut[0]["id"], &json!(false)));
+    assert_eq!((&whole[0]["revision"], &whole[0]["gaps"]), (&json!(2), &json!([])));
+    let statuses: Vec<_> = whole[0]["captures"].as_array().unwrap().iter().map(|c| c["status"].clone()).collect();
+    assert_eq!(statuses, ["superseded", "complete"]);
+    // The cut one once more, late: it says nothing new.
+    session.upload_cut(server.address, session.body.len() / 3);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(server.settled()[0]["revision"], 2);
+}
+
+fn wait_for(server: &Server, count: usize) -> Vec<Value> {
+    for _ in 0..100 {
+        let recordings = server.settled();
+        if recordings.len() >= count && recordings.iter().all(|r| r["status"] != "PROCESSING") {
+            return recordings;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("there are not {count} recordings:\n{}", server.log());
+}
+
+#[test]
+fn a_cut_at_every_twentieth_is_partial_or_nothing() {
+    let (_dir, server) = server(&[]);
+    let session = Session::load("order");
+    let mut expected = 0;
+    for twentieth in 0..20 {
+        let session = session.renamed(twentieth);
+        let cut = session.body.len() * twentieth / 20;
+        session.upload_cut(server.address, cut);
+        // Nothing comes of nothing: the first cut is before the first byte.
+        expected += usize::from(twentieth > 0);
+    }
+    let recordings = wait_for(&server, expected);
+    assert_eq!(recordings.len(), expected);
+    for recording in &recordings {
+        assert_eq!((&recording["partial"], &recording["status"]), (&json!(true), &json!("COMPLETED")), "{recording}");
+        assert!(recording["duration_ms"].as_i64().unwrap() > 0);
+    }
+    let lengths: Vec<_> = recordings.iter().rev().map(|r| r["duration_ms"].as_i64().unwrap()).collect();
+    assert!(lengths.is_sorted(), "more bytes, more sound: {lengths:?}");
+}
+
+#[test]
+fn cuts_inside_the_first_parts() {
+    let (_dir, server) = server(&[]);
+    let session = Session::load("order");
+    let at = |needle: &[u8]| session.body.windows(needle.len()).position(|window| window == needle).unwrap();
+    let (chat, audio) = (at(b"name=\"chat_history\""), at(b"name=\"audio\""));
+    // In the header: no whole part. After it: a header alone. In the chat history: some turns.
+    for (number, cut) in [(1, 700), (2, chat + 20), (3, chat + 4_000), (4, audio - 80)] {
+        session.renamed(number).upload_cut(server.address, cut);
+    }
+    let recordings = wait_for(&server, 3);
+    assert_eq!(recordings.len(), 3, "nothing comes of half a header");
+    for recording in &recordings {
+        assert_eq!((&recording["status"], &recording["partial"]), (&json!("FAILED"), &json!(true)), "{recording}");
+        assert_eq!(recording["reason"], "audio_missing");
+    }
+    let turns = |recording: &Value| {
+        let transcript = server.get(&format!("/v1/recordings/{}/transcript", recording["id"].as_str().unwrap())).json();
+        transcript["turns"].as_array().unwrap().len()
+    };
+    let mut counts: Vec<_> = recordings.iter().map(turns).collect();
+    counts.sort_unstable();
+    assert!(counts[0] == 0 && (1..17).contains(&counts[1]) && counts[2] == 17, "{counts:?}");
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_with_its_reason() {
+    let (dir, server) = server(&[]);
+    let session = Session::load("reservation");
+    let garbage: Vec<u8> = (0..50_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    assert_eq!(session::upload(server.address, "multipart/form-data; boundary=x", &garbage).status, 200);
+    assert_eq!(session::upload(server.address, "application/json", b"{}").status, 200);
+    assert!(server.settled().is_empty());
+    let kept = files(&dir.path().join("data/objects/echosphere-recordings/quarantine"));
+    let mut contents: Vec<_> = kept.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    contents.sort_by_key(Vec::len);
+    assert_eq!(contents, [b"{}".to_vec(), garbage], "byte for byte");
+    // Sound that is none, beside a good header and chat history.
+    let mut body = session.body.clone();
+    let ogg = body.windows(4).position(|window| window == b"OggS").unwrap();
+    let end = body.len() - 60;
+    body[ogg..end].iter_mut().for_each(|byte| *byte ^= 0x55);
+    assert_eq!(session::upload(server.address, &session.content_type, &body).status, 200);
+    let recordings = server.settled();
+    assert_eq!((&recordings[0]["status"], &recordings[0]["reason"]), (&json!("FAILED"), &json!("audio_unreadable")));
+    assert!(recordings[0]["captures"][0]["error"].as_str().unwrap().contains("not an Ogg file"), "{}", recordings[0]);
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn only_a_good_token_opens_the_door() {
+    let config = "projects:\n  - {name: default, livekit: [{api_key: devkey, api_secret: secretsecretsecretsecretsecretsecret}]}\n  \
+        - {name: other, livekit: [{api_key: otherkey, api_secret: 'another secret of another project'}]}\n";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c.yaml"), config).unwrap();
+    let path = dir.path().join("c.yaml");
+    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_CONFIG", path.to_str().unwrap())]);
+    let session = Session::load("survey");
+    // `{"alg":"none"}` and the claims of a good token, unsigned.
+    let good = session::token();
+    let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", good.split('.').nth(1).unwrap());
+    let expired = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJvYnNlcnZhYmlsaXR5Ijp7IndyaXRlIjp0cnVlfSwic3ViIjoiIiwiaXNzIjoiZGV2a2V5IiwibmJmIjoxNzAwMDAwMDAwLCJleHAiOjE3MDAwMjE2MDB9.x";
+    for (token, detail) in [
+        (unsigned.as_str(), "HS256"),
+        (expired, ""),
+        ("nonsense", "not a JSON Web Token"),
+        (&session::api_token(KEY, SECRET), "observability.write"),
+        (&good.replace('.', "x"), "not a JSON Web Token"),
+    ] {
+        let headers = [("authorization", bearer(token)), ("content-type", session.content_type.clone())];
+        let headers: Vec<_> = headers.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let answer = post(&server, UPLOAD, &headers, &session.body);
+        assert_eq!(answer.status, 401, "{token}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert!(answer.json()["detail"].as_str().unwrap().contains(detail), "{}", answer.text());
+    }
+    assert_eq!(post(&server, UPLOAD, &[], &session.body).status, 401);
+    assert_eq!(session.upload(server.address).status, 200);
+    let mine = server.settled();
+    assert_eq!(mine.len(), 1);
+    // Another project's key sees nothing of it, on any route.
+    let foreign = bearer(&session::api_token("otherkey", "another secret of another project"));
+    let id = mine[0]["id"].as_str().unwrap();
+    let headers = [("authorization", foreign.as_str())];
+    let openapi = server.get("/openapi.json").json();
+    let mut walked = 0;
+    for (path, methods) in openapi["paths"].as_object().unwrap() {
+        if !path.contains("{id}") {
+            continue;
+        }
+        let path = path.replace("{id}", id).replace("{rendition}", "audio").replace("{segment}", "0.ts");
+        for method in methods.as_object().unwrap().keys() {
+            let answer = http::send(server.address, &method.to_uppercase(), &path, &headers, &[]);
+            assert_eq!(answer.status, 404, "{method} {path}");
+            walked += 1;
+        }
+    }
+    assert!(walked >= 10, "{walked}");
+    let list = http::send(server.address, "GET", "/v1/recordings", &headers, &[]).json();
+    assert_eq!(list["items"], json!([]));
+    let log = server.log();
+    assert!(!log.contains(&good) && !log.contains(SECRET), "no token and no secret in the log");
+}
+
+#[test]
+fn recording_that_is_switched_off_is_refused_so_that_the_sdk_goes_quiet() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "projects:\n  - name: default\n    excluded_rooms: ['obs-survey-*']\n    livekit: []\n";
+    std::fs::write(dir.path().join("c.yaml"), config).unwrap();
+    let path = dir.path().join("c.yaml");
+    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_CONFIG", path.to_str().unwrap())]);
+    let answer = Session::load("survey").upload(server.address);
+    assert_eq!(answer.status, 401);
+    assert!(answer.text().contains("data recording is disabled"), "{}", answer.text());
+    assert_eq!(Session::load("reservation").upload(server.address).status, 200);
+    assert_eq!(server.settled().len(), 1);
+    assert!(files(&dir.path().join("data/spool")).is_empty(), "nothing of the refused session is kept");
+}
+
+#[test]
+fn a_body_over_the_limit_gets_an_answer() {
+    let (_dir, server) = server(&[("ECHOSPHERE_UPLOADS_MAX_BYTES", "1 MiB")]);
+    let announced = vec![b'x'; 3 << 20];
+    let answer = session::upload(server.address, "multipart/form-data; boundary=x", &announced);
+    assert_eq!(answer.status, 413);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("1048576"), "{}", answer.text());
+    // 2 GB, announced and never sent.
+    let authorization = bearer(&session::token());
+    let mut stream = http::connect(server.address);
+    let head = format!(
+        "POST {UPLOAD} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {authorization}\r\ncontent-length: 2000000000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&announced).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(http::read_answer(&mut stream).status, 413);
+    // Chunked: the length is known only at the end.
+    let mut stream = http::connect(server.address);
+    let head = format!(
+        "POST {UPLOAD} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {authorization}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    for _ in 0..3 {
+        stream.write_all(format!("{:x}\r\n", 1 << 20).as_bytes()).unwrap();
+        stream.write_all(&announced[..1 << 20]).unwrap();
+        stream.write_all(b"\r\n").unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(http::read_answer(&mut stream).status, 413);
+    assert!(server.settled().is_empty());
+}
+
+#[test]
+fn telemetry_is_taken_and_tells_the_rooms_name() {
+    let (_dir, server) = server(&[]);
+    let session = Session::load("node-order");
+    let authorization = bearer(&session::token());
+    let logs = session.telemetry("022-POST-observability_logs_otlp_v0.body.json");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    assert_eq!(post(&server, "/observability/logs/otlp/v0", &headers, &logs).status, 200);
+    // A base URL with a trailing slash.
+    let traces = session.telemetry("008-POST-observability_traces_otlp_v0.binpb.gz");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/x-protobuf"),
+        ("content-encoding", "gzip"),
+    ];
+    assert_eq!(post(&server, "//observability/traces/otlp/v0", &headers, &traces).status, 200);
+    assert_eq!(session.upload(server.address).status, 200);
+    let recordings = server.settled();
+    assert_eq!((&recordings[0]["room_name"], &recordings[0]["agent_name"]), (&json!("obs-order-76173d"), &json!("obs-node")));
+    // 100 MB of nothing, in 100 KB.
+    let bomb = bomb(100 << 20);
+    assert!(bomb.len() < 200_000);
+    assert_eq!(post(&server, "/observability/metrics/otlp/v0", &headers, &bomb).status, 413);
+    assert_eq!(post(&server, "/observability/metrics/otlp/v0", &headers, b"not gzip").status, 400);
+    assert_eq!(post(&server, "/observability/dreams/otlp/v0", &headers, b"").status, 404);
+    assert_eq!(post(&server, "/observability/logs/otlp/v0", &[], &logs).status, 401);
+}
+
+fn bomb(size: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), size as u64), &mut encoder).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn path_tricks_find_nothing_and_leave_nothing() {
+    let (dir, server) = server(&[]);
+    let before = files(&dir.path().join("data/objects"));
+    for id in ["..", "%2e%2e%2f%2e%2e", "..%00", "1", "01A20A52-F05C-7EAD-9F6B-2DA16A9AAEE8", "%252e%252e"] {
+        for rest in ["", "/transcript", "/playlist.m3u8", "/renditions/audio/segments/0.ts"] {
+            let answer = server.get(&format!("/v1/recordings/{id}{rest}"));
+            assert!(matches!(answer.status, 404 | 400), "{id}{rest}: {}", answer.status);
+        }
+    }
+    for path in ["/echosphere-recordings/../secrets/links", "/echosphere-recordings/%2e%2e/secrets/links", "/assets/../../Cargo.toml", "/assets/%2e%2e/x"] {
+        let answer = server.get(path);
+        assert!(matches!(answer.status, 403 | 404 | 400), "{path}: {}", answer.status);
+    }
+    assert_eq!(files(&dir.path().join("data/objects")), before);
+}
+
+#[test]
+fn deletion_is_finished_before_it_is_said() {
+    let (dir, server) = server(&[]);
+    Session::load("reservation").upload(server.address);
+    let id = server.settled()[0]["id"].as_str().unwrap().to_owned();
+    let answer = http::send(server.address, "DELETE", &format!("/v1/recordings/{id}"), &[], &[]);
+    assert_eq!((answer.status, &answer.json()["deletion"]), (202, &json!("pending")));
+    assert!(server.settled().is_empty());
+    assert_eq!(server.get(&format!("/v1/recordings/{id}")).status, 410);
+    assert!(files(&dir.path().join("data/objects")).is_empty());
+    // The same session again: it was deleted, and stays so.
+    Session::load("reservation").upload(server.address);
+    assert!(server.settled().iter().all(|recording| recording["id"] != id.as_str()));
+}

@@ -1,0 +1,129 @@
+//! The server as a process of its own, on a free port and a folder of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http::{self, Answer};
+
+/// The key pair that every test server knows, in the project `default`.
+pub const KEY: &str = "devkey";
+/// Its secret.
+pub const SECRET: &str = "secretsecretsecretsecretsecretsecret";
+
+/// A running server; killed when dropped.
+pub struct Server {
+    program: PathBuf,
+    dir: PathBuf,
+    variables: Vec<(String, String)>,
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// From the start of the process to its first answer.
+    pub started_in: Duration,
+}
+
+impl Server {
+    /// Starts the program on a data directory, with more environment.
+    pub fn start(program: &str, dir: &Path, variables: &[(&str, &str)]) -> Self {
+        let variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let (program, dir) = (PathBuf::from(program), dir.to_path_buf());
+        let (child, address, started_in) = launch(&program, &dir, &variables);
+        Self { program, dir, variables, child, address, started_in }
+    }
+
+    /// Ends the process at once, as a power failure would, and waits until it is gone.
+    pub fn kill9(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same folder.
+    pub fn restart(&mut self) {
+        self.kill9();
+        (self.child, self.address, self.started_in) = launch(&self.program, &self.dir, &self.variables);
+    }
+
+    /// Asks it to stop (SIGTERM) and waits; true when it ended well.
+    pub fn stop(&mut self) -> bool {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().success()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged, since the first start.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("server.log")).unwrap_or_default()
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// GET of a path, without credentials.
+    pub fn get(&self, target: &str) -> Answer {
+        http::get(self.address, target)
+    }
+
+    /// The recordings, newest first.
+    pub fn recordings(&self) -> Vec<Value> {
+        let answer = self.get("/v1/recordings?limit=200");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["items"].as_array().unwrap().clone()
+    }
+
+    /// One recording.
+    pub fn recording(&self, id: &str) -> Value {
+        self.get(&format!("/v1/recordings/{id}")).json()
+    }
+
+    /// Waits until no task is open, then returns the recordings. Panics after a minute, with the log.
+    pub fn settled(&self) -> Vec<Value> {
+        let until = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < until {
+            let metrics = self.get("/metrics").text();
+            let open = metrics.lines().filter(|line| line.starts_with("echosphere_tasks{") && line.contains("open"));
+            if open.map(|line| line.rsplit(' ').next().unwrap()).all(|count| count == "0") {
+                return self.recordings();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("work is left after a minute:\n{}", self.log());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
+fn launch(program: &Path, dir: &Path, variables: &[(String, String)]) -> (Child, SocketAddr, Duration) {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("server.log")).unwrap();
+    let began = Instant::now();
+    let mut command = Command::new(program);
+    command.arg("serve").env_clear().current_dir(dir);
+    command.env("ECHOSPHERE_LISTEN", "127.0.0.1:0").env("ECHOSPHERE_DATA_DIR", dir.join("data"));
+    command.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET);
+    command.envs(variables.iter().map(|(k, v)| (k, v)));
+    let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("EchoSphere is listening on http://").unwrap_or_else(|| {
+        let log = std::fs::read_to_string(dir.join("server.log")).unwrap_or_default();
+        panic!("the server did not start: {line:?}\n{log}")
+    });
+    let address = address.parse().unwrap();
+    assert_eq!(http::get(address, "/healthz").status, 200);
+    (child, address, began.elapsed())
+}

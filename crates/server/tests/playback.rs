@@ -77,7 +77,8 @@ fn the_sound_is_where_it_was_and_the_agent_is_on_the_left() {
 fn loudest(channel: &[f64], share: f64) -> usize {
     let window = RATE / 4;
     let from = (channel.len() as f64 * share) as usize;
-    let (from, to) = (from.saturating_sub(channel.len() / 6), (from + channel.len() / 6).min(channel.len() - window - 500));
+    let (from, to) =
+        (from.saturating_sub(channel.len() / 6), (from + channel.len() / 6).min(channel.len() - window - 500));
     let energy = |at: usize| channel[at..at + window].iter().map(|x| x * x).sum::<f64>();
     (from.max(500)..to).step_by(window).max_by(|a, b| energy(*a).total_cmp(&energy(*b))).unwrap()
 }
@@ -118,7 +119,8 @@ fn every_spoken_turn_begins_where_it_is_heard() {
             let onsets = sound::onsets(&rendered.channel(channel), 0.2);
             for turn in spoken(&turns, role) {
                 let start = turn["start_ms"].as_f64().unwrap() / 1000.0;
-                let nearest = onsets.iter().map(|onset| onset - start).min_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
+                let nearest =
+                    onsets.iter().map(|onset| onset - start).min_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
                 assert!(nearest.abs() <= 0.15, "{name}: {nearest:.3} s at {}", turn["text"]);
                 assert_eq!(turn["approximate"], false);
             }
@@ -219,7 +221,10 @@ fn transcripts_come_in_four_forms() {
     let get = |form: &str| replay.server.get(&format!("/v1/recordings/{id}/transcript{form}"));
     let vtt = get(".vtt");
     assert_eq!(vtt.header("content-type"), Some("text/vtt; charset=utf-8"));
-    assert!(vtt.text().starts_with("WEBVTT\n") && vtt.text().contains("<v booking>Parfait, c’est noté à vingt heures trente 🎉"));
+    assert!(
+        vtt.text().starts_with("WEBVTT\n")
+            && vtt.text().contains("<v booking>Parfait, c’est noté à vingt heures trente 🎉")
+    );
     assert_eq!(get(".srt").text().matches(" --> ").count(), vtt.text().matches(" --> ").count());
     assert!(get(".txt").text().contains("nova hands over to booking"));
     let roles = replay.turns().iter().filter(|turn| turn["kind"] == "handoff").count();
@@ -236,7 +241,10 @@ fn playlists_are_compressed_for_who_asks() {
     let small = http::send(replay.server.address, "GET", &target, &[("accept-encoding", "gzip")], &[]);
     assert_eq!(small.header("content-encoding"), Some("gzip"));
     assert!(small.body.len() * 3 < plain.body.len());
-    assert!(plain.text().contains("#EXT-X-ENDLIST") && plain.text().contains("#EXT-X-PROGRAM-DATE-TIME:2026-11-23T13:11:40.386Z"));
+    assert!(
+        plain.text().contains("#EXT-X-ENDLIST")
+            && plain.text().contains("#EXT-X-PROGRAM-DATE-TIME:2026-11-23T13:11:40.386Z")
+    );
 }
 
 #[test]

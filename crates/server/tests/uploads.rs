@@ -65,7 +65,8 @@ fn the_same_session_twice_is_one_recording() {
     // The SDK draws a new boundary for each attempt; everything else is the same.
     let other = String::from_utf8_lossy(session.content_type.rsplit_once('=').unwrap().1.as_bytes()).into_owned();
     let changed = replace(&session.body, other.as_bytes(), "f".repeat(other.len()).as_bytes());
-    let answer = session::upload(server.address, &session.content_type.replace(&other, &"f".repeat(other.len())), &changed);
+    let answer =
+        session::upload(server.address, &session.content_type.replace(&other, &"f".repeat(other.len())), &changed);
     assert_eq!(answer.status, 200);
     let recordings = server.settled();
     assert_eq!(recordings.len(), 1);
@@ -315,7 +316,10 @@ fn telemetry_is_taken_and_tells_the_rooms_name() {
     assert_eq!(post(&server, "//observability/traces/otlp/v0", &headers, &traces).status, 200);
     assert_eq!(session.upload(server.address).status, 200);
     let recordings = server.settled();
-    assert_eq!((&recordings[0]["room_name"], &recordings[0]["agent_name"]), (&json!("obs-order-76173d"), &json!("obs-node")));
+    assert_eq!(
+        (&recordings[0]["room_name"], &recordings[0]["agent_name"]),
+        (&json!("obs-order-76173d"), &json!("obs-node"))
+    );
     // 100 MB of nothing, in 100 KB.
     let bomb = bomb(100 << 20);
     assert!(bomb.len() < 200_000);
@@ -341,7 +345,12 @@ fn path_tricks_find_nothing_and_leave_nothing() {
             assert!(matches!(answer.status, 404 | 400), "{id}{rest}: {}", answer.status);
         }
     }
-    for path in ["/echosphere-recordings/../secrets/links", "/echosphere-recordings/%2e%2e/secrets/links", "/assets/../../Cargo.toml", "/assets/%2e%2e/x"] {
+    for path in [
+        "/echosphere-recordings/../secrets/links",
+        "/echosphere-recordings/%2e%2e/secrets/links",
+        "/assets/../../Cargo.toml",
+        "/assets/%2e%2e/x",
+    ] {
         let answer = server.get(path);
         assert!(matches!(answer.status, 403 | 404 | 400), "{path}: {}", answer.status);
     }

@@ -46,9 +46,9 @@ pub trait Objects {
         now: WallTime,
     ) -> Result<()>;
 
-    /// Objects that were announced or condemned before `before` and that no live row needs, oldest first. They stay
-    /// listed until [`Objects::swept`].
-    async fn sweepable(&self, before: WallTime, limit: u32) -> Result<Vec<SweepCandidate>>;
+    /// Objects that no live row needs, oldest first: condemned before `condemned`, or announced before `announced` (which
+    /// must be early enough that no write can still be under way). They stay listed until [`Objects::swept`].
+    async fn sweepable(&self, condemned: WallTime, announced: WallTime, limit: u32) -> Result<Vec<SweepCandidate>>;
 
     /// Forgets keys whose bytes are gone; a key that became live in the meantime is kept and reported by not being in
     /// the returned list.

@@ -155,7 +155,7 @@ async fn a_session_comes_in_is_rendered_and_goes() {
     let index = store.segments(recording.id, AUDIO_RENDITION).await.unwrap();
     assert_eq!(index[0].location, Location::Renderable);
     assert_eq!(index[1].location, Location::Stored { key: segment.clone(), offset: 0, length: 99 });
-    assert!(store.sweepable(at(9_999), 10).await.unwrap().is_empty(), "nothing that is needed is swept");
+    assert!(store.sweepable(at(9_999), at(9_999), 10).await.unwrap().is_empty(), "nothing that is needed is swept");
 
     let analysis = key("recordings/x/analysis");
     store
@@ -222,7 +222,7 @@ async fn a_whole_upload_takes_the_place_of_a_cut_one() {
         captures.iter().map(|c| c.status).collect::<Vec<_>>(),
         [CaptureStatus::Superseded, CaptureStatus::Complete]
     );
-    let sweepable = world.store.sweepable(at(100), 10).await.unwrap();
+    let sweepable = world.store.sweepable(at(100), at(0), 10).await.unwrap();
     assert_eq!(sweepable.iter().map(|c| &c.key).collect::<Vec<_>>(), [&cut.body]);
     assert_eq!(
         world.store.swept(&[cut.body.clone(), whole.body.clone()]).await.unwrap(),

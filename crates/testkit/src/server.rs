@@ -87,9 +87,20 @@ impl Server {
         self.get(&format!("/v1/recordings/{id}")).json()
     }
 
-    /// Waits until no task is open, then returns the recordings. Panics after a minute, with the log.
+    /// Every recording, page by page, when no task is open.
+    pub fn settled_all(&self) -> Vec<Value> {
+        let mut all = self.settled();
+        let mut page = self.get("/v1/recordings?limit=200").json();
+        while let Some(cursor) = page["next_cursor"].as_str() {
+            page = self.get(&format!("/v1/recordings?limit=200&cursor={cursor}")).json();
+            all.extend(page["items"].as_array().unwrap().iter().cloned());
+        }
+        all
+    }
+
+    /// Waits until no task is open, then returns the recordings. Panics after two minutes, with the log.
     pub fn settled(&self) -> Vec<Value> {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(120);
         while Instant::now() < until {
             let metrics = self.get("/metrics").text();
             let open = metrics.lines().filter(|line| line.starts_with("echosphere_tasks{") && line.contains("open"));
@@ -98,7 +109,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("work is left after a minute:\n{}", self.log());
+        panic!("work is left after two minutes:\n{}", self.log());
     }
 }
 

@@ -57,7 +57,8 @@ impl Session {
     pub fn load(name: &str) -> Self {
         let request: Value = serde_json::from_slice(&read(folder(name).join("request.json"))).unwrap();
         let headers = request["headers"].as_array().unwrap();
-        let content_type = headers.iter().find(|h| h[0].as_str().unwrap().eq_ignore_ascii_case("content-type")).unwrap();
+        let content_type =
+            headers.iter().find(|h| h[0].as_str().unwrap().eq_ignore_ascii_case("content-type")).unwrap();
         Self {
             name: name.to_owned(),
             body: read(folder(name).join("body.bin")),
@@ -79,7 +80,12 @@ impl Session {
                 }
             }
         }
-        Self { name: format!("{}-{number}", self.name), body, content_type: self.content_type.clone(), truth: Value::Null }
+        Self {
+            name: format!("{}-{number}", self.name),
+            body,
+            content_type: self.content_type.clone(),
+            truth: Value::Null,
+        }
     }
 
     /// A body of the recorded telemetry.

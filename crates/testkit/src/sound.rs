@@ -27,7 +27,8 @@ fn need(program: &str) {
 /// Decodes bytes by ffmpeg, which must not find anything to complain of.
 pub fn decode(bytes: &[u8], format: &str) -> Pcm {
     need("ffmpeg");
-    let arguments = ["-v", "warning", "-f", format, "-i", "pipe:0", "-f", "s16le", "-ac", "2", "-ar", "48000", "pipe:1"];
+    let arguments =
+        ["-v", "warning", "-f", format, "-i", "pipe:0", "-f", "s16le", "-ac", "2", "-ar", "48000", "pipe:1"];
     let mut child = Command::new("ffmpeg")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -47,7 +48,10 @@ pub fn decode(bytes: &[u8], format: &str) -> Pcm {
 /// What ffprobe says of a file, as `key=value` lines of the named entries.
 pub fn probe(file: &Path, entries: &str) -> Vec<String> {
     need("ffprobe");
-    let output = Command::new("ffprobe").args(["-v", "warning", "-show_entries", entries, "-of", "default=nw=1"]).arg(file).output();
+    let output = Command::new("ffprobe")
+        .args(["-v", "warning", "-show_entries", entries, "-of", "default=nw=1"])
+        .arg(file)
+        .output();
     let output = output.unwrap();
     assert!(output.stderr.is_empty(), "ffprobe says: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()

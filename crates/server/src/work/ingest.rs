@@ -19,8 +19,8 @@ use echosphere_media::ogg::OpusIndex;
 use echosphere_store::{Claim, Join, Joined, Publication, Purpose, SessionFacts, Upload, UploadState};
 
 use self::same::Verdict;
+use super::Error;
 use super::compose::{self, Piece};
-use super::{Error, after};
 use crate::app::App;
 use crate::upload::body::{self, Body};
 use crate::{clock, entropy};
@@ -291,6 +291,6 @@ async fn publication(
         ended_at: ended_at.or(recording.ended_at),
         facts,
         participants: Vec::new(),
-        now: after(clock::now(), std::time::Duration::ZERO),
+        now: clock::now(),
     })
 }

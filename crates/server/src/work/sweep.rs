@@ -2,9 +2,8 @@
 //!
 //! It goes by rows, never by a listing: buckets hold other people's data.
 
-use std::time::Duration;
+use echosphere_domain::time::WallTime;
 
-use super::after;
 use crate::app::{App, SharedApp};
 use crate::clock;
 
@@ -12,23 +11,25 @@ use crate::clock;
 const BATCH: u32 = 500;
 
 pub(super) async fn run(app: SharedApp) {
+    // What this process announced it may still be writing; what an earlier one announced and did not write it never will.
+    let process_start = clock::now();
     let mut stopping = app.stopping.subscribe();
     loop {
         tokio::select! {
             _ = stopping.changed() => return,
             () = tokio::time::sleep(app.config.sweep_every) => {}
         }
-        if let Err(error) = sweep(&app).await {
+        if let Err(error) = sweep(&app, process_start).await {
             tracing::warn!(%error, "the sweep stopped; the next one goes on");
         }
     }
 }
 
-async fn sweep(app: &App) -> Result<(), super::Error> {
+async fn sweep(app: &App, process_start: WallTime) -> Result<(), super::Error> {
     loop {
         let age = i64::try_from(app.config.sweep_after.as_nanos()).unwrap_or(i64::MAX);
-        let before = after(clock::now(), Duration::ZERO).plus_nanos(-age);
-        let candidates = app.store.sweepable(before, BATCH).await?;
+        let before = clock::now().plus_nanos(-age);
+        let candidates = app.store.sweepable(before, before.min(process_start), BATCH).await?;
         if candidates.is_empty() || app.is_stopping() {
             return Ok(());
         }

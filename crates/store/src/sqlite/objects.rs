@@ -89,14 +89,17 @@ impl Objects for SqliteStore {
         .await
     }
 
-    async fn sweepable(&self, before: WallTime, limit: u32) -> Result<Vec<SweepCandidate>> {
-        let rows =
-            sqlx::query("SELECT key AS id FROM objects WHERE state <> 'live' AND since < ? ORDER BY since LIMIT ?")
-                .bind(before.as_nanos())
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(|error| Error::from_sqlx("look for unneeded objects", error))?;
+    async fn sweepable(&self, condemned: WallTime, announced: WallTime, limit: u32) -> Result<Vec<SweepCandidate>> {
+        let rows = sqlx::query(
+            "SELECT key AS id FROM objects
+             WHERE (state = 'condemned' AND since < ?) OR (state = 'announced' AND since < ?) ORDER BY since LIMIT ?",
+        )
+        .bind(condemned.as_nanos())
+        .bind(announced.as_nanos())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| Error::from_sqlx("look for unneeded objects", error))?;
         rows.iter().map(|row| Ok(SweepCandidate { key: Reader::new("objects", row).parse("id")? })).collect()
     }
 

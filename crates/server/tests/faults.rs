@@ -1,0 +1,184 @@
+//! Three in the morning: the process killed at any instant, the disk full.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use echosphere_testkit::server::Server;
+use echosphere_testkit::session::{self, Session};
+use serde_json::json;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
+const KILLS: usize = 100;
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Pseudo-random, the same in every run.
+fn next(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed >> 33
+}
+
+#[test]
+fn a_hundred_kills_lose_nothing_and_double_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(PROGRAM, dir.path(), &[]);
+    let session = Session::load("reservation");
+    let (sent, acknowledged) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let foreign = dir.path().join("data/objects/echosphere-recordings/recordings/somebody-else.bin");
+    std::fs::create_dir_all(foreign.parent().unwrap()).unwrap();
+    std::fs::write(&foreign, "not ours").unwrap();
+    let mut seed = 7;
+    for _ in 0..KILLS {
+        let address = server.address;
+        let wait = Duration::from_millis(next(&mut seed) % 250);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let number = sent.fetch_add(1, Ordering::Relaxed);
+                    let body = session.renamed(number);
+                    // The process dies under us; whoever got an answer was promised something.
+                    let answer = std::panic::catch_unwind(|| body.upload(address));
+                    if answer.is_ok_and(|answer| answer.status == 200) {
+                        acknowledged.lock().unwrap().push(number);
+                    }
+                });
+            }
+            std::thread::sleep(wait);
+            server.kill9();
+        });
+        server.restart();
+    }
+    let acknowledged = acknowledged.into_inner().unwrap();
+    let recordings = server.settled_all();
+    let mut by_job: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for recording in &recordings {
+        by_job.entry(recording["session_id"].as_str().unwrap().to_owned()).or_default().push(recording);
+    }
+    println!(
+        "{KILLS} kills: {} uploads, {} acknowledged, {} recordings",
+        sent.load(Ordering::Relaxed),
+        acknowledged.len(),
+        recordings.len()
+    );
+    assert!(acknowledged.len() >= 10, "kills that leave no time for anything show nothing");
+    for number in &acknowledged {
+        let of_job = by_job.get(&format!("AJ_{number:012}")).unwrap_or_else(|| panic!("{number} is lost"));
+        assert_eq!(
+            (&of_job[0]["status"], &of_job[0]["partial"]),
+            (&json!("COMPLETED"), &json!(false)),
+            "{}",
+            of_job[0]
+        );
+    }
+    assert!(by_job.values().all(|of_job| of_job.len() == 1), "none is doubled");
+
+    // Nothing is left over once the sweeper has been: a body, an analysis and its segments for each with sound.
+    server.kill9();
+    let variables = [("ECHOSPHERE_STORAGE_SWEEP_AFTER", "0s"), ("ECHOSPHERE_STORAGE_SWEEP_EVERY", "100ms")];
+    let server = Server::start(PROGRAM, dir.path(), &variables);
+    let recordings = server.settled_all();
+    let segments = |ms: i64| if ms == 0 { 0 } else { 2 + grid_segments(ms) };
+    let expected: usize = recordings.iter().map(|r| segments(r["duration_ms"].as_i64().unwrap())).sum();
+    let silent = recordings.iter().filter(|r| r["duration_ms"] == 0).count();
+    let objects = dir.path().join("data/objects/echosphere-recordings/recordings");
+    let until = Instant::now() + Duration::from_secs(30);
+    while files(&objects).len() != expected + silent + 1 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(files(&objects).len(), expected + silent + 1, "every byte has a recording that needs it");
+    assert_eq!(std::fs::read_to_string(&foreign).unwrap(), "not ours");
+    assert!(files(&dir.path().join("data/spool")).is_empty());
+    assert!(files(&dir.path().join("data/objects/.tmp")).is_empty());
+}
+
+/// Segments of about 4 s of so many milliseconds; a rest of under a fifth of a second belongs to the last one.
+fn grid_segments(ms: i64) -> usize {
+    let frames = (ms * 48 + 1023) / 1024;
+    let boundaries = (1..).take_while(|n| n * 192_000 / 1024 + 10 <= frames).count();
+    boundaries + 1
+}
+
+/// A file system of a few megabytes, and the end of it.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf, megabytes: u32) -> Self {
+        std::fs::create_dir_all(&at).unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&at).status();
+        assert!(
+            mounted.is_ok_and(|status| status.success()),
+            "this test mounts a small tmpfs: run it as root (sudo make test)"
+        );
+        Self(at)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_asks_for_another_attempt_and_then_takes_it_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(dir.path().join("data"), 8);
+    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_UPLOADS_RETRY_DELAY", "2s")]);
+    let filler = disk.0.join("filler");
+    let _ = std::fs::write(&filler, vec![1; 16 << 20]);
+    let session = Session::load("order");
+    let answer = session.upload(server.address);
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (503, Some("application/x-protobuf")),
+        "{}",
+        answer.text()
+    );
+    // google.rpc.Status: code 14, and a RetryInfo with two seconds.
+    assert_eq!(&answer.body[..2], [8, 14]);
+    assert!(answer.text().contains("type.googleapis.com/google.rpc.RetryInfo"));
+    assert!(answer.body.ends_with(&[0x0a, 2, 8, 2]), "{:?}", answer.body);
+    let not_ready = server.get("/readyz");
+    assert_eq!(not_ready.status, 503, "{}", not_ready.text());
+    // Logs are taken all the same: the Node SDK would send no recording without.
+    let authorization = format!("Bearer {}", session::token());
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let logs = echosphere_testkit::http::send(server.address, "POST", "/observability/logs/otlp/v0", &headers, b"{}");
+    assert_eq!(logs.status, 200);
+    std::fs::remove_file(&filler).unwrap();
+    assert_eq!(session.upload(server.address).status, 200);
+    let recordings = server.settled();
+    assert_eq!(recordings.len(), 1);
+    assert_eq!((&recordings[0]["status"], &recordings[0]["partial"]), (&json!("COMPLETED"), &json!(false)));
+    assert_eq!(server.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_second_process_is_told_and_a_stop_is_orderly() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(PROGRAM, dir.path(), &[]);
+    let second = Command::new(PROGRAM)
+        .arg("serve")
+        .env_clear()
+        .env("ECHOSPHERE_LISTEN", "127.0.0.1:0")
+        .env("ECHOSPHERE_DATA_DIR", dir.path().join("data"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && said.contains(&format!("in use by process {}", server.pid())), "{said}");
+    Session::load("reservation").upload(server.address);
+    assert!(server.stop(), "{}", server.log());
+    server.restart();
+    assert_eq!(server.settled()[0]["status"], "COMPLETED");
+}

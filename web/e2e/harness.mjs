@@ -1,0 +1,142 @@
+// The real server, real sessions, a real browser.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { chromium } from 'playwright-core';
+
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+export const KEY = 'devkey';
+export const SECRET = 'secretsecretsecretsecretsecretsecret';
+export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+/** A port that is free now. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  const { port } = server.address();
+  await new Promise((resolve) => { server.close(resolve); });
+  return port;
+}
+
+/** Starts a program in a process group of its own; `stop` ends all of it. */
+export function start(program, args, { env = {}, cwd = root, log = null } = {}) {
+  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const take = (data) => { output += data; if (log) process.stderr.write(`[${log}] ${data}`); };
+  child.stdout.on('data', take);
+  child.stderr.on('data', take);
+  const ended = new Promise((resolve) => { child.on('exit', resolve); });
+  child.on('error', (error) => take(`${program}: ${error.message}`));
+  const stop = async (signal = 'SIGKILL') => {
+    try { process.kill(-child.pid, signal); } catch { /* it is gone already */ }
+    await Promise.race([ended, sleep(5000)]);
+  };
+  return { child, stop, ended, output: () => output };
+}
+
+/** Waits until `check` returns something, or says what was waited for. */
+export async function until(what, check, seconds = 60) {
+  const end = Date.now() + seconds * 1000;
+  let last;
+  while (Date.now() < end) {
+    try {
+      const value = await check();
+      if (value) return value;
+    } catch (error) { last = error; }
+    await sleep(100);
+  }
+  throw new Error(`waited ${seconds} s for ${what}${last ? `: ${last.message}` : ''}`);
+}
+
+/** The server on a folder of its own. */
+export class EchoSphere {
+  static async start(env = {}, dir = mkdtempSync(join(tmpdir(), 'echosphere-e2e-'))) {
+    const program = join(root, 'target/debug/echosphere');
+    if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-server`);
+    const made = new EchoSphere();
+    made.dir = dir;
+    made.process = start(program, ['serve'], {
+      env: { ECHOSPHERE_LISTEN: '127.0.0.1:0', ECHOSPHERE_DATA_DIR: join(dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...env },
+    });
+    made.url = await until('the server', () => made.process.output().match(/listening on (http:\S+)/)?.[1], 20);
+    return made;
+  }
+
+  async get(path) {
+    const response = await fetch(this.url + path);
+    return response.json();
+  }
+
+  async settled() {
+    await until('background work', async () => {
+      const metrics = await (await fetch(`${this.url}/metrics`)).text();
+      const open = metrics.split('\n').filter((line) => line.startsWith('echosphere_tasks{') && line.includes('open'));
+      return open.length > 0 && open.every((line) => line.endsWith(' 0'));
+    });
+    return (await this.get('/v1/recordings')).items;
+  }
+
+  async stop() {
+    await this.process.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function token() {
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const now = Math.floor(Date.now() / 1000);
+  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ observability: { write: true }, sub: '', iss: KEY, nbf: now, exp: now + 21600 })}`;
+  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
+}
+
+const sessions = join(root, 'testdata/agent-sessions');
+export const SESSIONS = readdirSync(sessions).sort();
+
+/** Uploads a recorded session byte for byte. */
+export async function upload(server, name) {
+  const { headers } = JSON.parse(readFileSync(join(sessions, name, 'request.json'), 'utf8'));
+  const type = headers.find(([key]) => key.toLowerCase() === 'content-type')[1];
+  const body = readFileSync(join(sessions, name, 'body.bin'));
+  const response = await fetch(`${server.url}/observability/recordings/v0`, {
+    method: 'POST', headers: { authorization: `Bearer ${token()}`, 'content-type': type }, body,
+  });
+  if (response.status !== 200) throw new Error(`${name}: ${response.status} ${await response.text()}`);
+}
+
+/** Debian's Chromium, without its calls home. */
+export async function browser() {
+  let program = process.env.CHROMIUM;
+  try {
+    program ??= execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim();
+  } catch {
+    throw new Error('chromium is missing: apt-get install chromium');
+  }
+  return chromium.launch({
+    executablePath: program,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+      '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+  });
+}
+
+/** A page that fails the test when anything on it goes wrong: a script error, a refused policy, a failed request. */
+export async function watchedPage(open, viewport) {
+  const page = await open.newPage({ viewport });
+  const wrong = [];
+  page.on('pageerror', (error) => wrong.push(`script: ${error.message}`));
+  page.on('console', (message) => { if (message.type() === 'error') wrong.push(`console: ${message.text()}`); });
+  page.on('response', (response) => { if (response.status() >= 400) wrong.push(`${response.status()} ${response.url()}`); });
+  return { page, wrong };
+}
+
+/** A screenshot to look at; the folder is not kept. */
+export async function shot(page, name) {
+  await page.screenshot({ path: join(root, 'web/e2e/screenshots', `${name}.png`) });
+}
+
+export { writeFileSync };

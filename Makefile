@@ -15,9 +15,9 @@ test: ## Install what the tests need and run all of them
 
 bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	@scripts/install.sh test
-	cargo bench --package echosphere-media --package echosphere-storage
-	cargo build --release --package echosphere-server
-	scripts/bench-server.sh
+	cargo bench --package echosphere-storage --bench presign
+	cargo bench --package echosphere-media --bench render
+	cargo bench --package echosphere-server --bench server
 
 fuzz: ## Fuzz each parser of outside data for a minute (needs cargo-fuzz and a nightly toolchain)
 	for target in ogg multipart header chat_history; do (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done

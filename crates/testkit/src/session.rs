@@ -122,3 +122,67 @@ pub fn upload(address: SocketAddr, content_type: &str, body: &[u8]) -> Answer {
     let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
     http::send(address, "POST", "/observability/recordings/v0", &headers, body)
 }
+
+/// The sound of `order` again and again until it lasts an hour, as one unbroken Ogg file: granules and numbers go on, checksums
+/// are made anew.
+pub fn hour_of_ogg() -> Vec<u8> {
+    const HOUR: i64 = 3600 * 48_000;
+    let session = Session::load("order");
+    let start = session.body.windows(4).position(|window| window == b"OggS").unwrap();
+    let end = session.body.windows(4).rposition(|window| window == b"\r\n--").unwrap();
+    let pages = pages(&session.body[start..end]);
+    let (headers, sound) = pages.split_at(2);
+    let granule = |page: &[u8]| i64::from_le_bytes(page[6..14].try_into().unwrap());
+    // The last page may be cut short by its granule; without it every round is a whole number of packets.
+    let sound = &sound[..sound.len() - 1];
+    let (first, length) = (granule(&sound[0]) - 48_000, granule(sound.last().unwrap()) - granule(&sound[0]) + 48_000);
+    let mut out = headers.concat();
+    let mut number = 2_u32;
+    for round in 0.. {
+        for page in sound {
+            let at = granule(page) + round * length;
+            if at - first > HOUR {
+                return out;
+            }
+            let mut page = page.clone();
+            page[5] &= !4;
+            page[6..14].copy_from_slice(&at.to_le_bytes());
+            page[18..22].copy_from_slice(&number.to_le_bytes());
+            page[22..26].fill(0);
+            let sum = page.iter().fold(0_u32, |crc, &byte| {
+                (0..8).fold(crc ^ (u32::from(byte) << 24), |crc, _| {
+                    if crc & 0x8000_0000 == 0 { crc << 1 } else { (crc << 1) ^ 0x04c1_1db7 }
+                })
+            });
+            page[22..26].copy_from_slice(&sum.to_le_bytes());
+            out.extend_from_slice(&page);
+            number += 1;
+        }
+    }
+    unreachable!("an hour ends")
+}
+
+fn pages(mut ogg: &[u8]) -> Vec<Vec<u8>> {
+    let mut pages = Vec::new();
+    while ogg.len() > 27 {
+        let segments = usize::from(ogg[26]);
+        let length = 27 + segments + ogg[27..27 + segments].iter().map(|&n| usize::from(n)).sum::<usize>();
+        pages.push(ogg[..length].to_vec());
+        ogg = &ogg[length..];
+    }
+    pages
+}
+
+/// An upload of an hour: the header and chat history of `order`, and an hour of its sound.
+pub fn hour_long() -> Session {
+    let session = Session::load("order");
+    let start = session.body.windows(4).position(|window| window == b"OggS").unwrap();
+    let declared = session.body[..start].windows(14).rposition(|window| window == b"Content-Length").unwrap();
+    let boundary = session.content_type.rsplit_once('=').unwrap().1;
+    let ogg = hour_of_ogg();
+    let mut body = session.body[..declared].to_vec();
+    body.extend_from_slice(format!("Content-Length: {}\r\n\r\n", ogg.len()).as_bytes());
+    body.extend_from_slice(&ogg);
+    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    Session { name: "hour".to_owned(), body, ..session }
+}

@@ -30,7 +30,7 @@ pub fn parse(bytes: &[u8]) -> ChatHistory {
     let mut turns: Vec<Turn> = Vec::with_capacity(items.len());
     for item in &items {
         let mut turn = turn(item, &mut agent);
-        if turn.id.is_empty() || ids.contains(&turn.id) {
+        while turn.id.is_empty() || ids.contains(&turn.id) {
             turn.id = format!("{}#{}", turn.id, turns.len());
         }
         ids.insert(turn.id.clone());

@@ -9,7 +9,7 @@ use echosphere_store::{Sealed, Upload, UploadState};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use tokio::fs::File;
-use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::io::AsyncWriteExt;
 
 use crate::app::{App, SharedApp};
 use crate::{clock, data_dir, entropy};
@@ -17,9 +17,6 @@ use crate::{clock, data_dir, entropy};
 /// Between two calls that bring the written bytes to the disk: so that the last one, which the sender waits for, has
 /// little left to do.
 const SYNC_EVERY: u64 = 4 << 20;
-
-/// How much is gathered before a write.
-const BUFFER: usize = 256 << 10;
 
 /// Why an upload was not taken. Its body was read to the end all the same.
 #[derive(Debug, thiserror::Error)]
@@ -133,8 +130,8 @@ async fn seal(app: &Arc<App>, upload: &Upload, sealed: Sealed) -> Result<(), Ref
 type DataStream = axum::body::BodyDataStream;
 
 async fn spool(app: &App, id: UploadId, body: &mut DataStream, limit: u64) -> Result<End, Failure> {
-    let file = File::create_new(app.data.spool(id)).await.map_err(Failure::Io)?;
-    let mut writer = BufWriter::with_capacity(BUFFER, file);
+    // Not buffered: what has come is in the file, should this process die in the next moment.
+    let mut file = File::create_new(app.data.spool(id)).await.map_err(Failure::Io)?;
     let (mut bytes, mut synced, mut whole) = (0_u64, 0_u64, true);
     while let Some(chunk) = body.next().await {
         let Ok(chunk) = chunk else {
@@ -145,15 +142,15 @@ async fn spool(app: &App, id: UploadId, body: &mut DataStream, limit: u64) -> Re
         if bytes > limit {
             return Err(Failure::TooLarge);
         }
-        writer.write_all(&chunk).await.map_err(Failure::Io)?;
+        file.write_all(&chunk).await.map_err(Failure::Io)?;
         if bytes - synced >= SYNC_EVERY {
             synced = bytes;
-            writer.flush().await.map_err(Failure::Io)?;
-            writer.get_ref().sync_data().await.map_err(Failure::Io)?;
+            file.flush().await.map_err(Failure::Io)?;
+            file.sync_data().await.map_err(Failure::Io)?;
         }
     }
-    writer.flush().await.map_err(Failure::Io)?;
-    writer.get_ref().sync_all().await.map_err(Failure::Io)?;
+    file.flush().await.map_err(Failure::Io)?;
+    file.sync_all().await.map_err(Failure::Io)?;
     let folder = app.data.spool_folder();
     let synced = tokio::task::spawn_blocking(move || data_dir::sync_folder(&folder)).await;
     synced.map_err(io::Error::other).and_then(|result| result).map_err(Failure::Io)?;

@@ -1,0 +1,149 @@
+// A real LiveKit server, real agents of both SDKs, and EchoSphere where LiveKit Cloud would be.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { EchoSphere, KEY, SECRET, freePort, root, sleep, start, until } from './harness.mjs';
+
+const tools = join(root, '.tools');
+const agent = join(root, 'web/e2e/agent');
+const python = join(tools, 'venv/bin/python');
+let livekit;
+let url;
+let folder;
+
+before(async () => {
+  const program = readdirSync(tools).find((name) => name.startsWith('livekit-server-v'));
+  if (!program || !existsSync(python)) throw new Error('livekit-server or the Python packages are missing: scripts/install.sh test');
+  folder = mkdtempSync(join(tmpdir(), 'echosphere-livekit-'));
+  const [port, tcp, udp] = [await freePort(), await freePort(), await freePort()];
+  writeFileSync(join(folder, 'livekit.yaml'), `
+port: ${port}
+bind_addresses: ["127.0.0.1"]
+rtc: {tcp_port: ${tcp}, udp_port: ${udp}, node_ip: 127.0.0.1, use_external_ip: false, enable_loopback_candidate: true}
+keys: {${KEY}: "${SECRET}"}
+agents: {enable_user_data_recording: true}
+`);
+  livekit = start(join(tools, program), ['--config', join(folder, 'livekit.yaml')]);
+  url = `ws://127.0.0.1:${port}`;
+  await until('livekit-server', async () => (await fetch(`http://127.0.0.1:${port}`)).ok, 20);
+});
+
+after(async () => {
+  await livekit?.stop();
+  if (folder) rmSync(folder, { recursive: true, force: true });
+});
+
+const SDKS = {
+  python: { program: python, args: ['agent.py', 'start'], name: 'e2e' },
+  node: { program: process.execPath, args: ['agent.mjs', 'start'], name: 'e2e-node' },
+};
+
+/** One call, from dispatch until the agent has left the room. */
+async function call(sdk, collector, room) {
+  const env = {
+    LIVEKIT_URL: url, LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, LIVEKIT_OBSERVABILITY_URL: collector, E2E_PORT: String(await freePort()),
+  };
+  const { program, args, name } = SDKS[sdk];
+  const worker = start(program, args, { env, cwd: agent });
+  try {
+    await until('the worker', () => /registered worker/.test(worker.output()), 60);
+    const caller = start(python, ['caller.py', room, name], { env, cwd: agent });
+    const status = await caller.ended;
+    assert.equal(status, 0, `${caller.output()}\n${worker.output().slice(-6000)}`);
+    return JSON.parse(caller.output().split('\n').findLast((line) => line.startsWith('{"said"')));
+  } finally {
+    await worker.stop();
+  }
+}
+
+async function checkReplay(server, room, said) {
+  const recording = await until('the replay', async () => (await server.settled())[0], 20);
+  assert.deepEqual([recording.status, recording.partial, recording.room_name], ['COMPLETED', false, room]);
+  assert.ok(recording.duration_ms > 6000, `${recording.duration_ms}`);
+  const { turns, alignment } = await server.get(`/v1/recordings/${recording.id}/transcript`);
+  const lines = turns.filter((turn) => turn.kind === 'message').map((turn) => [turn.role, turn.text.trim()]);
+  assert.deepEqual(lines, [
+    ['agent', 'Hello, this is the test line. What would you like to know?'],
+    ['user', said.said],
+    ['agent', 'We are open from nine to five, Monday to Friday. Goodbye.'],
+  ]);
+  assert.equal(alignment.method, 'voice_activity');
+  const user = turns.find((turn) => turn.role === 'user');
+  const late = new Date(recording.started_at).getTime() / 1000 + user.start_ms / 1000 - said.at;
+  assert.ok(late > 0.1 && late < 0.6, `the caller's line lies ${late} s behind the moment it was queued`);
+  const playlist = await (await fetch(recording.playlist_url)).text();
+  assert.match(playlist, /#EXT-X-STREAM-INF/);
+}
+
+for (const sdk of Object.keys(SDKS)) {
+  test(`a session of the ${sdk} SDK is replayable when the job has ended`, async () => {
+    const server = await EchoSphere.start();
+    try {
+      const room = `e2e-${sdk}-${process.pid}`;
+      await checkReplay(server, room, await call(sdk, server.url, room));
+    } finally {
+      await server.stop();
+    }
+  });
+}
+
+test('with the disk full at the first attempt it still arrives whole', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'echosphere-full-'));
+  const data = join(dir, 'data');
+  mkdirSync(data);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', data]);
+  const server = await EchoSphere.start({ ECHOSPHERE_UPLOADS_RETRY_DELAY: '2s' }, dir);
+  try {
+    const filler = join(data, 'filler');
+    try { writeFileSync(filler, Buffer.alloc(16 << 20)); } catch { /* full is what it should be */ }
+    const freed = until('the first refusal', () => /asked to come again/.test(server.process.output()), 120).then(() => rmSync(filler));
+    const room = `e2e-full-${process.pid}`;
+    const said = await call('python', server.url, room);
+    await freed;
+    await checkReplay(server, room, said);
+  } finally {
+    await server.process.stop();
+    execFileSync('umount', ['-l', data]);
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('killed in the middle of an upload, what had come is a partial recording', async () => {
+  let server = await EchoSphere.start();
+  // Between the agent and us a slow line, which lets the first half of the recording's upload through and then holds still.
+  const passed = { bytes: 0, held: false };
+  const line = createServer((client) => {
+    const upstream = connect(Number(new URL(server.url).port), '127.0.0.1');
+    let ofThis = 0;
+    client.on('data', (data) => {
+      ofThis += data.length;
+      const isRecording = ofThis > 60_000;
+      if (isRecording) { passed.held = true; passed.bytes = ofThis; client.pause(); }
+      upstream.write(data);
+    });
+    upstream.on('data', (data) => client.write(data));
+    for (const [one, other] of [[client, upstream], [upstream, client]]) { one.on('close', () => other.destroy()); one.on('error', () => other.destroy()); }
+  });
+  await new Promise((resolve) => { line.listen(0, '127.0.0.1', resolve); });
+  const room = `e2e-kill-${process.pid}`;
+  const calling = call('python', `http://127.0.0.1:${line.address().port}`, room).catch((error) => error);
+  await until('the middle of the upload', () => passed.held, 120);
+  await sleep(300);
+  await server.process.stop('SIGKILL');
+  const { dir } = server;
+  server = await EchoSphere.start({}, dir);
+  const [recording] = await server.settled();
+  assert.deepEqual([recording.status, recording.partial, recording.room_name], ['COMPLETED', true, room]);
+  assert.equal(recording.gaps.at(-1).reason, 'upload_cut');
+  assert.ok(recording.duration_ms > 1000);
+  await calling;
+  line.close();
+  await server.stop();
+});
+

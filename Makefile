@@ -1,5 +1,5 @@
 # The two commands are `make demo` and `make test`; CI runs the second one and nothing else.
-.PHONY: help demo test bench fuzz clean
+.PHONY: help demo test bench licenses fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -18,6 +18,10 @@ bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	cargo bench --package echosphere-storage --bench presign
 	cargo bench --package echosphere-media --bench render
 	cargo bench --package echosphere-server --bench server
+
+licenses: ## Check the licences and sources of every dependency (installs cargo-deny)
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@0.20.2
+	cargo deny check licenses bans sources
 
 fuzz: ## Fuzz each parser of outside data for a minute (needs cargo-fuzz and a nightly toolchain)
 	for target in ogg multipart header chat_history; do (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done

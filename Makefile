@@ -1,5 +1,5 @@
 # The two commands are `make demo` and `make test`; CI runs the second one and nothing else.
-.PHONY: help demo test bench licenses fuzz clean
+.PHONY: help demo test soak bench licenses fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -12,6 +12,10 @@ demo: ## Install, build, start EchoSphere with four recorded sessions and print 
 test: ## Install what the tests need and run all of them
 	@scripts/install.sh test
 	@scripts/suites.sh
+
+soak: ## Long runs: a thousand kills
+	@scripts/install.sh test
+	ECHOSPHERE_TEST_KILLS=1000 cargo test --release --package echosphere-server --test faults -- --nocapture hundred_kills
 
 bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	@scripts/install.sh test

@@ -1,6 +1,8 @@
 // Every recorded session, replayed in Chromium.
 
 import assert from 'node:assert/strict';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import HLS from 'hls-parser';
@@ -194,4 +196,50 @@ test('addresses that expire while it plays are renewed without a hitch', async (
   assert.equal(await page.evaluate(() => window.stalls) <= 1, true);
   await page.close();
   await brief.stop();
+});
+
+/** Removes stored files of a server whose path matches. */
+function lose(from, pattern) {
+  const lost = readdirSync(join(from.dir, 'data/objects'), { recursive: true }).filter((path) => pattern.test(path));
+  for (const path of lost) rmSync(join(from.dir, 'data/objects', path));
+  return lost.length;
+}
+
+test('a segment that storage lost is made again, and without its master it is a gap', async () => {
+  const unlucky = await EchoSphere.start();
+  await upload(unlucky, 'order');
+  const [recording] = await unlucky.settled();
+  assert.equal(lose(unlucky, /00002\.ts$/), 1);
+  const play = async (from, to) => {
+    const page = await open.newPage({ viewport: WIDE });
+    await page.goto(`${unlucky.url}/recordings/${recording.id}#t=${from}`);
+    await page.waitForSelector('[data-testid=turn]');
+    await until('the moment', async () => (await position(page)) >= from - 0.1, 10);
+    await page.evaluate(() => { document.querySelector('echosphere-player').audio.playbackRate = 2; });
+    await page.click('[data-testid=play]');
+    await until(`${to} s`, async () => (await position(page)) > to, 30);
+    await page.close();
+  };
+  await play(5, 13);
+  assert.equal((await unlucky.get(`/v1/recordings/${recording.id}`)).partial, false);
+  assert.equal(lose(unlucky, /(00008\.ts|upload\.multipart)$/), 2);
+  await play(29, 38);
+  const after = await unlucky.get(`/v1/recordings/${recording.id}`);
+  assert.deepEqual([after.partial, after.gaps.map((gap) => gap.reason)], [true, ['storage_lost']]);
+  await unlucky.stop();
+});
+
+test('from the page to the first sound', async () => {
+  const recording = withSound()[0];
+  const times = [];
+  for (let n = 0; n < 5; n += 1) {
+    const { page } = await watchedPage(open, WIDE);
+    await page.goto(`${server.url}/recordings/${recording.id}`, { waitUntil: 'commit' });
+    await page.waitForSelector('[data-testid=play]');
+    await page.evaluate(() => document.querySelector('[data-testid=play]').click());
+    await until('sound', () => page.evaluate(() => performance.getEntriesByName('echosphere:first-audio').length), 10);
+    times.push(Math.round(await page.evaluate(() => performance.getEntriesByName('echosphere:first-audio')[0].startTime)));
+    await page.close();
+  }
+  console.log(`# page load to first audio: ${times.join(', ')} ms`);
 });

@@ -32,10 +32,31 @@ async function text(url) {
   return response.text();
 }
 
+/**
+ * A segment is gone from storage. Our own route makes it again from the kept master; where that is gone too the playlist now
+ * lists a gap, which is stepped over.
+ * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {number | 'initSegment'} segment
+ */
+async function restore(hls, audio, id, segment) {
+  const made = await fetch(`/v1/recordings/${id}/renditions/audio/segments/${segment}.ts`).catch(() => null);
+  if (made?.ok) {
+    hls.startLoad(audio.currentTime);
+    return;
+  }
+  const { playlist_url: playlist } = await recording(id);
+  if (!playlist) return;
+  const paused = audio.paused;
+  hls.config.startPosition = audio.currentTime;
+  hls.once(Hls.Events.FRAG_BUFFERED, () => { if (!paused) void audio.play(); });
+  hls.loadSource(playlist);
+}
+
 /** @type {typeof attach} */
 function withHls(audio, id, playlist, report) {
   const renewal = new Renewal(() => segments(id));
   const refused = new Set();
+  /** @type {Set<string>} segments for which something was tried already; playing one clears it */
+  const tried = new Set();
   const hls = new Hls({
     enableWorker: false,
     maxBufferLength: 60,
@@ -46,13 +67,18 @@ function withHls(audio, id, playlist, report) {
     },
   });
   hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => renewal.learn(details.fragments.map((fragment) => fragment.url)));
-  hls.on(Hls.Events.FRAG_BUFFERED, () => report(null));
+  hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag }) => { tried.delete(frag.url); report(null); });
   hls.on(Hls.Events.ERROR, (_, data) => {
-    // hls.js never tries a 403 again by itself; with a fresh address the same segment plays.
-    const denied = data.response?.code === 403 || data.response?.code === 401;
-    if (denied && data.frag && !refused.has(data.frag.url)) {
-      refused.add(data.frag.url);
-      hls.startLoad(audio.currentTime);
+    const code = data.response?.code ?? 0;
+    const url = data.frag?.url ?? '';
+    if (data.frag && [401, 403, 404].includes(code) && !tried.has(url)) {
+      tried.add(url);
+      if (code === 404) void restore(hls, audio, id, data.frag.sn);
+      else {
+        // hls.js never tries a 403 again by itself; with a fresh address the same segment plays.
+        refused.add(url);
+        hls.startLoad(audio.currentTime);
+      }
       return;
     }
     if (!data.fatal) return;

@@ -232,6 +232,10 @@ export class Player extends HTMLElement {
 
   startAtHash() {
     const moment = location.hash.match(/^#t=(\d+(?:\.\d+)?)$/);
+    window.addEventListener('hashchange', () => {
+      const later = location.hash.match(/^#t=(\d+(?:\.\d+)?)$/);
+      if (later) this.seek(Number(later[1]) * 1000);
+    });
     if (moment) this.audio.addEventListener('loadedmetadata', () => this.seek(Number(moment[1]) * 1000), { once: true });
   }
 }

@@ -14,7 +14,11 @@ use echosphere_testkit::session::{self, Session};
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
-const KILLS: usize = 100;
+/// As many as a run of the tests has time for; `make soak` asks for more.
+#[expect(clippy::disallowed_methods, reason = "the number of kills is the test's own setting")]
+fn kills() -> usize {
+    std::env::var("ECHOSPHERE_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100)
+}
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
@@ -38,7 +42,8 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
     std::fs::create_dir_all(foreign.parent().unwrap()).unwrap();
     std::fs::write(&foreign, "not ours").unwrap();
     let mut seed = 7;
-    for _ in 0..KILLS {
+    let kills = kills();
+    for _ in 0..kills {
         let address = server.address;
         let wait = Duration::from_millis(next(&mut seed) % 250);
         std::thread::scope(|scope| {
@@ -65,7 +70,7 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
         by_job.entry(recording["session_id"].as_str().unwrap().to_owned()).or_default().push(recording);
     }
     println!(
-        "{KILLS} kills: {} uploads, {} acknowledged, {} recordings",
+        "{kills} kills: {} uploads, {} acknowledged, {} recordings",
         sent.load(Ordering::Relaxed),
         acknowledged.len(),
         recordings.len()
@@ -104,7 +109,7 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
 /// Segments of about 4 s of so many milliseconds; a rest of under a fifth of a second belongs to the last one.
 fn grid_segments(ms: i64) -> usize {
     let frames = (ms * 48 + 1023) / 1024;
-    let boundaries = (1..).take_while(|n| n * 192_000 / 1024 + 10 <= frames).count();
+    let boundaries = (1..=frames).take_while(|n| n * 192_000 / 1024 + 10 <= frames).count();
     boundaries + 1
 }
 

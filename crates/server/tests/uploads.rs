@@ -371,3 +371,95 @@ fn deletion_is_finished_before_it_is_said() {
     Session::load("reservation").upload(server.address);
     assert!(server.settled().iter().all(|recording| recording["id"] != id.as_str()));
 }
+
+/// The parts of a body, each with its headers, and the boundary.
+fn parts(session: &Session) -> (String, Vec<Vec<u8>>) {
+    let boundary = session.content_type.rsplit_once('=').unwrap().1.to_owned();
+    let delimiter = format!("--{boundary}\r\n").into_bytes();
+    let mut starts = Vec::new();
+    let mut at = 0;
+    while let Some(found) = session.body[at..].windows(delimiter.len()).position(|window| window == delimiter) {
+        starts.push(at + found);
+        at += found + delimiter.len();
+    }
+    starts.push(session.body.len() - delimiter.len() - 2);
+    let bodies = starts.windows(2).map(|pair| session.body[pair[0]..pair[1]].to_vec());
+    (boundary, bodies.collect())
+}
+
+fn assemble(boundary: &str, parts: &[&[u8]]) -> Vec<u8> {
+    [parts.concat(), format!("--{boundary}--\r\n").into_bytes()].concat()
+}
+
+#[test]
+fn odd_bodies_lose_nothing_that_can_be_read() {
+    let session = Session::load("reservation");
+    let (boundary, p) = parts(&session);
+    assert_eq!(assemble(&boundary, &[&p[0], &p[1], &p[2]]), session.body, "taken apart and put together");
+    let send = |body: &[u8]| {
+        let (dir, server) = server(&[]);
+        assert_eq!(session::upload(server.address, &session.content_type, body).status, 200);
+        let recordings = server.settled();
+        drop(dir);
+        recordings
+    };
+    // Parts twice, in another order, with a stranger among them.
+    let stranger =
+        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"surprise\"\r\n\r\n???\r\n").into_bytes();
+    let recordings = send(&assemble(&boundary, &[&p[2], &stranger, &p[0], &p[1], &p[0], &p[2]]));
+    assert_eq!(
+        (&recordings[0]["status"], &recordings[0]["partial"]),
+        (&json!("COMPLETED"), &json!(false)),
+        "{}",
+        recordings[0]
+    );
+    // Without its header nobody knows whose it is, and it plays all the same.
+    let recordings = send(&assemble(&boundary, &[&p[1], &p[2]]));
+    assert_eq!(
+        (&recordings[0]["status"], &recordings[0]["partial"]),
+        (&json!("COMPLETED"), &json!(true)),
+        "{}",
+        recordings[0]
+    );
+    assert_eq!((&recordings[0]["session_id"], &recordings[0]["room_sid"]), (&Value::Null, &Value::Null));
+    // Sound without a transcript is whole: the transcript may have been switched off.
+    let recordings = send(&assemble(&boundary, &[&p[0], &p[2]]));
+    assert_eq!(
+        (&recordings[0]["status"], &recordings[0]["partial"]),
+        (&json!("COMPLETED"), &json!(false)),
+        "{}",
+        recordings[0]
+    );
+    // The audio that the header announces is missing.
+    let recordings = send(&assemble(&boundary, &[&p[0], &p[1]]));
+    assert_eq!((&recordings[0]["status"], &recordings[0]["reason"]), (&json!("FAILED"), &json!("audio_missing")));
+}
+
+#[test]
+fn two_agents_in_one_room_are_one_recording() {
+    let (_dir, server) = server(&[]);
+    let (first, second) = (Session::load("reservation"), Session::load("order"));
+    let room = b"RM_PqGXAu8c7Hqp";
+    let old =
+        first.body.windows(3).position(|window| window == b"RM_").map(|at| first.body[at..at + 15].to_vec()).unwrap();
+    let joined = replace(&first.body, &old, room);
+    assert_eq!(session::upload(server.address, &first.content_type, &joined).status, 200);
+    assert_eq!(second.upload(server.address).status, 200);
+    let recordings = server.settled();
+    assert_eq!(recordings.len(), 1);
+    assert_eq!(recordings[0]["captures"].as_array().unwrap().len(), 2);
+    // The second call came four minutes later: it follows behind a discontinuity.
+    let length = recordings[0]["duration_ms"].as_i64().unwrap();
+    assert!((length - 36_180 - 62_958).abs() < 60, "{length}");
+    let playlist = http::fetch(recordings[0]["playlist_url"].as_str().unwrap()).text();
+    let media = playlist.lines().find(|line| !line.starts_with('#')).unwrap();
+    let base = recordings[0]["playlist_url"].as_str().unwrap().rsplit_once("/playlist.m3u8").unwrap().0.to_owned();
+    let media = http::fetch(&format!("{base}/{media}")).text();
+    assert_eq!(media.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
+    // Both transcripts lie on the one timeline, in order.
+    let id = recordings[0]["id"].as_str().unwrap();
+    let turns = server.get(&format!("/v1/recordings/{id}/transcript")).json()["turns"].as_array().unwrap().clone();
+    let starts: Vec<_> = turns.iter().filter_map(|turn| turn["start_ms"].as_i64()).collect();
+    assert!(starts.len() > 25 && starts.is_sorted(), "{starts:?}");
+    assert!(*starts.last().unwrap() > 90_000);
+}

@@ -60,7 +60,7 @@ pub fn srt(turns: &[Placed]) -> String {
     for (number, cue) in spoken(&cues(turns)).enumerate() {
         let (start, end) = (clock(cue.start, ','), clock(cue_end(cue), ','));
         let name = one_line(speaker(cue.placed));
-        let text = lines(&cue.placed.turn.text).replace("-->", "->");
+        let text = lines(&cue.placed.turn.text).replace("-->", "-- >");
         append(&mut out, format_args!("{}\n{start} --> {end}\n{name}: {text}\n\n", number + 1));
     }
     out

@@ -124,13 +124,14 @@ pub async fn otlp(
         Err(_) => return StatusCode::BAD_REQUEST.into_response(),
     };
     let gzip = text(&headers, header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip");
-    let inflated = match if gzip { telemetry::inflate(&bytes, MAX_TELEMETRY) } else { Ok(bytes.to_vec()) } {
+    let inflated = if gzip { telemetry::inflate(&bytes, MAX_TELEMETRY).map(bytes::Bytes::from) } else { Ok(bytes) };
+    let inflated = match inflated {
         Ok(inflated) => inflated,
         Err(InflateError::TooLarge { .. }) => return too_large().into_response(),
         Err(InflateError::NotGzip(reason)) => return Problem::bad_body(reason).into_response(),
     };
     let content_type = text(&headers, header::CONTENT_TYPE);
-    app.telemetry.take(&app, Request { project, signal, content_type, body: inflated.into() }).await;
+    app.telemetry.take(&app, Request { project, signal, content_type, body: inflated }).await;
     // An Export...ServiceResponse without fields, in either form.
     let json = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, json)], "{}").into_response()

@@ -57,7 +57,7 @@ export async function until(what, check, seconds = 60) {
 /** The server on a folder of its own. */
 export class EchoSphere {
   static async start(env = {}, dir = mkdtempSync(join(tmpdir(), 'echosphere-e2e-'))) {
-    const program = join(root, 'target/debug/echosphere');
+    const program = process.env.ECHOSPHERE_PROGRAM ?? join(root, 'target/debug/echosphere');
     if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-server`);
     const made = new EchoSphere();
     made.dir = dir;

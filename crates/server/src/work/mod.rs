@@ -29,10 +29,10 @@ const POLL: Duration = Duration::from_secs(5);
 /// Claims before a task is given up; with the waits between them that is about a day.
 const MAX_ATTEMPTS: u32 = 40;
 
-/// Lanes: which kinds of tasks run beside each other. Rendering has lanes of its own, so that a long one never keeps an
-/// upload from becoming playable.
-const LANES: [&[TaskKind]; 5] =
-    [&[TaskKind::Ingest], &[TaskKind::Ingest], &[TaskKind::Erase], &[TaskKind::Render], &[TaskKind::Render]];
+/// Lanes: which kinds of tasks run beside each other. Uploads are read one after another, so that of two uploads of one job the
+/// second one meets the first one's capture. Rendering has lanes of its own: a long one never keeps an upload from becoming
+/// playable.
+const LANES: [&[TaskKind]; 4] = [&[TaskKind::Ingest], &[TaskKind::Erase], &[TaskKind::Render], &[TaskKind::Render]];
 
 /// Why a task did not end well.
 #[derive(Debug, thiserror::Error)]

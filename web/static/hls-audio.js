@@ -59,6 +59,8 @@ function withHls(audio, id, playlist, report) {
   const tried = new Set();
   const hls = new Hls({
     enableWorker: false,
+    startFragPrefetch: true,
+    testBandwidth: false,
     maxBufferLength: 60,
     backBufferLength: 120,
     xhrSetup: async (xhr, url) => {

@@ -12,6 +12,14 @@ const MAX_OVERLAP: i64 = 48_000;
 /// A first page later than this is where a stream was cut into, not one whose beginning is lost: 10 minutes, in samples.
 const MAX_LATE_START: i64 = 600 * 48_000;
 
+/// The longest recording that is indexed: 48 hours, in samples. A page that ends later is left out and the recording counts as
+/// cut, so that a few granule positions do not claim years of silence.
+pub const LONGEST: u64 = 48 * 3600 * 48_000;
+
+/// Bytes that are read for a checksum in vain before resynchronisation gets coarser: 64 MiB. Headers inside each other can
+/// claim 65,307 bytes each, so that looking behind every one costs 2,000 times the file's length.
+pub(super) const IN_VAIN: u64 = 64 << 20;
+
 /// Why there is no index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -42,6 +50,8 @@ pub struct IndexBuilder {
     ignored_pages: u32,
     /// Whether bytes were skipped since the last page of ours.
     damage: bool,
+    /// Bytes whose checksum was wrong.
+    in_vain: u64,
 }
 
 /// The logical stream that is indexed.
@@ -59,6 +69,8 @@ struct Stream {
     /// Granule position of the end of the last packet.
     end: i64,
     ended: bool,
+    /// Whether pages were left out because they end after [`LONGEST`].
+    too_long: bool,
     entries: Vec<Entry>,
     gaps: Vec<Gap>,
 }
@@ -95,7 +107,7 @@ impl IndexBuilder {
                 (false, false) => Error::NotOgg,
             });
         };
-        let truncated = !rest.is_empty() || stream.open.is_some();
+        let truncated = !rest.is_empty() || stream.open.is_some() || stream.too_long;
         stream.into_index(truncated, self.damaged_pages, self.ignored_pages)
     }
 
@@ -109,17 +121,31 @@ impl IndexBuilder {
                     at += page.len();
                 }
                 Parsed::Incomplete => break,
+                Parsed::Damaged(length) => {
+                    self.note_damage();
+                    self.in_vain += length as u64;
+                    at += if self.in_vain > IN_VAIN { length } else { next_candidate(&bytes[at..]) };
+                }
                 Parsed::NotAPage => {
-                    if !self.damage {
-                        self.damaged_pages = self.damaged_pages.saturating_add(1);
-                        self.damage = true;
-                    }
+                    self.note_damage();
                     at += next_candidate(&bytes[at..]);
                 }
             }
         }
         self.offset += at as u64;
         at
+    }
+
+    fn note_damage(&mut self) {
+        if !self.damage {
+            self.damaged_pages = self.damaged_pages.saturating_add(1);
+            self.damage = true;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn checked_in_vain(&self) -> u64 {
+        self.in_vain
     }
 
     fn take_page(&mut self, page: Page<'_>, offset: u64) {
@@ -173,6 +199,7 @@ impl Stream {
             first: None,
             end: 0,
             ended: page.ends_stream(),
+            too_long: false,
             entries: Vec::new(),
             gaps: Vec::new(),
         }
@@ -181,6 +208,10 @@ impl Stream {
     fn take(&mut self, page: Page<'_>, offset: u64, damage: bool) {
         let lost = page.sequence() != self.last_sequence.wrapping_add(1);
         self.last_sequence = page.sequence();
+        if lost {
+            // What goes on here began on a page that is not there (RFC 3533 section 6, page_sequence_number).
+            self.open = None;
+        }
         if lost && self.headers_left > 0 && page.granule() > 0 {
             // The comment header went with the damage; what follows is sound.
             self.headers_left = 0;
@@ -192,7 +223,10 @@ impl Stream {
             self.entries.push(Entry { offset, length: page.len() as u32, start: self.end, samples: 0 });
             return;
         }
-        let start = self.place(page, samples, damage || lost);
+        let Some(start) = self.place(page, samples, damage || lost) else {
+            self.too_long = true;
+            return;
+        };
         self.entries.push(Entry { offset, length: page.len() as u32, start, samples });
     }
 
@@ -225,43 +259,51 @@ impl Stream {
         (self.headers_left == 0).then_some(samples)
     }
 
-    /// Where a page's first sample lies, by its granule position; notes gaps and moves the end.
-    fn place(&mut self, page: Page<'_>, samples: u32, damaged: bool) -> i64 {
+    /// Where a page's first sample lies, by its granule position; notes gaps and moves the end. `None` when it ends after
+    /// [`LONGEST`].
+    fn place(&mut self, page: Page<'_>, samples: u32, damaged: bool) -> Option<i64> {
         let (granule, samples) = (page.granule(), i64::from(samples));
-        let Some(first) = self.first else {
-            // On a stream of one page an end before the samples' is end trimming (RFC 7845 section 4.4), so that the first
-            // sample is at zero; else the page says where the stream was cut into (section 4.5).
-            let start = if page.ends_stream() && granule < samples { 0 } else { granule.saturating_sub(samples) };
-            // Pages before this one are lost: the sound began at zero then, and does not move up.
-            let is_late = damaged && (1..=MAX_LATE_START).contains(&start);
-            let first = if is_late { 0 } else { start };
-            if is_late {
-                let heard = start - i64::from(self.head.pre_skip);
-                self.gaps.extend(u64::try_from(heard).ok().filter(|&samples| samples > 0).map(|samples| Gap {
-                    start: 0,
-                    samples,
-                    damaged,
-                }));
-            }
-            self.first = Some(first);
-            self.end = granule.max(first);
-            return start;
-        };
+        let Some(first) = self.first else { return Some(self.place_first(page, samples, damaged)) };
         let expected = self.end.saturating_add(samples);
         let jump = granule.saturating_sub(expected);
-        if granule < 0 || jump > MAX_JUMP || (jump < -MAX_OVERLAP && !page.ends_stream()) {
-            let start = self.end;
-            self.end = expected;
-            return start;
+        let is_wild = granule < 0 || jump > MAX_JUMP || (jump < -MAX_OVERLAP && !page.ends_stream());
+        let (start, end) = match (is_wild, page.ends_stream() && jump < 0) {
+            (true, _) => (self.end, expected),
+            // End trimming (RFC 7845 section 4.4): of this page's samples, never of those before it.
+            (false, true) => (self.end, granule.max(self.end)),
+            (false, false) => (granule - samples, granule.max(first)),
+        };
+        if end.saturating_sub(first).unsigned_abs() > LONGEST {
+            return None;
         }
-        if jump > 0 {
-            let zero = first + i64::from(self.head.pre_skip);
-            let (from, to) = ((self.end - zero).max(0), (granule - samples - zero).max(0));
+        if jump > 0 && !is_wild {
+            let zero = first.saturating_add(i64::from(self.head.pre_skip));
+            let (from, to) = ((self.end - zero).max(0), (start - zero).max(0));
             if to > from {
                 self.gaps.push(Gap { start: from as u64, samples: (to - from) as u64, damaged });
             }
         }
-        let start = if jump < 0 && page.ends_stream() { self.end } else { granule - samples };
+        self.end = end;
+        Some(start)
+    }
+
+    fn place_first(&mut self, page: Page<'_>, samples: i64, damaged: bool) -> i64 {
+        let granule = page.granule();
+        // On a stream of one page an end before the samples' is end trimming (RFC 7845 section 4.4), so that the first
+        // sample is at zero; else the page says where the stream was cut into (section 4.5).
+        let start = if page.ends_stream() && granule < samples { 0 } else { granule.saturating_sub(samples) };
+        // Pages before this one are lost: the sound began at zero then, and does not move up.
+        let is_late = damaged && (1..=MAX_LATE_START).contains(&start);
+        let first = if is_late { 0 } else { start };
+        if is_late {
+            let heard = start - i64::from(self.head.pre_skip);
+            self.gaps.extend(u64::try_from(heard).ok().filter(|&samples| samples > 0).map(|samples| Gap {
+                start: 0,
+                samples,
+                damaged,
+            }));
+        }
+        self.first = Some(first);
         self.end = granule.max(first);
         start
     }

@@ -112,14 +112,22 @@ impl OpusIndex {
         let Some(base) = entries.first().map(|entry| entry.offset) else { return Vec::new() };
         let mut packets = Vec::new();
         let mut open: Option<Vec<u8>> = None;
+        let mut next_sequence = None;
         for entry in entries {
             let at = usize::try_from(entry.offset - base).unwrap_or(usize::MAX);
             let page = bytes.get(at..).and_then(|rest| rest.get(..entry.length as usize)).and_then(Page::trusted);
-            match page {
-                Some(page) => take_packets(page, entry.start, &mut open, &mut packets),
-                None => open = None,
+            if page.is_none_or(|page| next_sequence != Some(page.sequence())) {
+                // What goes on here began on a page that is not there.
+                open = None;
+            }
+            next_sequence = page.map(|page| page.sequence().wrapping_add(1));
+            if let Some(page) = page {
+                take_packets(page, entry.start, &mut open, &mut packets);
             }
         }
+        // Pages last a second: most of what lies on the first and the last one is neither heard nor pre-roll.
+        let needed = samples.start.saturating_sub(PRE_ROLL as i64)..samples.end;
+        packets.retain(|packet| packet.start + i64::from(packet.samples) > needed.start && packet.start < needed.end);
         packets
     }
 

@@ -9,7 +9,7 @@ mod stored;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use build::{Error, IndexBuilder};
+pub use build::{Error, IndexBuilder, LONGEST};
 pub use index::{Gap, OpusIndex, Packet};
 pub use opus_packet::duration as packet_duration;
 pub use stored::Corrupt;

@@ -20,6 +20,8 @@ pub enum Parsed<'a> {
     Page(Page<'a>),
     /// Perhaps the beginning of a page; more bytes are needed to tell.
     Incomplete,
+    /// A page's header with a claim to so many bytes, whose checksum is wrong.
+    Damaged(usize),
     /// No page begins here.
     NotAPage,
 }
@@ -37,7 +39,7 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     let length = payload_at + lacing.iter().map(|&value| usize::from(value)).sum::<usize>();
     let Some(bytes) = bytes.get(..length) else { return Parsed::Incomplete };
     let page = Page { bytes };
-    if page.is_intact() { Parsed::Page(page) } else { Parsed::NotAPage }
+    if page.is_intact() { Parsed::Page(page) } else { Parsed::Damaged(length) }
 }
 
 impl<'a> Page<'a> {

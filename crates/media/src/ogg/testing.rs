@@ -20,6 +20,12 @@ pub(crate) fn page(flags: u8, granule: i64, serial: u32, sequence: u32, packets:
     for packet in packets {
         page.extend(*packet);
     }
+    checksummed(page)
+}
+
+/// A page with its checksum made anew.
+pub(crate) fn checksummed(mut page: Vec<u8>) -> Vec<u8> {
+    page[22..26].fill(0);
     let sum = crc::update(0, &page);
     page[22..26].copy_from_slice(&sum.to_le_bytes());
     page
@@ -50,7 +56,8 @@ pub(crate) fn seconds(serial: u32, pre_skip: u16, first: i64, count: u32) -> Vec
 }
 
 mod tests {
-    use super::super::{Error, Gap, IndexBuilder, OpusIndex};
+    use super::super::build::IN_VAIN;
+    use super::super::{Error, Gap, IndexBuilder, LONGEST, OpusIndex};
     use super::*;
     use proptest::prelude::*;
 
@@ -113,6 +120,62 @@ mod tests {
         assert!(packets.first().unwrap().start <= 100_000 - 3_840);
         assert!(packets.last().unwrap().start + 960 >= 101_000);
         assert!(to - from < bytes.len());
+    }
+
+    /// A page whose last packet goes on on the next.
+    fn open_page(flags: u8, sequence: u32, packets: &[&[u8]]) -> Vec<u8> {
+        let mut page = page(flags, 960, 7, sequence, packets);
+        // Without its last lacing value (0: the packet's length is a multiple of 255) the packet does not end.
+        let values = page[26];
+        page.remove(27 + usize::from(values) - 1);
+        page[26] = values - 1;
+        checksummed(page)
+    }
+
+    #[test]
+    fn halves_of_two_packets_are_not_joined() {
+        let long = [0b1111_1100; 510];
+        let mut bytes = headers(7, 0);
+        bytes.extend(open_page(0, 2, &[PACKET, &long]));
+        // Page 3, with that packet's end and another's beginning, is lost.
+        bytes.extend(page(1, 4 * 960, 7, 4, &[&[9; 90], PACKET]));
+        bytes.extend(page(4, 5 * 960, 7, 5, &[PACKET]));
+        let index = index(&bytes).unwrap();
+        let range = index.byte_range(0..4_800);
+        let packets = index.packets(0..4_800, &bytes[range.start as usize..range.end as usize]);
+        let found: Vec<_> = packets.iter().map(|packet| (packet.start, packet.data.len())).collect();
+        assert_eq!(found, [(0, 4), (3 * 960, 4), (4 * 960, 4)]);
+        assert_eq!(index.gaps(), [Gap { start: 960, samples: 2 * 960, damaged: true }]);
+    }
+
+    #[test]
+    fn a_last_page_cannot_take_back_those_before_it() {
+        let mut bytes = headers(7, 0);
+        bytes.extend(page(0, 48_000, 7, 2, &[PACKET; 50]));
+        bytes.extend(page(4, 1_000, 7, 3, &[PACKET]));
+        assert_eq!(index(&bytes).unwrap().total_samples(), 48_000);
+    }
+
+    #[test]
+    fn no_jumps_make_a_recording_of_years() {
+        let mut bytes = headers(7, 0);
+        for n in 0..1000_u32 {
+            bytes.extend(page(0, 960 + i64::from(n) * 12 * 3600 * 48_000, 7, n + 2, &[PACKET]));
+        }
+        let index = index(&bytes).unwrap();
+        assert!(index.total_samples() <= LONGEST && index.is_truncated(), "{}", index.total_samples());
+        assert_eq!(OpusIndex::from_bytes(&index.to_bytes()), Ok(index));
+    }
+
+    #[test]
+    fn what_only_looks_like_pages_costs_little() {
+        let mut fake = b"OggS\0".to_vec();
+        fake.extend([0; 21]);
+        fake.extend([255; 6]);
+        let bytes = [headers(7, 0), fake.repeat(1 << 15)].concat();
+        let mut builder = IndexBuilder::default();
+        builder.push(&bytes);
+        assert!(builder.checked_in_vain() < 2 * bytes.len() as u64 + IN_VAIN, "{}", builder.checked_in_vain());
     }
 
     #[test]

@@ -68,29 +68,65 @@ pub fn detect(levels: &[u8], settings: Settings) -> Vec<Range<u64>> {
 /// The level from which on a channel is believed to speak: well above its noise, and not too far below its speech. `None`
 /// for a channel on which nobody is heard.
 fn threshold(levels: &[u8]) -> Option<u8> {
+    /// Without a steady noise: what is louder than this is sound, however much of it there is.
     const LOUDEST_NOISE: u8 = 45;
-    let mut counts = [0_usize; 101];
-    let heard = levels.iter().filter(|&&level| level > SILENCE);
-    heard.clone().for_each(|&level| counts[usize::from(level.min(100))] += 1);
-    let total = heard.count();
-    let percentile = |share: f64| {
-        let wanted = (total as f64 * share) as usize;
+    let heard = Heard::of(levels);
+    if heard.total == 0 {
+        return None;
+    }
+    let loud = heard.percentile(0.95);
+    // Digital silence says that whatever else there is was sent on purpose: then there is no noise to stay above, unless
+    // the rest is steady (a microphone that was muted for a while).
+    let mostly_silent = heard.total * 10 < levels.len() * 9;
+    let noise = match (heard.steady_noise(loud), mostly_silent) {
+        (Some(noise), _) => noise,
+        (None, true) => 0,
+        (None, false) => heard.percentile(0.10).min(LOUDEST_NOISE),
+    };
+    // Near the noise the margin shrinks, but not so far that a voice's end (6 dB lower) drowns in it.
+    let margin = (loud.saturating_sub(noise) / 2).clamp(10, 15);
+    let threshold = (noise.saturating_add(margin)).max(loud.saturating_sub(35)).max(40);
+    (loud >= threshold).then_some(threshold)
+}
+
+/// How often each level is heard; digital silence is not counted.
+struct Heard {
+    counts: [usize; 101],
+    total: usize,
+}
+
+impl Heard {
+    fn of(levels: &[u8]) -> Self {
+        let mut counts = [0; 101];
+        levels.iter().filter(|&&level| level > SILENCE).for_each(|&level| counts[usize::from(level.min(100))] += 1);
+        Self { counts, total: counts.iter().sum() }
+    }
+
+    /// The level that this share of what is heard stays below.
+    fn percentile(&self, share: f64) -> u8 {
+        let wanted = (self.total as f64 * share) as usize;
         let mut seen = 0;
-        let found = counts.iter().position(|count| {
+        let found = self.counts.iter().position(|count| {
             seen += count;
             seen > wanted
         });
         found.unwrap_or(100) as u8
-    };
-    if total == 0 {
-        return None;
     }
-    // Digital silence says that whatever else there is was sent on purpose: then there is no noise to stay above.
-    let mostly_silent = total * 10 < levels.len() * 9;
-    let noise = if mostly_silent { 0 } else { percentile(0.10).min(LOUDEST_NOISE) };
-    let loud = percentile(0.95);
-    let threshold = (noise.saturating_add(15)).max(loud.saturating_sub(35)).max(40);
-    (loud >= threshold).then_some(threshold)
+
+    /// The level of a steady noise. Noise keeps to a few decibels, while speech is spread over forty: a quarter of all that is
+    /// heard within 7 dB, well below the loudest, is noise. So is nearly everything within 7 dB, when it is faint.
+    fn steady_noise(&self, loud: u8) -> Option<u8> {
+        const WIDTH: usize = 7;
+        const LOUDEST_ALONE: u8 = 60;
+        let within = |low: usize| self.counts[low..low + WIDTH].iter().sum::<usize>();
+        let densest = (1..=self.counts.len() - WIDTH).filter(|&low| {
+            let top = (low + WIDTH) as u8;
+            let below_speech = within(low) * 4 >= self.total && top + 8 <= loud;
+            let alone = within(low) * 4 >= self.total * 3 && loud <= LOUDEST_ALONE;
+            below_speech || alone
+        });
+        densest.max_by_key(|&low| within(low)).map(|low| (low + WIDTH / 2) as u8)
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +159,40 @@ mod tests {
         assert!(detect(&[25; 500], Settings::default()).is_empty());
         assert!(detect(&[SILENCE; 500], Settings::default()).is_empty());
         assert!(detect(&[], Settings::default()).is_empty());
+    }
+
+    /// A channel with speech of a wide range of levels over noise of a level, after so many silent steps.
+    fn speech_over(noise: u8, muted: usize) -> Vec<u8> {
+        let mut levels = vec![SILENCE; muted];
+        levels.extend((0..3000_usize).map(|n| {
+            let noise = noise + (n * 7 % 5) as u8 - 2;
+            let speech = 58 + (n * 13 % 27) as u8;
+            if (400..700).contains(&n) || (1500..1900).contains(&n) { speech.max(noise) } else { noise }
+        }));
+        levels
+    }
+
+    #[test]
+    fn a_noisy_microphone_does_not_speak_all_the_time() {
+        let step = STEP as u64;
+        for (noise, muted) in [(25, 0), (40, 0), (45, 600), (50, 0), (50, 600), (55, 2000), (58, 600)] {
+            let spans = detect(&speech_over(noise, muted), Settings::default());
+            let from = muted as u64;
+            assert_eq!(spans.len(), 2, "{noise} {muted}: {spans:?}");
+            for (span, wanted) in spans.iter().zip([from + 400..from + 700, from + 1500..from + 1900]) {
+                assert!(span.start.abs_diff(wanted.start * step) <= 2 * step, "{noise} {muted}: {span:?}");
+                assert!(span.end.abs_diff(wanted.end * step) <= 2 * step, "{noise} {muted}: {span:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn noise_that_is_muted_at_times_is_nobody() {
+        for noise in [30, 45, 55] {
+            let mut levels: Vec<u8> = (0..2000_usize).map(|n| noise + (n * 7 % 5) as u8).collect();
+            levels[300..900].fill(SILENCE);
+            assert!(detect(&levels, Settings::default()).is_empty(), "{noise}");
+        }
     }
 
     proptest! {

@@ -8,8 +8,9 @@ const PACKET: usize = 188;
 const PMT_PID: u16 = 0x1000;
 const AUDIO_PID: u16 = 0x0100;
 const STREAM_TYPE_ADTS: u8 = 0x0f;
-/// AAC frames in one PES packet: fewer cost more in headers, more delay a seek.
-const FRAMES_PER_PES: usize = 8;
+/// AAC frames in one PES packet (341 ms, as ffmpeg has it): each begins with a clock reference and ends in a packet that is
+/// filled up, so that fewer frames cost more (8: 15.7 % on top of 64 kb/s, 16: 12 %).
+const FRAMES_PER_PES: usize = 16;
 /// PTS of media time zero, in ticks of 90 kHz: so that nothing before it needs a negative time.
 pub const PTS_BASE: u64 = 900_000;
 /// PTS counts modulo 2^33 (section 2.4.3.7).
@@ -107,17 +108,16 @@ fn packetize(pes: Vec<u8>, pts: u64, chunks: &mut Vec<Chunk>) {
     chunks.extend(pes[first..].chunks(Chunk::capacity(false)).map(|rest| Chunk { payload: rest.to_vec(), pcr: None }));
 }
 
-/// Splits packets in two until their number is a multiple of 16.
+/// Splits packets in two until their number is a multiple of 16, or none can be split.
 fn fill_up(chunks: &mut Vec<Chunk>) {
-    let mut at = 0;
-    while !chunks.len().is_multiple_of(16) && !chunks.is_empty() {
-        at %= chunks.len();
-        if chunks[at].payload.len() >= 2 {
-            let half = chunks[at].payload.len() / 2;
-            let rest = chunks[at].payload.split_off(half);
-            chunks.insert(at + 1, Chunk { payload: rest, pcr: None });
-        }
-        at += 2;
+    while !chunks.len().is_multiple_of(16) {
+        let longest = chunks.iter().enumerate().max_by_key(|(_, chunk)| chunk.payload.len());
+        let Some((at, length)) = longest.map(|(at, chunk)| (at, chunk.payload.len())).filter(|&(_, length)| length > 1)
+        else {
+            return;
+        };
+        let rest = chunks[at].payload.split_off(length / 2);
+        chunks.insert(at + 1, Chunk { payload: rest, pcr: None });
     }
 }
 

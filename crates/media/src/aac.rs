@@ -26,6 +26,29 @@ pub trait AacEncoder {
 #[cfg(feature = "fdk-aac")]
 pub use fdk::FdkAac;
 
+/// The encoder that comes with this build.
+#[cfg(feature = "fdk-aac")]
+pub type BuiltIn = FdkAac;
+/// The encoder that comes with this build: none.
+#[cfg(not(feature = "fdk-aac"))]
+pub type BuiltIn = NoEncoder;
+
+/// What stands in for an encoder in a build without one; it cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoEncoder {}
+
+impl AacEncoder for NoEncoder {
+    const DELAY_FRAMES: usize = 0;
+
+    fn new() -> Result<Self, Error> {
+        Err(Error("this build has none; build with the feature fdk-aac, or supply another AacEncoder".to_owned()))
+    }
+
+    fn encode(&mut self, _: &[i16], _: &mut Vec<u8>) -> Result<usize, Error> {
+        match *self {}
+    }
+}
+
 #[cfg(feature = "fdk-aac")]
 mod fdk {
     use fdk_aac::enc::{AudioObjectType, BitRate, ChannelMode, Encoder, EncoderParams, Transport};

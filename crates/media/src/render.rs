@@ -4,9 +4,10 @@
 //! three frames of warm-up, whose output is dropped: at the seams the error against the source is then no higher than
 //! elsewhere (measured in tests/windows.rs). The same input gives the same bytes, whoever asks and whenever.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::aac::{AacEncoder, FRAME, FdkAac};
+use crate::aac::{AacEncoder, BuiltIn, FRAME};
 use crate::activity;
 use crate::ogg::OpusIndex;
 use crate::peaks;
@@ -59,32 +60,46 @@ impl Window {
     }
 }
 
-/// Decodes and encodes. Holds the decoder and its buffers between windows, and nothing that a window depends on.
-#[derive(Default)]
-pub struct Renderer {
+/// Decodes and encodes, with the encoder `E`. Holds the decoder and its buffers between windows, and nothing that a window
+/// depends on.
+pub struct Renderer<E = BuiltIn> {
     decoder: Option<opus::Decoder>,
     packet: Vec<i16>,
     samples: Vec<i16>,
+    encoder: PhantomData<fn() -> E>,
+}
+
+/// The bytes of the source that a window needs, for [`Renderer::render`] with the built-in encoder.
+pub fn source_range(index: &OpusIndex, frames: &Range<u64>) -> Range<u64> {
+    Renderer::<BuiltIn>::source_range(index, frames)
 }
 
 /// The samples that a window of frames is made of: warm-up before it, the encoder's delay behind it.
-fn needed(frames: &Range<u64>) -> Range<i64> {
+fn needed<E: AacEncoder>(frames: &Range<u64>) -> Range<i64> {
     let frame = FRAME as i64;
-    (frames.start as i64 - WARM_UP) * frame..(frames.end as i64 + FdkAac::DELAY_FRAMES as i64) * frame
-}
-
-/// The bytes of the source that a window needs, for [`Renderer::render`].
-pub fn source_range(index: &OpusIndex, frames: &Range<u64>) -> Range<u64> {
-    index.byte_range(needed(frames))
+    (frames.start as i64 - WARM_UP) * frame..(frames.end as i64 + E::DELAY_FRAMES as i64) * frame
 }
 
 impl Renderer {
-    /// A renderer.
+    /// A renderer with the built-in encoder.
     pub fn new() -> Self {
         Self::default()
     }
+}
 
-    /// Renders a window from the bytes that [`source_range`] names. Frames without sound are silent.
+impl<E> Default for Renderer<E> {
+    fn default() -> Self {
+        Self { decoder: None, packet: Vec::new(), samples: Vec::new(), encoder: PhantomData }
+    }
+}
+
+impl<E: AacEncoder> Renderer<E> {
+    /// The bytes of the source that a window needs, for [`Renderer::render`].
+    pub fn source_range(index: &OpusIndex, frames: &Range<u64>) -> Range<u64> {
+        index.byte_range(needed::<E>(frames))
+    }
+
+    /// Renders a window from the bytes that [`Renderer::source_range`] names. Frames without sound are silent.
     pub fn render(
         &mut self,
         index: &OpusIndex,
@@ -92,7 +107,7 @@ impl Renderer {
         map: ChannelMap,
         frames: Range<u64>,
     ) -> Result<Window, Error> {
-        let range = needed(&frames);
+        let range = needed::<E>(&frames);
         let bad_packets = self.decode(index, bytes, range)?;
         if map == ChannelMap::Swap {
             self.samples.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
@@ -134,8 +149,8 @@ impl Renderer {
     }
 
     fn encode(&self, window: &mut Window) -> Result<(), Error> {
-        let mut encoder = FdkAac::new()?;
-        let drop = WARM_UP as usize + FdkAac::DELAY_FRAMES;
+        let mut encoder = E::new()?;
+        let drop = WARM_UP as usize + E::DELAY_FRAMES;
         let mut dropped = Vec::new();
         for (number, frame) in self.samples.chunks_exact(2 * FRAME).enumerate() {
             if number < drop {

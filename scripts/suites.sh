@@ -15,6 +15,7 @@ suite() {
 
 suite format cargo fmt --all --check
 suite lint cargo clippy --workspace --all-targets --quiet -- -D warnings
+suite no-encoder cargo check --quiet --package echosphere-media --no-default-features
 suite rust cargo test --workspace --quiet
 suite build cargo build --quiet --package echosphere-server
 suite types npm run --silent --prefix web check
@@ -24,7 +25,7 @@ suite e2e npm run --silent --prefix web e2e
 printf '\n%-10s %8s  %s\n' suite seconds result
 failed=0
 for i in "${!names[@]}"; do
-    printf '%-10s %8d  %s\n' "${names[$i]}" "${seconds[$i]}" "${results[$i]}"
+    printf '%-12s %8d  %s\n' "${names[$i]}" "${seconds[$i]}" "${results[$i]}"
     [ "${results[$i]}" = passed ] || failed=$((failed + 1))
 done
 printf '%d passed, %d failed\n' $((${#names[@]} - failed)) "$failed"

@@ -34,11 +34,12 @@ export class Player extends HTMLElement {
     this.recording = recording;
     this.tabIndex = -1;
     this.className = 'player';
-    this.build();
+    // The sound is on its way while the rest is drawn.
     if (recording.playlist_url) {
       this.detach = attach(this.audio, recording.id, recording.playlist_url, (message) => { if (this.problem) this.problem.textContent = message ?? ''; });
-      void this.loadWaveform();
     }
+    this.build();
+    if (recording.playlist_url) void this.loadWaveform();
     transcript.then((loaded) => this.showTranscript(loaded), (error) => { if (this.alignment) this.alignment.textContent = String(error.message); });
     this.startAtHash();
     this.tick();

@@ -73,6 +73,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
     app.store.expire_leases().await?;
     announce(&app);
     let background = [tokio::spawn(work::run(app.clone())), tokio::spawn(telemetry_queue::run(app.clone()))];
+    tokio::task::spawn_blocking(http::prepare);
     ready(&app);
     println!("EchoSphere is listening on http://{}", app.config.listen);
     serve(&app, listener, http::router(&app, metrics)).await;

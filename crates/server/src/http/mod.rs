@@ -57,6 +57,8 @@ fn uploads() -> OpenApiRouter<SharedApp> {
         .layer(DefaultBodyLimit::disable())
 }
 
+pub use pages::prepare;
+
 /// The OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     described().merge(uploads()).into_openapi()
@@ -72,8 +74,8 @@ pub fn router(app: &SharedApp, metrics: PrometheusHandle) -> Router {
         .route("/openapi.json", get(move || async move { json(document) }))
         .route("/", get(pages::list))
         .route("/recordings/{id}", get(pages::recording))
-        .route("/assets/{*path}", get(pages::asset))
-        .layer(CompressionLayer::new().gzip(true));
+        .layer(CompressionLayer::new().gzip(true))
+        .route("/assets/{*path}", get(pages::asset));
     read.merge(uploads)
         // A base URL with a trailing slash makes the SDK ask for //observability.
         .route("//observability/recordings/v0", post(observability::recordings).layer(DefaultBodyLimit::disable()))

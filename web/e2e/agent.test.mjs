@@ -2,42 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { EchoSphere, KEY, SECRET, freePort, root, sleep, start, until } from './harness.mjs';
+import { EchoSphere, KEY, LiveKit, SECRET, freePort, python, root, sleep, start, until } from './harness.mjs';
 
-const tools = join(root, '.tools');
 const agent = join(root, 'web/e2e/agent');
-const python = join(tools, 'venv/bin/python');
 let livekit;
 let url;
-let folder;
 
 before(async () => {
-  const program = readdirSync(tools).find((name) => name.startsWith('livekit-server-v'));
-  if (!program || !existsSync(python)) throw new Error('livekit-server or the Python packages are missing: scripts/install.sh test');
-  folder = mkdtempSync(join(tmpdir(), 'echosphere-livekit-'));
-  const [port, tcp, udp] = [await freePort(), await freePort(), await freePort()];
-  writeFileSync(join(folder, 'livekit.yaml'), `
-port: ${port}
-bind_addresses: ["127.0.0.1"]
-rtc: {tcp_port: ${tcp}, udp_port: ${udp}, node_ip: 127.0.0.1, use_external_ip: false, enable_loopback_candidate: true}
-keys: {${KEY}: "${SECRET}"}
-agents: {enable_user_data_recording: true}
-`);
-  livekit = start(join(tools, program), ['--config', join(folder, 'livekit.yaml')]);
-  url = `ws://127.0.0.1:${port}`;
-  await until('livekit-server', async () => (await fetch(`http://127.0.0.1:${port}`)).ok, 20);
+  livekit = await LiveKit.start();
+  ({ url } = livekit);
 });
 
-after(async () => {
-  await livekit?.stop();
-  if (folder) rmSync(folder, { recursive: true, force: true });
-});
+after(() => livekit?.stop());
 
 const SDKS = {
   python: { program: python, args: ['agent.py', 'start'], name: 'e2e' },

@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -82,16 +82,84 @@ export class EchoSphere {
     return (await this.get('/v1/recordings')).items;
   }
 
+  async post(path, body) {
+    const response = await fetch(this.url + path, {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    return { status: response.status, body: await response.json() };
+  }
+
   async stop() {
     await this.process.stop();
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
 
+const tools = join(root, '.tools');
+export const python = join(tools, 'venv/bin/python');
+
+/** A real LiveKit server on free ports. */
+export class LiveKit {
+  static async start(extra = '') {
+    const program = existsSync(tools) && readdirSync(tools).find((name) => name.startsWith('livekit-server-v'));
+    if (!program || !existsSync(python)) throw new Error('livekit-server or the Python packages are missing: scripts/install.sh test');
+    const made = new LiveKit();
+    made.program = join(tools, program);
+    made.folder = mkdtempSync(join(tmpdir(), 'echosphere-livekit-'));
+    [made.port, made.tcp, made.udp] = [await freePort(), await freePort(), await freePort()];
+    made.url = `ws://127.0.0.1:${made.port}`;
+    writeFileSync(join(made.folder, 'livekit.yaml'), `
+port: ${made.port}
+bind_addresses: ["127.0.0.1"]
+rtc: {tcp_port: ${made.tcp}, udp_port: ${made.udp}, node_ip: 127.0.0.1, use_external_ip: false, enable_loopback_candidate: true}
+keys: {${KEY}: "${SECRET}"}
+agents: {enable_user_data_recording: true}
+${extra}`);
+    await made.run();
+    return made;
+  }
+
+  async run() {
+    this.process = start(this.program, ['--config', join(this.folder, 'livekit.yaml')]);
+    await until('livekit-server', async () => (await fetch(`http://127.0.0.1:${this.port}`)).ok, 20);
+  }
+
+  /** The environment of whoever talks to it. */
+  get env() {
+    return { LIVEKIT_URL: this.url, LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET };
+  }
+
+  /** The room service (Twirp). */
+  async api(method, body) {
+    const response = await fetch(`http://127.0.0.1:${this.port}/twirp/livekit.RoomService/${method}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${sign({ video: { roomList: true, roomCreate: true, roomAdmin: true, room: body.room ?? '' } })}` },
+      body: JSON.stringify(body),
+    });
+    return response.json();
+  }
+
+  async stop() {
+    await this.process.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** People who talk in a room (web/e2e/room/speakers.py); `said` are the lines that they print. */
+export function speakers(livekit, plan) {
+  const process = start(python, ['speakers.py', JSON.stringify(plan)], { env: livekit.env, cwd: join(root, 'web/e2e/room') });
+  const said = () => process.output().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  return { ...process, said };
+}
+
 function token() {
+  return sign({ observability: { write: true } });
+}
+
+function sign(grants) {
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const now = Math.floor(Date.now() / 1000);
-  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ observability: { write: true }, sub: '', iss: KEY, nbf: now, exp: now + 21600 })}`;
+  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ ...grants, sub: '', iss: KEY, nbf: now, exp: now + 21600 })}`;
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 

@@ -129,6 +129,11 @@ impl RecordingPrefix {
         self.child(attempt, "upload.multipart")
     }
 
+    /// A chunk of the capture log of a room that we recorded.
+    pub fn log_chunk(&self, attempt: u32, number: u32) -> ObjectKey {
+        self.child(attempt, &format!("log/{number:06}.esc"))
+    }
+
     /// A rendered MPEG-TS segment. The revision is part of the key, because a written segment is never rewritten.
     pub fn segment(&self, attempt: u32, rendition: &str, revision: u32, index: u32) -> ObjectKey {
         self.child(attempt, &format!("{rendition}/r{revision}/{index:05}.ts"))

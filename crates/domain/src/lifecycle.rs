@@ -103,6 +103,12 @@ pub enum Reason {
     AudioMissing,
     /// Audio came and could not be read.
     AudioUnreadable,
+    /// The room is end-to-end encrypted: nothing can be heard without its key.
+    Encrypted,
+    /// LiveKit could not be reached, or refused us, before anything was heard.
+    ConnectionLost,
+    /// Nobody came into the room.
+    NobodyCame,
 }
 
 /// Everything about a recording that only [`step`] may change.
@@ -156,6 +162,10 @@ pub enum Content {
 /// What happens to a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
+    /// The first sound of a room that we record was kept.
+    Heard,
+    /// The room that we record has ended, or we stopped.
+    RoomEnded,
     /// A session upload joined it and is about to be read.
     UploadJoined,
     /// A capture was read, and the segment index is replaced by what all captures now amount to.
@@ -178,6 +188,8 @@ pub enum Effect {
     },
     /// Remove the bytes of everything that the recording owns.
     Erase,
+    /// Find out what a room's capture log amounts to, and publish it.
+    Settle,
 }
 
 /// Decides what an event does to a recording, and what has to follow.
@@ -186,6 +198,8 @@ pub enum Effect {
 pub fn step(state: State, event: Event) -> (State, Vec<Effect>) {
     match event {
         _ if state.deletion != Deletion::None => step_deleted(state, event),
+        Event::Heard => (heard(state), Vec::new()),
+        Event::RoomEnded => room_ended(state),
         Event::UploadJoined => (upload_joined(state), Vec::new()),
         Event::Published(content) => published(state, content),
         Event::SegmentLost => (State { partial: true, ..state }, Vec::new()),
@@ -203,7 +217,24 @@ fn step_deleted(state: State, event: Event) -> (State, Vec<Effect>) {
             (State { deletion: Deletion::Pending, ..state }, vec![Effect::Erase])
         }
         Event::DeletionRequested if state.deletion == Deletion::Pending => (state, vec![Effect::Erase]),
-        Event::DeletionRequested | Event::SegmentLost => (state, Vec::new()),
+        Event::DeletionRequested | Event::SegmentLost | Event::Heard | Event::RoomEnded => (state, Vec::new()),
+    }
+}
+
+/// From here on there is a segment index, which grows.
+fn heard(state: State) -> State {
+    match state.status {
+        Status::Starting => State { status: Status::Active, revision: state.revision.max(1), ..state },
+        Status::Active | Status::Processing | Status::Completed | Status::Failed => state,
+    }
+}
+
+fn room_ended(state: State) -> (State, Vec<Effect>) {
+    match state.status {
+        Status::Starting | Status::Active => (State { status: Status::Processing, ..state }, vec![Effect::Settle]),
+        // Told again: whoever was told first may have died before the work was done.
+        Status::Processing => (state, vec![Effect::Settle]),
+        Status::Completed | Status::Failed => (state, Vec::new()),
     }
 }
 
@@ -228,7 +259,7 @@ fn published(state: State, content: Content) -> (State, Vec<Effect>) {
             let status = match (state.status, reason) {
                 (Status::Active | Status::Completed, _) => state.status,
                 (_, Reason::NoAudio) => Status::Completed,
-                (_, Reason::AudioMissing | Reason::AudioUnreadable) => Status::Failed,
+                (_, _) => Status::Failed,
             };
             let partial = partial || reason != Reason::NoAudio;
             (State { status, partial, reason: Some(reason), revision, ..state }, Vec::new())
@@ -242,8 +273,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn events() -> impl Strategy<Value = Event> {
-        let reason = prop_oneof![Just(Reason::NoAudio), Just(Reason::AudioMissing), Just(Reason::AudioUnreadable)];
+        let reason = prop_oneof![Just(Reason::NoAudio), Just(Reason::AudioMissing), Just(Reason::Encrypted)];
         prop_oneof![
+            Just(Event::Heard),
+            Just(Event::RoomEnded),
             Just(Event::UploadJoined),
             any::<bool>().prop_map(|partial| Event::Published(Content::Playable { partial })),
             (reason, any::<bool>()).prop_map(|(reason, partial)| Event::Published(Content::Silent { reason, partial })),
@@ -292,6 +325,17 @@ mod tests {
         assert_eq!(state.status, Status::Processing);
         let (state, _) = step(state, Event::Published(Content::Playable { partial: false }));
         assert_eq!((state.status, state.partial, state.reason), (Status::Completed, false, None));
+    }
+
+    #[test]
+    fn a_room_is_recorded() {
+        let (active, effects) = step(State::starting(), Event::Heard);
+        assert_eq!((active.status, active.revision, effects), (Status::Active, 1, vec![]));
+        assert_eq!(step(active, Event::UploadJoined).0.status, Status::Active, "the room decides when it ends");
+        let (processing, effects) = step(active, Event::RoomEnded);
+        assert_eq!((processing.status, effects), (Status::Processing, vec![Effect::Settle]));
+        let (done, _) = step(processing, Event::Published(Content::Playable { partial: false }));
+        assert_eq!((done.status, done.revision), (Status::Completed, 2));
     }
 
     proptest! {

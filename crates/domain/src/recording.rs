@@ -127,11 +127,14 @@ pub struct Capture {
     pub audio: Option<Audio>,
 }
 
-/// A kept master: sound inside an object.
+/// A kept master: sound inside an object, or a capture log in many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audio {
-    /// The object.
+    /// The object; of a capture log the first chunk.
     pub key: ObjectKey,
+    /// The chunks of a capture log; 0 when the sound is Ogg in one object.
+    #[serde(default)]
+    pub chunks: u32,
     /// Bytes before the sound in that object.
     pub offset: u64,
     /// Its length in bytes.

@@ -5,3 +5,4 @@
 pub mod session_upload;
 pub mod telemetry;
 pub mod token;
+pub mod webhook;

@@ -4,14 +4,14 @@
 //! and because nothing but HS256 may ever be accepted.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use echosphere_domain::id::ProjectId;
 use echosphere_domain::time::WallTime;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// How far the sender's clock may be ahead of ours, in seconds.
 const LEEWAY: f64 = 60.0;
@@ -92,6 +92,8 @@ struct Payload {
     video: Option<Video>,
     #[serde(default)]
     observability: Option<Observability>,
+    #[serde(default)]
+    sha256: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -116,6 +118,20 @@ impl Verifier {
 
     /// Checks a token's algorithm, signature, times and grant.
     pub fn verify(&self, token: &str, now: WallTime, grant: Grant) -> Result<Claims, Error> {
+        let (project, payload) = self.check(token, now)?;
+        check_grant(&payload, grant)?;
+        let room = payload.video.map(|video| video.room).filter(|room| !room.is_empty());
+        Ok(Claims { project, room })
+    }
+
+    /// Checks the token of a webhook; returns the base64 of the SHA-256 of the body that it signs.
+    pub fn verify_body(&self, token: &str, now: WallTime) -> Result<(ProjectId, String), Error> {
+        let (project, payload) = self.check(token, now)?;
+        let sum = payload.sha256.filter(|sum| !sum.is_empty()).ok_or(Error::MissingGrant("sha256"))?;
+        Ok((project, sum))
+    }
+
+    fn check(&self, token: &str, now: WallTime) -> Result<(ProjectId, Payload), Error> {
         let (signed, signature) = token.rsplit_once('.').filter(|_| token.len() <= MAX_LEN).ok_or(Error::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(Error::Malformed)?;
         let header: Header = decode(header)?;
@@ -127,9 +143,7 @@ impl Verifier {
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Error::Malformed)?;
         mac(&key.secret, signed).verify_slice(&signature).map_err(|_| Error::Signature)?;
         check_times(&payload, now)?;
-        check_grant(&payload, grant)?;
-        let room = payload.video.map(|video| video.room).filter(|room| !room.is_empty());
-        Ok(Claims { project: key.project.clone(), room })
+        Ok((key.project.clone(), payload))
     }
 }
 
@@ -169,12 +183,65 @@ fn check_grant(payload: &Payload, grant: Grant) -> Result<(), Error> {
 
 /// Makes a token as the agents SDK does: valid from now on for `seconds`, with one grant.
 pub fn mint(api_key: &str, secret: &SecretString, grant: Grant, now: WallTime, seconds: i64) -> String {
+    let grant = match grant {
+        Grant::ObservabilityWrite => json!({ "observability": { "write": true } }),
+        Grant::RoomRecord => json!({ "video": { "roomRecord": true } }),
+    };
+    sign(api_key, secret, "", grant, now, seconds)
+}
+
+/// Makes the token with which a recorder joins a room: hidden from the others, counted by nobody, announced to all as
+/// `active_recording`. `identity` must differ from everybody else's in the room.
+pub fn mint_recorder(
+    api_key: &str,
+    secret: &SecretString,
+    room: &str,
+    identity: &str,
+    now: WallTime,
+    seconds: i64,
+) -> String {
+    let claims = json!({
+        "name": "EchoSphere",
+        "kind": "egress",
+        "video": {
+            "roomJoin": true, "room": room, "hidden": true, "recorder": true,
+            "canSubscribe": true, "canPublish": false, "canPublishData": false,
+        },
+    });
+    sign(api_key, secret, identity, claims, now, seconds)
+}
+
+/// Makes the token with which a server asks LiveKit's room service about its rooms. `room` narrows it to one.
+pub fn mint_room_service(
+    api_key: &str,
+    secret: &SecretString,
+    room: Option<&str>,
+    now: WallTime,
+    seconds: i64,
+) -> String {
+    let video = json!({ "roomList": true, "roomAdmin": room.is_some(), "room": room.unwrap_or_default() });
+    sign(api_key, secret, "", json!({ "video": video }), now, seconds)
+}
+
+/// Makes the token with which a LiveKit server signs a webhook's body.
+pub fn mint_webhook(api_key: &str, secret: &SecretString, body: &[u8], now: WallTime, seconds: i64) -> String {
+    let sum = STANDARD.encode(Sha256::digest(body));
+    sign(api_key, secret, "", json!({ "sha256": sum }), now, seconds)
+}
+
+fn sign(
+    api_key: &str,
+    secret: &SecretString,
+    identity: &str,
+    mut claims: serde_json::Value,
+    now: WallTime,
+    seconds: i64,
+) -> String {
     let start = now.as_millis().div_euclid(1000);
-    let mut claims = json!({ "iss": api_key, "sub": "", "nbf": start, "exp": start + seconds });
-    match grant {
-        Grant::ObservabilityWrite => claims["observability"] = json!({ "write": true }),
-        Grant::RoomRecord => claims["video"] = json!({ "roomRecord": true }),
-    }
+    claims["iss"] = json!(api_key);
+    claims["sub"] = json!(identity);
+    claims["nbf"] = json!(start);
+    claims["exp"] = json!(start + seconds);
     let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", encode(&json!({ "alg": "HS256", "typ": "JWT" })), encode(&claims));
     let signature = URL_SAFE_NO_PAD.encode(mac(secret, &signed).finalize().into_bytes());

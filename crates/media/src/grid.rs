@@ -27,6 +27,12 @@ impl Grid {
         Self { target_samples, frames: total_samples.div_ceil(FRAME as u64) }
     }
 
+    /// The frames of a segment of a recording that is still growing: the same as later, apart from the last one.
+    pub fn live_segment(target_ms: u64, index: u32) -> Range<u64> {
+        let grid = Self::new(0, target_ms);
+        grid.first_frame(index)..grid.first_frame(index.saturating_add(1))
+    }
+
     /// Frames in all; the last one is filled up with silence.
     pub fn frames(&self) -> u64 {
         self.frames

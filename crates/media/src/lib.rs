@@ -11,6 +11,7 @@ pub mod hls;
 pub mod ogg;
 pub mod peaks;
 pub mod render;
+pub mod tracks;
 pub mod ts;
 
 /// Samples a second, of everything that is decoded and rendered here.

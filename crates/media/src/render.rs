@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use crate::aac::{AacEncoder, BuiltIn, FRAME};
 use crate::activity;
-use crate::ogg::OpusIndex;
+use crate::ogg::{OpusIndex, PRE_ROLL};
 use crate::peaks;
+use crate::tracks::{Mixer, Track};
 use crate::ts;
 
 /// Frames that the encoder hears before the first one that counts.
@@ -66,7 +67,13 @@ pub struct Renderer<E = BuiltIn> {
     decoder: Option<opus::Decoder>,
     packet: Vec<i16>,
     samples: Vec<i16>,
+    mixer: Mixer,
     encoder: PhantomData<fn() -> E>,
+}
+
+/// The samples whose packets a window of several tracks needs, for [`Renderer::render_tracks`] with the built-in encoder.
+pub fn track_range(frames: &Range<u64>) -> Range<i64> {
+    Renderer::<BuiltIn>::track_range(frames)
 }
 
 /// The bytes of the source that a window needs, for [`Renderer::render`] with the built-in encoder.
@@ -89,7 +96,7 @@ impl Renderer {
 
 impl<E> Default for Renderer<E> {
     fn default() -> Self {
-        Self { decoder: None, packet: Vec::new(), samples: Vec::new(), encoder: PhantomData }
+        Self { decoder: None, packet: Vec::new(), samples: Vec::new(), mixer: Mixer::default(), encoder: PhantomData }
     }
 }
 
@@ -112,6 +119,24 @@ impl<E: AacEncoder> Renderer<E> {
         if map == ChannelMap::Swap {
             self.samples.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
         }
+        self.finish(bad_packets)
+    }
+
+    /// The samples whose packets [`Renderer::render_tracks`] needs for a window, pre-roll included.
+    pub fn track_range(frames: &Range<u64>) -> Range<i64> {
+        let range = needed::<E>(frames);
+        range.start - PRE_ROLL as i64..range.end
+    }
+
+    /// Renders a window from the packets of several tracks, those of [`Renderer::track_range`] at least.
+    pub fn render_tracks(&mut self, tracks: &[Track], frames: Range<u64>) -> Result<Window, Error> {
+        let range = needed::<E>(&frames);
+        let mixed = self.mixer.mix(tracks, range, &mut self.samples);
+        let bad_packets = mixed.map_err(|error| Error::Decoder(error.to_string()))?;
+        self.finish(bad_packets)
+    }
+
+    fn finish(&self, bad_packets: u32) -> Result<Window, Error> {
         let mut window = Window { bad_packets, ..Window::default() };
         self.encode(&mut window)?;
         self.measure(&mut window);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use echosphere_livekit::token::Verifier;
+use echosphere_recorder::wire::Wire;
 use echosphere_storage::ObjectStore;
 use echosphere_storage::endpoint::Endpoint;
 
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::links::Links;
+use crate::live::Rooms;
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::TelemetryQueue;
@@ -41,6 +43,10 @@ pub struct App {
     pub sources: Sources,
     /// The threads that render.
     pub renderers: Pool,
+    /// The rooms that this process records.
+    pub rooms: Rooms,
+    /// How LiveKit is reached.
+    pub wire: Wire,
     /// Wakes background work.
     pub work: Work,
     /// OTLP requests that could not be stored at once.

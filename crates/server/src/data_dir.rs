@@ -4,6 +4,7 @@
 //! LOCK               held by the running process (flock), with its process id inside
 //! echosphere.db      rows (SQLite)
 //! objects/           object storage, {bucket}/{key}
+//! journal/           what was heard in rooms and is in no chunk of object storage yet
 //! spool/             uploads under way, one file an upload
 //! secrets/           file mode 0600, made at the first start
 //! ```
@@ -76,6 +77,11 @@ impl DataDir {
     /// The root of local object storage.
     pub fn objects(&self) -> PathBuf {
         self.root.join("objects")
+    }
+
+    /// The folder of the journal.
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal")
     }
 
     /// The folder of uploads under way.

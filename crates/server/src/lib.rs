@@ -11,6 +11,7 @@ mod demo;
 pub mod entropy;
 pub mod http;
 pub mod links;
+pub mod live;
 pub mod playback;
 pub mod render;
 mod serve;

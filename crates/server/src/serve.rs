@@ -8,6 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use echosphere_livekit::token::Verifier;
 use echosphere_media::render::Renderer;
+use echosphere_recorder::log::journal::{Journal, Recovered};
+use echosphere_recorder::wire::Wire;
 use echosphere_storage::ObjectStore;
 use echosphere_storage::endpoint::Endpoint;
 use echosphere_storage::local::LocalStore;
@@ -23,11 +25,13 @@ use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::http;
 use crate::links::Links;
+use crate::live::{self, Rooms};
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::{self, TelemetryQueue};
 use crate::upload::recover;
 use crate::work::{self, Work};
+use crate::{clock, entropy};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +61,12 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// The way to LiveKit.
+    #[error(transparent)]
+    Wire(#[from] echosphere_recorder::wire::Error),
+    /// What an earlier process left.
+    #[error("what an earlier process left cannot be taken up: {0}")]
+    TakeUp(#[from] work::Error),
     /// The metrics recorder.
     #[error("metrics cannot be recorded: {0}")]
     Metrics(String),
@@ -68,15 +78,22 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
     let listener = listener.map_err(|source| Error::Listen { address: config.listen, source })?;
     config.listen = listener.local_addr().map_err(|source| Error::System { action: "read the address", source })?;
     let metrics = metrics()?;
-    let app = assemble(config).await?;
+    let (app, journals) = assemble(config).await?;
+    app.wire.install();
     recover::recover(&app).await?;
     app.store.expire_leases().await?;
     announce(&app);
-    let background = [tokio::spawn(work::run(app.clone())), tokio::spawn(telemetry_queue::run(app.clone()))];
+    live::take_up(&app, journals).await?;
+    let background = [
+        tokio::spawn(work::run(app.clone())),
+        tokio::spawn(telemetry_queue::run(app.clone())),
+        tokio::spawn(live::auto::poll(app.clone())),
+    ];
     tokio::task::spawn_blocking(http::prepare);
     ready(&app);
     println!("EchoSphere is listening on http://{}", app.config.listen);
     serve(&app, listener, http::router(&app, metrics)).await;
+    app.rooms.hand_over().await;
     for task in background {
         if tokio::time::timeout(Duration::from_secs(10), task).await.is_err() {
             tracing::warn!("background work did not come to rest; it goes on after the next start");
@@ -92,8 +109,13 @@ fn metrics() -> Result<PrometheusHandle, Error> {
     PrometheusBuilder::new().install_recorder().map_err(|error| Error::Metrics(error.to_string()))
 }
 
-async fn assemble(config: Config) -> Result<SharedApp, Error> {
+async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let data = DataDir::open(&config.data_dir)?;
+    // Read before this process's own journal is begun beside them.
+    let journals = live::journals(&data.journal())?;
+    let journal = Journal::start(&data.journal(), entropy::uuid(clock::now()));
+    let journal = journal.map_err(|source| Error::System { action: "begin the journal", source })?;
+    let wire = Wire::new(config.livekit_ca.as_deref())?;
     let database = config.database.clone().unwrap_or_else(|| data.database());
     let objects_root: PathBuf = config.storage.clone().unwrap_or_else(|| data.objects());
     let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
@@ -109,7 +131,7 @@ async fn assemble(config: Config) -> Result<SharedApp, Error> {
     });
     let renderers = Pool::start(config.render_workers, Renderer::new);
     let renderers = renderers.map_err(|source| Error::System { action: "start a thread", source })?;
-    Ok(Arc::new(App {
+    let app = Arc::new(App {
         tokens: Verifier::new(pairs),
         links: Links::new(data.secret("links")?),
         s3: Endpoint::new(Arc::clone(&objects), config.bucket.clone(), &credentials),
@@ -121,9 +143,12 @@ async fn assemble(config: Config) -> Result<SharedApp, Error> {
         work: Work::default(),
         telemetry: TelemetryQueue::default(),
         stopping: watch::channel(false).0,
+        rooms: Rooms::new(Arc::new(journal)),
+        wire,
         data,
         config,
-    }))
+    });
+    Ok((app, journals))
 }
 
 /// What an operator should know before anything happens.

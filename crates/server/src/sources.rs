@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::recording::{self, Capture, Recording};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_media::ogg::OpusIndex;
+use echosphere_recorder::sound::Index;
 use echosphere_store::{Purpose, StoredSegment};
 
 use crate::app::App;
@@ -40,25 +41,40 @@ impl Sources {
 }
 
 /// A capture as the renderer takes it; `None` when it has no sound (any more).
-pub async fn load(app: &App, capture: &Capture) -> Result<Option<Source>, echosphere_store::Error> {
+pub async fn load(
+    app: &App,
+    recording: &Recording,
+    capture: &Capture,
+) -> Result<Option<Source>, echosphere_store::Error> {
     let Some(audio) = &capture.audio else { return Ok(None) };
     if let Some(source) = app.sources.get(capture.id) {
         return Ok(Some(source));
     }
     let Some(bytes) = app.store.audio_index(capture.id).await? else { return Ok(None) };
-    let index = OpusIndex::from_bytes(&bytes).map_err(|corrupt| echosphere_store::Error::Corrupt {
+    let corrupt = |reason: String| echosphere_store::Error::Corrupt {
         row: format!("captures.audio_index of {}", capture.id),
-        reason: corrupt.to_string(),
-    })?;
-    let source = Source::new(audio.clone(), index, u64::from(audio.segment_ms), channel_map(capture.source));
+        reason,
+    };
+    let source = if audio.chunks > 0 {
+        let index = Index::from_bytes(&bytes).ok_or_else(|| corrupt("not the index of a capture log".to_owned()))?;
+        let chunks = (0..audio.chunks).map(|number| recording.prefix.log_chunk(capture.attempt, number)).collect();
+        Source::log(audio.clone(), index, chunks)
+    } else {
+        let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        Source::ogg(audio.clone(), index, channel_map(capture.source))
+    };
     app.sources.keep(capture.id, &source);
     Ok(Some(source))
 }
 
 /// The key of a segment. It follows from what is rendered, so that rendering it twice stores the same bytes at the same key.
 pub fn segment_key(recording: &Recording, captures: &[Capture], segment: &Segment) -> ObjectKey {
-    let attempt = captures.iter().find(|capture| capture.id == segment.capture).map_or(0, |capture| capture.attempt);
-    recording.prefix.segment(attempt, AUDIO_RENDITION, 1, segment.capture_index)
+    let capture = captures.iter().find(|capture| capture.id == segment.capture);
+    let attempt = capture.map_or(0, |capture| capture.attempt);
+    // What was rendered while a room went on is not what hindsight makes of it; an upload never changes.
+    let is_log = capture.is_some_and(|capture| capture.source == recording::Source::Recorder);
+    let revision = if is_log { recording.state.revision } else { 1 };
+    recording.prefix.segment(attempt, AUDIO_RENDITION, revision, segment.capture_index)
 }
 
 /// Renders a segment for somebody who waits, stores it, and says where it is now. `None` when it is lost.
@@ -70,7 +86,7 @@ pub async fn render_now(
 ) -> Result<Option<ObjectKey>, Error> {
     let capture = captures.iter().find(|capture| capture.id == segment.capture);
     let source = match capture {
-        Some(capture) => load(app, capture).await?,
+        Some(capture) => load(app, recording, capture).await?,
         None => None,
     };
     let revision = recording.state.revision;

@@ -13,13 +13,14 @@ fn root() -> PathBuf {
 }
 
 /// Who may depend on whom, tests aside. What is not listed may not.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("media", &[]),
     ("livekit", &["domain"]),
     ("storage", &["domain"]),
     ("store", &["domain"]),
-    ("server", &["domain", "media", "livekit", "storage", "store"]),
+    ("recorder", &["domain", "media", "livekit"]),
+    ("server", &["domain", "media", "livekit", "recorder", "storage", "store"]),
     ("testkit", &["domain", "livekit"]),
 ];
 

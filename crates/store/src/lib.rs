@@ -4,6 +4,7 @@
 //! transaction open and a second database can be put behind the same border. SQLite is the embedded default.
 
 mod error;
+mod live;
 mod objects;
 mod recordings;
 mod segments;
@@ -13,6 +14,7 @@ mod telemetry;
 mod uploads;
 
 pub use error::{Error, Result};
+pub use live::{Begun, Live, LiveRow, NewLive, Redactions, Stretch};
 pub use objects::{Objects, Purpose, SweepCandidate};
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
@@ -22,7 +24,7 @@ pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 
 /// Everything that the rest of EchoSphere asks of a database.
 #[async_trait::async_trait]
-pub trait Store: Uploads + Recordings + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static {
+pub trait Store: Uploads + Recordings + Live + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static {
     /// Whether the database answers and takes writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;
 

@@ -15,6 +15,8 @@ use crate::Result;
 pub enum Purpose {
     /// The body of a session upload: the master.
     Upload,
+    /// A chunk of a room's capture log: the master. Needed from its announcement on.
+    Log,
     /// A media segment.
     Segment,
     /// Peaks and levels.

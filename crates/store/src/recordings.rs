@@ -56,8 +56,9 @@ pub struct Publication {
     pub transcript: Option<Transcript>,
     /// Captures whose place it takes: they become `Superseded`, their transcripts are removed and their bodies condemned.
     pub supersedes: Vec<CaptureId>,
-    /// What all captures amount to.
-    pub content: Content,
+    /// What all captures amount to; `None` while a room is still being recorded: then only the capture is kept, and the
+    /// segment index goes on growing.
+    pub content: Option<Content>,
     /// The segments of the new revision, of the audio rendition, in order.
     pub segments: Vec<Segment>,
     /// What is missing.

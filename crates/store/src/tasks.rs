@@ -18,11 +18,13 @@ pub enum TaskKind {
     Render,
     /// Remove the bytes of a recording; payload: the recording's id.
     Erase,
+    /// Publish what a room's capture log amounts to; payload: `{project}/{recording}`.
+    Settle,
 }
 
 impl TaskKind {
     /// Every kind, most urgent first.
-    pub const ALL: [Self; 3] = [Self::Ingest, Self::Erase, Self::Render];
+    pub const ALL: [Self; 4] = [Self::Settle, Self::Ingest, Self::Erase, Self::Render];
 
     /// The word that the database and the metrics use.
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl TaskKind {
             Self::Ingest => "ingest",
             Self::Render => "render",
             Self::Erase => "erase",
+            Self::Settle => "settle",
         }
     }
 }

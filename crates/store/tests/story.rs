@@ -98,7 +98,8 @@ impl World {
 fn publication(joined: &Joined, now: WallTime) -> Publication {
     let mut capture = joined.capture.clone();
     capture.status = CaptureStatus::Complete;
-    let audio = Audio { key: joined.body.clone(), offset: 1, length: 2, samples: 384_000, segment_ms: 4_000 };
+    let audio =
+        Audio { key: joined.body.clone(), chunks: 0, offset: 1, length: 2, samples: 384_000, segment_ms: 4_000 };
     capture.audio = Some(audio);
     let segment = |index: u32| Segment {
         capture: capture.id,
@@ -119,7 +120,7 @@ fn publication(joined: &Joined, now: WallTime) -> Publication {
         audio_index: Some(vec![1, 2, 3]),
         transcript: Some(Transcript::default()),
         supersedes: Vec::new(),
-        content: Content::Playable { partial: false },
+        content: Some(Content::Playable { partial: false }),
         gaps: Vec::new(),
         duration: MediaTime::from_millis(8_000),
         started_at: Some(at(0)),

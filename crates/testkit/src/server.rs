@@ -98,18 +98,22 @@ impl Server {
         all
     }
 
-    /// Waits until no task is open, then returns the recordings. Panics after two minutes, with the log.
+    /// Waits until no task is open, then returns the recordings. Panics with the log when nothing gets done for two minutes.
     pub fn settled(&self) -> Vec<Value> {
-        let until = Instant::now() + Duration::from_secs(120);
-        while Instant::now() < until {
+        let (mut open, mut since) = (u64::MAX, Instant::now());
+        while since.elapsed() < Duration::from_secs(120) {
             let metrics = self.get("/metrics").text();
-            let open = metrics.lines().filter(|line| line.starts_with("echosphere_tasks{") && line.contains("open"));
-            if open.map(|line| line.rsplit(' ').next().unwrap()).all(|count| count == "0") {
+            let counts = metrics.lines().filter(|line| line.starts_with("echosphere_tasks{") && line.contains("open"));
+            let now = counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+            if now == 0 {
                 return self.recordings();
+            }
+            if now != open {
+                (open, since) = (now, Instant::now());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("work is left after two minutes:\n{}", self.log());
+        panic!("{open} tasks are left, and nothing gets done:\n{}", self.log());
     }
 }
 

@@ -10,6 +10,6 @@ mod stored;
 pub(crate) mod testing;
 
 pub use build::{Error, IndexBuilder, LONGEST};
-pub use index::{Gap, OpusIndex, Packet};
+pub use index::{Gap, OpusIndex, PRE_ROLL, Packet};
 pub use opus_packet::duration as packet_duration;
 pub use stored::Corrupt;

@@ -63,6 +63,8 @@ impl Default for Config {
             data_dir: PathBuf::from("echosphere-data"),
             public_url: None,
             livekit_url: None,
+            livekit_ca: None,
+            recorder: super::Recorder::default(),
             database: None,
             storage: None,
             bucket: "echosphere-recordings".to_owned(),

@@ -5,6 +5,7 @@
 
 mod load;
 mod projects;
+mod recorder;
 pub mod settings;
 mod value;
 
@@ -16,7 +17,8 @@ use echosphere_domain::id::ProjectId;
 use secrecy::SecretString;
 
 pub use load::{Environment, Error, load};
-pub use projects::{KeyPair, Project};
+pub use projects::{KeyPair, Project, matches_pattern};
+pub use recorder::{AutoRecord, Recorder};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -29,6 +31,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Where the LiveKit server is. Session uploads need no connection to it; recording rooms will.
     pub livekit_url: Option<String>,
+    /// A certificate authority (PEM) that LiveKit's certificate may be signed by, beside the public ones.
+    pub livekit_ca: Option<PathBuf>,
+    /// How rooms are recorded.
+    pub recorder: Recorder,
     /// Where the database is; `None` is SQLite in the data directory.
     pub database: Option<PathBuf>,
     /// Where objects are kept; `None` is a folder in the data directory.

@@ -81,7 +81,7 @@ impl ProjectEntry {
 }
 
 /// Whether a pattern, in which `*` stands for any run of characters, matches the whole name.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };

@@ -68,6 +68,26 @@ fn url_ttl(text: &str) -> Result<std::time::Duration, String> {
     if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 7d")) }
 }
 
+fn list(text: &str) -> Result<Vec<String>, String> {
+    let items: Vec<String> = text.split(',').map(|item| item.trim().to_owned()).collect();
+    let is_empty = items.iter().any(String::is_empty);
+    if is_empty { Err(format!("{text:?} has an empty name: expected names, separated by commas")) } else { Ok(items) }
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+fn max_duration(text: &str) -> Result<std::time::Duration, String> {
+    let duration = value::duration(text)?;
+    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(48 * 3600);
+    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 48h")) }
+}
+
 /// All settings, in the order of the documentation. `projects` and `config` are no single texts and stand apart.
 pub const SETTINGS: &[Setting] = &[
     Setting {
@@ -166,7 +186,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "livekit.url",
         variable: "LIVEKIT_URL",
         default: "none",
-        meaning: "The address of the LiveKit server. Session uploads need no connection to it.",
+        meaning: "The address of the LiveKit server whose rooms are recorded. Session uploads need no connection to it.",
         apply: |draft, text| {
             draft.config.livekit_url = Some(value::livekit_url(text)?);
             Ok(())
@@ -191,6 +211,99 @@ pub const SETTINGS: &[Setting] = &[
             draft.livekit_secret = Some(secret(text)?);
             Ok(())
         },
+    },
+    Setting {
+        key: "livekit.ca_file",
+        variable: "ECHOSPHERE_LIVEKIT_CA_FILE",
+        default: "the public authorities alone",
+        meaning: "A certificate authority (PEM file) that LiveKit's certificate may be signed by as well.",
+        apply: |draft, text| {
+            draft.config.livekit_ca = Some(value::text(text)?.into());
+            Ok(())
+        },
+    },
+    Setting {
+        key: "recorder.auto_record",
+        variable: "ECHOSPHERE_RECORDER_AUTO_RECORD",
+        default: "none",
+        meaning: "Rooms that are recorded without being asked: names, separated by commas, in which * stands for any characters.",
+        apply: set!(config.recorder.auto.rooms, list),
+    },
+    Setting {
+        key: "recorder.auto_record_agents",
+        variable: "ECHOSPHERE_RECORDER_AUTO_RECORD_AGENTS",
+        default: "false",
+        meaning: "Whether those rooms are recorded only once an agent is in them.",
+        apply: set!(config.recorder.auto.agents, flag),
+    },
+    Setting {
+        key: "recorder.auto_record_percent",
+        variable: "ECHOSPHERE_RECORDER_AUTO_RECORD_PERCENT",
+        default: "100",
+        meaning: "How many of a hundred of those rooms are recorded; the choice follows from the room's id.",
+        apply: |draft, text| {
+            draft.config.recorder.auto.percent = value::number(text, 0, 100)? as u64;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "recorder.poll_every",
+        variable: "ECHOSPHERE_RECORDER_POLL_EVERY",
+        default: "5s",
+        meaning: "How often LiveKit is asked for its rooms while its webhooks tell nothing.",
+        apply: set!(config.recorder.poll_every, sweep_every),
+    },
+    Setting {
+        key: "recorder.live",
+        variable: "ECHOSPHERE_RECORDER_LIVE",
+        default: "true",
+        meaning: "Whether a room can be heard while it goes on; else it is rendered when it has ended.",
+        apply: set!(config.recorder.live, flag),
+    },
+    Setting {
+        key: "recorder.exclude_kinds",
+        variable: "ECHOSPHERE_RECORDER_EXCLUDE_KINDS",
+        default: "none",
+        meaning: "LiveKit's kinds of participants that are left out, separated by commas: STANDARD, SIP, AGENT, INGRESS.",
+        apply: set!(config.recorder.exclude_kinds, list),
+    },
+    Setting {
+        key: "recorder.max_rooms",
+        variable: "ECHOSPHERE_RECORDER_MAX_ROOMS",
+        default: "500",
+        meaning: "How many rooms are recorded at the same time, at most.",
+        apply: |draft, text| {
+            draft.config.recorder.max_rooms = value::number(text, 1, 100_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "recorder.max_duration",
+        variable: "ECHOSPHERE_RECORDER_MAX_DURATION",
+        default: "12h",
+        meaning: "How long a recording of a room may get, at most 48h; then it is ended.",
+        apply: set!(config.recorder.max_duration, max_duration),
+    },
+    Setting {
+        key: "recorder.wait_for_people",
+        variable: "ECHOSPHERE_RECORDER_WAIT_FOR_PEOPLE",
+        default: "60s",
+        meaning: "How long an empty room is waited in; if nobody comes, no recording is left.",
+        apply: set!(config.recorder.wait_for_people, value::duration),
+    },
+    Setting {
+        key: "recorder.give_up_after",
+        variable: "ECHOSPHERE_RECORDER_GIVE_UP_AFTER",
+        default: "60s",
+        meaning: "How long to try to get back into a room when LiveKit cannot be reached.",
+        apply: set!(config.recorder.give_up_after, value::duration),
+    },
+    Setting {
+        key: "recorder.tcp_only",
+        variable: "ECHOSPHERE_RECORDER_TCP_ONLY",
+        default: "false",
+        meaning: "Whether media come over TCP only; else TCP is used when UDP does not get through.",
+        apply: set!(config.recorder.tcp_only, flag),
     },
     Setting {
         key: "uploads.max_bytes",

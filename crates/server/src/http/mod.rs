@@ -6,6 +6,7 @@ mod operations;
 mod pages;
 pub mod problem;
 mod recordings;
+mod webhook;
 
 use axum::Router;
 use axum::body::Body;
@@ -34,7 +35,10 @@ struct Api;
 
 fn described() -> OpenApiRouter<SharedApp> {
     OpenApiRouter::with_openapi(Api::openapi())
-        .routes(routes!(recordings::list::list))
+        .routes(routes!(recordings::list::list, recordings::start::start))
+        .routes(routes!(recordings::control::stop))
+        .routes(routes!(recordings::control::pause))
+        .routes(routes!(recordings::control::resume))
         .routes(routes!(recordings::get::get, recordings::delete::delete))
         .routes(routes!(recordings::playlists::multivariant))
         .routes(routes!(recordings::playlists::media))
@@ -44,6 +48,7 @@ fn described() -> OpenApiRouter<SharedApp> {
         .routes(routes!(recordings::transcript::srt))
         .routes(routes!(recordings::transcript::text))
         .routes(routes!(recordings::waveform::get))
+        .routes(routes!(webhook::receive))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::prometheus))

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use echosphere_domain::id::RecordingId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,6 +22,9 @@ pub struct Problem {
     pub status: StatusCode,
     /// What happened this time, and what to do about it.
     pub detail: String,
+    /// The recording that is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording_id: Option<String>,
 }
 
 fn status_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -38,6 +42,7 @@ macro_rules! problems {
                     title: $title,
                     status: StatusCode::$status,
                     detail: detail.into(),
+                    recording_id: None,
                 }
             })*
         }
@@ -67,10 +72,23 @@ problems! {
     bad_body = BAD_REQUEST, "bad-body", "The request body is not valid";
     /// The body is larger than allowed.
     too_large = PAYLOAD_TOO_LARGE, "too-large", "The request body is too large";
+    /// The room is being recorded.
+    already_recording = CONFLICT, "already-recording", "The room is being recorded already";
+    /// The recording is over.
+    not_recording = CONFLICT, "not-recording", "The room is not being recorded";
+    /// Something must be set first.
+    not_configured = SERVICE_UNAVAILABLE, "not-configured", "The server is not set up for this";
     /// Something of ours does not work now; trying again helps.
     unavailable = SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this now";
     /// A defect of ours.
     internal = INTERNAL_SERVER_ERROR, "internal", "The server failed";
+}
+
+impl Problem {
+    /// The same, naming the recording that it is about.
+    pub fn about(self, recording: RecordingId) -> Self {
+        Self { recording_id: Some(recording.to_string()), ..self }
+    }
 }
 
 impl IntoResponse for Problem {

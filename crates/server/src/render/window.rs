@@ -1,12 +1,16 @@
 //! One segment: the bytes it needs read from object storage, rendered on one of the pool's threads.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{self, Audio};
 use echosphere_media::grid::Grid;
 use echosphere_media::ogg::OpusIndex;
-use echosphere_media::render::{ChannelMap, Window, source_range};
+use echosphere_media::render::{ChannelMap, Window, source_range, track_range};
+use echosphere_recorder::log::{Entry, chunk};
+use echosphere_recorder::sound::Index;
 use echosphere_storage::ObjectStore;
 
 use super::{Pool, PoolError, Priority};
@@ -28,13 +32,21 @@ pub enum Error {
     Codec(#[from] echosphere_media::render::Error),
 }
 
+/// Where a capture's sound is.
+#[derive(Clone)]
+enum Master {
+    /// Ogg in one object.
+    Ogg { index: Arc<OpusIndex>, map: ChannelMap },
+    /// A capture log in chunks.
+    Log { index: Arc<Index>, chunks: Arc<Vec<ObjectKey>> },
+}
+
 /// A capture that can be rendered.
 #[derive(Clone)]
 pub struct Source {
     audio: Audio,
-    index: Arc<OpusIndex>,
+    master: Master,
     grid: Grid,
-    map: ChannelMap,
 }
 
 /// How a source's channels become agent left, everybody else right: a session upload has the user on the left.
@@ -46,10 +58,16 @@ pub fn channel_map(source: recording::Source) -> ChannelMap {
 }
 
 impl Source {
-    /// A capture's audio with its index, on a grid of segments of about `target_ms`.
-    pub fn new(audio: Audio, index: OpusIndex, target_ms: u64, map: ChannelMap) -> Self {
-        let grid = Grid::new(audio.samples, target_ms);
-        Self { audio, index: Arc::new(index), grid, map }
+    /// A capture's Ogg audio with its index.
+    pub fn ogg(audio: Audio, index: OpusIndex, map: ChannelMap) -> Self {
+        let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
+        Self { audio, master: Master::Ogg { index: Arc::new(index), map }, grid }
+    }
+
+    /// A capture log with its index, and the keys of its chunks.
+    pub fn log(audio: Audio, index: Index, chunks: Vec<ObjectKey>) -> Self {
+        let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
+        Self { audio, master: Master::Log { index: Arc::new(index), chunks: Arc::new(chunks) }, grid }
     }
 
     /// The grid.
@@ -66,21 +84,52 @@ impl Source {
         segment: u32,
     ) -> Result<(Vec<u8>, Window), Error> {
         let frames = self.grid.segment(segment);
-        let wanted = source_range(&self.index, &frames);
+        match &self.master {
+            Master::Ogg { index, map } => {
+                let bytes = self.read(objects, source_range(index, &frames)).await?;
+                let (index, map) = (Arc::clone(index), *map);
+                let rendered = pool.run(priority, move |renderer| {
+                    let window = renderer.render(&index, &bytes, map, frames.clone())?;
+                    Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
+                });
+                Ok(rendered.await??)
+            }
+            Master::Log { index, chunks } => {
+                let samples = track_range(&frames);
+                let entries = read_chunks(objects, chunks, &index.chunks_for(&samples)).await?;
+                let index = Arc::clone(index);
+                let rendered = pool.run(priority, move |renderer| {
+                    let window = renderer.render_tracks(&index.tracks(&entries, &samples), frames.clone())?;
+                    Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
+                });
+                Ok(rendered.await??)
+            }
+        }
+    }
+
+    async fn read(&self, objects: &dyn ObjectStore, wanted: Range<u64>) -> Result<Bytes, Error> {
         let length = wanted.end - wanted.start;
         let range = self.audio.offset + wanted.start..self.audio.offset + wanted.end;
-        let bytes = match objects.get_range(&self.audio.key, range).await {
-            Err(echosphere_storage::Error::NotFound(key)) => return Err(Error::MasterLost(key)),
-            other => other?,
-        };
-        if bytes.len() as u64 != length {
-            return Err(Error::MasterLost(self.audio.key.clone()));
-        }
-        let (index, map) = (Arc::clone(&self.index), self.map);
-        let rendered = pool.run(priority, move |renderer| {
-            let window = renderer.render(&index, &bytes, map, frames.clone())?;
-            Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
-        });
-        Ok(rendered.await??)
+        let bytes = whole(objects.get_range(&self.audio.key, range).await)?;
+        if bytes.len() as u64 == length { Ok(bytes) } else { Err(Error::MasterLost(self.audio.key.clone())) }
     }
+}
+
+fn whole(read: echosphere_storage::Result<Bytes>) -> Result<Bytes, Error> {
+    match read {
+        Err(echosphere_storage::Error::NotFound(key)) => Err(Error::MasterLost(key)),
+        other => Ok(other?),
+    }
+}
+
+/// The entries of some chunks, in order.
+async fn read_chunks(objects: &dyn ObjectStore, keys: &[ObjectKey], numbers: &[u32]) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for &number in numbers {
+        let Some(key) = keys.get(number as usize) else { continue };
+        let bytes = whole(objects.get_range(key, 0..u64::MAX).await)?;
+        let chunk = chunk::decode(&bytes).map_err(|_| Error::MasterLost(key.clone()))?;
+        entries.extend(chunk.entries);
+    }
+    Ok(entries)
 }

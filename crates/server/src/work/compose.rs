@@ -23,6 +23,17 @@ pub struct Piece {
     pub capture: Capture,
     /// What is missing inside it, in its own media time.
     pub gaps: Vec<Gap>,
+    /// Where another process took over, in its own media time: a discontinuity.
+    pub restarts: Vec<MediaTime>,
+    /// Stretches of which more is known than when they were rendered, in its own media time.
+    pub improved: Vec<std::ops::Range<MediaTime>>,
+}
+
+impl Piece {
+    /// A capture that came whole.
+    pub fn new(capture: Capture, gaps: Vec<Gap>) -> Self {
+        Self { capture, gaps, restarts: Vec::new(), improved: Vec::new() }
+    }
 }
 
 /// The segment index that captures amount to.
@@ -40,17 +51,20 @@ pub struct Composition {
     pub ended_at: Option<WallTime>,
 }
 
+/// The segments that need not be rendered again, by capture and place in it.
+type Stored<'s> = HashMap<(CaptureId, u32), &'s Segment>;
+
 /// Puts captures in a row. `current` is the segment index so far: its order stays, because media time zero never changes,
 /// and its stored segments are carried over.
 pub fn compose(pieces: &[Piece], current: &[Segment]) -> Composition {
-    let stored: HashMap<(CaptureId, u32), &Location> = current
+    let stored: Stored<'_> = current
         .iter()
         .filter(|segment| !matches!(segment.location, Location::Renderable))
-        .map(|segment| ((segment.capture, segment.capture_index), &segment.location))
+        .map(|segment| ((segment.capture, segment.capture_index), segment))
         .collect();
     let mut composition = Composition::default();
-    for (number, piece) in in_order(pieces, current).into_iter().enumerate() {
-        append(&mut composition, piece, number as u32, &stored);
+    for piece in in_order(pieces, current) {
+        append(&mut composition, piece, &stored);
     }
     composition
 }
@@ -89,30 +103,30 @@ fn in_order<'p>(pieces: &'p [Piece], current: &[Segment]) -> Vec<&'p Piece> {
     order
 }
 
-fn append(
-    composition: &mut Composition,
-    piece: &Piece,
-    discontinuity: u32,
-    stored: &HashMap<(CaptureId, u32), &Location>,
-) {
+fn append(composition: &mut Composition, piece: &Piece, stored: &Stored<'_>) {
     let Some(audio) = &piece.capture.audio else { return };
     let (start, wall) = (composition.duration, started(piece));
+    let first = composition.segments.last().map_or(0, |last| last.discontinuity + 1);
     let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
     for capture_index in 0..grid.segments() {
         let frames = grid.segment(capture_index);
         let at = |frame: u64| MediaTime::from_samples_48k(i64::try_from(frame * FRAME as u64).unwrap_or(i64::MAX));
-        let into = at(frames.start);
-        let location = stored.get(&(piece.capture.id, capture_index)).map_or(Location::Renderable, |l| (*l).clone());
+        let (into, end) = (at(frames.start), at(frames.end));
+        let is_improved = piece.improved.iter().any(|stretch| stretch.start < end && stretch.end > into);
+        let known = stored.get(&(piece.capture.id, capture_index));
+        // The last segment of a room that has ended is shorter, or longer, than it looked while the room went on.
+        let known = known.filter(|known| !is_improved && known.duration == end - into);
+        let restarts = piece.restarts.iter().filter(|restart| **restart <= into).count() as u32;
         composition.segments.push(Segment {
             capture: piece.capture.id,
             capture_index,
             index: composition.segments.len() as u32,
-            discontinuity,
+            discontinuity: first + restarts,
             media_start: start + into,
-            duration: at(frames.end) - into,
+            duration: end - into,
             wall_start: wall.plus_nanos(into.as_nanos()),
             codecs: CODECS.to_owned(),
-            location,
+            location: known.map_or(Location::Renderable, |known| known.location.clone()),
         });
     }
     let moved = piece.gaps.iter().map(|gap| Gap { start: gap.start + start, ..gap.clone() });
@@ -146,6 +160,7 @@ mod tests {
     fn piece(id: u128, start_s: i64, seconds: u64) -> Piece {
         let audio = Audio {
             key: ObjectKey::parse("k").unwrap(),
+            chunks: 0,
             offset: 0,
             length: 1,
             samples: seconds * 48_000,
@@ -164,7 +179,7 @@ mod tests {
             job_id: None,
             audio: Some(audio),
         };
-        Piece { capture, gaps: Vec::new() }
+        Piece::new(capture, Vec::new())
     }
 
     #[test]
@@ -195,6 +210,22 @@ mod tests {
         assert_eq!(later.segments[0].capture.as_uuid().as_u128(), 1);
         assert_eq!(later.segments[0].location, current[0].location);
         assert_eq!(later.segments.len(), 2, "what lies before zero is not put behind it");
+    }
+
+    #[test]
+    fn what_hindsight_improves_is_rendered_again_and_a_restart_is_a_discontinuity() {
+        let mut current = compose(&[piece(1, 100, 16)], &[]).segments;
+        for segment in &mut current {
+            segment.location = Location::Stored { key: ObjectKey::parse("x").unwrap(), offset: 0, length: 9 };
+        }
+        let mut better = piece(1, 100, 18);
+        better.improved = vec![MediaTime::from_millis(5_000)..MediaTime::from_millis(5_100)];
+        better.restarts = vec![MediaTime::from_millis(7_000)];
+        let after = compose(&[better], &current).segments;
+        let again: Vec<bool> = after.iter().map(|segment| segment.location == Location::Renderable).collect();
+        assert_eq!(again, [false, true, false, false, true], "the second, and the one that is new");
+        let discontinuities: Vec<u32> = after.iter().map(|segment| segment.discontinuity).collect();
+        assert_eq!(discontinuities, [0, 0, 1, 1, 1]);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
-use echosphere_domain::lifecycle::Reason;
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap, Recording};
+use echosphere_domain::lifecycle::{Reason, Status};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
@@ -19,8 +19,8 @@ use echosphere_media::ogg::OpusIndex;
 use echosphere_store::{Claim, Join, Joined, Publication, Purpose, SessionFacts, Upload, UploadState};
 
 use self::same::Verdict;
-use super::Error;
 use super::compose::{self, Piece};
+use super::{Error, pieces};
 use crate::app::App;
 use crate::upload::body::{self, Body};
 use crate::{clock, entropy};
@@ -177,6 +177,7 @@ impl Read {
                 Ok(found) => {
                     let audio = Audio {
                         key: joined.body.clone(),
+                        chunks: 0,
                         offset: sound.offset,
                         length: sound.length,
                         samples: found.total_samples(),
@@ -204,7 +205,7 @@ impl Read {
         let gaps = gaps(index.as_ref(), cut, header);
         capture.status = if problems.is_empty() { CaptureStatus::Complete } else { CaptureStatus::Partial };
         capture.error = (!problems.is_empty()).then(|| problems.join("; "));
-        Self { piece: Piece { capture, gaps }, index, transcript, silent }
+        Self { piece: Piece::new(capture, gaps), index, transcript, silent }
     }
 }
 
@@ -236,13 +237,7 @@ fn samples(count: u64) -> MediaTime {
 /// What is missing of the sound, in its own media time: holes, and the end of a cut upload, as far as its length is known.
 fn gaps(index: Option<&OpusIndex>, cut: bool, header: &Header) -> Vec<Gap> {
     let Some(index) = index else { return Vec::new() };
-    let reason = |damaged: bool| if damaged { "damaged" } else { "packets_lost" };
-    let holes = index.gaps().iter().map(|gap| Gap {
-        start: samples(gap.start),
-        duration: samples(gap.samples),
-        reason: reason(gap.damaged).to_owned(),
-    });
-    let mut gaps: Vec<Gap> = holes.collect();
+    let mut gaps = pieces::holes(index);
     if cut || index.is_truncated() {
         let start = samples(index.total_samples());
         let whole = header.duration_ms.map_or(MediaTime::ZERO, |ms| MediaTime::from_millis(ms as i64));
@@ -261,15 +256,11 @@ async fn publication(
     facts: SessionFacts,
 ) -> Result<Publication, Error> {
     let current = app.store.segments(recording.id, AUDIO_RENDITION).await?;
-    let mut pieces = Vec::with_capacity(captures.len());
-    for capture in captures {
-        if capture.id == read.piece.capture.id || supersedes.contains(&capture.id) {
-            continue;
-        }
-        let index = app.store.audio_index(capture.id).await?;
-        let index = index.and_then(|bytes| OpusIndex::from_bytes(&bytes).ok());
-        pieces.push(Piece { capture: capture.clone(), gaps: gaps(index.as_ref(), false, &Header::default()) });
-    }
+    // While a room is being recorded, its own log is what is heard; the session is composed with it when the room ends.
+    let is_live = matches!(recording.state.status, Status::Starting | Status::Active)
+        && captures.iter().any(|capture| capture.source == Source::Recorder);
+    let others = captures.iter().filter(|other| other.id != read.piece.capture.id && !supersedes.contains(&other.id));
+    let mut pieces = pieces::load(app, others).await?;
     pieces.push(read.piece.clone());
     let composition = compose::compose(&pieces, &current);
     let content = compose::content(&composition, &pieces, read.silent);
@@ -283,7 +274,7 @@ async fn publication(
         capture,
         transcript: read.transcript,
         supersedes,
-        content,
+        content: (!is_live).then_some(content),
         segments: composition.segments,
         gaps: composition.gaps,
         duration: composition.duration,

@@ -6,7 +6,9 @@
 pub mod compose;
 mod erase;
 mod ingest;
+mod pieces;
 mod render;
+pub mod settle;
 mod sweep;
 
 use std::sync::Arc;
@@ -32,7 +34,8 @@ const MAX_ATTEMPTS: u32 = 40;
 /// Lanes: which kinds of tasks run beside each other. Uploads are read one after another, so that of two uploads of one job the
 /// second one meets the first one's capture. Rendering has lanes of its own: a long one never keeps an upload from becoming
 /// playable.
-const LANES: [&[TaskKind]; 4] = [&[TaskKind::Ingest], &[TaskKind::Erase], &[TaskKind::Render], &[TaskKind::Render]];
+const LANES: [&[TaskKind]; 5] =
+    [&[TaskKind::Settle], &[TaskKind::Ingest], &[TaskKind::Erase], &[TaskKind::Render], &[TaskKind::Render]];
 
 /// Why a task did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +165,7 @@ async fn perform(app: &SharedApp, claim: &Claim) -> Result<(), Error> {
         TaskKind::Ingest => ingest::run(app, claim).await,
         TaskKind::Render => render::run(app, claim).await,
         TaskKind::Erase => erase::run(app, claim).await,
+        TaskKind::Settle => settle::run(app, claim).await,
     }
 }
 

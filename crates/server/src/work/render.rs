@@ -60,7 +60,7 @@ impl Job<'_> {
         let segments = app.store.segments(id, AUDIO_RENDITION).await?;
         let mut sources: HashMap<CaptureId, Source> = HashMap::new();
         for capture in &self.captures {
-            if let Some(source) = sources::load(app, capture).await? {
+            if let Some(source) = sources::load(app, &self.recording, capture).await? {
                 sources.insert(capture.id, source);
             }
         }

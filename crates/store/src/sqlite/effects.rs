@@ -39,6 +39,7 @@ pub(super) async fn step_recording(
                 (TaskKind::Render, format!("{}/{}/{revision}", recording.project, recording.id))
             }
             Effect::Erase => (TaskKind::Erase, recording.id.to_string()),
+            Effect::Settle => (TaskKind::Settle, format!("{}/{}", recording.project, recording.id)),
         };
         let id = effect_id(kind, &payload, now);
         super::tasks::insert(connection, &NewTask { id, kind, payload, run_at: now }).await?;

@@ -5,6 +5,7 @@
 
 mod codec;
 mod effects;
+mod live;
 mod objects;
 mod publish;
 mod recordings;

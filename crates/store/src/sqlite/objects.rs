@@ -15,6 +15,7 @@ const ACTION: &str = "change an object's row";
 fn word(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Upload => "upload",
+        Purpose::Log => "log",
         Purpose::Segment => "segment",
         Purpose::Analysis => "analysis",
         Purpose::Telemetry => "telemetry",
@@ -31,13 +32,14 @@ pub(super) async fn announce(
     now: WallTime,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO objects (key, project, recording, purpose, state, since) VALUES (?, ?, ?, ?, 'announced', ?)
-         ON CONFLICT (key) DO UPDATE SET state = 'announced', since = excluded.since WHERE state <> 'live'",
+        "INSERT INTO objects (key, project, recording, purpose, state, since) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (key) DO UPDATE SET state = excluded.state, since = excluded.since WHERE state <> 'live'",
     )
     .bind(key.as_str())
     .bind(project.as_str())
     .bind(recording.map(|id| id.to_string()))
     .bind(word(purpose))
+    .bind(if purpose == Purpose::Log { "live" } else { "announced" })
     .bind(now.as_nanos())
     .execute(connection)
     .await

@@ -30,7 +30,16 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
         uploads::set_state(connection, upload, UploadState::Joined, None).await?;
     }
     let deleted = recording.state.deletion != Deletion::None;
-    effects::step_recording(connection, &mut recording, Event::Published(wanted.content), wanted.now).await?;
+    match wanted.content {
+        Some(content) => {
+            effects::step_recording(connection, &mut recording, Event::Published(content), wanted.now).await?;
+        }
+        None if deleted => effects::step_recording(connection, &mut recording, Event::UploadJoined, wanted.now).await?,
+        None => {
+            telemetry::fill_facts(connection, wanted.recording, &wanted.facts).await?;
+            return uploads::recording_by_id(connection, wanted.recording).await;
+        }
+    }
     if deleted {
         return Ok(recording);
     }

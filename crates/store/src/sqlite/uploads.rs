@@ -166,11 +166,12 @@ async fn join(connection: &mut SqliteConnection, request: Join) -> Result<Joined
         return Ok(Joined { recording, capture, body });
     }
     let known = known_recording(connection, &request).await?;
-    let mut recording = match known {
-        Some(recording) => recording,
-        None => insert_recording(connection, &request).await?,
-    };
-    let capture = insert_capture(connection, &request, recording.id).await?;
+    let is_known = known.is_some();
+    let mut recording = known.unwrap_or_else(|| new_recording(&request));
+    if !is_known {
+        insert_recording(connection, &recording).await?;
+    }
+    let capture = new_capture(connection, &request, recording.id).await?;
     effects::step_recording(connection, &mut recording, Event::UploadJoined, request.now).await?;
     let body = recording.prefix.upload_body(capture.attempt);
     let id = Some(recording.id);
@@ -192,14 +193,15 @@ async fn known_recording(connection: &mut SqliteConnection, request: &Join) -> R
         }
     }
     let Some(room) = &request.room_sid else { return Ok(None) };
-    let row = sqlx::query("SELECT * FROM recordings WHERE project = ? AND room_sid = ?");
+    let row =
+        sqlx::query("SELECT * FROM recordings WHERE project = ? AND room_sid = ? ORDER BY created_at DESC LIMIT 1");
     let row = row.bind(request.project.as_str()).bind(room).fetch_optional(connection).await.map_err(failed)?;
     row.as_ref().map(codec::recording).transpose()
 }
 
-async fn insert_recording(connection: &mut SqliteConnection, request: &Join) -> Result<Recording> {
+fn new_recording(request: &Join) -> Recording {
     let session_id = request.job_id.clone();
-    let recording = Recording {
+    Recording {
         id: request.new_recording,
         project: request.project.clone(),
         prefix: RecordingPrefix::new(&request.project, session_id.as_deref(), request.new_recording),
@@ -216,11 +218,14 @@ async fn insert_recording(connection: &mut SqliteConnection, request: &Join) -> 
         tags: Vec::new(),
         labels: std::collections::BTreeMap::new(),
         participants: Vec::new(),
-    };
+    }
+}
+
+pub(super) async fn insert_recording(connection: &mut SqliteConnection, recording: &Recording) -> Result<()> {
     sqlx::query(
         "INSERT INTO recordings (id, project, session_id, room_name, room_sid, prefix, status, partial, revision,
                                  deletion, tier, created_at, duration, gaps, tags, labels, participants)
-         VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, 0, '[]', '[]', '{}', '[]')",
+         VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, 0, '[]', '[]', ?, '[]')",
     )
     .bind(recording.id.to_string())
     .bind(recording.project.as_str())
@@ -232,13 +237,14 @@ async fn insert_recording(connection: &mut SqliteConnection, request: &Join) -> 
     .bind(word(recording.state.deletion))
     .bind(word(recording.state.tier))
     .bind(recording.created_at.as_nanos())
+    .bind(json(&recording.labels))
     .execute(connection)
     .await
     .map_err(failed)?;
-    Ok(recording)
+    Ok(())
 }
 
-async fn insert_capture(connection: &mut SqliteConnection, request: &Join, recording: RecordingId) -> Result<Capture> {
+async fn new_capture(connection: &mut SqliteConnection, request: &Join, recording: RecordingId) -> Result<Capture> {
     let last: Option<u32> = sqlx::query_scalar("SELECT max(attempt) FROM captures WHERE recording = ?")
         .bind(recording.to_string())
         .fetch_one(&mut *connection)
@@ -257,21 +263,30 @@ async fn insert_capture(connection: &mut SqliteConnection, request: &Join, recor
         job_id: request.job_id.clone(),
         audio: None,
     };
+    insert_capture(connection, &capture, &request.project).await?;
+    Ok(capture)
+}
+
+pub(super) async fn insert_capture(
+    connection: &mut SqliteConnection,
+    capture: &Capture,
+    project: &ProjectId,
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO captures (id, recording, project, attempt, source, status, upload, job_id, audio)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(capture.id.to_string())
-    .bind(recording.to_string())
-    .bind(request.project.as_str())
+    .bind(capture.recording.to_string())
+    .bind(project.as_str())
     .bind(capture.attempt)
     .bind(word(capture.source))
     .bind(word(capture.status))
-    .bind(request.upload.to_string())
+    .bind(capture.upload.map(|upload| upload.to_string()))
     .bind(&capture.job_id)
     .bind(capture.audio.as_ref().map(json))
     .execute(connection)
     .await
     .map_err(failed)?;
-    Ok(capture)
+    Ok(())
 }

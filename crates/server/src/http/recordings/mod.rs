@@ -1,10 +1,12 @@
 //! Recordings over HTTP: one file a resource.
 
+pub mod control;
 pub mod delete;
 pub mod get;
 pub mod list;
 pub mod playlists;
 pub mod segment;
+pub mod start;
 pub mod transcript;
 pub mod view;
 pub mod waveform;

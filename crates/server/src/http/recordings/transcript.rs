@@ -17,7 +17,9 @@ use crate::http::problem::Problem;
 /// The turns of a recording, placed on its timeline.
 async fn read(app: &App, id: RecordingId) -> Result<(Alignment, Vec<Placed>), Problem> {
     let segments = app.store.segments(id, AUDIO_RENDITION).await?;
-    let transcripts: Vec<Transcript> = app.store.transcripts(id).await?.into_iter().map(|(_, t)| t).collect();
+    let mut transcripts: Vec<Transcript> = app.store.transcripts(id).await?.into_iter().map(|(_, t)| t).collect();
+    // While a room goes on, what it says itself; the agent's own account replaces that.
+    transcripts.extend(app.rooms.transcript(id).filter(|_| transcripts.is_empty()));
     let placed = place(&transcripts, &segment::timeline(&segments));
     // Of several sources the least sure one says how far the whole can be trusted.
     let alignment = transcripts.into_iter().map(|transcript| transcript.alignment);

@@ -1,0 +1,112 @@
+//! LiveKit's webhooks: checked, and read leniently (livekit/protocol, webhook/).
+//!
+//! The body is protojson. It is read by name, so that an event or field of a later server is no error; nothing but what is
+//! needed is taken out of it, and never `turnPassword`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use echosphere_domain::id::ProjectId;
+use echosphere_domain::time::WallTime;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::token::{self, Verifier};
+
+/// Why a webhook is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Its token.
+    #[error(transparent)]
+    Token(#[from] token::Error),
+    /// The token is for another body.
+    #[error("the webhook's body is not the one that was signed")]
+    Body,
+    /// The body is no JSON.
+    #[error("the webhook's body is not JSON")]
+    Malformed,
+}
+
+/// What a webhook tells, as far as we care.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Event {
+    /// `room_started`, `participant_joined`, ...
+    pub name: String,
+    /// LiveKit's id of the event; the same one may come more than once.
+    pub id: String,
+    /// LiveKit's id of the room.
+    pub room_sid: String,
+    /// The room's name.
+    pub room_name: String,
+    /// The participant's kind: `STANDARD` when it is not said.
+    pub participant_kind: Option<String>,
+}
+
+/// Checks a webhook and reads it. `authorization` is its header: the token alone, without a scheme.
+pub fn receive(keys: &Verifier, authorization: &str, body: &[u8], now: WallTime) -> Result<(ProjectId, Event), Error> {
+    let token = authorization.strip_prefix("Bearer ").unwrap_or(authorization).trim();
+    let (project, signed) = keys.verify_body(token, now)?;
+    let actual = STANDARD.encode(Sha256::digest(body));
+    if !bool::from(actual.as_bytes().ct_eq(signed.as_bytes())) {
+        return Err(Error::Body);
+    }
+    let body: Value = serde_json::from_slice(body).map_err(|_| Error::Malformed)?;
+    Ok((project, read(&body)))
+}
+
+fn read(body: &Value) -> Event {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let either = |object: &Value, camel: &str, snake: &str| {
+        object.get(camel).or_else(|| object.get(snake)).and_then(Value::as_str).map(str::to_owned)
+    };
+    let room = &body["room"];
+    let participant = body.get("participant").filter(|participant| participant.is_object());
+    Event {
+        name: text(&body["event"]),
+        id: text(&body["id"]),
+        room_sid: text(&room["sid"]),
+        room_name: text(&room["name"]),
+        participant_kind: participant.map(|it| either(it, "kind", "kind").unwrap_or_else(|| "STANDARD".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use secrecy::SecretString;
+
+    const NOW: WallTime = WallTime::from_millis(1_795_439_500_000);
+
+    fn keys() -> (Verifier, SecretString) {
+        let secret = SecretString::from("secretsecretsecretsecretsecretsecret");
+        (Verifier::new([(ProjectId::default(), "devkey".to_owned(), secret.clone())]), secret)
+    }
+
+    #[test]
+    fn only_what_was_signed_is_taken_and_a_later_server_is_no_error() {
+        let (keys, secret) = keys();
+        let body = br#"{"event":"something_new","id":"EV_1","room":{"sid":"RM_a","name":"support","turnPassword":"x","later":[1]},
+            "participant":{"identity":"a","kind":"ROBOT"},"createdAt":"1795439500"}"#;
+        let token = token::mint_webhook("devkey", &secret, body, NOW, 300);
+        let (project, event) = receive(&keys, &token, body, NOW).unwrap();
+        assert_eq!((project, event.name.as_str()), (ProjectId::default(), "something_new"));
+        assert_eq!((event.room_sid.as_str(), event.room_name.as_str()), ("RM_a", "support"));
+        assert_eq!(event.participant_kind.as_deref(), Some("ROBOT"));
+        assert!(!format!("{event:?}").contains("turnPassword"));
+        assert_eq!(receive(&keys, &token, b"{}", NOW), Err(Error::Body));
+        let later = NOW.plus_nanos(400_000_000_000);
+        assert_eq!(receive(&keys, &token, body, later), Err(Error::Token(token::Error::Expired)));
+        let other = token::mint("devkey", &secret, token::Grant::RoomRecord, NOW, 300);
+        assert!(receive(&keys, &other, body, NOW).is_err(), "a token that signs no body");
+    }
+
+    proptest! {
+        #[test]
+        fn any_body(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let (keys, secret) = keys();
+            let token = token::mint_webhook("devkey", &secret, &body, NOW, 300);
+            let _ = receive(&keys, &token, &body, NOW);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A chunk: the entries of one capture that came within a few seconds, as one object.
+
+use prost::Message as _;
+use uuid::Uuid;
+
+use super::Entry;
+use super::frame::{self, Frames};
+
+const MAGIC: &[u8; 4] = b"ESC1";
+/// Bytes before the first frame: magic, the capture's id, the chunk's number.
+const HEAD: usize = 4 + 16 + 4;
+
+/// Why bytes are no chunk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The first bytes are something else.
+    #[error("not a chunk of a capture log")]
+    NotAChunk,
+    /// A chunk, but of another capture or place.
+    #[error("chunk {number} of capture {capture} lies where another one belongs")]
+    Misplaced {
+        /// The capture that it says it is of.
+        capture: Uuid,
+        /// The number that it says it has.
+        number: u32,
+    },
+}
+
+/// What a chunk says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    /// The capture.
+    pub capture: Uuid,
+    /// Its place among the capture's chunks, from 0.
+    pub number: u32,
+    /// Its entries.
+    pub entries: Vec<Entry>,
+    /// Whether its end is damaged; `entries` has what comes before.
+    pub is_torn: bool,
+}
+
+/// A chunk from frames that were written already.
+pub fn encode(capture: Uuid, number: u32, frames: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEAD + frames.len());
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(capture.as_bytes());
+    out.extend_from_slice(&number.to_le_bytes());
+    out.extend_from_slice(frames);
+    out
+}
+
+/// Appends an entry as a frame.
+pub fn append(out: &mut Vec<u8>, entry: &Entry) {
+    frame::append(out, |out| entry.encode_raw(out));
+}
+
+/// Reads a chunk; a damaged end costs what lies behind it, no more.
+pub fn decode(bytes: &[u8]) -> Result<Chunk, Error> {
+    let head = bytes.first_chunk::<HEAD>().ok_or(Error::NotAChunk)?;
+    if !head.starts_with(MAGIC) {
+        return Err(Error::NotAChunk);
+    }
+    let (mut capture, mut number) = ([0; 16], [0; 4]);
+    capture.copy_from_slice(&head[4..20]);
+    number.copy_from_slice(&head[20..]);
+    let mut frames = Frames::new(&bytes[HEAD..]);
+    let mut entries = Vec::new();
+    let mut damaged = false;
+    for payload in frames.by_ref() {
+        match Entry::decode(payload) {
+            Ok(entry) => entries.push(entry),
+            // Whole by its sum, yet no entry: written by something else.
+            Err(_) => damaged = true,
+        }
+    }
+    let is_torn = damaged || frames.is_torn();
+    Ok(Chunk { capture: Uuid::from_bytes(capture), number: u32::from_le_bytes(number), entries, is_torn })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Body, Packet};
+    use proptest::prelude::*;
+
+    #[test]
+    fn entries_come_back() {
+        let entry = |number| Entry {
+            number,
+            at: -5,
+            body: Some(Body::Packet(Packet { stream: 1, sequence: 9, rtp: 960, payload: vec![1, 2, 3] })),
+        };
+        let mut frames = Vec::new();
+        append(&mut frames, &entry(0));
+        append(&mut frames, &entry(1));
+        let chunk = decode(&encode(Uuid::from_u128(7), 3, &frames)).unwrap();
+        assert_eq!((chunk.capture, chunk.number, chunk.is_torn), (Uuid::from_u128(7), 3, false));
+        assert_eq!(chunk.entries, [entry(0), entry(1)]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode(&bytes);
+            let _ = decode(&encode(Uuid::nil(), 0, &bytes));
+        }
+    }
+}

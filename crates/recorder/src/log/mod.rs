@@ -1,0 +1,246 @@
+//! The capture log: what a room said, as it came, in the order in which it came.
+//!
+//! An [`Entry`] is one thing that happened: a packet of sound, a sender report, a participant who changed, a message. Entries
+//! are never rewritten. The same frames ([`frame`]) lie in the process's [`journal`], which has every room, and in the
+//! chunks of one capture in object storage ([`chunk`]). `docs/capture-log.md` describes the bytes.
+
+pub mod chunk;
+pub mod frame;
+pub mod journal;
+
+use std::collections::HashMap;
+
+/// One thing that happened, of one capture.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Entry {
+    /// Its number within the capture, from 0, without holes.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// When it reached us: nanoseconds since the Unix epoch, by a clock that does not jump within one process.
+    #[prost(sfixed64, tag = "2")]
+    pub at: i64,
+    /// What happened.
+    #[prost(oneof = "Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    pub body: Option<Body>,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Body {
+    /// A packet of sound.
+    #[prost(message, tag = "3")]
+    Packet(Packet),
+    /// A sender report (RFC 3550 section 6.4.1).
+    #[prost(message, tag = "4")]
+    Report(Report),
+    /// A stream begins: a track as it reaches us, until we or its publisher connect anew.
+    #[prost(message, tag = "5")]
+    Stream(Stream),
+    /// A participant is new, changed or gone.
+    #[prost(message, tag = "6")]
+    Participant(Participant),
+    /// A message of the data channels: LiveKit's `DataPacket`, as it came.
+    #[prost(bytes, tag = "7")]
+    Data(Vec<u8>),
+    /// Who speaks now, by LiveKit's measure; those who changed only.
+    #[prost(message, tag = "8")]
+    Speakers(Speakers),
+    /// We joined a room, or joined it again.
+    #[prost(message, tag = "9")]
+    Joined(Joined),
+    /// Keeping was paused or goes on.
+    #[prost(message, tag = "10")]
+    Pause(Pause),
+    /// The capture has ended; nothing follows.
+    #[prost(message, tag = "11")]
+    Ended(Ended),
+    /// The connection is lost, or back.
+    #[prost(message, tag = "12")]
+    Link(Link),
+    /// Live rendering places a stream anew from here on.
+    #[prost(message, tag = "13")]
+    Placed(Placed),
+}
+
+/// A packet of sound, untouched.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Packet {
+    /// Its stream.
+    #[prost(uint32, tag = "1")]
+    pub stream: u32,
+    /// RTP sequence number, extended to 64 bits.
+    #[prost(uint64, tag = "2")]
+    pub sequence: u64,
+    /// RTP timestamp, extended to 64 bits, in ticks of the stream's clock (48 kHz for Opus).
+    #[prost(uint64, tag = "3")]
+    pub rtp: u64,
+    /// The payload, without RTP header.
+    #[prost(bytes = "vec", tag = "4")]
+    pub payload: Vec<u8>,
+}
+
+/// The sender's wall clock at one RTP time.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Report {
+    /// Its stream.
+    #[prost(uint32, tag = "1")]
+    pub stream: u32,
+    /// RTP timestamp, extended to 64 bits.
+    #[prost(uint64, tag = "2")]
+    pub rtp: u64,
+    /// The sender's NTP time in nanoseconds since the Unix epoch.
+    #[prost(sfixed64, tag = "3")]
+    pub ntp: i64,
+}
+
+/// A track as it reaches us.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Stream {
+    /// Its number within the capture, from 0.
+    #[prost(uint32, tag = "1")]
+    pub stream: u32,
+    /// RTP synchronisation source.
+    #[prost(uint32, tag = "2")]
+    pub ssrc: u32,
+    /// LiveKit's track id (`TR_...`).
+    #[prost(string, tag = "3")]
+    pub track_sid: String,
+    /// LiveKit's participant id (`PA_...`).
+    #[prost(string, tag = "4")]
+    pub participant_sid: String,
+    /// `audio` or `video`.
+    #[prost(string, tag = "5")]
+    pub kind: String,
+    /// MIME type, for example `audio/opus`.
+    #[prost(string, tag = "6")]
+    pub mime_type: String,
+    /// Ticks a second of the RTP clock.
+    #[prost(uint32, tag = "7")]
+    pub clock_rate: u32,
+    /// Format parameters as the offer had them (RFC 8866 section 6.15).
+    #[prost(string, tag = "8")]
+    pub fmtp: String,
+}
+
+/// A participant, as LiveKit describes it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Participant {
+    /// LiveKit's participant id (`PA_...`).
+    #[prost(string, tag = "1")]
+    pub sid: String,
+    /// Identity, unique in the room.
+    #[prost(string, tag = "2")]
+    pub identity: String,
+    /// Display name.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// LiveKit's kind: `STANDARD`, `AGENT`, `SIP`, ...
+    #[prost(string, tag = "4")]
+    pub kind: String,
+    /// Attributes.
+    #[prost(map = "string, string", tag = "5")]
+    pub attributes: HashMap<String, String>,
+    /// Whether the participant has left.
+    #[prost(bool, tag = "6")]
+    pub gone: bool,
+    /// The published tracks.
+    #[prost(message, repeated, tag = "7")]
+    pub tracks: Vec<Track>,
+}
+
+/// A published track.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Track {
+    /// LiveKit's track id (`TR_...`).
+    #[prost(string, tag = "1")]
+    pub sid: String,
+    /// `AUDIO`, `VIDEO` or `DATA`.
+    #[prost(string, tag = "2")]
+    pub kind: String,
+    /// `MICROPHONE`, `SCREEN_SHARE_AUDIO`, ...
+    #[prost(string, tag = "3")]
+    pub source: String,
+    /// Whether it is muted.
+    #[prost(bool, tag = "4")]
+    pub muted: bool,
+}
+
+/// Changes of who speaks.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Speakers {
+    /// Those who changed.
+    #[prost(message, repeated, tag = "1")]
+    pub speakers: Vec<Speaker>,
+}
+
+/// One speaker.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Speaker {
+    /// LiveKit's participant id.
+    #[prost(string, tag = "1")]
+    pub participant_sid: String,
+    /// 0 to 1.
+    #[prost(float, tag = "2")]
+    pub level: f32,
+    /// Whether the participant speaks.
+    #[prost(bool, tag = "3")]
+    pub active: bool,
+}
+
+/// A room that we joined.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Joined {
+    /// LiveKit's room id (`RM_...`).
+    #[prost(string, tag = "1")]
+    pub room_sid: String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub room_name: String,
+    /// Whether another process recorded before: what lies between is lost.
+    #[prost(bool, tag = "3")]
+    pub resumed: bool,
+}
+
+/// Keeping paused or going on.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Pause {
+    /// Whether it is paused from here on.
+    #[prost(bool, tag = "1")]
+    pub paused: bool,
+}
+
+/// The end of a capture.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Ended {
+    /// Why.
+    #[prost(string, tag = "1")]
+    pub reason: String,
+}
+
+/// The connection to the room. While it is down, what is spoken does not reach us.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Link {
+    /// Whether it is back.
+    #[prost(bool, tag = "1")]
+    pub up: bool,
+    /// Since when it is so: nanoseconds since the Unix epoch.
+    #[prost(sfixed64, tag = "2")]
+    pub since: i64,
+    /// How it was noticed.
+    #[prost(string, tag = "3")]
+    pub reason: String,
+}
+
+/// A step of a stream's [`Placement`](crate::clock::Placement), as live rendering uses it.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Placed {
+    /// The stream.
+    #[prost(uint32, tag = "1")]
+    pub stream: u32,
+    /// The first RTP time that it is for.
+    #[prost(sint64, tag = "2")]
+    pub from_rtp: i64,
+    /// What is added to an RTP time to get a sample of the timeline.
+    #[prost(sint64, tag = "3")]
+    pub offset: i64,
+}

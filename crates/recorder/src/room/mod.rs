@@ -1,0 +1,561 @@
+//! A LiveKit room, as a hidden participant who listens.
+//!
+//! [`run`] joins, subscribes to every audio track, and hands each thing that happens to the [`Listener`] as an entry of the
+//! capture log, until the room ends or it is told to stop. It resumes after a broken signalling connection, joins again after
+//! a lost transport, and knows a room that ended from a network that failed.
+
+mod data;
+mod peer;
+pub mod people;
+mod sdp;
+mod signal;
+pub mod transport;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use livekit_protocol as proto;
+use livekit_signaling::{SignalClient, SignalError, SignalEvent, SignalEvents};
+use proto::signal_request::Message as Request;
+use proto::signal_response::Message as Response;
+use str0m::net::Protocol;
+use tokio::sync::mpsc;
+
+use self::data::Filter;
+use self::peer::{Happening, Peer, StreamNumbers};
+use self::people::{Changes, Exclusions, People};
+pub use self::signal::MakeToken;
+use self::signal::{Attempt, Back};
+use self::transport::Transport;
+use crate::log::{Body, Joined, Link, Pause, Speaker, Speakers};
+
+/// Neither side notices a dead path for more than 15 s by itself: no packet at all for this long, and we look.
+const SILENCE: Duration = Duration::from_secs(5);
+/// How long media may take to flow after connecting.
+const MEDIA_TIMEOUT: Duration = Duration::from_secs(3);
+/// When UDP has not got through by then, TCP is tried beside it.
+const UDP_HEAD_START: Duration = Duration::from_millis(1_500);
+/// Attempts to resume before joining anew, and the time after which resuming is not tried any more.
+const RESUME_FOR: Duration = Duration::from_secs(12);
+/// A room that everybody left is closed by the server (`departure_timeout`, 20 s by default); until then somebody may come
+/// back into it. Should the server not close it, we leave it after this.
+const ALONE: Duration = Duration::from_secs(180);
+/// How often to look at all that.
+const TICK: Duration = Duration::from_millis(250);
+const BUFFER: usize = 2_048;
+/// UDP packets taken in one go.
+const BURST: usize = 64;
+
+/// What a room needs to be joined.
+#[derive(Clone)]
+pub struct Settings {
+    /// LiveKit's URL: `ws://`, `wss://`, `http://` or `https://`.
+    pub url: String,
+    /// Makes a token for this room.
+    pub token: MakeToken,
+    /// Our address on the way to the server.
+    pub local: IpAddr,
+    /// Who is left out.
+    pub exclusions: Exclusions,
+    /// Whether keeping is paused from the start.
+    pub paused: bool,
+    /// The number of the first stream; earlier ones were an earlier process's.
+    pub first_stream: u32,
+    /// The room that an earlier process recorded. Another room of that name is none of ours.
+    pub expected_room: Option<String>,
+    /// How long to wait for the first participant.
+    pub wait_for_people: Duration,
+    /// How long to try to get back into a room.
+    pub give_up_after: Duration,
+    /// Whether to use TCP only.
+    pub tcp_only: bool,
+}
+
+/// What a room is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Leave.
+    Stop,
+    /// Leave, but another process goes on: the capture does not end.
+    HandOver,
+    /// Keep nothing.
+    Pause,
+    /// Keep again.
+    Resume,
+    /// Leave this identity out from now on.
+    Exclude(String),
+}
+
+/// Why a room is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It was stopped.
+    Stopped,
+    /// Another process goes on.
+    HandedOver,
+    /// The room ended, or we were removed from it: LiveKit's word.
+    Room(String),
+    /// Nobody ever came.
+    Nobody,
+    /// Somebody's track is end-to-end encrypted.
+    Encrypted(String),
+    /// The server refuses us, or could not be reached any more.
+    Lost(String),
+}
+
+impl End {
+    /// The word that the log keeps.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::HandedOver => "handed_over",
+            Self::Room(_) => "room_ended",
+            Self::Nobody => "nobody_came",
+            Self::Encrypted(_) => "encrypted",
+            Self::Lost(_) => "connection_lost",
+        }
+    }
+}
+
+/// Who wants to know what happens in a room.
+pub trait Listener: Send {
+    /// The wall clock at a moment: nanoseconds since the Unix epoch.
+    fn wall(&self, at: Instant) -> i64;
+
+    /// Something happened at this moment.
+    fn entry(&mut self, at: Instant, body: Body);
+
+    /// A good moment for what takes longer; called several times a second. A reason to stop, if there is one.
+    fn tick(&mut self, now: Instant) -> Option<Command>;
+}
+
+enum Flow {
+    Go,
+    End(End),
+    Resume(String),
+    Rejoin(String),
+}
+
+struct Room<'l, L> {
+    settings: Settings,
+    listener: &'l mut L,
+    transport: Transport,
+    peer: Peer,
+    numbers: StreamNumbers,
+    people: People,
+    filter: Filter,
+    ask: Vec<Request>,
+    room_sid: String,
+    paused: bool,
+    /// In a room that nobody is in, since.
+    alone_since: Option<Instant>,
+    last_packet: Instant,
+    media_attempts: u32,
+    lost_since: Option<Instant>,
+    link_lost: bool,
+}
+
+/// Records a room until it ends. Never fails: whatever goes wrong is an [`End`].
+pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<Command>, listener: &mut L) -> End {
+    let transport = match Transport::open(settings.local).await {
+        Ok(transport) => transport,
+        Err(error) => return End::Lost(format!("no UDP socket: {error}")),
+    };
+    let (client, joined, events) = match signal::join(&settings.url, &(settings.token)()).await {
+        Ok(joined) => joined,
+        Err(error) => return End::Lost(error.to_string()),
+    };
+    let now = Instant::now();
+    let mut room = Room {
+        people: People::new(settings.exclusions.clone()),
+        numbers: StreamNumbers::from(settings.first_stream),
+        paused: settings.paused,
+        settings,
+        listener,
+        transport,
+        peer: Peer::new(now),
+        filter: Filter::default(),
+        ask: Vec::new(),
+        room_sid: String::new(),
+        alone_since: None,
+        last_packet: now,
+        media_attempts: 0,
+        lost_since: None,
+        link_lost: false,
+    };
+    let mut link = Signalling { client: Arc::new(client), events, is_gone: false, attempt: None, attempts: 0 };
+    let mut flow = room.joined(&joined);
+    let end = loop {
+        match flow {
+            Flow::Go => {}
+            Flow::End(end) => break end,
+            Flow::Resume(why) => room.resume(&mut link, &why),
+            Flow::Rejoin(why) => room.rejoin(&mut link, &why).await,
+        }
+        flow = room.step(&mut link, &mut commands).await;
+    };
+    room.leave(&link, &end).await;
+    end
+}
+
+/// The signalling side of a room.
+struct Signalling {
+    client: Arc<SignalClient>,
+    events: SignalEvents,
+    /// Given up: its events are over, a new one is on its way.
+    is_gone: bool,
+    attempt: Option<Attempt>,
+    attempts: u32,
+}
+
+impl<L: Listener> Room<'_, L> {
+    /// Waits for one thing to happen and deals with it.
+    async fn step(&mut self, link: &mut Signalling, commands: &mut mpsc::Receiver<Command>) -> Flow {
+        let deadline = self.poll();
+        for request in std::mem::take(&mut self.ask) {
+            link.client.send(request).await;
+        }
+        let mut buffer = [0; BUFFER];
+        let wake = deadline.min(Instant::now() + TICK);
+        tokio::select! {
+            biased;
+            command = commands.recv() => self.command(command.unwrap_or(Command::HandOver)),
+            event = link.events.recv(), if !link.is_gone => match event {
+                Some(SignalEvent::Message(message)) => self.message(link, *message).await,
+                Some(SignalEvent::Close(_)) if link.attempt.is_some() => Flow::Go,
+                Some(SignalEvent::Close(why)) => Flow::Resume(why.into_owned()),
+                None => Flow::Rejoin("the signalling connection is gone".to_owned()),
+            },
+            back = async { link.attempt.as_mut().expect("checked by the condition").await }, if link.attempt.is_some() => {
+                link.attempt = None;
+                match back {
+                    Ok(back) => self.back(link, back).await,
+                    Err(error) => Flow::Rejoin(error.to_string()),
+                }
+            }
+            received = self.transport.udp.recv_from(&mut buffer) => {
+                if let Ok((length, from)) = received {
+                    let to = self.transport.local;
+                    self.packet(Protocol::Udp, from, to, &buffer[..length]);
+                    for _ in 0..BURST {
+                        let Ok((length, from)) = self.transport.udp.try_recv_from(&mut buffer) else { break };
+                        self.packet(Protocol::Udp, from, to, &buffer[..length]);
+                    }
+                }
+                Flow::Go
+            }
+            Some(packet) = self.transport.tcp_packets.recv() => {
+                self.packet(Protocol::Tcp, packet.from, packet.to, &packet.bytes);
+                Flow::Go
+            }
+            () = tokio::time::sleep_until(wake.into()) => {
+                let now = Instant::now();
+                if now >= deadline {
+                    self.peer.timeout(now);
+                }
+                self.look(link, now).await
+            }
+        }
+    }
+
+    fn packet(&mut self, protocol: Protocol, from: std::net::SocketAddr, to: std::net::SocketAddr, bytes: &[u8]) {
+        let now = Instant::now();
+        if self.peer.receive(now, protocol, from, to, bytes) {
+            self.last_packet = now;
+            if self.link_lost && self.peer.is_up {
+                self.link_back(now);
+            }
+        }
+        self.poll();
+    }
+
+    fn poll(&mut self) -> Instant {
+        let Self { peer, transport, numbers, people, filter, listener, paused, .. } = self;
+        peer.poll(transport, numbers, |happening| match happening {
+            Happening::Entry(at, participant, body) => {
+                // Streams are numbered whatever happens; their sound is kept only when it may be.
+                let is_sound = matches!(body, Body::Packet(_) | Body::Report(_));
+                let withheld = people.is_excluded(&participant) || (is_sound && *paused);
+                if !withheld {
+                    listener.entry(at, body);
+                }
+            }
+            Happening::Data(bytes) => {
+                if let Some(bytes) = filter.admit(&bytes, *paused, people) {
+                    listener.entry(Instant::now(), Body::Data(bytes));
+                }
+            }
+        })
+    }
+
+    fn joined(&mut self, join: &proto::JoinResponse) -> Flow {
+        let now = Instant::now();
+        let room = join.room.clone().unwrap_or_default();
+        let again = !self.room_sid.is_empty();
+        let ours = if again { Some(self.room_sid.as_str()) } else { self.settings.expected_room.as_deref() };
+        if ours.is_some_and(|sid| sid != room.sid) {
+            // Ours is over; joining made, or found, another one of that name.
+            return Flow::End(End::Room("the room ended while we were away".to_owned()));
+        }
+        let resumed = self.settings.expected_room.is_some() && !again;
+        self.room_sid.clone_from(&room.sid);
+        self.listener.entry(now, Body::Joined(Joined { room_sid: room.sid, room_name: room.name, resumed }));
+        if self.settings.paused && !again {
+            self.listener.entry(now, Body::Pause(Pause { paused: true }));
+        }
+        self.people.reset();
+        let changes = self.people.only(&join.other_participants);
+        self.take(changes, now)
+    }
+
+    /// Logs what changed about people, and asks for what is wanted.
+    fn take(&mut self, changes: Changes, now: Instant) -> Flow {
+        for entry in changes.entries {
+            self.listener.entry(now, Body::Participant(entry));
+        }
+        for (subscribe, tracks) in [(true, changes.wanted), (false, changes.unwanted)] {
+            for (participant_sid, track) in tracks {
+                self.ask.push(Request::Subscription(proto::UpdateSubscription {
+                    subscribe,
+                    participant_tracks: vec![proto::ParticipantTracks { participant_sid, track_sids: vec![track] }],
+                    ..Default::default()
+                }));
+            }
+        }
+        self.alone_since = if self.people.count() == 0 { self.alone_since.or(Some(now)) } else { None };
+        changes.encrypted.map_or(Flow::Go, |identity| Flow::End(End::Encrypted(identity)))
+    }
+
+    fn command(&mut self, command: Command) -> Flow {
+        let now = Instant::now();
+        match command {
+            Command::Stop => return Flow::End(End::Stopped),
+            Command::HandOver => return Flow::End(End::HandedOver),
+            Command::Pause | Command::Resume => {
+                let paused = command == Command::Pause;
+                if paused != self.paused {
+                    self.paused = paused;
+                    self.listener.entry(now, Body::Pause(Pause { paused }));
+                }
+            }
+            Command::Exclude(identity) => {
+                let changes = self.people.exclude(&identity);
+                return self.take(changes, now);
+            }
+        }
+        Flow::Go
+    }
+
+    async fn message(&mut self, link: &Signalling, message: Response) -> Flow {
+        let now = Instant::now();
+        match message {
+            Response::Offer(offer) => self.offer(link, &offer).await,
+            Response::Trickle(trickle) if trickle.target() == proto::SignalTarget::Subscriber => {
+                self.peer.remote_candidate(&trickle.candidate_init);
+            }
+            Response::Update(update) => {
+                let changes = self.people.update(&update.participants);
+                return self.take(changes, now);
+            }
+            Response::SpeakersChanged(changed) => self.speakers(&changed.speakers, now),
+            Response::Leave(leave) => {
+                let reason = leave.reason().as_str_name().to_owned();
+                return match leave.action() {
+                    proto::leave_request::Action::Disconnect => Flow::End(End::Room(reason)),
+                    proto::leave_request::Action::Resume => Flow::Resume(reason),
+                    proto::leave_request::Action::Reconnect => Flow::Rejoin(reason),
+                };
+            }
+            _ => {}
+        }
+        Flow::Go
+    }
+
+    async fn offer(&mut self, link: &Signalling, offer: &proto::SessionDescription) {
+        let local = if self.settings.tcp_only { None } else { self.transport.candidate() };
+        match self.peer.accept(offer, local) {
+            Ok(answer) => link.client.send(Request::Answer(answer)).await,
+            Err(error) => tracing::warn!(room = %self.room_sid, %error, "the server's offer cannot be answered"),
+        }
+    }
+
+    fn speakers(&mut self, changed: &[proto::SpeakerInfo], now: Instant) {
+        let kept = changed.iter().filter(|speaker| !self.paused && !self.people.is_excluded(&speaker.sid));
+        let speakers: Vec<Speaker> = kept
+            .map(|speaker| Speaker {
+                participant_sid: speaker.sid.clone(),
+                level: speaker.level,
+                active: speaker.active,
+            })
+            .collect();
+        if !speakers.is_empty() {
+            self.listener.entry(now, Body::Speakers(Speakers { speakers }));
+        }
+    }
+
+    /// Looks after what nobody tells us: dead paths, empty rooms, the listener's own wishes.
+    async fn look(&mut self, link: &Signalling, now: Instant) -> Flow {
+        if let Some(command) = self.listener.tick(now) {
+            return self.command(command);
+        }
+        if let Some(since) = self.alone_since {
+            let patience = if self.people.seen_others() { ALONE } else { self.settings.wait_for_people };
+            if now.duration_since(since) > patience {
+                let end = if self.people.seen_others() { End::Room("everybody left".to_owned()) } else { End::Nobody };
+                return Flow::End(end);
+            }
+        }
+        if link.attempt.is_some() || self.peer.answer.is_none() {
+            return Flow::Go;
+        }
+        let waited = now.duration_since(self.peer.since);
+        if !self.peer.is_up && !self.transport.has_tcp() && (waited > UDP_HEAD_START || self.settings.tcp_only) {
+            self.try_tcp().await;
+        }
+        let dead = self.peer.is_up && now.duration_since(self.last_packet) > SILENCE;
+        let stuck = !self.peer.is_up && waited > MEDIA_TIMEOUT;
+        if !dead && !stuck {
+            return Flow::Go;
+        }
+        self.media_attempts += 1;
+        let why = if dead { "no packet for 5 s" } else { "media does not flow after 3 s" };
+        if self.media_attempts.is_multiple_of(4) { Flow::Rejoin(why.to_owned()) } else { Flow::Resume(why.to_owned()) }
+    }
+
+    async fn try_tcp(&mut self) {
+        for address in std::mem::take(&mut self.peer.tcp_candidates) {
+            let connected = tokio::time::timeout(Duration::from_secs(1), self.transport.connect(address)).await;
+            match connected {
+                Ok(Ok(Some(candidate))) => self.peer.local_candidate(candidate),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => tracing::debug!(%address, %error, "no ICE over TCP"),
+                Err(_) => tracing::debug!(%address, "no ICE over TCP within a second"),
+            }
+        }
+    }
+
+    fn lost(&mut self, why: &str) {
+        let now = Instant::now();
+        self.lost_since.get_or_insert(now);
+        tracing::info!(room = %self.room_sid, why, "the connection to the room is lost");
+        if !self.link_lost && now.duration_since(self.last_packet) > Duration::from_secs(1) {
+            self.link_down(why);
+        }
+    }
+
+    fn link_down(&mut self, why: &str) {
+        self.link_lost = true;
+        let link = Link { up: false, since: self.listener.wall(self.last_packet), reason: why.to_owned() };
+        self.listener.entry(Instant::now(), Body::Link(link));
+    }
+
+    fn link_back(&mut self, now: Instant) {
+        self.link_lost = false;
+        let link = Link { up: true, since: self.listener.wall(now), reason: String::new() };
+        self.listener.entry(now, Body::Link(link));
+    }
+
+    fn resume(&mut self, link: &mut Signalling, why: &str) {
+        self.lost(why);
+        let now = Instant::now();
+        self.peer.since = now;
+        self.peer.is_up = false;
+        if link.attempt.is_none() {
+            link.attempts = 0;
+            link.attempt = Some(signal::resume(Arc::clone(&link.client), 0));
+        }
+    }
+
+    async fn rejoin(&mut self, link: &mut Signalling, why: &str) {
+        self.lost(why);
+        if !self.link_lost {
+            self.link_down(why);
+        }
+        link.client.close().await;
+        link.is_gone = true;
+        link.attempt = Some(signal::rejoin(self.settings.url.clone(), Arc::clone(&self.settings.token), link.attempts));
+    }
+
+    async fn back(&mut self, link: &mut Signalling, back: Back) -> Flow {
+        let now = Instant::now();
+        match back {
+            Back::Resumed => {
+                link.client.send(Request::SyncState(self.sync_state())).await;
+                link.client.set_reconnected().await;
+                self.lost_since = None;
+                self.last_packet = now;
+                self.peer.since = now;
+                Flow::Go
+            }
+            Back::Rejoined(joined) => {
+                let (client, join, events) = *joined;
+                *link = Signalling { client: Arc::new(client), events, is_gone: false, attempt: None, attempts: 0 };
+                self.lost_since = None;
+                self.last_packet = now;
+                self.transport.disconnect();
+                self.peer = Peer::new(now);
+                self.filter.sequences.clear();
+                self.joined(&join)
+            }
+            Back::Failed(error) => self.failed(link, error),
+        }
+    }
+
+    fn failed(&mut self, link: &mut Signalling, error: SignalError) -> Flow {
+        let lost_for = self.lost_since.map_or(Duration::ZERO, |since| since.elapsed());
+        tracing::debug!(room = %self.room_sid, %error, "not back yet");
+        if let SignalError::LeaveRequest { action: proto::leave_request::Action::Disconnect, reason } = error
+            && reason != proto::DisconnectReason::StateMismatch
+        {
+            return Flow::End(End::Room(reason.as_str_name().to_owned()));
+        }
+        if lost_for > self.settings.give_up_after {
+            return Flow::End(End::Lost(error.to_string()));
+        }
+        link.attempts += 1;
+        let cannot_resume = matches!(error, SignalError::LeaveRequest { .. } | SignalError::Client(..));
+        if cannot_resume || lost_for > RESUME_FOR || self.link_lost && link.attempts > 3 {
+            return Flow::Rejoin(error.to_string());
+        }
+        link.attempt = Some(signal::resume(Arc::clone(&link.client), link.attempts));
+        Flow::Go
+    }
+
+    fn sync_state(&self) -> proto::SyncState {
+        let states = self.filter.sequences.iter().map(|(publisher, last)| proto::DataChannelReceiveState {
+            publisher_sid: publisher.clone(),
+            last_seq: *last,
+        });
+        proto::SyncState {
+            answer: self.peer.answer.clone(),
+            subscription: Some(proto::UpdateSubscription {
+                subscribe: true,
+                track_sids: self.people.subscribed(),
+                ..Default::default()
+            }),
+            datachannel_receive_states: states.collect(),
+            ..Default::default()
+        }
+    }
+
+    async fn leave(&mut self, link: &Signalling, end: &End) {
+        if let Some(attempt) = &link.attempt {
+            attempt.abort();
+        }
+        self.poll();
+        if !matches!(end, End::Room(_)) {
+            let leave = proto::LeaveRequest {
+                reason: proto::DisconnectReason::ClientInitiated as i32,
+                action: proto::leave_request::Action::Disconnect as i32,
+                ..Default::default()
+            };
+            link.client.send(Request::Leave(leave)).await;
+        }
+        let closed = tokio::time::timeout(Duration::from_secs(1), link.client.close()).await;
+        if closed.is_err() {
+            tracing::debug!(room = %self.room_sid, "the signalling connection did not close in time");
+        }
+        self.peer.close();
+    }
+}

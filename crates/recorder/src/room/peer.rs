@@ -1,0 +1,248 @@
+//! The peer connection: the server offers, we answer and receive. str0m in RTP mode, so that every packet comes out as it was
+//! sent; its frame mode loses a whole track when the server reuses a media section for another SSRC.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use livekit_protocol as proto;
+use str0m::change::SdpOffer;
+use str0m::channel::ChannelId;
+use str0m::media::Mid;
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::RtpPacket;
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+use super::sdp::{self, Offered};
+use super::transport::Transport;
+use crate::log::{Body, Packet, Report, Stream};
+
+/// How long to wait when the peer connection failed to say how long.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// What comes out of a peer connection.
+pub enum Happening {
+    /// An entry for the log, with the moment of its arrival; of this participant.
+    Entry(Instant, String, Body),
+    /// A message of a data channel.
+    Data(Vec<u8>),
+}
+
+/// The streams of a capture: a number for each (track, SSRC), for as long as the capture lasts.
+#[derive(Debug, Default)]
+pub struct StreamNumbers {
+    next: u32,
+}
+
+impl StreamNumbers {
+    /// Numbers from `next` on; those before were given by an earlier process.
+    pub fn from(next: u32) -> Self {
+        Self { next }
+    }
+
+    fn take(&mut self) -> u32 {
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+struct Incoming {
+    number: u32,
+    participant_sid: String,
+    reported: Option<SystemTime>,
+}
+
+/// One peer connection.
+pub struct Peer {
+    rtc: Rtc,
+    offered: HashMap<u32, Offered>,
+    incoming: HashMap<u32, Incoming>,
+    channels: HashMap<ChannelId, String>,
+    remote: HashSet<String>,
+    /// The server's TCP candidates.
+    pub tcp_candidates: Vec<SocketAddr>,
+    /// The last answer that we gave.
+    pub answer: Option<proto::SessionDescription>,
+    /// Whether media can flow, and since when that is so.
+    pub is_up: bool,
+    /// When `is_up` changed, or an attempt began.
+    pub since: Instant,
+}
+
+impl Peer {
+    /// A peer connection that waits for an offer.
+    pub fn new(now: Instant) -> Self {
+        let rtc = Rtc::builder().clear_codecs().enable_opus(true, false).set_rtp_mode(true).build(now);
+        Self {
+            rtc,
+            offered: HashMap::new(),
+            incoming: HashMap::new(),
+            channels: HashMap::new(),
+            remote: HashSet::new(),
+            tcp_candidates: Vec::new(),
+            answer: None,
+            is_up: false,
+            since: now,
+        }
+    }
+
+    /// Answers an offer.
+    pub fn accept(
+        &mut self,
+        offer: &proto::SessionDescription,
+        local: Option<Candidate>,
+    ) -> Result<proto::SessionDescription, String> {
+        self.offered.extend(sdp::audio_streams(&offer.sdp));
+        if let Some(candidate) = local {
+            self.rtc.add_local_candidate(candidate);
+        }
+        let parsed = SdpOffer::from_sdp_string(&offer.sdp).map_err(|error| error.to_string())?;
+        let answer = self.rtc.sdp_api().accept_offer(parsed).map_err(|error| error.to_string())?;
+        let answer = proto::SessionDescription {
+            r#type: "answer".to_owned(),
+            sdp: answer.to_sdp_string(),
+            id: offer.id,
+            ..Default::default()
+        };
+        self.answer = Some(answer.clone());
+        self.ask_for_resending();
+        Ok(answer)
+    }
+
+    /// str0m asks for lost packets again only where the offer has `rtcp-fb nack`; LiveKit's has not for Opus, yet it resends.
+    fn ask_for_resending(&mut self) {
+        let mids: HashSet<&str> = self.offered.values().map(|offered| offered.mid.as_str()).collect();
+        for mid in mids {
+            if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(Mid::from(mid), None) {
+                stream.suppress_nack(false);
+            }
+        }
+    }
+
+    /// Takes one of the server's candidates (`RTCIceCandidateInit` as JSON).
+    pub fn remote_candidate(&mut self, init: &str) {
+        let init: serde_json::Value = serde_json::from_str(init).unwrap_or_default();
+        let text = init["candidate"].as_str().unwrap_or_default();
+        if !self.remote.insert(text.to_owned()) {
+            return;
+        }
+        if let Ok(candidate) = Candidate::from_sdp_string(text) {
+            if super::transport::is_passive_tcp(&candidate) {
+                self.tcp_candidates.push(candidate.addr());
+            }
+            self.rtc.add_remote_candidate(candidate);
+        }
+    }
+
+    /// Adds our end of a TCP connection.
+    pub fn local_candidate(&mut self, candidate: Candidate) {
+        self.rtc.add_local_candidate(candidate);
+    }
+
+    /// A packet came. Whether it was one that a peer connection understands.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        protocol: Protocol,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
+        match Receive::new(protocol, from, to, bytes) {
+            Ok(receive) => self.rtc.handle_input(Input::Receive(now, receive)).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Time has passed.
+    pub fn timeout(&mut self, now: Instant) {
+        let _ = self.rtc.handle_input(Input::Timeout(now));
+    }
+
+    /// Sends what is to be sent and hands out what came, until nothing is left; returns when to come back.
+    pub fn poll(
+        &mut self,
+        transport: &Transport,
+        numbers: &mut StreamNumbers,
+        mut happened: impl FnMut(Happening),
+    ) -> Instant {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(at)) => return at,
+                Ok(Output::Transmit(transmit)) => transport.send(&transmit),
+                Ok(Output::Event(event)) => self.event(event, numbers, &mut happened),
+                Err(error) => {
+                    tracing::debug!(%error, "a peer connection failed");
+                    return Instant::now() + RETRY;
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event, numbers: &mut StreamNumbers, happened: &mut impl FnMut(Happening)) {
+        match event {
+            Event::RtpPacket(packet) => self.rtp(&packet, numbers, happened),
+            Event::ChannelOpen(id, label) => {
+                self.channels.insert(id, label);
+            }
+            Event::ChannelData(data) => happened(Happening::Data(data.data)),
+            Event::IceConnectionStateChange(state) => {
+                self.is_up = state.is_connected();
+                self.since = Instant::now();
+            }
+            _ => {}
+        }
+    }
+
+    fn rtp(&mut self, packet: &RtpPacket, numbers: &mut StreamNumbers, happened: &mut impl FnMut(Happening)) {
+        let ssrc = *packet.header.ssrc;
+        if packet.payload.is_empty() {
+            return;
+        }
+        let Some(offered) = self.offered.get(&ssrc) else { return };
+        let mut is_new = false;
+        let incoming = self.incoming.entry(ssrc).or_insert_with(|| {
+            is_new = true;
+            Incoming { number: numbers.take(), participant_sid: offered.participant_sid.clone(), reported: None }
+        });
+        let (number, at) = (incoming.number, packet.timestamp);
+        let mut entry = |body| happened(Happening::Entry(at, incoming.participant_sid.clone(), body));
+        if is_new {
+            entry(Body::Stream(stream(number, ssrc, offered)));
+        }
+        if let Some(report) = packet.last_sender_info
+            && incoming.reported != Some(report.ntp_time)
+        {
+            incoming.reported = Some(report.ntp_time);
+            let ntp = report.ntp_time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+            entry(Body::Report(Report { stream: number, rtp: report.rtp_time.numer(), ntp }));
+        }
+        entry(Body::Packet(Packet {
+            stream: number,
+            sequence: *packet.seq_no,
+            rtp: packet.time.numer(),
+            payload: packet.payload.to_vec(),
+        }));
+        if is_new {
+            self.ask_for_resending();
+        }
+    }
+
+    /// Tells the other side that we go.
+    pub fn close(&mut self) {
+        self.rtc.disconnect();
+    }
+}
+
+fn stream(number: u32, ssrc: u32, offered: &Offered) -> Stream {
+    Stream {
+        stream: number,
+        ssrc,
+        track_sid: offered.track_sid.clone(),
+        participant_sid: offered.participant_sid.clone(),
+        kind: "audio".to_owned(),
+        mime_type: "audio/opus".to_owned(),
+        clock_rate: 48_000,
+        fmtp: offered.fmtp.clone(),
+    }
+}

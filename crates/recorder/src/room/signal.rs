@@ -1,0 +1,80 @@
+//! The signalling connection: joining, resuming what was cut, joining again when nothing is left to resume.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use livekit_protocol as proto;
+use livekit_signaling::{SignalClient, SignalError, SignalEvents, SignalOptions};
+use tokio::task::JoinHandle;
+
+/// The protocol in which data channels are opened in band and the server offers on a connection of its own.
+const PROTOCOL: u32 = 16;
+
+/// A signalling connection that was made.
+pub type Joined = (SignalClient, proto::JoinResponse, SignalEvents);
+
+/// Who we are, towards the server.
+pub type MakeToken = Arc<dyn Fn() -> String + Send + Sync>;
+
+fn options() -> SignalOptions {
+    let mut options = SignalOptions::default();
+    // With video in the room, subscribing to all of it would break the negotiation: we have no video codec to answer with.
+    options.auto_subscribe = false;
+    options.single_peer_connection = false;
+    options.protocol_version = PROTOCOL;
+    options.client_capabilities = Vec::new();
+    options.client_protocol = 0;
+    options.region_failover = false;
+    options.connect_timeout = Duration::from_secs(5);
+    options
+}
+
+/// Joins a room.
+pub async fn join(url: &str, token: &str) -> Result<Joined, SignalError> {
+    SignalClient::connect(url, token, options(), None).await
+}
+
+/// What an attempt to get back came to.
+pub enum Back {
+    /// The old session goes on.
+    Resumed,
+    /// A new session.
+    Rejoined(Box<Joined>),
+    /// Not this time.
+    Failed(SignalError),
+}
+
+/// An attempt to get back, under way.
+pub type Attempt = JoinHandle<Back>;
+
+/// 0, 250 ms, 500 ms, then a second each: the server may be back at any moment, and many rooms ask at once.
+pub fn pause(attempt: u32) -> Duration {
+    match attempt {
+        0 => Duration::ZERO,
+        1 => Duration::from_millis(250),
+        2 => Duration::from_millis(500),
+        _ => Duration::from_secs(1),
+    }
+}
+
+/// Tries to resume the session.
+pub fn resume(client: Arc<SignalClient>, attempt: u32) -> Attempt {
+    tokio::spawn(async move {
+        tokio::time::sleep(pause(attempt)).await;
+        match client.restart(proto::ReconnectReason::RrSignalDisconnected).await {
+            Ok(_) => Back::Resumed,
+            Err(error) => Back::Failed(error),
+        }
+    })
+}
+
+/// Tries to join anew.
+pub fn rejoin(url: String, token: MakeToken, attempt: u32) -> Attempt {
+    tokio::spawn(async move {
+        tokio::time::sleep(pause(attempt)).await;
+        match join(&url, &token()).await {
+            Ok(joined) => Back::Rejoined(Box::new(joined)),
+            Err(error) => Back::Failed(error),
+        }
+    })
+}

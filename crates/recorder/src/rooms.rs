@@ -1,0 +1,120 @@
+//! LiveKit's room service (Twirp over HTTP, JSON; livekit/protocol, `livekit_room.proto`): which rooms there are and who is in
+//! them.
+
+use echosphere_domain::time::WallTime;
+use echosphere_livekit::token;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::wire::Wire;
+
+/// Why the room service did not answer as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be reached.
+    #[error("LiveKit at {url} cannot be reached: {reason}")]
+    Unreachable {
+        /// The URL.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// It says no.
+    #[error("LiveKit refuses: {status} {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// A room that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// LiveKit's id.
+    pub sid: String,
+    /// Its name.
+    pub name: String,
+    /// Participants, hidden ones apart.
+    pub participants: u64,
+}
+
+/// Somebody in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The identity.
+    pub identity: String,
+    /// LiveKit's kind.
+    pub kind: String,
+}
+
+/// LiveKit's room service.
+pub struct RoomService<'w> {
+    wire: &'w Wire,
+    base: String,
+    key: &'w str,
+    secret: &'w SecretString,
+}
+
+impl<'w> RoomService<'w> {
+    /// The service of a server, for a key pair.
+    pub fn new(wire: &'w Wire, url: &str, key: &'w str, secret: &'w SecretString) -> Self {
+        let base = url.replacen("wss://", "https://", 1).replacen("ws://", "http://", 1);
+        Self { wire, base, key, secret }
+    }
+
+    /// All rooms.
+    pub async fn rooms(&self, now: WallTime) -> Result<Vec<Room>, Error> {
+        let answer = self.call("ListRooms", json!({}), None, now).await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let room = |room: &Value| Room {
+            sid: text(&room["sid"]),
+            name: text(&room["name"]),
+            participants: number(room.get("num_participants").or_else(|| room.get("numParticipants"))),
+        };
+        Ok(answer["rooms"].as_array().map(|rooms| rooms.iter().map(room).collect()).unwrap_or_default())
+    }
+
+    /// Everybody in a room, recorders included.
+    pub async fn people(&self, room: &str, now: WallTime) -> Result<Vec<Person>, Error> {
+        let answer = self.call("ListParticipants", json!({ "room": room }), Some(room), now).await?;
+        let person = |person: &Value| Person {
+            identity: person["identity"].as_str().unwrap_or_default().to_owned(),
+            kind: person["kind"].as_str().unwrap_or("STANDARD").to_owned(),
+        };
+        Ok(answer["participants"].as_array().map(|people| people.iter().map(person).collect()).unwrap_or_default())
+    }
+
+    async fn call(&self, method: &str, body: Value, room: Option<&str>, now: WallTime) -> Result<Value, Error> {
+        let token = token::mint_room_service(self.key, self.secret, room, now, 60);
+        let url = format!("{}/twirp/livekit.RoomService/{method}", self.base);
+        let unreachable = |error: reqwest::Error| Error::Unreachable {
+            url: self.base.clone(),
+            reason: root_cause(&error.without_url()),
+        };
+        let request = self.wire.http.post(&url).bearer_auth(token).json(&body);
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap_or_default();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let message = body["msg"].as_str().unwrap_or("without a reason").to_owned();
+        Err(Error::Refused { status: status.as_u16(), message })
+    }
+}
+
+/// protojson writes 32-bit numbers as numbers and 64-bit ones as texts.
+fn number(value: Option<&Value>) -> u64 {
+    value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())).unwrap_or(0)
+}
+
+/// The innermost reason, which is the one that helps.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,368 @@
+//! From the capture log to the transcript: what the room itself says was said.
+//!
+//! Agents publish transcriptions as text streams on the topic `lk.transcription` (livekit-agents, `TextOutput`). A user's
+//! interim and final texts are whole streams with the same segment id, each replacing the one before; an agent's line is one
+//! stream of deltas. `lk.chat` is typed. The older Transcription packets come beside the streams and count only where no
+//! stream does. No times are inside: a line begins with the speaking that it belongs to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
+
+use echosphere_domain::time::WallTime;
+use echosphere_domain::transcript::{Alignment, Kind, Method, Role, Times, Transcript, Turn};
+use flate2::read::DeflateDecoder;
+use livekit_protocol as proto;
+use prost::Message as _;
+use proto::data_packet::Value;
+use proto::data_stream;
+
+use crate::log::{Body, Entry, Participant, Speakers};
+
+/// The longest text, in bytes; a compressed one is not inflated beyond it.
+const LONGEST: u64 = 256 * 1024;
+/// How far before the first word of a line its speaking may have begun, in nanoseconds.
+const SPOKE_BEFORE: i64 = 20_000_000_000;
+/// How far behind the first word it may begin: an agent's text can be ahead of its voice.
+const SPOKE_AFTER: i64 = 1_500_000_000;
+
+/// One line, as far as it is known.
+#[derive(Debug, Clone, PartialEq)]
+struct Line {
+    order: u64,
+    identity: String,
+    text: String,
+    first_at: i64,
+    last_at: i64,
+    interrupted: bool,
+    typed: bool,
+    legacy: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    header: data_stream::Header,
+    key: String,
+    chunks: BTreeMap<u64, Vec<u8>>,
+}
+
+/// Reads a capture log and knows what was said in writing.
+#[derive(Debug, Clone, Default)]
+pub struct Words {
+    people: HashMap<String, Participant>,
+    speaking: HashMap<String, Vec<(i64, Option<i64>)>>,
+    open: HashMap<String, Open>,
+    lines: BTreeMap<String, Line>,
+    count: u64,
+}
+
+impl Words {
+    /// Takes the next entry.
+    pub fn take(&mut self, entry: &Entry) {
+        match &entry.body {
+            Some(Body::Participant(participant)) => {
+                self.people.insert(participant.sid.clone(), participant.clone());
+            }
+            Some(Body::Speakers(speakers)) => self.speakers(speakers, entry.at),
+            Some(Body::Data(bytes)) => {
+                if let Ok(packet) = proto::DataPacket::decode(bytes.as_slice()) {
+                    self.packet(packet, entry.at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn speakers(&mut self, changed: &Speakers, at: i64) {
+        for speaker in &changed.speakers {
+            let spans = self.speaking.entry(speaker.participant_sid.clone()).or_default();
+            match (speaker.active, spans.last_mut()) {
+                (true, Some((_, None))) | (false, None) => {}
+                (true, _) => spans.push((at, None)),
+                (false, Some((_, end))) => {
+                    end.get_or_insert(at);
+                }
+            }
+        }
+    }
+
+    fn packet(&mut self, packet: proto::DataPacket, at: i64) {
+        let identity = packet.participant_identity;
+        match packet.value {
+            Some(Value::StreamHeader(header)) => self.header(header, identity, at),
+            Some(Value::StreamChunk(chunk)) => {
+                if let Some(open) = self.open.get_mut(&chunk.stream_id) {
+                    open.chunks.insert(chunk.chunk_index, chunk.content);
+                    let key = chunk.stream_id;
+                    self.update(&key, at, false);
+                }
+            }
+            Some(Value::StreamTrailer(trailer)) => {
+                if let Some(open) = self.open.get_mut(&trailer.stream_id) {
+                    open.header.attributes.extend(trailer.attributes);
+                    self.update(&trailer.stream_id, at, true);
+                    self.end(&trailer.stream_id, !trailer.reason.is_empty());
+                }
+            }
+            Some(Value::Transcription(transcription)) => {
+                for segment in transcription.segments {
+                    let key = format!("legacy/{}/{}", transcription.transcribed_participant_identity, segment.id);
+                    let identity = transcription.transcribed_participant_identity.clone();
+                    let line = self.line(&key, identity, at);
+                    (line.text, line.last_at, line.legacy) = (segment.text, at, true);
+                }
+            }
+            Some(Value::ChatMessage(chat)) if !chat.message.is_empty() => {
+                let key = format!("chat/{}", chat.id);
+                let line = self.line(&key, identity, at);
+                (line.text, line.typed) = (chat.message, true);
+            }
+            _ => {}
+        }
+    }
+
+    fn header(&mut self, header: data_stream::Header, identity: String, at: i64) {
+        let topic = header.topic.as_str();
+        if !matches!(topic, "lk.transcription" | "lk.chat") {
+            return;
+        }
+        let segment = header.attributes.get("lk.segment_id").unwrap_or(&header.stream_id);
+        let owner = header.attributes.get("lk.transcribed_track_id").and_then(|track| self.owner(track));
+        let identity = owner.unwrap_or(identity);
+        let key = format!("{topic}/{identity}/{segment}");
+        let typed = topic == "lk.chat";
+        self.line(&key, identity, at).typed = typed;
+        let inline = header.inline_content.clone();
+        let id = header.stream_id.clone();
+        let chunks = inline.clone().map(|content| (0, content)).into_iter().collect();
+        self.open.insert(id.clone(), Open { header, key, chunks });
+        if inline.is_some() {
+            self.update(&id, at, true);
+            self.end(&id, false);
+        }
+    }
+
+    /// The participant whose track that is.
+    fn owner(&self, track: &str) -> Option<String> {
+        let owner = self.people.values().find(|person| person.tracks.iter().any(|known| known.sid == track))?;
+        Some(owner.identity.clone())
+    }
+
+    fn line(&mut self, key: &str, identity: String, at: i64) -> &mut Line {
+        self.count += 1;
+        let order = self.count;
+        self.lines.entry(key.to_owned()).or_insert_with(|| Line {
+            order,
+            identity,
+            text: String::new(),
+            first_at: at,
+            last_at: at,
+            interrupted: false,
+            typed: false,
+            legacy: false,
+        })
+    }
+
+    /// Writes what a stream has brought so far into its line.
+    fn update(&mut self, stream: &str, at: i64, whole: bool) {
+        let Some(open) = self.open.get(stream) else { return };
+        let raw: Vec<u8> = open.chunks.values().flatten().copied().collect();
+        let text = if open.header.compression == 0 {
+            Some(String::from_utf8_lossy(&raw).into_owned())
+        } else {
+            // Half of a compressed text is no text.
+            whole.then(|| inflate(&raw)).flatten()
+        };
+        let key = open.key.clone();
+        if let (Some(text), Some(line)) = (text, self.lines.get_mut(&key)) {
+            (line.text, line.last_at) = (text, at);
+        }
+    }
+
+    fn end(&mut self, stream: &str, cut: bool) {
+        if let Some(open) = self.open.remove(stream)
+            && let Some(line) = self.lines.get_mut(&open.key)
+        {
+            line.interrupted |= cut;
+        }
+    }
+
+    /// What is known of what was said, in order.
+    pub fn transcript(&self) -> Transcript {
+        let has_streams = self.lines.values().any(|line| !line.legacy && !line.typed);
+        let shown =
+            self.lines.iter().filter(|(_, line)| !(line.text.trim().is_empty() || (has_streams && line.legacy)));
+        let mut turns: Vec<(i64, u64, Turn)> = shown
+            .map(|(key, line)| {
+                let turn = self.turn(key, line);
+                (turn.reported.start.or(turn.reported.created).map_or(0, WallTime::as_nanos), line.order, turn)
+            })
+            .collect();
+        turns.sort_by_key(|(at, order, _)| (*at, *order));
+        let turns: Vec<Turn> = turns.into_iter().map(|(_, _, turn)| turn).collect();
+        let method = if turns.is_empty() { Method::None } else { Method::Reported };
+        let confidence = if turns.is_empty() { 0.0 } else { 0.5 };
+        Transcript { turns, alignment: Alignment { method, offset_ms: 0, confidence } }
+    }
+
+    fn turn(&self, key: &str, line: &Line) -> Turn {
+        let person = self.people.values().find(|person| person.identity == line.identity);
+        let is_agent = person.is_some_and(|person| person.kind == "AGENT");
+        let (start, end) = if line.typed { (None, None) } else { self.spoken(person, line) };
+        let time = |at: Option<i64>| at.map(WallTime::from_nanos);
+        Turn {
+            id: key.rsplit('/').next().unwrap_or(key).to_owned(),
+            kind: Kind::Message,
+            role: if is_agent { Role::Agent } else { Role::User },
+            speaker: Some(line.identity.clone()),
+            text: line.text.trim().to_owned(),
+            reported: Times { start: time(start), end: time(end), created: time(Some(line.first_at)) },
+            refined: None,
+            interrupted: line.interrupted,
+            typed: line.typed,
+            confidence: None,
+            metrics: serde_json::Map::new(),
+            call: None,
+        }
+    }
+
+    /// When the speaking that a line belongs to began and ended.
+    fn spoken(&self, person: Option<&Participant>, line: &Line) -> (Option<i64>, Option<i64>) {
+        let spans = person.and_then(|person| self.speaking.get(&person.sid)).map(Vec::as_slice).unwrap_or_default();
+        let near = |(start, end): &&(i64, Option<i64>)| {
+            *start <= line.first_at + SPOKE_AFTER
+                && end.unwrap_or(i64::MAX) >= line.first_at - SPOKE_BEFORE
+                && *start >= line.first_at - SPOKE_BEFORE
+        };
+        let Some((start, end)) = spans.iter().rev().find(near) else {
+            return (Some(line.first_at), Some(line.last_at.max(line.first_at)));
+        };
+        // Interim words come while somebody speaks: the end of the speaking is known later than they are.
+        (Some(*start), Some(end.unwrap_or(line.last_at).max(*start)))
+    }
+}
+
+fn inflate(raw: &[u8]) -> Option<String> {
+    let mut out = Vec::new();
+    DeflateDecoder::new(raw).take(LONGEST).read_to_end(&mut out).ok()?;
+    Some(String::from_utf8_lossy(&out).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Speaker, Track};
+    use proptest::prelude::*;
+    use std::io::Write as _;
+
+    const S: i64 = 1_000_000_000;
+
+    fn entry(at: i64, body: Body) -> Entry {
+        Entry { number: 0, at, body: Some(body) }
+    }
+
+    fn data(identity: &str, value: Value) -> Body {
+        let packet =
+            proto::DataPacket { participant_identity: identity.to_owned(), value: Some(value), ..Default::default() };
+        Body::Data(packet.encode_to_vec())
+    }
+
+    fn header(stream: &str, segment: &str, is_final: bool) -> data_stream::Header {
+        data_stream::Header {
+            stream_id: stream.to_owned(),
+            topic: "lk.transcription".to_owned(),
+            attributes: HashMap::from([
+                ("lk.segment_id".to_owned(), segment.to_owned()),
+                ("lk.transcription_final".to_owned(), is_final.to_string()),
+            ]),
+            ..Default::default()
+        }
+    }
+
+    fn whole(words: &mut Words, at: i64, identity: &str, stream: &str, segment: &str, text: &str, is_final: bool) {
+        words.take(&entry(at, data(identity, Value::StreamHeader(header(stream, segment, is_final)))));
+        let chunk = data_stream::Chunk { stream_id: stream.to_owned(), content: text.into(), ..Default::default() };
+        words.take(&entry(at, data("agent", Value::StreamChunk(chunk))));
+        let trailer = data_stream::Trailer { stream_id: stream.to_owned(), ..Default::default() };
+        words.take(&entry(at, data("agent", Value::StreamTrailer(trailer))));
+    }
+
+    fn person(identity: &str, kind: &str) -> Body {
+        Body::Participant(Participant {
+            sid: format!("PA_{identity}"),
+            identity: identity.to_owned(),
+            kind: kind.to_owned(),
+            tracks: vec![Track { sid: format!("TR_{identity}"), ..Default::default() }],
+            ..Default::default()
+        })
+    }
+
+    fn speaks(identity: &str, active: bool) -> Body {
+        let speaker = Speaker { participant_sid: format!("PA_{identity}"), level: 0.5, active };
+        Body::Speakers(Speakers { speakers: vec![speaker] })
+    }
+
+    #[test]
+    fn interim_texts_are_replaced_deltas_are_joined_and_a_line_begins_with_its_speaking() {
+        let mut words = Words::default();
+        words.take(&entry(0, person("bob", "STANDARD")));
+        words.take(&entry(0, person("helper", "AGENT")));
+        words.take(&entry(S, speaks("bob", true)));
+        whole(&mut words, 2 * S, "bob", "s1", "SG_1", "what time", false);
+        words.take(&entry(3 * S, speaks("bob", false)));
+        whole(&mut words, 4 * S, "bob", "s2", "SG_1", "What time is it?", true);
+        words.take(&entry(5 * S, speaks("helper", true)));
+        words.take(&entry(5 * S, data("helper", Value::StreamHeader(header("s3", "SG_2", false)))));
+        for (index, word) in ["It is ", "five."].into_iter().enumerate() {
+            let chunk = data_stream::Chunk {
+                stream_id: "s3".to_owned(),
+                chunk_index: index as u64,
+                content: word.into(),
+                ..Default::default()
+            };
+            words.take(&entry(5 * S, data("helper", Value::StreamChunk(chunk))));
+        }
+        let turns = words.transcript().turns;
+        let lines: Vec<_> = turns.iter().map(|turn| (turn.role, turn.text.as_str())).collect();
+        assert_eq!(lines, [(Role::User, "What time is it?"), (Role::Agent, "It is five.")]);
+        assert_eq!(turns[0].reported.start, Some(WallTime::from_nanos(S)));
+        assert_eq!(turns[0].reported.end, Some(WallTime::from_nanos(3 * S)));
+        assert_eq!(turns[1].reported.start, Some(WallTime::from_nanos(5 * S)));
+    }
+
+    #[test]
+    fn inline_and_compressed_texts_and_legacy_ones_only_when_nothing_else_comes() {
+        let mut words = Words::default();
+        let legacy = proto::Transcription {
+            transcribed_participant_identity: "bob".to_owned(),
+            segments: vec![proto::TranscriptionSegment {
+                id: "L1".to_owned(),
+                text: "old".to_owned(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        words.take(&entry(S, data("bob", Value::Transcription(legacy))));
+        assert_eq!(words.transcript().turns[0].text, "old");
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all("a long text, again and again".as_bytes()).unwrap();
+        let inline = data_stream::Header {
+            compression: 1,
+            inline_content: Some(encoder.finish().unwrap()),
+            ..header("s1", "SG_1", true)
+        };
+        words.take(&entry(2 * S, data("bob", Value::StreamHeader(inline))));
+        let texts: Vec<_> = words.transcript().turns.into_iter().map(|turn| turn.text).collect();
+        assert_eq!(texts, ["a long text, again and again"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_messages(messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..20)) {
+            let mut words = Words::default();
+            for message in messages {
+                words.take(&entry(0, Body::Data(message)));
+            }
+            let _ = words.transcript();
+        }
+    }
+}

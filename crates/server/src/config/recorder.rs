@@ -1,0 +1,53 @@
+//! How rooms are recorded.
+
+use std::time::Duration;
+
+/// How rooms are recorded.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    /// Whether segments are rendered while a room goes on.
+    pub live: bool,
+    /// How many rooms are recorded at the same time, at most.
+    pub max_rooms: usize,
+    /// How long a recording may get.
+    pub max_duration: Duration,
+    /// How long an empty room is waited in.
+    pub wait_for_people: Duration,
+    /// How long to try to get back into a room.
+    pub give_up_after: Duration,
+    /// Whether media come over TCP only.
+    pub tcp_only: bool,
+    /// LiveKit's kinds of participants that are left out.
+    pub exclude_kinds: Vec<String>,
+    /// Rooms that are recorded without being asked.
+    pub auto: AutoRecord,
+    /// How often LiveKit's rooms are asked for, while no webhook tells of them.
+    pub poll_every: Duration,
+}
+
+/// Which rooms are recorded without being asked.
+#[derive(Debug, Clone, Default)]
+pub struct AutoRecord {
+    /// Their names; `*` stands for any run of characters.
+    pub rooms: Vec<String>,
+    /// Whether an agent must be in them.
+    pub agents: bool,
+    /// How many of a hundred of them.
+    pub percent: u64,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            live: true,
+            max_rooms: 500,
+            max_duration: Duration::from_secs(12 * 3600),
+            wait_for_people: Duration::from_secs(60),
+            give_up_after: Duration::from_secs(60),
+            tcp_only: false,
+            exclude_kinds: Vec::new(),
+            auto: AutoRecord { percent: 100, ..AutoRecord::default() },
+            poll_every: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `POST /v1/recordings/{id}/stop`, `/pause`, `/resume`: what a room that is being recorded is told.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use echosphere_domain::lifecycle::Status;
+use echosphere_recorder::room::Command;
+
+use super::view;
+use crate::app::SharedApp;
+use crate::clock;
+use crate::http::access::Caller;
+use crate::http::problem::Problem;
+
+/// How long a stop waits for the recording to be settled, before it answers that it soon will be.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Answer = Result<(StatusCode, Json<view::Recording>), Problem>;
+
+/// Stops recording. What was kept is playable when the answer says COMPLETED, which is nearly always; else soon after.
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/stop", tag = "recordings", operation_id = "stopRecording",
+    params(("id" = String, Path, description = "The recording's id")),
+    responses(
+        (status = 200, description = "The recording", body = view::Recording),
+        (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is not being recorded", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    if !app.rooms.tell(recording.id, Command::Stop) && !recording.state.status.is_terminal() {
+        // No process records it: a crash came between its last entry and its end.
+        app.store.room_ended(recording.id, clock::now()).await?;
+        app.work.wake();
+    }
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let (recording, captures) = super::find(&app, &caller, recording.id).await?;
+        if recording.state.status.is_terminal() || tokio::time::Instant::now() > deadline {
+            return Ok((StatusCode::OK, Json(super::show(&app, &super::base(&app, &headers), recording, captures))));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Keeps nothing from now on, until it is resumed. Nothing of a pause is kept, whichever source brings it.
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/pause", tag = "recordings", operation_id = "pauseRecording",
+    params(("id" = String, Path, description = "The recording's id")),
+    responses(
+        (status = 200, description = "The recording", body = view::Recording),
+        (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is not being recorded", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn pause(State(app): State<SharedApp>, caller: Caller, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+    tell(&app, &caller, &headers, &id, true).await
+}
+
+/// Keeps again.
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/resume", tag = "recordings", operation_id = "resumeRecording",
+    params(("id" = String, Path, description = "The recording's id")),
+    responses(
+        (status = 200, description = "The recording", body = view::Recording),
+        (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is not being recorded", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn resume(
+    State(app): State<SharedApp>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer {
+    tell(&app, &caller, &headers, &id, false).await
+}
+
+async fn tell(app: &SharedApp, caller: &Caller, headers: &HeaderMap, id: &str, paused: bool) -> Answer {
+    let (recording, captures) = super::find(app, caller, super::parse_id(id)?).await?;
+    let command = if paused { Command::Pause } else { Command::Resume };
+    // The row first: whatever happens next, a later source knows what was not to be kept.
+    if !matches!(recording.state.status, Status::Starting | Status::Active) {
+        return Err(Problem::not_recording("the recording is over; what was kept stays, or can be deleted"));
+    }
+    app.store.note_pause(recording.id, paused, clock::now()).await?;
+    if !app.rooms.tell(recording.id, command) {
+        return Err(Problem::not_recording("no process records the room at this moment; it is being taken up"));
+    }
+    Ok((StatusCode::OK, Json(super::show(app, &super::base(app, headers), recording, captures))))
+}

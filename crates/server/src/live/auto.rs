@@ -1,0 +1,131 @@
+//! Rooms that are recorded without being asked: told of by LiveKit's webhooks, or found by asking.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use echosphere_domain::id::ProjectId;
+use echosphere_livekit::webhook::Event;
+use echosphere_recorder::rooms::RoomService;
+use sha2::{Digest, Sha256};
+
+use super::{Error, Told, start};
+use crate::app::{App, SharedApp};
+use crate::clock;
+use crate::config::{AutoRecord, matches_pattern};
+
+/// While webhooks come, asking is only for what they lost.
+const RECONCILE: Duration = Duration::from_secs(30);
+
+/// A webhook came: a room may be one that is to be recorded.
+pub async fn told(app: &SharedApp, project: &ProjectId, event: &Event) {
+    app.rooms.webhook_came();
+    let rule = &app.config.recorder.auto;
+    let begins = match event.name.as_str() {
+        "participant_joined" => {
+            let kind = event.participant_kind.as_deref().unwrap_or_default();
+            kind != "EGRESS" && (!rule.agents || kind == "AGENT")
+        }
+        // Tracks come after participants; one of them may be the first that we hear of.
+        "track_published" => !rule.agents && event.participant_kind.as_deref() != Some("EGRESS"),
+        _ => false,
+    };
+    if begins && wanted(rule, &event.room_name, &event.room_sid) {
+        begin(app, project, &event.room_name).await;
+    }
+}
+
+/// Asks LiveKit for its rooms, over and over, until the server stops.
+pub async fn poll(app: SharedApp) {
+    let mut stopping = app.stopping.subscribe();
+    if app.config.recorder.auto.rooms.is_empty() || app.config.livekit_url.is_none() {
+        return;
+    }
+    loop {
+        let pause = if app.rooms.webhooks_come() { RECONCILE } else { app.config.recorder.poll_every };
+        tokio::select! {
+            _ = stopping.changed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        for project in &app.config.projects {
+            if let Err(error) = look(&app, &project.id).await {
+                tracing::warn!(project = %project.id, %error, "LiveKit cannot be asked for its rooms");
+            }
+        }
+    }
+}
+
+async fn look(app: &SharedApp, project: &ProjectId) -> Result<(), echosphere_recorder::rooms::Error> {
+    let (Some(url), Some(pair)) =
+        (&app.config.livekit_url, app.config.project(project).and_then(|project| project.livekit.first()))
+    else {
+        return Ok(());
+    };
+    let service = RoomService::new(&app.wire, url, &pair.key, &pair.secret);
+    let rule = &app.config.recorder.auto;
+    for room in service.rooms(clock::now()).await? {
+        if room.participants == 0 || !wanted(rule, &room.name, &room.sid) || is_recorded(app, project, &room.sid).await
+        {
+            continue;
+        }
+        let agent =
+            !rule.agents || service.people(&room.name, clock::now()).await?.iter().any(|person| person.kind == "AGENT");
+        if agent {
+            begin(app, project, &room.name).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a room was recorded already: somebody may have stopped that on purpose.
+async fn is_recorded(app: &App, project: &ProjectId, sid: &str) -> bool {
+    app.store.recorded_room(project, sid).await.unwrap_or(true)
+}
+
+async fn begin(app: &SharedApp, project: &ProjectId, room: &str) {
+    match Box::pin(start(app, project, room, None, BTreeMap::new(), Told::default())).await {
+        Ok((recording, _)) => tracing::info!(recording = %recording.id, room, "a room is recorded without being asked"),
+        Err(Error::Already(_)) => {}
+        Err(error) => tracing::error!(room, %error, "a room that should be recorded is not"),
+    }
+}
+
+/// Whether a rule wants a room. The choice of a share follows from the room's id, so that all who ask decide alike.
+fn wanted(rule: &AutoRecord, name: &str, sid: &str) -> bool {
+    let share = Sha256::digest(sid.as_bytes());
+    let lot = u64::from(u16::from_be_bytes([share[0], share[1]])) * 100 / 65_536;
+    rule.rooms.iter().any(|pattern| matches_pattern(pattern, name)) && lot < rule.percent
+}
+
+/// When a webhook came last.
+#[derive(Debug, Default)]
+pub struct LastWebhook(std::sync::Mutex<Option<Instant>>);
+
+impl LastWebhook {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// One came now.
+    pub fn came(&self) {
+        *self.slot() = Some(Instant::now());
+    }
+
+    /// Whether they come at all, lately.
+    pub fn come(&self) -> bool {
+        self.slot().is_some_and(|last| last.elapsed() < Duration::from_secs(600))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_share_and_always_the_same() {
+        let rule = |percent| AutoRecord { rooms: vec!["call-*".to_owned()], agents: false, percent };
+        let chosen = (0..2_000).filter(|n| wanted(&rule(30), "call-1", &format!("RM_{n}"))).count();
+        assert!((500..700).contains(&chosen), "{chosen}");
+        assert!(wanted(&rule(100), "call-1", "RM_x") && !wanted(&rule(0), "call-1", "RM_x"));
+        assert!(!wanted(&rule(100), "other", "RM_x"));
+    }
+}

@@ -1,0 +1,346 @@
+//! Rooms that this process records: starting, telling, handing over, and taking up what an earlier process left.
+
+pub mod auto;
+mod keeper;
+mod take_up;
+mod told;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::transcript::Transcript;
+use echosphere_livekit::token;
+use echosphere_recorder::capture::{self, Timepiece};
+use echosphere_recorder::log::Body;
+use echosphere_recorder::log::journal::Journal;
+use echosphere_recorder::room::people::Exclusions;
+use echosphere_recorder::room::{self, Command, Listener};
+use echosphere_store::{Begun, NewLive};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use take_up::{journals, take_up};
+pub use told::Told;
+
+use crate::app::{App, SharedApp};
+use crate::{clock, entropy};
+
+/// How long live rendering waits behind the end of a segment: what was lost on the way has come again by then.
+pub const LAG: Duration = Duration::from_millis(1_000);
+/// How long a token for joining is good. A connection that is broken longer joins with a new one.
+const TOKEN_SECONDS: i64 = 6 * 3600;
+
+/// Why a room is not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Rows.
+    #[error(transparent)]
+    Store(#[from] echosphere_store::Error),
+    /// It is being recorded.
+    #[error("the room is being recorded already, as {0}")]
+    Already(RecordingId),
+    /// No server is configured.
+    #[error("no LiveKit server is configured: set LIVEKIT_URL")]
+    NoServer,
+    /// No key is configured.
+    #[error("the project {0} has no LiveKit key pair: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET")]
+    NoKey(ProjectId),
+    /// The server's host is not known.
+    #[error("the LiveKit server {url} cannot be found: {reason}")]
+    NoWay {
+        /// The configured URL.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
+    /// As many rooms as allowed are being recorded.
+    #[error("{0} rooms are being recorded, which is as many as recorder.max_rooms allows")]
+    Full(usize),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// A room that this process records.
+struct Running {
+    session: Arc<Session>,
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+/// The rooms that this process records.
+pub struct Rooms {
+    /// The journal of all of them.
+    pub journal: Arc<Journal>,
+    running: Mutex<HashMap<RecordingId, Running>>,
+    webhooks: auto::LastWebhook,
+}
+
+/// What a room's parts share.
+struct Session {
+    app: SharedApp,
+    recording: Recording,
+    capture_id: CaptureId,
+    attempt: u32,
+    capture: Mutex<capture::Capture>,
+    commands: mpsc::Sender<Command>,
+    /// Segments that an earlier process rendered.
+    rendered: u32,
+}
+
+impl Session {
+    fn capture(&self) -> std::sync::MutexGuard<'_, capture::Capture> {
+        // What a panic leaves half done is at most one entry, which the log's numbers show.
+        self.capture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rooms {
+    /// None yet.
+    pub fn new(journal: Arc<Journal>) -> Self {
+        Self { journal, running: Mutex::default(), webhooks: auto::LastWebhook::default() }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A webhook came.
+    pub fn webhook_came(&self) {
+        self.webhooks.came();
+    }
+
+    /// Whether webhooks come, lately.
+    pub fn webhooks_come(&self) -> bool {
+        self.webhooks.come()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.running().len()
+    }
+
+    /// Tells a room something; false when this process does not record it.
+    pub fn tell(&self, recording: RecordingId, command: Command) -> bool {
+        self.running().get(&recording).is_some_and(|room| room.commands.try_send(command).is_ok())
+    }
+
+    /// What was said in a room so far; `None` when this process does not record it.
+    pub fn transcript(&self, recording: RecordingId) -> Option<Transcript> {
+        let session = Arc::clone(&self.running().get(&recording)?.session);
+        Some(session.capture().words().transcript()).filter(|transcript| !transcript.turns.is_empty())
+    }
+
+    /// Leaves all rooms, so that another process goes on with them; waits until everything is kept.
+    pub async fn hand_over(&self) {
+        let rooms: Vec<Running> = self.running().drain().map(|(_, room)| room).collect();
+        for room in &rooms {
+            let _ = room.commands.try_send(Command::HandOver);
+        }
+        for room in rooms {
+            if tokio::time::timeout(Duration::from_secs(10), room.task).await.is_err() {
+                tracing::warn!("a room was not handed over in time; its journal has what its chunks lack");
+            }
+        }
+    }
+
+    fn insert(&self, recording: RecordingId, room: Running) {
+        self.running().insert(recording, room);
+    }
+
+    fn remove(&self, recording: RecordingId) {
+        self.running().remove(&recording);
+    }
+}
+
+/// Begins to record a room.
+pub async fn start(
+    app: &SharedApp,
+    project: &ProjectId,
+    room_name: &str,
+    session_id: Option<String>,
+    labels: std::collections::BTreeMap<String, String>,
+    told: Told,
+) -> Result<(Recording, Capture), Error> {
+    if app.is_stopping() {
+        return Err(Error::Stopping);
+    }
+    let reach = reach(app, project).await?;
+    let running = app.rooms.count();
+    if running >= app.config.recorder.max_rooms {
+        return Err(Error::Full(running));
+    }
+    let now = clock::now();
+    let new = NewLive {
+        recording: RecordingId::new(entropy::uuid(now)),
+        capture: CaptureId::new(entropy::uuid(now)),
+        project: project.clone(),
+        room_name: room_name.to_owned(),
+        session_id,
+        labels,
+        settings: told.to_json(),
+        now,
+    };
+    match app.store.begin_live(&new).await? {
+        Begun::Already(other) => Err(Error::Already(other)),
+        Begun::New(begun) => {
+            let (recording, capture) = *begun;
+            tracing::info!(recording = %recording.id, room = room_name, "a room is going to be recorded");
+            let clock = Timepiece::new(Instant::now(), clock::now().as_nanos());
+            let journal = Arc::clone(&app.rooms.journal);
+            let log = capture::Capture::new(capture.id.as_uuid(), clock, journal, told.layout(), LAG.as_nanos() as i64);
+            run(app, recording.clone(), &capture, log, told, reach, 0);
+            Ok((recording, capture))
+        }
+    }
+}
+
+/// How a project's rooms are reached.
+#[derive(Clone)]
+struct Reach {
+    url: String,
+    local: IpAddr,
+    key: crate::config::KeyPair,
+}
+
+async fn reach(app: &App, project: &ProjectId) -> Result<Reach, Error> {
+    let url = app.config.livekit_url.clone().ok_or(Error::NoServer)?;
+    let pair = app.config.project(project).and_then(|project| project.livekit.first());
+    let key = pair.cloned().ok_or_else(|| Error::NoKey(project.clone()))?;
+    let no_way = |reason: String| Error::NoWay { url: url.clone(), reason };
+    let parsed: http::Uri = url.parse().map_err(|_| no_way("it is no URL".to_owned()))?;
+    let host = parsed.host().unwrap_or_default().trim_matches(['[', ']']);
+    let secure = matches!(parsed.scheme_str(), Some("wss" | "https"));
+    let port = parsed.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let local = room::transport::local_address(host, port).await.map_err(|error| no_way(error.to_string()))?;
+    Ok(Reach { url, local, key })
+}
+
+/// Runs a room in the background: one task listens, one keeps.
+fn run(
+    app: &SharedApp,
+    recording: Recording,
+    capture: &Capture,
+    log: capture::Capture,
+    told: Told,
+    reach: Reach,
+    rendered: u32,
+) {
+    let (commands, inbox) = mpsc::channel(16);
+    let id = recording.id;
+    let room_name = recording.room_name.clone().unwrap_or_default();
+    let streams = log.assembler().streams();
+    let expected_room = recording.room_sid.clone();
+    let identity = format!("echosphere-{}", &entropy::uuid(clock::now()).simple().to_string()[20..]);
+    let secret = reach.key.secret.clone();
+    let settings = room::Settings {
+        url: reach.url,
+        token: Arc::new(move || {
+            token::mint_recorder(&reach.key.key, &secret, &room_name, &identity, clock::now(), TOKEN_SECONDS)
+        }),
+        local: reach.local,
+        exclusions: exclusions(&app.config, &told),
+        paused: told.paused,
+        first_stream: streams,
+        expected_room,
+        wait_for_people: app.config.recorder.wait_for_people,
+        give_up_after: app.config.recorder.give_up_after,
+        tcp_only: app.config.recorder.tcp_only,
+    };
+    let session = Arc::new(Session {
+        app: Arc::clone(app),
+        attempt: capture.attempt,
+        capture_id: capture.id,
+        recording,
+        capture: Mutex::new(log),
+        commands: commands.clone(),
+        rendered,
+    });
+    let app = Arc::clone(app);
+    let kept = Arc::clone(&session);
+    let task = tokio::spawn(async move {
+        let (over, end) = oneshot::channel();
+        let keeper = tokio::spawn(keeper::keep(Arc::clone(&session), end));
+        let mut ear = Ear { session: Arc::clone(&session), stopping: false };
+        let end = Box::pin(room::run(settings, inbox, &mut ear)).await;
+        tracing::info!(recording = %id, end = ?end, "a room is over");
+        if end != room::End::HandedOver {
+            ear.entry(Instant::now(), Body::Ended(echosphere_recorder::log::Ended { reason: ear.word(&end) }));
+        }
+        let _ = over.send(end != room::End::HandedOver);
+        if let Err(error) = keeper.await {
+            tracing::error!(recording = %id, %error, "a keeper died; the next start goes on from the journal");
+        }
+        session.app.rooms.remove(id);
+    });
+    app.rooms.insert(id, Running { session: kept, commands, task });
+}
+
+/// Keeps what an earlier process heard of a room that cannot be gone on with, and ends it.
+async fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, log: capture::Capture) {
+    let (over, end) = oneshot::channel();
+    let session = Session {
+        app: Arc::clone(app),
+        attempt: capture.attempt,
+        capture_id: capture.id,
+        recording,
+        capture: Mutex::new(log),
+        commands: mpsc::channel(1).0,
+        rendered: u32::MAX,
+    };
+    let _ = over.send(true);
+    keeper::keep(Arc::new(session), end).await;
+}
+
+fn exclusions(config: &crate::config::Config, told: &Told) -> Exclusions {
+    let mut exclusions = Exclusions {
+        identities: told.exclude.iter().cloned().collect(),
+        kinds: config.recorder.exclude_kinds.iter().cloned().collect(),
+        ..Exclusions::default()
+    };
+    exclusions.attributes.insert("echosphere.record".to_owned(), "false".to_owned());
+    exclusions
+}
+
+/// What listens in a room.
+struct Ear {
+    session: Arc<Session>,
+    stopping: bool,
+}
+
+impl Ear {
+    /// Why it ended, for the log.
+    fn word(&self, end: &room::End) -> String {
+        let full = self.session.app.rooms.journal.failure().is_some() && *end == room::End::Stopped;
+        if full { "disk_full".to_owned() } else { end.word().to_owned() }
+    }
+}
+
+impl Listener for Ear {
+    fn wall(&self, at: Instant) -> i64 {
+        self.session.capture().clock().at(at)
+    }
+
+    fn entry(&mut self, at: Instant, body: Body) {
+        self.session.capture().take(at, body);
+    }
+
+    fn tick(&mut self, _: Instant) -> Option<Command> {
+        if self.stopping {
+            return None;
+        }
+        let lasted = clock::now().since(self.session.recording.created_at);
+        let too_long = i128::from(lasted) > self.session.app.config.recorder.max_duration.as_nanos() as i128;
+        let disk_full = self.session.app.rooms.journal.failure_lasts(Duration::from_secs(10));
+        if too_long || disk_full {
+            self.stopping = true;
+            tracing::warn!(recording = %self.session.recording.id, too_long, disk_full, "a recording is ended by us");
+            return Some(Command::Stop);
+        }
+        None
+    }
+}

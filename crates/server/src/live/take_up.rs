@@ -1,0 +1,92 @@
+//! At the start: the rooms that an earlier process recorded are taken up where it left them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use echosphere_domain::segment::AUDIO_RENDITION;
+use echosphere_recorder::capture::{Capture, Timepiece};
+use echosphere_recorder::log::journal::{self, Recovered};
+use echosphere_recorder::log::{Entry, chunk};
+use echosphere_store::LiveRow;
+
+use super::{LAG, Told, reach, run};
+use crate::app::{App, SharedApp};
+use crate::clock;
+use crate::work::Error;
+
+/// Takes up what rows and journal say is unfinished. `recovered` is what earlier processes' journals hold.
+pub async fn take_up(app: &SharedApp, recovered: Recovered) -> Result<(), Error> {
+    let Recovered { files, mut captures, torn } = recovered;
+    let rows = app.store.live().await?;
+    if torn > 0 {
+        tracing::warn!(torn, "the end of a journal was torn; what came before it is kept");
+    }
+    for row in rows {
+        let id = row.recording.id;
+        let entries = captures.remove(&row.capture.id.as_uuid()).unwrap_or_default();
+        if let Err(error) = one(app, row, entries).await {
+            // The row stays as it is, and so do its files: the next start tries again.
+            tracing::error!(recording = %id, %error, "a room that was being recorded cannot be taken up");
+            return Ok(());
+        }
+    }
+    let journal = Arc::clone(&app.rooms.journal);
+    let flushed = tokio::task::spawn_blocking(move || journal.flush()).await;
+    if flushed.is_ok_and(|flushed| flushed.is_ok()) {
+        for file in files {
+            if let Err(error) = std::fs::remove_file(&file) {
+                tracing::warn!(file = %file.display(), %error, "an old journal cannot be removed");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the journals of earlier processes; `None` when there are none that matter.
+pub fn journals(folder: &std::path::Path) -> Result<Recovered, Error> {
+    let read = journal::recover(folder, |_| Some(0));
+    read.map_err(|source| Error::Io { action: "read the journal", source })
+}
+
+async fn one(app: &SharedApp, row: LiveRow, journalled: Vec<Entry>) -> Result<(), Error> {
+    let LiveRow { recording, capture, settings, paused } = row;
+    let told = Told { paused, ..Told::from_json(&settings) };
+    let stored = chunks(app, &recording, capture.attempt).await?;
+    let clock = Timepiece::new(Instant::now(), clock::now().as_nanos());
+    let mut log =
+        Capture::new(capture.id.as_uuid(), clock, Arc::clone(&app.rooms.journal), told.layout(), LAG.as_nanos() as i64);
+    let (chunks, journal) = (stored.len(), journalled.len());
+    log.recover(stored, journalled);
+    tracing::info!(recording = %recording.id, chunked = chunks, journalled = journal, "a room is taken up again");
+    let rendered = app.store.segments(recording.id, AUDIO_RENDITION).await?.len() as u32;
+    let has_ended = log.assembler().ended().is_some();
+    match reach(app, &recording.project).await {
+        Ok(reach) if !has_ended => run(app, recording, &capture, log, told, reach, rendered),
+        other => {
+            if let Err(error) = other {
+                tracing::error!(recording = %recording.id, %error, "the room cannot be reached any more");
+            }
+            super::keep_rest(app, recording, &capture, log).await;
+        }
+    }
+    Ok(())
+}
+
+async fn chunks(
+    app: &App,
+    recording: &echosphere_domain::recording::Recording,
+    attempt: u32,
+) -> Result<Vec<(u32, Entry)>, Error> {
+    let mut entries = Vec::new();
+    for number in 0.. {
+        let key = recording.prefix.log_chunk(attempt, number);
+        let bytes = match app.objects.get_range(&key, 0..u64::MAX).await {
+            Err(echosphere_storage::Error::NotFound(_)) => break,
+            other => other?,
+        };
+        if let Ok(chunk) = chunk::decode(&bytes) {
+            entries.extend(chunk.entries.into_iter().map(|entry| (number, entry)));
+        }
+    }
+    Ok(entries)
+}

@@ -1,0 +1,198 @@
+//! A room has ended: what its capture log amounts to is found out and published.
+//!
+//! Everything is read from object storage, so that whoever claims the task can do it, whichever process recorded.
+
+use std::collections::BTreeMap;
+
+use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::lifecycle::{Content, Reason};
+use echosphere_domain::recording::{self, Audio, Capture, CaptureStatus, Recording, Source};
+use echosphere_domain::segment::AUDIO_RENDITION;
+use echosphere_domain::time::WallTime;
+use echosphere_recorder::log::chunk;
+use echosphere_recorder::sound::{Assembler, Index};
+use echosphere_recorder::words::Words;
+use echosphere_store::{Claim, Publication, SessionFacts};
+
+use super::compose::{self, Composition};
+use super::{Error, pieces};
+use crate::app::App;
+use crate::clock;
+use crate::live::{LAG, Told};
+
+pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
+    let (project, id) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    let found = app.store.recording(&project, id).await?;
+    let Some((recording, captures)) = found.filter(|(recording, _)| !recording.state.status.is_terminal()) else {
+        return Ok(app.store.complete(&claim.lease).await?);
+    };
+    let Some(capture) = captures.iter().find(|capture| capture.source == Source::Recorder) else {
+        return Ok(app.store.complete(&claim.lease).await?);
+    };
+    let log = read(app, &recording, capture).await?;
+    let publication = publication(app, &recording, &captures, capture, &log).await?;
+    let nobody = publication.content == Some(Content::Silent { reason: Reason::NobodyCame, partial: false });
+    let published = app.store.publish(&publication, &claim.lease).await?;
+    tracing::info!(
+        recording = %id, status = %published.state.status, chunks = log.chunks, content = ?publication.content,
+        "a room became a recording"
+    );
+    if nobody {
+        // A room that nobody entered leaves nothing.
+        app.store.request_deletion(&project, id, clock::now()).await?;
+    }
+    Ok(())
+}
+
+fn parse(payload: &str) -> Option<(ProjectId, RecordingId)> {
+    let (project, recording) = payload.split_once('/')?;
+    Some((ProjectId::parse(project).ok()?, recording.parse().ok()?))
+}
+
+/// A capture log that was read.
+struct Log {
+    assembler: Assembler,
+    words: Words,
+    chunks: u32,
+    bytes: u64,
+    is_torn: bool,
+}
+
+async fn read(app: &App, recording: &Recording, capture: &Capture) -> Result<Log, Error> {
+    let told = Told::of(app, recording.id).await?;
+    let mut assembler = Assembler::new(told.layout());
+    assembler.rendered_live(LAG.as_nanos() as i64);
+    let mut log = Log { assembler, words: Words::default(), chunks: 0, bytes: 0, is_torn: false };
+    loop {
+        let key = recording.prefix.log_chunk(capture.attempt, log.chunks);
+        let bytes = match app.objects.get_range(&key, 0..u64::MAX).await {
+            Err(echosphere_storage::Error::NotFound(_)) => return Ok(log),
+            other => other?,
+        };
+        match chunk::decode(&bytes) {
+            Ok(chunk) => {
+                log.is_torn |= chunk.is_torn;
+                for entry in &chunk.entries {
+                    log.assembler.take(entry, log.chunks);
+                    log.words.take(entry);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%key, %error, "a chunk of a capture log cannot be read");
+                log.is_torn = true;
+            }
+        }
+        log.bytes += bytes.len() as u64;
+        log.chunks += 1;
+    }
+}
+
+async fn publication(
+    app: &App,
+    recording: &Recording,
+    captures: &[Capture],
+    capture: &Capture,
+    log: &Log,
+) -> Result<Publication, Error> {
+    let index = log.assembler.index();
+    let mut capture = capture.clone();
+    settle(&mut capture, app, recording, log, index.as_ref());
+    let mut all = pieces::load(app, captures.iter().filter(|other| other.id != capture.id)).await?;
+    all.push(index.as_ref().map_or_else(
+        || compose::Piece::new(capture.clone(), Vec::new()),
+        |index| pieces::of_log(capture.clone(), index),
+    ));
+    let current = app.store.segments(recording.id, AUDIO_RENDITION).await?;
+    let composition = compose::compose(&all, &current);
+    let content = compose::content(&composition, &all, silence(log));
+    // What the agent itself told of the session is better than what the room overheard.
+    let told = captures.iter().any(|other| other.source == Source::Upload && other.status != CaptureStatus::Failed);
+    let words = log.words.transcript();
+    let Composition { segments, gaps, duration, started_at, ended_at } = composition;
+    Ok(Publication {
+        recording: recording.id,
+        based_on: recording.state.revision,
+        audio_index: index.as_ref().map(Index::to_bytes),
+        transcript: (!told && !words.turns.is_empty()).then_some(words),
+        supersedes: Vec::new(),
+        content: Some(content),
+        segments,
+        gaps,
+        duration,
+        started_at: started_at.or(recording.started_at),
+        ended_at: ended_at.or(capture.ended_at),
+        facts: facts(log),
+        participants: participants(&log.assembler),
+        capture,
+        now: clock::now(),
+    })
+}
+
+fn settle(capture: &mut Capture, app: &App, recording: &Recording, log: &Log, index: Option<&Index>) {
+    let mut problems = Vec::new();
+    if log.is_torn {
+        problems.push("a part of the capture log is damaged".to_owned());
+    }
+    match log.assembler.ended() {
+        None => problems.push("the recorder did not come to its end".to_owned()),
+        Some("connection_lost") => problems.push("the connection to LiveKit was lost and did not come back".to_owned()),
+        Some("encrypted") => {
+            problems.push("the room is end-to-end encrypted; it cannot be recorded without its key".to_owned());
+        }
+        Some("disk_full") => problems.push("the disk was full; what was kept until then is here".to_owned()),
+        Some(_) => {}
+    }
+    capture.ended_at = Some(WallTime::from_nanos(log.assembler.last_at()));
+    if let Some(index) = index {
+        capture.started_at = Some(WallTime::from_nanos(index.zero));
+        capture.audio = Some(Audio {
+            key: recording.prefix.log_chunk(capture.attempt, 0),
+            chunks: log.chunks,
+            offset: 0,
+            length: log.bytes,
+            samples: index.samples,
+            segment_ms: app.config.segment_duration.as_millis() as u32,
+        });
+    }
+    capture.status = match (index, problems.is_empty()) {
+        (_, true) => CaptureStatus::Complete,
+        (Some(_), false) => CaptureStatus::Partial,
+        (None, false) => CaptureStatus::Failed,
+    };
+    capture.error = (!problems.is_empty()).then(|| problems.join("; "));
+}
+
+/// Why nothing is heard, should nothing be.
+fn silence(log: &Log) -> Reason {
+    match log.assembler.ended() {
+        Some("encrypted") => Reason::Encrypted,
+        Some("connection_lost") => Reason::ConnectionLost,
+        Some("nobody_came") => Reason::NobodyCame,
+        _ if log.assembler.people().next().is_none() && log.assembler.room().is_none() => Reason::ConnectionLost,
+        _ => Reason::NoAudio,
+    }
+}
+
+fn facts(log: &Log) -> SessionFacts {
+    let agent = log.assembler.people().find(|person| person.kind == "AGENT");
+    SessionFacts {
+        room_name: log.assembler.room().map(|room| room.room_name.clone()),
+        agent_name: agent.and_then(|agent| agent.attributes.get("lk.agent.name").cloned()),
+        tags: Vec::new(),
+        sdk_version: None,
+    }
+}
+
+/// Everybody who took part, each identity once.
+pub fn participants(assembler: &Assembler) -> Vec<recording::Participant> {
+    let people = assembler.people().map(|person| {
+        let participant = recording::Participant {
+            identity: person.identity.clone(),
+            name: Some(person.name.clone()).filter(|name| !name.is_empty()),
+            kind: person.kind.clone(),
+            attributes: person.attributes.clone().into_iter().collect(),
+        };
+        (person.identity.clone(), participant)
+    });
+    people.collect::<BTreeMap<_, _>>().into_values().collect()
+}

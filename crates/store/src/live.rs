@@ -1,0 +1,117 @@
+//! Rooms that are being recorded.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::recording::{Capture, Participant, Recording};
+use echosphere_domain::segment::Segment;
+use echosphere_domain::time::{MediaTime, WallTime};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// A recording of a room that is to begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewLive {
+    /// The recording's id, should there be none yet.
+    pub recording: RecordingId,
+    /// The capture's id.
+    pub capture: CaptureId,
+    /// Whose it is.
+    pub project: ProjectId,
+    /// LiveKit's name of the room.
+    pub room_name: String,
+    /// The user's own id for the conversation.
+    pub session_id: Option<String>,
+    /// The user's own key-value pairs.
+    pub labels: BTreeMap<String, String>,
+    /// What the recorder is told, in the server's own form.
+    pub settings: String,
+    /// Now.
+    pub now: WallTime,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Begun {
+    /// A new recording.
+    New(Box<(Recording, Capture)>),
+    /// That room is being recorded already.
+    Already(RecordingId),
+}
+
+/// A stretch of wall-clock time; without an end it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Its beginning.
+    pub from: WallTime,
+    /// Its end.
+    pub to: Option<WallTime>,
+}
+
+/// A room that is being recorded, as far as rows know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveRow {
+    /// The recording.
+    pub recording: Recording,
+    /// The recorder's capture.
+    pub capture: Capture,
+    /// What the recorder was told.
+    pub settings: String,
+    /// Whether it is paused now.
+    pub paused: bool,
+}
+
+/// What is kept of nobody, whichever source brings it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Redactions {
+    /// Pauses.
+    pub pauses: Vec<Stretch>,
+    /// Identities of those who were left out.
+    pub excluded: Vec<String>,
+}
+
+/// Rooms that are being recorded.
+#[async_trait]
+pub trait Live {
+    /// Begins a recording, unless one of a room of that name is STARTING or ACTIVE in the project.
+    async fn begin_live(&self, new: &NewLive) -> Result<Begun>;
+
+    /// The room was joined. Answers the recording that records this very room already, if another one does.
+    async fn room_joined(&self, recording: RecordingId, room_sid: &str) -> Result<Option<RecordingId>>;
+
+    /// The first sound was kept.
+    async fn heard(&self, recording: RecordingId, started_at: WallTime) -> Result<()>;
+
+    /// Segments that were rendered and stored while the room goes on; they continue the index.
+    async fn append_segments(
+        &self,
+        recording: RecordingId,
+        segments: &[Segment],
+        duration: MediaTime,
+        participants: &[Participant],
+        now: WallTime,
+    ) -> Result<()>;
+
+    /// Keeping is paused, or goes on.
+    async fn note_pause(&self, recording: RecordingId, paused: bool, at: WallTime) -> Result<()>;
+
+    /// Somebody is left out from now on.
+    async fn note_excluded(&self, recording: RecordingId, identity: &str) -> Result<()>;
+
+    /// What is kept of nobody in a recording.
+    async fn redactions(&self, recording: RecordingId) -> Result<Redactions>;
+
+    /// The room has ended, or we stopped: what was kept is settled in the background.
+    async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()>;
+
+    /// Whether a recorder recorded that very room, or does.
+    async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool>;
+
+    /// What the recorder of a recording was told; `None` when no recorder was.
+    async fn live_settings(&self, recording: RecordingId) -> Result<Option<String>>;
+
+    /// The rooms that an earlier process recorded, and that have not ended as far as rows know.
+    async fn live(&self) -> Result<Vec<LiveRow>>;
+}

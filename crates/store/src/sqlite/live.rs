@@ -1,0 +1,256 @@
+//! Rooms that are being recorded.
+
+use async_trait::async_trait;
+use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::key::RecordingPrefix;
+use echosphere_domain::lifecycle::{Deletion, Event, State, Status};
+use echosphere_domain::recording::{Capture, CaptureStatus, Participant, Recording, Source};
+use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::time::{MediaTime, WallTime};
+use sqlx::{Row, SqliteConnection};
+
+use super::codec::{Reader, json};
+use super::{SqliteStore, codec, effects, objects, segments, uploads};
+use crate::{Begun, Error, Live, LiveRow, NewLive, Redactions, Result, Stretch};
+
+const ACTION: &str = "change a live recording";
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx(ACTION, error)
+}
+
+async fn begin(connection: &mut SqliteConnection, new: NewLive) -> Result<Begun> {
+    let row = sqlx::query(
+        "SELECT id FROM recordings WHERE project = ? AND room_name = ? AND status IN ('STARTING', 'ACTIVE')
+         AND deletion = 'none' AND id IN (SELECT recording FROM live)",
+    );
+    let row = row.bind(new.project.as_str()).bind(&new.room_name).fetch_optional(&mut *connection).await;
+    if let Some(row) = row.map_err(failed)? {
+        return Ok(Begun::Already(Reader::new("recordings", &row).parse("id")?));
+    }
+    let recording = Recording {
+        id: new.recording,
+        project: new.project.clone(),
+        prefix: RecordingPrefix::new(&new.project, new.session_id.as_deref(), new.recording),
+        session_id: new.session_id.clone(),
+        room_name: Some(new.room_name.clone()),
+        room_sid: None,
+        state: State::starting(),
+        created_at: new.now,
+        started_at: None,
+        ended_at: None,
+        duration: MediaTime::ZERO,
+        gaps: Vec::new(),
+        agent_name: None,
+        tags: Vec::new(),
+        labels: new.labels.clone(),
+        participants: Vec::new(),
+    };
+    uploads::insert_recording(connection, &recording).await?;
+    let capture = Capture {
+        id: new.capture,
+        recording: recording.id,
+        attempt: 1,
+        source: Source::Recorder,
+        status: CaptureStatus::Processing,
+        started_at: None,
+        ended_at: None,
+        error: None,
+        upload: None,
+        job_id: None,
+        audio: None,
+    };
+    uploads::insert_capture(connection, &capture, &new.project).await?;
+    sqlx::query(
+        "INSERT INTO live (recording, capture, settings, paused, pauses, excluded) VALUES (?, ?, ?, 0, '[]', '[]')",
+    )
+    .bind(recording.id.to_string())
+    .bind(capture.id.to_string())
+    .bind(&new.settings)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(Begun::New(Box::new((recording, capture))))
+}
+
+async fn joined(connection: &mut SqliteConnection, recording: RecordingId, sid: &str) -> Result<Option<RecordingId>> {
+    let row = sqlx::query(
+        "SELECT other.id FROM recordings AS other JOIN recordings AS ours ON ours.project = other.project
+         WHERE ours.id = ? AND other.id <> ours.id AND other.room_sid = ? AND other.status IN ('STARTING', 'ACTIVE')",
+    );
+    let row = row.bind(recording.to_string()).bind(sid).fetch_optional(&mut *connection).await.map_err(failed)?;
+    if let Some(row) = row {
+        return Ok(Some(Reader::new("recordings", &row).parse("id")?));
+    }
+    let set = sqlx::query("UPDATE recordings SET room_sid = ? WHERE id = ?").bind(sid).bind(recording.to_string());
+    set.execute(connection).await.map_err(failed)?;
+    Ok(None)
+}
+
+async fn append(
+    connection: &mut SqliteConnection,
+    id: RecordingId,
+    list: Vec<Segment>,
+    duration: MediaTime,
+    participants: Vec<Participant>,
+    now: WallTime,
+) -> Result<()> {
+    let recording = uploads::recording_by_id(connection, id).await?;
+    if recording.state.deletion != Deletion::None || recording.state.status != Status::Active {
+        return Ok(());
+    }
+    segments::insert(connection, id, AUDIO_RENDITION, recording.state.revision, &list).await?;
+    for segment in &list {
+        if let Location::Stored { key, .. } = &segment.location {
+            objects::make_live(connection, key, now).await?;
+        }
+    }
+    let set = sqlx::query(
+        "UPDATE recordings SET duration = ?1, participants = iif(?2 = '[]', participants, ?2) WHERE id = ?3",
+    );
+    let set = set.bind(duration.ticks()).bind(json(&participants)).bind(id.to_string());
+    set.execute(connection).await.map_err(failed)?;
+    Ok(())
+}
+
+async fn pauses(connection: &mut SqliteConnection, recording: RecordingId) -> Result<Vec<Stretch>> {
+    let row = sqlx::query("SELECT recording AS id, pauses FROM live WHERE recording = ?").bind(recording.to_string());
+    let row = row.fetch_optional(connection).await.map_err(failed)?;
+    row.as_ref().map_or(Ok(Vec::new()), |row| Reader::new("live", row).json("pauses"))
+}
+
+async fn pause(connection: &mut SqliteConnection, recording: RecordingId, paused: bool, at: WallTime) -> Result<()> {
+    let mut stretches = pauses(connection, recording).await?;
+    match stretches.iter_mut().find(|stretch| stretch.to.is_none()) {
+        None if paused => stretches.push(Stretch { from: at, to: None }),
+        Some(open) if !paused => open.to = Some(at),
+        Some(_) | None => return Ok(()),
+    }
+    let set = sqlx::query("UPDATE live SET paused = ?, pauses = ? WHERE recording = ?");
+    let set = set.bind(paused).bind(json(&stretches)).bind(recording.to_string());
+    set.execute(connection).await.map_err(failed)?;
+    Ok(())
+}
+
+#[async_trait]
+impl Live for SqliteStore {
+    async fn begin_live(&self, new: &NewLive) -> Result<Begun> {
+        let new = new.clone();
+        self.write("begin a recording", move |connection| Box::pin(async move { begin(connection, new).await })).await
+    }
+
+    async fn room_joined(&self, recording: RecordingId, room_sid: &str) -> Result<Option<RecordingId>> {
+        let sid = room_sid.to_owned();
+        self.write("note a joined room", move |connection| {
+            Box::pin(async move { joined(connection, recording, &sid).await })
+        })
+        .await
+    }
+
+    async fn heard(&self, recording: RecordingId, started_at: WallTime) -> Result<()> {
+        self.write("note the first sound", move |connection| {
+            Box::pin(async move {
+                let mut row = uploads::recording_by_id(connection, recording).await?;
+                effects::step_recording(connection, &mut row, Event::Heard, started_at).await?;
+                let set = sqlx::query("UPDATE recordings SET started_at = ifnull(started_at, ?) WHERE id = ?");
+                let set = set.bind(started_at.as_nanos()).bind(recording.to_string());
+                set.execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn append_segments(
+        &self,
+        recording: RecordingId,
+        segments: &[Segment],
+        duration: MediaTime,
+        participants: &[Participant],
+        now: WallTime,
+    ) -> Result<()> {
+        let (segments, participants) = (segments.to_vec(), participants.to_vec());
+        self.write("append segments", move |connection| {
+            Box::pin(async move { append(connection, recording, segments, duration, participants, now).await })
+        })
+        .await
+    }
+
+    async fn note_pause(&self, recording: RecordingId, paused: bool, at: WallTime) -> Result<()> {
+        self.write("note a pause", move |connection| {
+            Box::pin(async move { pause(connection, recording, paused, at).await })
+        })
+        .await
+    }
+
+    async fn note_excluded(&self, recording: RecordingId, identity: &str) -> Result<()> {
+        let identity = identity.to_owned();
+        self.write("note an exclusion", move |connection| {
+            Box::pin(async move {
+                let set = sqlx::query(
+                    "UPDATE live SET excluded = json_insert(excluded, '$[#]', ?1) WHERE recording = ?2
+                     AND NOT EXISTS (SELECT 1 FROM json_each(excluded) WHERE value = ?1)",
+                );
+                set.bind(identity).bind(recording.to_string()).execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn redactions(&self, recording: RecordingId) -> Result<Redactions> {
+        let row = sqlx::query("SELECT recording AS id, pauses, excluded FROM live WHERE recording = ?");
+        let row = row.bind(recording.to_string()).fetch_optional(&self.readers).await.map_err(failed)?;
+        let Some(row) = row else { return Ok(Redactions::default()) };
+        let row = Reader::new("live", &row);
+        Ok(Redactions { pauses: row.json("pauses")?, excluded: row.json("excluded")? })
+    }
+
+    async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()> {
+        self.write("end a recording", move |connection| {
+            Box::pin(async move {
+                let mut row = uploads::recording_by_id(connection, recording).await?;
+                effects::step_recording(connection, &mut row, Event::RoomEnded, now).await
+            })
+        })
+        .await
+    }
+
+    async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM recordings JOIN live ON live.recording = recordings.id WHERE project = ? AND room_sid = ?",
+        )
+        .bind(project.as_str())
+        .bind(room_sid)
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed)?;
+        Ok(count > 0)
+    }
+
+    async fn live_settings(&self, recording: RecordingId) -> Result<Option<String>> {
+        let settings = sqlx::query_scalar("SELECT settings FROM live WHERE recording = ?").bind(recording.to_string());
+        settings.fetch_optional(&self.readers).await.map_err(failed)
+    }
+
+    async fn live(&self) -> Result<Vec<LiveRow>> {
+        let rows = sqlx::query(
+            "SELECT recordings.*, live.capture, live.settings, live.paused FROM recordings JOIN live ON live.recording = recordings.id
+             WHERE recordings.status IN ('STARTING', 'ACTIVE') AND recordings.deletion = 'none' ORDER BY recordings.created_at",
+        );
+        let rows = rows.fetch_all(&self.readers).await.map_err(failed)?;
+        let mut live = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let id: String = row.try_get("capture").map_err(failed)?;
+            let capture = sqlx::query("SELECT * FROM captures WHERE id = ?").bind(&id);
+            let Some(capture) = capture.fetch_optional(&self.readers).await.map_err(failed)? else { continue };
+            live.push(LiveRow {
+                recording: codec::recording(row)?,
+                capture: codec::capture(&capture)?,
+                settings: row.try_get("settings").map_err(failed)?,
+                paused: row.try_get("paused").map_err(failed)?,
+            });
+        }
+        Ok(live)
+    }
+}

@@ -1,0 +1,61 @@
+"""Time-coded sound: once a second a short chirp that tells which second of which speaker it is."""
+
+import numpy as np
+
+RATE = 48_000
+LENGTH = int(0.3 * RATE)
+
+
+def chirp(speaker: int, second: int) -> np.ndarray:
+    """The chirp of one second: eight pitches, rising for even speakers and falling for odd ones."""
+    low = 500 + 220 * ((second * 5 + speaker * 3) % 8)
+    t = np.arange(LENGTH) / RATE
+    sweep = 700 * (1 if speaker % 2 == 0 else -1)
+    start = low if sweep > 0 else low + 700
+    phase = 2 * np.pi * (start * t + sweep * t * t / (2 * 0.3))
+    fade = np.minimum(1, np.minimum(np.arange(LENGTH), np.arange(LENGTH)[::-1]) / (0.01 * RATE))
+    return np.sin(phase) * fade
+
+
+def find(sound: np.ndarray, expected: float, speaker: int, second: int, reach: float = 0.6):
+    """Where a chirp lies near an expected time (seconds): its distance from there, and how sure that is (0 to 1)."""
+    pattern = chirp(speaker, second)
+    begin = int((expected - reach) * RATE)
+    window = np.zeros(int(2 * reach * RATE) + LENGTH)
+    from_, to = max(0, begin), min(len(sound), begin + len(window))
+    if to <= from_:
+        return None, 0.0
+    window[from_ - begin:to - begin] = sound[from_:to]
+    size = 1 << (len(window) + LENGTH).bit_length()
+    product = np.fft.irfft(np.fft.rfft(window, size) * np.conj(np.fft.rfft(pattern, size)), size)[:len(window) - LENGTH + 1]
+    energy = np.cumsum(np.concatenate([[0], window ** 2]))
+    norm = np.sqrt((energy[LENGTH:] - energy[:-LENGTH]) * np.sum(pattern ** 2)) + 1e-9
+    # Where there is next to nothing, everything looks like a chirp.
+    loud = np.sqrt((energy[LENGTH:] - energy[:-LENGTH]) / LENGTH) > 200
+    score = np.where(loud, product / norm, 0)
+    best = int(np.argmax(score))
+    return best / RATE - reach, float(score[best])
+
+
+def main():
+    """codes.py SOUND(s16le stereo 48 kHz) ZERO(Unix seconds of its first sample) < lines of speakers.py: one JSON a code."""
+    import json
+    import sys
+
+    sound = np.fromfile(sys.argv[1], dtype=np.int16).reshape(-1, 2).astype(np.float64)
+    zero = float(sys.argv[2])
+    agents = set(sys.argv[3].split(",")) if len(sys.argv) > 3 else set()
+    for line in sys.stdin:
+        event = json.loads(line)
+        if event.get("kind") != "code":
+            continue
+        channel = 0 if event["identity"] in agents else 1
+        at = event["sent"] - zero
+        off, score = find(sound[:, channel], at, event["number"], event["second"])
+        _, other = find(sound[:, 1 - channel], at, event["number"], event["second"])
+        print(json.dumps({**event, "at": at, "off_ms": None if off is None else round(off * 1000, 1),
+                          "score": round(score, 3), "other": round(other, 3)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""People in a real room who say time codes. Reads a plan from the first argument and prints, one JSON object a line, what was
+sent when.
+
+plan: {"room", "seconds", "start" (Unix time), "people": [{"identity", "number", "join", "leave", "back", "mute": [from, to],
+"agent", "offset", "red", "dtx", "video", "attributes", "texts": [{"at", "topic", "text", "attributes"}]}]}; times in seconds from the start.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+
+import numpy as np
+from livekit import api, rtc
+
+from codes import RATE, chirp
+
+PLAN = json.loads(sys.argv[1])
+URL, KEY, SECRET = (os.environ[name] for name in ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"))
+START = PLAN.get("start") or time.time() + 0.5
+FRAME = RATE // 100
+
+
+def say(**what):
+    print(json.dumps(what), flush=True)
+
+
+def token(person):
+    grants = api.VideoGrants(room_join=True, room=PLAN["room"])
+    made = api.AccessToken(KEY, SECRET).with_identity(person["identity"]).with_name(person["identity"].title()).with_grants(grants)
+    if person.get("agent"):
+        made = made.with_kind("agent")
+    return made.with_attributes(person.get("attributes", {})).to_jwt()
+
+
+async def until(second):
+    await asyncio.sleep(max(0, START + second - time.time()))
+
+
+async def speak(person, source, stop):
+    """Real-time sound: a chirp at the beginning of each second (`offset` later), silence between."""
+    second, sound = None, np.zeros(0)
+    position = 0
+    while not stop.is_set():
+        await source.wait_for_playout() if source.queued_duration > 0.05 else None
+        sent = time.time() + source.queued_duration
+        now = int(sent - START - person.get("offset", 0))
+        if now != second:
+            second, sound, position = now, chirp(person["number"], now), 0
+            say(kind="code", identity=person["identity"], number=person["number"], second=second, sent=sent)
+        block = np.zeros(FRAME)
+        piece = sound[position:position + FRAME]
+        block[:len(piece)] = piece
+        position += FRAME
+        frame = rtc.AudioFrame.create(RATE, 1, FRAME)
+        np.frombuffer(frame.data, dtype=np.int16)[:] = (block * 14_000).astype(np.int16)
+        await source.capture_frame(frame)
+
+
+async def camera(room):
+    source = rtc.VideoSource(320, 240)
+    track = rtc.LocalVideoTrack.create_video_track("cam", source)
+    await room.local_participant.publish_track(track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA))
+    shade = 0
+    while True:
+        shade = (shade + 5) % 255
+        source.capture_frame(rtc.VideoFrame(320, 240, rtc.VideoBufferType.RGBA, bytes([shade]) * (320 * 240 * 4)))
+        await asyncio.sleep(0.1)
+
+
+async def texts(person, room, sid):
+    for text in person.get("texts", []):
+        await until(text["at"])
+        attributes = {"lk.transcribed_track_id": sid, **text.get("attributes", {})}
+        writer = await room.local_participant.stream_text(topic=text["topic"], attributes=attributes)
+        for word in text["text"].split(" "):
+            await writer.write(word + " ")
+            await asyncio.sleep(text.get("pause", 0.02))
+        await writer.aclose()
+
+
+async def stay(person, join, leave):
+    await until(join)
+    room = rtc.Room()
+    room.on("disconnected", lambda reason: say(kind="disconnected", identity=person["identity"], reason=str(reason)))
+    await room.connect(URL, token(person), rtc.RoomOptions(auto_subscribe=False))
+    source = rtc.AudioSource(RATE, 1, queue_size_ms=60)
+    track = rtc.LocalAudioTrack.create_audio_track("mic", source)
+    options = rtc.TrackPublishOptions(
+        source=rtc.TrackSource.SOURCE_MICROPHONE, red=bool(person.get("red")), dtx=bool(person.get("dtx")))
+    publication = await room.local_participant.publish_track(track, options)
+    say(kind="joined", identity=person["identity"], at=time.time(), track=publication.sid)
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(speak(person, source, stop)), asyncio.create_task(texts(person, room, publication.sid))]
+    if person.get("video"):
+        tasks.append(asyncio.create_task(camera(room)))
+    if person.get("mute") and join <= person["mute"][0] < leave:
+        await until(person["mute"][0])
+        track.mute()
+        say(kind="mute", identity=person["identity"], at=time.time())
+        await until(person["mute"][1])
+        track.unmute()
+        say(kind="unmute", identity=person["identity"], at=time.time())
+    await until(leave)
+    stop.set()
+    await tasks[0]
+    for task in tasks[1:]:
+        task.cancel()
+    say(kind="left", identity=person["identity"], at=time.time())
+    await room.disconnect()
+
+
+async def person(about):
+    end = PLAN["seconds"]
+    await stay(about, about.get("join", 0), about.get("leave", end))
+    if "back" in about:
+        await stay(about, about["back"], end)
+
+
+async def main():
+    say(kind="start", at=START)
+    await asyncio.gather(*(person(about) for about in PLAN["people"]))
+
+
+asyncio.run(main())

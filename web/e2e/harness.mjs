@@ -60,12 +60,23 @@ export class EchoSphere {
     const program = process.env.ECHOSPHERE_PROGRAM ?? join(root, 'target/debug/echosphere');
     if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-server`);
     const made = new EchoSphere();
-    made.dir = dir;
-    made.process = start(program, ['serve'], {
-      env: { ECHOSPHERE_LISTEN: '127.0.0.1:0', ECHOSPHERE_DATA_DIR: join(dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...env },
-    });
-    made.url = await until('the server', () => made.process.output().match(/listening on (http:\S+)/)?.[1], 20);
+    Object.assign(made, { dir, program, listen: '127.0.0.1:0' });
+    await made.restart(env);
     return made;
+  }
+
+  /** Starts it (again), on the same folder and the same port. */
+  async restart(env = {}) {
+    this.process = start(this.program, ['serve'], {
+      env: { ECHOSPHERE_LISTEN: this.listen, ECHOSPHERE_DATA_DIR: join(this.dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...env },
+    });
+    this.url = await until('the server', () => this.process.output().match(/listening on (http:\S+)/)?.[1], 20);
+    this.listen = new URL(this.url).host;
+  }
+
+  /** kill -9. */
+  kill() {
+    return this.process.stop('SIGKILL');
   }
 
   async get(path) {

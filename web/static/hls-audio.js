@@ -63,6 +63,10 @@ function withHls(audio, id, playlist, report) {
     testBandwidth: false,
     maxBufferLength: 60,
     backBufferLength: 120,
+    // Close behind what is spoken: a segment of 4 s and what it takes until the next one is there.
+    liveSyncDuration: 3,
+    liveMaxLatencyDuration: 20,
+    maxLiveSyncPlaybackRate: 1.1,
     xhrSetup: async (xhr, url) => {
       const fresh = await renewal.fresh(url, refused.delete(url));
       xhr.open('GET', fresh, true);

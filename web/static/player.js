@@ -45,6 +45,32 @@ export class Player extends HTMLElement {
     this.tick();
   }
 
+  /**
+   * The recording has grown, or come to its end; the sound goes on.
+   * @param {Recording} recording @param {Promise<Transcript>} transcript
+   */
+  update(recording, transcript) {
+    const ended = this.recording?.status !== recording.status && recording.status === 'COMPLETED';
+    this.recording = recording;
+    this.showLength();
+    this.wave?.set(null, this.duration, recording.gaps);
+    if (ended) void this.loadWaveform();
+    transcript.then((loaded) => this.showTranscript(loaded), () => { /* the next look has it */ });
+  }
+
+  /** Goes to what is spoken now. */
+  goLive() {
+    const { seekable } = this.audio;
+    if (seekable.length > 0) this.audio.currentTime = Math.max(0, seekable.end(seekable.length - 1) - 3);
+    void this.audio.play();
+    this.view?.follow(true);
+  }
+
+  showLength() {
+    if (this.slider) this.slider.max = String(this.duration);
+    this.liveButton?.toggleAttribute('hidden', this.recording?.status !== 'ACTIVE');
+  }
+
   disconnectedCallback() {
     cancelAnimationFrame(this.frame);
     this.detach();
@@ -93,6 +119,8 @@ export class Player extends HTMLElement {
     this.speed = element('select', { 'aria-label': 'Speed', 'data-testid': 'speed' },
       ...SPEEDS.map((speed) => element('option', { value: String(speed), selected: speed === 1 }, `${speed}×`)));
     this.muteButton = element('button', { type: 'button', 'aria-label': 'Mute', 'aria-pressed': 'false' }, 'Mute');
+    this.liveButton = element('button', { type: 'button', class: 'live', hidden: this.recording?.status !== 'ACTIVE', 'data-testid': 'live' }, 'Live');
+    this.liveButton.addEventListener('click', () => this.goLive());
     const link = element('button', { type: 'button', title: 'Copy a link to this moment' }, 'Link');
     const keys = element('button', { type: 'button', 'aria-label': 'Keyboard shortcuts' }, '?');
     const canvas = element('canvas', { class: 'waveform', 'aria-hidden': 'true', 'data-testid': 'waveform' });
@@ -112,7 +140,7 @@ export class Player extends HTMLElement {
     const lanes = element('div', { class: 'lanes', 'aria-hidden': 'true' }, element('span', { class: 'agent' }, 'Agent'), element('span', { class: 'user' }, 'User'));
     return element('div', { class: 'controls' },
       element('div', { class: 'wave' }, lanes, canvas), this.slider,
-      element('div', { class: 'buttons' }, this.playButton, back, on, this.time, element('span', { class: 'space' }), this.speed, this.muteButton, link, keys),
+      element('div', { class: 'buttons' }, this.playButton, back, on, this.time, this.liveButton, element('span', { class: 'space' }), this.speed, this.muteButton, link, keys),
       this.help);
   }
 
@@ -148,7 +176,8 @@ export class Player extends HTMLElement {
 
   async loadWaveform() {
     const { recording } = this;
-    if (!recording) return;
+    // While the call goes on there is nothing to draw yet.
+    if (!recording || recording.status === 'ACTIVE') return;
     for (let tries = 0; this.isConnected && tries < 600; tries += 1) {
       const { waveform, progress } = await fetchWaveform(recording.id, WAVEFORM_PIXELS).catch(() => ({ waveform: null, progress: 0 }));
       if (waveform) {

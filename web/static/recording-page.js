@@ -17,6 +17,9 @@ const WHY = {
   no_audio: 'Audio was not recorded: the agent was asked for the transcript only.',
   audio_missing: 'The audio did not arrive. If the agent sends it again, it will appear here.',
   audio_unreadable: 'Audio arrived but cannot be read. The upload is kept.',
+  encrypted: 'The room is end-to-end encrypted. It cannot be recorded without its key.',
+  connection_lost: 'LiveKit could not be reached, or refused EchoSphere, before anything was heard.',
+  nobody_came: 'Nobody came into the room.',
 };
 
 /** @param {Recording} about */
@@ -39,6 +42,8 @@ function heading(about) {
 function notice(about) {
   if (about.status === 'FAILED') return note('bad', WHY[about.reason ?? ''] ?? 'There is nothing to play.', about);
   if (about.reason) return note('', WHY[about.reason] ?? about.reason, about);
+  if (about.status === 'STARTING') return note('', 'EchoSphere is in the room and waits for somebody to speak.', about);
+  if (about.status === 'ACTIVE') return null;
   if (about.status !== 'COMPLETED') return note('', 'The session is being made ready; the page goes on by itself.', about);
   if (about.partial) return note('warn', 'Something of this session is missing. The waveform shows where.', about);
   return null;
@@ -58,19 +63,47 @@ function failure(error) {
     element('h1', {}, known.title), element('p', {}, known.detail), element('p', {}, element('a', { href: '/' }, 'All recordings')));
 }
 
+/** @type {import('./player.js').Player | null} */
+let player = null;
+/** @type {Recording | null} */
+let shown = null;
+
 /** @param {Recording} about */
 function show(about) {
-  const player = /** @type {import('./player.js').Player} */ (document.createElement('echosphere-player'));
+  player = /** @type {import('./player.js').Player} */ (document.createElement('echosphere-player'));
   page.replaceChildren(...[heading(about), notice(about), player].filter((part) => part !== null));
   player.open(about, transcript(id));
 }
 
-/** @param {string} before the revision that is shown */
-async function refresh(before) {
-  const about = await recording(id);
-  const now = `${about.status}/${about.revision}`;
-  if (now !== before) show(about);
-  if (about.status !== 'COMPLETED' && about.status !== 'FAILED') setTimeout(() => void refresh(now).catch(() => {}), REFRESH);
+/** @param {Recording} about The call goes on, or has ended: what is heard is not disturbed. */
+function goOn(about) {
+  page.querySelector('.heading')?.replaceWith(heading(about));
+  page.querySelector('[data-testid=notice]')?.remove();
+  const said = notice(about);
+  if (said) page.querySelector('.heading')?.after(said);
+  player?.update(about, transcript(id));
 }
 
-refresh('').catch((error) => page.replaceChildren(failure(error)));
+/** @param {Recording} about Whether a person who listens needs nothing but what they have. */
+function isSameSound(about) {
+  return player !== null && shown !== null && shown.playlist_url !== null && about.playlist_url !== null
+    && (shown.status === 'ACTIVE' || shown.status === 'PROCESSING') && about.status !== 'FAILED';
+}
+
+async function refresh() {
+  const about = await recording(id);
+  if (shown === null || `${about.status}/${about.revision}` !== `${shown.status}/${shown.revision}` || about.status === 'ACTIVE') {
+    if (isSameSound(about)) goOn(about);
+    else if (shown === null || about.status !== 'ACTIVE' || shown.status !== 'ACTIVE' || about.playlist_url !== shown.playlist_url) show(about);
+    shown = about;
+  }
+}
+
+/** Looks again while there is something to come; a server that is away for a while is waited for. */
+async function watch() {
+  if (shown?.status === 'COMPLETED' || shown?.status === 'FAILED') return;
+  await refresh().catch(() => {});
+  setTimeout(() => void watch(), REFRESH);
+}
+
+refresh().then(() => setTimeout(() => void watch(), REFRESH), (error) => page.replaceChildren(failure(error)));

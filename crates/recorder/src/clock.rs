@@ -23,6 +23,8 @@ const JUMP: i64 = 150_000_000;
 const EVIDENCE: u32 = 100;
 /// RTP ticks that are looked at, at most: two days. What is further away was not measured but made up.
 const LONGEST: i64 = 48 * 3600 * RATE;
+/// With fewer packets than this a stream's clock is uncertain, and a sender report is welcome.
+const FEW: u32 = 10;
 /// Placement changes in steps of this size, in samples (2.5 ms): between two steps packets follow each other exactly.
 const STEP: i64 = 120;
 
@@ -40,6 +42,7 @@ struct Stretch {
     packets: u32,
     buckets: BTreeMap<i64, Point>,
     best: Option<i64>,
+    reported: Option<i64>,
 }
 
 impl Stretch {
@@ -54,7 +57,11 @@ impl Stretch {
 
     /// The line below all points that lies closest to them: the edge of their lower convex hull over the middle.
     fn line(&self) -> Line {
-        let flat = Line { at: 0, delay: self.best.unwrap_or(0) as f64, slope: 0.0 };
+        // A report is up to 20 ms nearer to the speaker's mouth than the fastest packet, and only some streams get one in
+        // time: it counts where there is next to nothing else, so that all streams of a room lie alike.
+        let reported = self.reported.filter(|_| self.packets < FEW);
+        let best = self.best.into_iter().chain(reported).min().unwrap_or(0);
+        let flat = Line { at: 0, delay: best as f64, slope: 0.0 };
         if self.buckets.len() < MIN_BUCKETS {
             return flat;
         }
@@ -138,15 +145,13 @@ impl Clock {
         }
     }
 
-    /// A sender report arrived. Its NTP time counts as one more packet, when its sender's clock and ours agree so far that
-    /// it can be one.
+    /// A sender report arrived. It counts while there are only a few packets, when its sender's clock and ours agree so far
+    /// that it can be true.
     pub fn report(&mut self, rtp: u64, ntp: i64) {
         let point = point(rtp, ntp);
         let Some(stretch) = self.stretches.last_mut() else { return };
-        // Where hundreds of packets came, they know better.
-        let near = stretch.best.is_some_and(|best| (point.delay - best).abs() < 50_000_000);
-        if near && stretch.packets < 50 && point.rtp >= stretch.from_rtp {
-            stretch.take(point);
+        if stretch.best.is_some_and(|best| (point.delay - best).abs() < 50_000_000) {
+            stretch.reported = Some(stretch.reported.map_or(point.delay, |known| known.min(point.delay)));
         }
     }
 

@@ -49,8 +49,17 @@ const STEP: i64 = 20 * MS;
 const BREATH: i64 = 1_200 * MS;
 
 /// Refines the times of a transcript by what is heard. Times that were refined before are made anew.
-pub fn align(mut transcript: Transcript, heard: &Heard) -> Transcript {
-    let (offset, confidence) = calibrate(&transcript.turns, heard);
+pub fn align(transcript: Transcript, heard: &Heard) -> Transcript {
+    align_within(transcript, heard, WIDEST)
+}
+
+/// The same for a source whose clock is ours, so that there is no offset to be found.
+pub fn align_same_clock(transcript: Transcript, heard: &Heard) -> Transcript {
+    align_within(transcript, heard, 0)
+}
+
+fn align_within(mut transcript: Transcript, heard: &Heard, widest: i64) -> Transcript {
+    let (offset, confidence) = calibrate(&transcript.turns, heard, widest);
     for role in [Role::Agent, Role::User] {
         refine_reported(&mut transcript.turns, role, heard.of(role), offset);
         claim_unreported(&mut transcript.turns, role, heard.of(role));
@@ -69,7 +78,7 @@ fn is_spoken(turn: &Turn) -> bool {
 /// The constant offset between the reported times and the sound, in nanoseconds, and how sure it is.
 ///
 /// The source's own clock is believed unless another offset fits clearly better.
-fn calibrate(turns: &[Turn], heard: &Heard) -> (i64, f64) {
+fn calibrate(turns: &[Turn], heard: &Heard, widest: i64) -> (i64, f64) {
     let lines: Vec<(Role, WallTime, WallTime)> = turns
         .iter()
         .filter(|turn| is_spoken(turn) && !turn.interrupted)
@@ -87,7 +96,7 @@ fn calibrate(turns: &[Turn], heard: &Heard) -> (i64, f64) {
         shares.sum::<f64>() / lines.len() as f64
     };
     let here = fit(0);
-    let steps = WIDEST / STEP;
+    let steps = widest / STEP;
     let candidates = (-steps..=steps).map(|step| step * STEP).map(|offset| (fit(offset), offset));
     let best = candidates.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.abs().cmp(&a.1.abs())));
     match best {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
-use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::recording::{Capture, Recording, Source as CaptureSource};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
-use echosphere_domain::transcript::align::{Heard, Span, align};
+use echosphere_domain::transcript::align::{Heard, Span, align, align_same_clock};
 use echosphere_media::activity;
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
@@ -189,7 +189,11 @@ impl Job<'_> {
 fn align_to(transcript: Transcript, capture: &Capture, levels: &CaptureAnalysis) -> Transcript {
     let Some(start) = capture.started_at else { return transcript };
     let spans = |channel| heard(start, &levels.channel(channel));
-    align(transcript, &Heard { agent: spans(0), user: spans(1) })
+    let heard = Heard { agent: spans(0), user: spans(1) };
+    match capture.source {
+        CaptureSource::Recorder => align_same_clock(transcript, &heard),
+        CaptureSource::Upload | CaptureSource::Egress | CaptureSource::Import => align(transcript, &heard),
+    }
 }
 
 fn heard(start: WallTime, levels: &[u8]) -> Vec<Span> {

@@ -26,7 +26,8 @@ pub struct Recording {
     /// The status.
     #[schema(value_type = String, pattern = "^(STARTING|ACTIVE|PROCESSING|COMPLETED|FAILED)$")]
     pub status: Status,
-    /// Why there is no sound: `no_audio`, `audio_missing`, `audio_unreadable`; null when there is.
+    /// Why there is no sound: `no_audio`, `audio_missing`, `audio_unreadable`, `encrypted`, `connection_lost`,
+    /// `nobody_came`; null when there is.
     #[schema(value_type = Option<String>)]
     pub reason: Option<Reason>,
     /// Whether something that was said is missing.

@@ -1,6 +1,8 @@
 //! LiveKit's room service (Twirp over HTTP, JSON; livekit/protocol, `livekit_room.proto`): which rooms there are and who is in
 //! them.
 
+use std::time::{Duration, Instant};
+
 use echosphere_domain::time::WallTime;
 use echosphere_livekit::token;
 use secrecy::SecretString;
@@ -66,7 +68,28 @@ impl<'w> RoomService<'w> {
 
     /// All rooms.
     pub async fn rooms(&self, now: WallTime) -> Result<Vec<Room>, Error> {
-        let answer = self.call("ListRooms", json!({}), None, now).await?;
+        self.list(json!({}), now).await
+    }
+
+    /// Whether there is a room of this name.
+    pub async fn exists(&self, name: &str, now: WallTime) -> Result<bool, Error> {
+        Ok(self.list(json!({ "names": [name] }), now).await?.iter().any(|room| room.name == name))
+    }
+
+    /// The server's clock, to the second, as its answers say it (RFC 9110 section 6.6.1); with how long that took.
+    pub async fn clock(&self) -> Result<(Option<String>, Duration), Error> {
+        let asked = Instant::now();
+        let answer = self.wire.http.get(&self.base).send().await.map_err(|error| self.unreachable(error))?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
+        Ok((date, asked.elapsed()))
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Error {
+        Error::Unreachable { url: self.base.clone(), reason: root_cause(&error.without_url()) }
+    }
+
+    async fn list(&self, which: Value, now: WallTime) -> Result<Vec<Room>, Error> {
+        let answer = self.call("ListRooms", which, None, now).await?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let room = |room: &Value| Room {
             sid: text(&room["sid"]),
@@ -89,12 +112,8 @@ impl<'w> RoomService<'w> {
     async fn call(&self, method: &str, body: Value, room: Option<&str>, now: WallTime) -> Result<Value, Error> {
         let token = token::mint_room_service(self.key, self.secret, room, now, 60);
         let url = format!("{}/twirp/livekit.RoomService/{method}", self.base);
-        let unreachable = |error: reqwest::Error| Error::Unreachable {
-            url: self.base.clone(),
-            reason: root_cause(&error.without_url()),
-        };
         let request = self.wire.http.post(&url).bearer_auth(token).json(&body);
-        let answer = request.send().await.map_err(unreachable)?;
+        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = answer.status();
         let body: Value = answer.json().await.unwrap_or_default();
         if status.is_success() {

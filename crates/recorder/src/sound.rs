@@ -20,6 +20,8 @@ const LEAD: i64 = 200_000_000;
 const MOVED: i64 = 240;
 /// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention (100 ms).
 const SHORTEST_GAP: i64 = 4_800;
+/// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, OpusSilenceFrame).
+const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 /// A recording is cut here (48 h): what lies further was not measured but made up.
 pub const LONGEST: i64 = 48 * 3600 * 48_000;
 
@@ -203,7 +205,10 @@ struct StreamState {
 
 impl StreamState {
     fn take(&mut self, packet: &Packet, at: i64) {
-        self.clock.packet(packet.rtp, at);
+        // Silence that the server makes itself (on mute and close) carries times that nobody's clock has given.
+        if !packet.payload.starts_with(&SERVER_SILENCE) {
+            self.clock.packet(packet.rtp, at);
+        }
         let length = u64::from(packet_duration(&packet.payload).unwrap_or(0));
         if packet.rtp >= self.newest_rtp {
             self.newest_rtp = packet.rtp;
@@ -555,4 +560,98 @@ fn tidy(index: &mut Index, end: i64) {
         }
         joins
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Ended, Pause};
+
+    const MS: i64 = 1_000_000;
+    const T0: i64 = 1_795_439_500_000 * MS;
+
+    /// A log of one track: a packet every 20 ms, each 5 ms on its way.
+    struct Log {
+        assembler: Assembler,
+        entries: Vec<Entry>,
+    }
+
+    impl Log {
+        fn new() -> Self {
+            let mut log = Self { assembler: Assembler::new(Layout::AgentLeft), entries: Vec::new() };
+            let stream =
+                Stream { stream: 0, track_sid: "TR".into(), participant_sid: "PA".into(), ..Stream::default() };
+            log.take(T0, Body::Stream(stream));
+            log
+        }
+
+        fn take(&mut self, at: i64, body: Body) {
+            let entry = Entry { number: self.entries.len() as u64, at, body: Some(body) };
+            self.assembler.take(&entry, 0);
+            self.entries.push(entry);
+        }
+
+        fn packet(&mut self, number: u64, at: i64, payload: &[u8]) {
+            let packet = Packet { stream: 0, sequence: number, rtp: number * 960, payload: payload.to_vec() };
+            self.take(at, Body::Packet(packet));
+        }
+
+        fn packets(&mut self, numbers: Range<u64>) {
+            for number in numbers {
+                self.packet(number, T0 + number as i64 * 20 * MS + 5 * MS, &[0x78, 1, 2]);
+            }
+        }
+    }
+
+    fn gaps(index: &Index) -> Vec<(&str, i64, i64)> {
+        index.gaps.iter().map(|gap| (gap.reason.as_str(), gap.start / 48, gap.samples / 48)).collect()
+    }
+
+    #[test]
+    fn packets_lie_where_they_were_spoken_whatever_the_server_adds_in_the_end() {
+        let mut log = Log::new();
+        log.packets(0..500);
+        // The server's own silence comes all at once, with times of the future.
+        for number in 500..510 {
+            log.packet(number, T0 + 500 * 20 * MS, &[0xf8, 0xff, 0xfe]);
+        }
+        let index = log.assembler.index().unwrap();
+        let placement = index.streams[0].placement.as_ref().unwrap();
+        // 200 ms of lead before the arrival of the first packet.
+        assert_eq!(placement.sample(0), Some(9_600));
+        assert_eq!(placement.sample(960 * 499), Some(9_600 + 960 * 499));
+        assert_eq!(gaps(&index), []);
+        let tracks = index.tracks(&log.entries, &(48_000..96_000));
+        assert_eq!((tracks.len(), tracks[0].channel), (1, Channel::Right));
+        assert!(tracks[0].packets.windows(2).all(|pair| pair[0].start + 960 == pair[1].start));
+        assert_eq!(index.chunks_for(&(0..48_000)), [0]);
+        assert_eq!(Index::from_bytes(&index.to_bytes()), Some(index));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_once_and_why() {
+        let mut log = Log::new();
+        log.packets(0..100);
+        log.packets(250..300);
+        log.take(T0 + 6_000 * MS, Body::Pause(Pause { paused: true }));
+        log.take(T0 + 8_000 * MS, Body::Pause(Pause { paused: false }));
+        log.packets(400..450);
+        log.take(T0 + 9_000 * MS, Body::Ended(Ended { reason: "stopped".into() }));
+        let index = log.assembler.index().unwrap();
+        assert_eq!(gaps(&index), [("packets_lost", 2_200, 3_000), ("paused", 6_195, 2_000)]);
+        assert_eq!(index.samples as i64 / 48, 9_195);
+    }
+
+    #[test]
+    fn a_lost_packet_that_came_again_is_no_loss_and_doubles_are_one() {
+        let mut log = Log::new();
+        log.packets(0..50);
+        log.packets(60..100);
+        log.packets(45..60);
+        let index = log.assembler.index().unwrap();
+        assert_eq!(gaps(&index), []);
+        let tracks = index.tracks(&log.entries, &(0..200_000));
+        assert_eq!(tracks[0].packets.len(), 100);
+        assert!(tracks[0].packets.iter().all(|packet| !packet.after_loss));
+    }
 }

@@ -17,7 +17,7 @@ def chirp(speaker: int, second: int) -> np.ndarray:
     return np.sin(phase) * fade
 
 
-def find(sound: np.ndarray, expected: float, speaker: int, second: int, reach: float = 0.6):
+def find(sound: np.ndarray, expected: float, speaker: int, second: int, reach: float = 0.3):
     """Where a chirp lies near an expected time (seconds): its distance from there, and how sure that is (0 to 1)."""
     pattern = chirp(speaker, second)
     begin = int((expected - reach) * RATE)

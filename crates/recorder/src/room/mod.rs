@@ -126,6 +126,9 @@ pub trait Listener: Send {
     /// Something happened at this moment.
     fn entry(&mut self, at: Instant, body: Body);
 
+    /// Whether media can flow now, and whether over TCP.
+    fn media(&mut self, _is_up: bool, _over_tcp: bool) {}
+
     /// A good moment for what takes longer; called several times a second. A reason to stop, if there is one.
     fn tick(&mut self, now: Instant) -> Option<Command>;
 }
@@ -396,6 +399,7 @@ impl<L: Listener> Room<'_, L> {
 
     /// Looks after what nobody tells us: dead paths, empty rooms, the listener's own wishes.
     async fn look(&mut self, link: &Signalling, now: Instant) -> Flow {
+        self.listener.media(self.peer.is_up, self.transport.has_tcp());
         if let Some(command) = self.listener.tick(now) {
             return self.command(command);
         }

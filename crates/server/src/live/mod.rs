@@ -19,6 +19,7 @@ use echosphere_recorder::log::Body;
 use echosphere_recorder::log::journal::Journal;
 use echosphere_recorder::room::people::Exclusions;
 use echosphere_recorder::room::{self, Command, Listener};
+use echosphere_recorder::rooms::RoomService;
 use echosphere_store::{Begun, NewLive};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -31,6 +32,8 @@ use crate::{clock, entropy};
 
 /// How long live rendering waits behind the end of a segment: what was lost on the way has come again by then.
 pub const LAG: Duration = Duration::from_millis(1_000);
+/// How often to look for a room that does not exist yet.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(250);
 /// How long a token for joining is good. A connection that is broken longer joins with a new one.
 const TOKEN_SECONDS: i64 = 6 * 3600;
 
@@ -230,14 +233,15 @@ fn run(
     reach: Reach,
     rendered: u32,
 ) {
-    let (commands, inbox) = mpsc::channel(16);
+    let (commands, mut inbox) = mpsc::channel(16);
     let id = recording.id;
     let room_name = recording.room_name.clone().unwrap_or_default();
     let streams = log.assembler().streams();
     let expected_room = recording.room_sid.clone();
     let identity = format!("echosphere-{}", &entropy::uuid(clock::now()).simple().to_string()[20..]);
     let secret = reach.key.secret.clone();
-    let settings = room::Settings {
+    let service_key = reach.key.clone();
+    let mut settings = room::Settings {
         url: reach.url,
         token: Arc::new(move || {
             token::mint_recorder(&reach.key.key, &secret, &room_name, &identity, clock::now(), TOKEN_SECONDS)
@@ -266,7 +270,10 @@ fn run(
         let (over, end) = oneshot::channel();
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&session), end));
         let mut ear = Ear { session: Arc::clone(&session), stopping: false };
-        let end = Box::pin(room::run(settings, inbox, &mut ear)).await;
+        let end = match wait_for_room(&session, &mut settings, &service_key, &mut inbox).await {
+            Some(end) => end,
+            None => Box::pin(room::run(settings, inbox, &mut ear)).await,
+        };
         tracing::info!(recording = %id, end = ?end, "a room is over");
         if end != room::End::HandedOver {
             ear.entry(Instant::now(), Body::Ended(echosphere_recorder::log::Ended { reason: ear.word(&end) }));
@@ -278,6 +285,35 @@ fn run(
         session.app.rooms.remove(id);
     });
     app.rooms.insert(id, Running { session: kept, commands, task });
+}
+
+/// Waits until the room exists. Joining would make it, and leave an empty room behind when nobody comes. `None` when it is
+/// there, or cannot be asked for: joining will tell why.
+async fn wait_for_room(
+    session: &Session,
+    settings: &mut room::Settings,
+    key: &crate::config::KeyPair,
+    inbox: &mut mpsc::Receiver<Command>,
+) -> Option<room::End> {
+    let name = session.recording.room_name.as_deref().unwrap_or_default();
+    let service = RoomService::new(&session.app.wire, &settings.url, &key.key, &key.secret);
+    let until = Instant::now() + settings.wait_for_people;
+    while settings.expected_room.is_none() && matches!(service.exists(name, clock::now()).await, Ok(false)) {
+        if Instant::now() > until {
+            return Some(room::End::Nobody);
+        }
+        match tokio::time::timeout(LOOK_FOR_ROOM, inbox.recv()).await {
+            Ok(Some(Command::Stop)) => return Some(room::End::Nobody),
+            Ok(Some(Command::HandOver) | None) => return Some(room::End::HandedOver),
+            Ok(Some(Command::Pause)) => settings.paused = true,
+            Ok(Some(Command::Resume)) => settings.paused = false,
+            Ok(Some(Command::Exclude(identity))) => {
+                settings.exclusions.identities.insert(identity);
+            }
+            Err(_) => {}
+        }
+    }
+    None
 }
 
 /// Keeps what an earlier process heard of a room that cannot be gone on with, and ends it.

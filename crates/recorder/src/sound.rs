@@ -20,7 +20,7 @@ const LEAD: i64 = 200_000_000;
 const MOVED: i64 = 240;
 /// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention (100 ms).
 const SHORTEST_GAP: i64 = 4_800;
-/// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, OpusSilenceFrame).
+/// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, `OpusSilenceFrame`).
 const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 /// A recording is cut here (48 h): what lies further was not measured but made up.
 pub const LONGEST: i64 = 48 * 3600 * 48_000;

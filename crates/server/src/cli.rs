@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Environment};
-use crate::{demo, serve};
+use crate::{demo, doctor, serve};
 
 /// Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio.
 #[derive(Debug, Parser)]
@@ -33,6 +33,12 @@ enum Command {
         /// Stop when everything is in, instead of serving on.
         #[arg(long)]
         once: bool,
+    },
+    /// Tell whether rooms can be recorded from here, and what to do if not.
+    Doctor {
+        /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
+        #[arg(long)]
+        config: Option<PathBuf>,
     },
     /// Print the OpenAPI document of the HTTP interface.
     Openapi,
@@ -61,6 +67,13 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
             let config = demo::config(&environment())?;
             start_log(&config)?;
             runtime()?.block_on(demo::run(config, &sessions, once))?;
+        }
+        Command::Doctor { config } => {
+            let config = config::load(config.as_deref(), &environment())?;
+            println!("EchoSphere {}\n", env!("CARGO_PKG_VERSION"));
+            if !runtime()?.block_on(doctor::run(&config)) {
+                return Err("something must be mended first".into());
+            }
         }
         Command::Openapi => println!("{}", crate::http::openapi().to_pretty_json()?),
     }

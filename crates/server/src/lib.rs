@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod data_dir;
 mod demo;
+mod doctor;
 pub mod entropy;
 pub mod http;
 pub mod links;

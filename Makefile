@@ -1,5 +1,5 @@
 # The two commands are `make demo` and `make test`; CI runs the second one and nothing else.
-.PHONY: help demo test soak bench licenses fuzz clean
+.PHONY: help demo demo-live test soak bench licenses fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -8,6 +8,11 @@ demo: ## Install, build, start EchoSphere with four recorded sessions and print 
 	@scripts/install.sh build
 	cargo build --release --package echosphere-server
 	target/release/echosphere demo
+
+demo-live: ## Install, build, start LiveKit and EchoSphere, and record a call while it goes on
+	@scripts/install.sh live
+	cargo build --release --package echosphere-server
+	.tools/venv/bin/python scripts/demo_live.py
 
 test: ## Install what the tests need and run all of them
 	@scripts/install.sh test
@@ -28,7 +33,7 @@ licenses: ## Check the licences and sources of every dependency (installs cargo-
 	cargo deny check licenses bans sources
 
 fuzz: ## Fuzz each parser of outside data for a minute (needs cargo-fuzz and a nightly toolchain)
-	for target in ogg multipart header chat_history; do (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done
+	for target in ogg multipart header chat_history capture_log; do (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done
 
 clean: ## Remove what was built and the demo's data
 	rm -rf target .demo

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building (`install.sh build`) or testing (`install.sh test`) needs and the machine lacks. Debian or Ubuntu.
+# Installs what building (`install.sh build`), the live demo (`live`) or testing (`test`) needs and the machine lacks. Debian or Ubuntu.
 # Asks before nothing, does nothing twice. Tools that are not packages go to .tools/ beside the sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,10 +34,19 @@ test_tools() {
     packages ffmpeg=ffmpeg chromium=chromium espeak-ng=espeak-ng
     command -v npm >/dev/null || packages npm=npm
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || fail "Node.js 20 or newer is needed; this is $(node --version)"
-    command -v go >/dev/null || fail "Go is missing: it builds livekit-server (https://go.dev/dl)"
-    mkdir -p "$tools"
     node_modules web
     node_modules web/e2e/agent
+    livekit_and_people
+}
+
+live() {
+    build
+    livekit_and_people
+}
+
+livekit_and_people() {
+    command -v go >/dev/null || fail "Go is missing: it builds livekit-server (https://go.dev/dl)"
+    mkdir -p "$tools"
     python_packages
     livekit_server
 }
@@ -70,6 +79,7 @@ livekit_server() {
 
 case "${1:-}" in
     build) build ;;
+    live) live ;;
     test) test_tools ;;
-    *) fail "usage: scripts/install.sh build|test" ;;
+    *) fail "usage: scripts/install.sh build|live|test" ;;
 esac

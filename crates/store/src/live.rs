@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Capture, Participant, Recording};
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::{MediaTime, WallTime};
@@ -72,6 +73,18 @@ pub struct Redactions {
     pub excluded: Vec<String>,
 }
 
+impl Redactions {
+    /// Whether everything may be kept.
+    pub fn is_empty(&self) -> bool {
+        self.pauses.is_empty() && self.excluded.is_empty()
+    }
+
+    /// Whether a stretch of time touches a pause; an open end lasts.
+    pub fn touches(&self, from: WallTime, to: WallTime) -> bool {
+        self.pauses.iter().any(|pause| pause.from <= to && pause.to.is_none_or(|end| end >= from))
+    }
+}
+
 /// Rooms that are being recorded.
 #[async_trait]
 pub trait Live {
@@ -105,6 +118,12 @@ pub trait Live {
 
     /// The room has ended, or we stopped: what was kept is settled in the background.
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()>;
+
+    /// Whether something of a room or job must not be kept, whichever source brings it.
+    async fn is_redacted(&self, project: &ProjectId, job_id: Option<&str>, room_sid: Option<&str>) -> Result<bool>;
+
+    /// Forgets the telemetry of a recording's room and jobs; returns the objects, whose bytes the caller deletes.
+    async fn take_telemetry(&self, recording: RecordingId, now: WallTime) -> Result<Vec<ObjectKey>>;
 
     /// Whether a recorder recorded that very room, or does.
     async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool>;

@@ -16,11 +16,11 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::session_upload::header::Header;
 use echosphere_media::ogg::OpusIndex;
-use echosphere_store::{Claim, Join, Joined, Publication, Purpose, SessionFacts, Upload, UploadState};
+use echosphere_store::{Claim, Join, Joined, Publication, Purpose, Redactions, SessionFacts, Upload, UploadState};
 
 use self::same::Verdict;
 use super::compose::{self, Piece};
-use super::{Error, pieces};
+use super::{Error, pieces, redaction};
 use crate::app::App;
 use crate::upload::body::{self, Body};
 use crate::{clock, entropy};
@@ -89,7 +89,8 @@ async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Bo
     let header = body.header.as_ref().and_then(|header| header.as_ref().ok()).cloned().unwrap_or_default();
     let facts = facts(app, upload, &header).await?;
     let joined = app.store.join_upload(&join_request(upload, &header, &facts)).await?;
-    let read = Read::new(app, upload, &header, body, &joined);
+    let mut read = Read::new(app, upload, &header, body, &joined);
+    let redactions = redaction::of(app, joined.recording.id).await?;
     let (recording, captures) = fresh(app, &joined.recording).await?;
     let verdict = same::compare(app, &read, &captures, path).await?;
     let supersedes = match verdict {
@@ -101,7 +102,13 @@ async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Bo
             return Ok(app.store.complete(&claim.lease).await?);
         }
     };
-    app.objects.put_file(&joined.body, path).await?;
+    if redactions.is_empty() {
+        app.objects.put_file(&joined.body, path).await?;
+    } else {
+        // The body has what must not be kept, and the recorder's own log has the rest.
+        read.redact(&redactions);
+        redaction::remove_telemetry(app, recording.id).await?;
+    }
     let publication = publication(app, &recording, &captures, read, supersedes, facts).await?;
     let partial = publication.content;
     let published = app.store.publish(&publication, &claim.lease).await?;
@@ -206,6 +213,18 @@ impl Read {
         capture.status = if problems.is_empty() { CaptureStatus::Complete } else { CaptureStatus::Partial };
         capture.error = (!problems.is_empty()).then(|| problems.join("; "));
         Self { piece: Piece::new(capture, gaps), index, transcript, silent }
+    }
+}
+
+impl Read {
+    /// Leaves what may be kept: turns outside of pauses. The sound is the recorder's.
+    fn redact(&mut self, redactions: &Redactions) {
+        self.piece.capture.audio = None;
+        self.piece.gaps.clear();
+        self.index = None;
+        if let Some(transcript) = &mut self.transcript {
+            redaction::redact(transcript, redactions);
+        }
     }
 }
 

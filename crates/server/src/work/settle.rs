@@ -15,7 +15,7 @@ use echosphere_recorder::words::Words;
 use echosphere_store::{Claim, Publication, SessionFacts};
 
 use super::compose::{self, Composition};
-use super::{Error, pieces};
+use super::{Error, pieces, redaction};
 use crate::app::App;
 use crate::clock;
 use crate::live::{LAG, Told};
@@ -30,6 +30,9 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
         return Ok(app.store.complete(&claim.lease).await?);
     };
     let log = read(app, &recording, capture).await?;
+    if !redaction::of(app, id).await?.is_empty() {
+        redaction::remove_telemetry(app, id).await?;
+    }
     let publication = publication(app, &recording, &captures, capture, &log).await?;
     let nobody = publication.content == Some(Content::Silent { reason: Reason::NobodyCame, partial: false });
     let published = app.store.publish(&publication, &claim.lease).await?;

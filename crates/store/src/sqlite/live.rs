@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
-use echosphere_domain::key::RecordingPrefix;
+use echosphere_domain::key::{ObjectKey, RecordingPrefix};
 use echosphere_domain::lifecycle::{Deletion, Event, State, Status};
 use echosphere_domain::recording::{Capture, CaptureStatus, Participant, Recording, Source};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
@@ -211,6 +211,42 @@ impl Live for SqliteStore {
             Box::pin(async move {
                 let mut row = uploads::recording_by_id(connection, recording).await?;
                 effects::step_recording(connection, &mut row, Event::RoomEnded, now).await
+            })
+        })
+        .await
+    }
+
+    async fn is_redacted(&self, project: &ProjectId, job_id: Option<&str>, room_sid: Option<&str>) -> Result<bool> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM live JOIN recordings ON recordings.id = live.recording
+             WHERE recordings.project = ?1 AND (live.pauses <> '[]' OR live.excluded <> '[]')
+             AND (recordings.room_sid = ?2 OR recordings.id IN
+                  (SELECT recording FROM captures WHERE captures.project = ?1 AND captures.job_id = ?3))",
+        )
+        .bind(project.as_str())
+        .bind(room_sid)
+        .bind(job_id)
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed)?;
+        Ok(count > 0)
+    }
+
+    async fn take_telemetry(&self, recording: RecordingId, now: WallTime) -> Result<Vec<ObjectKey>> {
+        self.write("forget telemetry", move |connection| {
+            Box::pin(async move {
+                let rows = sqlx::query(
+                    "DELETE FROM telemetry WHERE (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1)
+                     OR (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1) RETURNING id, key",
+                );
+                let rows = rows.bind(recording.to_string()).fetch_all(&mut *connection).await.map_err(failed)?;
+                let mut keys = Vec::with_capacity(rows.len());
+                for row in &rows {
+                    let key: ObjectKey = Reader::new("telemetry", row).parse("key")?;
+                    objects::condemn(connection, key.as_str(), now).await?;
+                    keys.push(key);
+                }
+                Ok(keys)
             })
         })
         .await

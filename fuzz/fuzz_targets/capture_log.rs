@@ -1,0 +1,21 @@
+//! Any bytes as a chunk of a capture log, and what is made of the entries that come out.
+#![no_main]
+
+use echosphere_recorder::log::chunk;
+use echosphere_recorder::sound::{Assembler, Index, Layout};
+use echosphere_recorder::words::Words;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Index::from_bytes(bytes);
+    let Ok(chunk) = chunk::decode(bytes) else { return };
+    let (mut assembler, mut words) = (Assembler::new(Layout::AgentLeft), Words::default());
+    for entry in &chunk.entries {
+        assembler.take(entry, 0);
+        words.take(entry);
+    }
+    let _ = words.transcript();
+    if let Some(index) = assembler.index() {
+        let _ = index.tracks(&chunk.entries, &(0..48_000));
+    }
+});

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -321,5 +322,76 @@ test('the page plays a call while it goes on, rewinds, and has the whole of it i
   } finally {
     await open.close();
     await people.stop();
+  }
+});
+
+/** A proxy for TCP that can be cut: every connection is reset, and new ones are refused for a while. */
+async function cuttable(target) {
+  const sockets = new Set();
+  let downUntil = 0;
+  const proxy = createServer((near) => {
+    if (Date.now() < downUntil) { near.destroy(); return; }
+    const far = connect(target, '127.0.0.1');
+    for (const [from, to] of [[near, far], [far, near]]) {
+      sockets.add(from);
+      from.on('data', (data) => to.write(data));
+      from.on('close', () => { sockets.delete(from); to.destroy(); });
+      from.on('error', () => to.destroy());
+    }
+  });
+  await new Promise((resolve) => { proxy.listen(0, '127.0.0.1', resolve); });
+  return {
+    url: `ws://127.0.0.1:${proxy.address().port}`,
+    cut: (ms) => { downUntil = Date.now() + ms; for (const socket of sockets) socket.resetAndDestroy(); },
+    close: () => { for (const socket of sockets) socket.destroy(); proxy.close(); },
+  };
+}
+
+test('a signalling socket that is cut costs no sound; without UDP media come over TCP', async () => {
+  const proxy = await cuttable(livekit.port);
+  const cut = await EchoSphere.start({ ...livekit.env, LIVEKIT_URL: proxy.url });
+  const tcp = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RECORDER_TCP_ONLY: 'true' });
+  try {
+    const plan = { room: 'cut', seconds: 30, start: Date.now() / 1000 + 1, people: [{ identity: 'bob', number: 1 }] };
+    const people = speakers(livekit, plan);
+    const ids = await Promise.all([cut, tcp].map(async (one) => (await one.post('/v1/recordings', { room_name: 'cut' })).body.id));
+    await sleep(9000);
+    proxy.cut(0);
+    await sleep(6000);
+    proxy.cut(2000);
+    await people.ended;
+    await livekit.api('DeleteRoom', { room: 'cut' });
+    for (const [one, id] of [[cut, ids[0]], [tcp, ids[1]]]) {
+      const done = await until('the end', async () => { const now = await one.get(`/v1/recordings/${id}`); return now.status === 'COMPLETED' && now; });
+      assert.deepEqual(done.gaps, []);
+      const { pcm } = await sound(done);
+      const zero = new Date(done.started_at).getTime() / 1000;
+      const found = codes(done, pcm, people.said().filter((line) => line.kind === 'code' && line.sent > zero + 0.5));
+      const constants = assertInPlace(found, (code) => isWhole(code, people.said()));
+      console.log(`# ${one === cut ? 'cut twice' : 'TCP only'}: ${JSON.stringify(constants)} ms`);
+    }
+  } finally {
+    await cut.stop();
+    await tcp.stop();
+    proxy.close();
+  }
+});
+
+test('a LiveKit server that is killed and comes back: one recording ends, or goes on, and is never stuck', async () => {
+  const other = await LiveKit.start();
+  const mine = await EchoSphere.start({ ...other.env, ECHOSPHERE_RECORDER_GIVE_UP_AFTER: '6s' });
+  try {
+    const people = speakers(other, { room: 'crash', seconds: 8, people: [{ identity: 'bob', number: 1 }] });
+    const { body } = await mine.post('/v1/recordings', { room_name: 'crash' });
+    await until('sound', async () => (await mine.get(`/v1/recordings/${body.id}`)).duration_ms > 3000, 30);
+    await other.process.stop();
+    await sleep(1000);
+    await other.run();
+    const done = await until('the end', async () => { const now = await mine.get(`/v1/recordings/${body.id}`); return now.status === 'COMPLETED' && now; }, 40);
+    assert.ok(done.duration_ms > 4000, `${done.duration_ms}`);
+    await people.stop();
+  } finally {
+    await mine.stop();
+    await other.stop();
   }
 });

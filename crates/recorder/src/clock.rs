@@ -219,8 +219,9 @@ fn nanos(ticks: i64) -> i64 {
     (i128::from(ticks) * 62_500 / 3) as i64
 }
 
-fn samples(nanos: i64) -> i64 {
-    (i128::from(nanos) * 3).div_euclid(62_500) as i64
+/// The length of a stretch of time, to the nearest sample.
+pub fn samples(nanos: i64) -> i64 {
+    (i128::from(nanos) * 3 + 31_250).div_euclid(62_500) as i64
 }
 
 /// From one RTP time on, packets lie this many samples further.

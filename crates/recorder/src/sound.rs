@@ -10,7 +10,7 @@ use echosphere_media::ogg::packet_duration;
 use echosphere_media::tracks::{Channel, PlacedPacket, Track};
 use prost::Message as _;
 
-use crate::clock::{Clock, Placement, Step};
+use crate::clock::{self, Clock, Placement, Step};
 use crate::log::{Body, Entry, Joined, Packet, Participant, Stream};
 
 /// The timeline begins this long before the first packet arrived, so that what was spoken before it but came behind it has a
@@ -399,7 +399,7 @@ impl Assembler {
     /// How often another process took over before this sample.
     pub fn restarts_before(&self, sample: i64) -> u32 {
         let Some(zero) = self.zero else { return 0 };
-        let at = |wall: i64| ((i128::from(wall) - i128::from(zero)) * 3).div_euclid(62_500) as i64;
+        let at = |wall: i64| clock::samples(wall.saturating_sub(zero));
         self.restarts.iter().filter(|restart| at(**restart) <= sample).count() as u32
     }
 
@@ -496,7 +496,7 @@ impl Assembler {
             }));
             index.streams.push(self.placed(stream, placement));
         }
-        let at = |wall: i64| ((i128::from(wall) - i128::from(zero)) * 3).div_euclid(62_500) as i64;
+        let at = |wall: i64| clock::samples(wall.saturating_sub(zero));
         end = end.max(self.natural_end().map_or(0, at)).clamp(0, LONGEST);
         index.samples = end as u64;
         index.chunks = self.chunks.iter().map(|chunk| extent(chunk, &index.streams)).collect();
@@ -639,7 +639,7 @@ mod tests {
         log.take(T0 + 9_000 * MS, Body::Ended(Ended { reason: "stopped".into() }));
         let index = log.assembler.index().unwrap();
         assert_eq!(gaps(&index), [("packets_lost", 2_200, 3_000), ("paused", 6_195, 2_000)]);
-        assert_eq!(index.samples as i64 / 48, 9_195);
+        assert_eq!(index.samples / 48, 9_200, "the last packet ends behind the stop");
     }
 
     #[test]

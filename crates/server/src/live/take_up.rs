@@ -21,14 +21,18 @@ pub async fn take_up(app: &SharedApp, recovered: Recovered) -> Result<(), Error>
     if torn > 0 {
         tracing::warn!(torn, "the end of a journal was torn; what came before it is kept");
     }
+    let mut all_taken = true;
     for row in rows {
         let id = row.recording.id;
         let entries = captures.remove(&row.capture.id.as_uuid()).unwrap_or_default();
         if let Err(error) = one(app, row, entries).await {
-            // The row stays as it is, and so do its files: the next start tries again.
+            // The row stays as it is, and so do the files: the next start tries again.
             tracing::error!(recording = %id, %error, "a room that was being recorded cannot be taken up");
-            return Ok(());
+            all_taken = false;
         }
+    }
+    if !all_taken {
+        return Ok(());
     }
     let journal = Arc::clone(&app.rooms.journal);
     let flushed = tokio::task::spawn_blocking(move || journal.flush()).await;

@@ -28,9 +28,9 @@ after(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-const get = (id) => server.get(`/v1/recordings/${id}`);
-const status = (id, wanted, seconds = 30) => until(`status ${wanted}`, async () => {
-  const recording = await get(id);
+const get = (id, of = server) => of.get(`/v1/recordings/${id}`);
+const status = (id, wanted, seconds = 30, of = server) => until(`status ${wanted}`, async () => {
+  const recording = await get(id, of);
   return recording.status === wanted && recording;
 }, seconds);
 
@@ -72,7 +72,7 @@ function codes(recording, pcm, said, agents = []) {
 function isWhole(code, said) {
   const mine = said.filter((line) => line.identity === code.identity);
   const joined = mine.findLast((line) => line.kind === 'joined' && line.at <= code.sent + 0.1);
-  const left = mine.find((line) => line.kind === 'left' && line.at >= code.sent);
+  const left = mine.find((line) => line.kind === 'left' && line.at >= (joined?.at ?? 0));
   return joined !== undefined && code.sent > joined.at + 0.7 && (!left || code.sent + 0.4 < left.at);
 }
 
@@ -235,7 +235,7 @@ test('rooms are recorded without being asked, and the room says that it is', asy
     assert.equal(rooms.find((room) => room.name === 'support-1').active_recording, true);
     await Promise.all(people.map((person) => person.ended));
     await livekit.api('DeleteRoom', { room: 'support-1' });
-    const done = await until('the end', async () => { const now = await auto.get(`/v1/recordings/${recording.id}`); return now.status === 'COMPLETED' && now; });
+    const done = await status(recording.id, 'COMPLETED', 60, auto);
     const { pcm } = await sound(done);
     const zero = new Date(done.started_at).getTime() / 1000;
     const found = codes(done, pcm, people[0].said().filter((line) => line.kind === 'code' && line.sent > zero + 1));
@@ -363,7 +363,7 @@ test('a signalling socket that is cut costs no sound; without UDP media come ove
     await people.ended;
     await livekit.api('DeleteRoom', { room: 'cut' });
     for (const [one, id] of [[cut, ids[0]], [tcp, ids[1]]]) {
-      const done = await until('the end', async () => { const now = await one.get(`/v1/recordings/${id}`); return now.status === 'COMPLETED' && now; });
+      const done = await status(id, 'COMPLETED', 60, one);
       assert.deepEqual(done.gaps, []);
       const { pcm } = await sound(done);
       const zero = new Date(done.started_at).getTime() / 1000;
@@ -388,7 +388,7 @@ test('a LiveKit server that is killed and comes back: one recording ends, or goe
     await other.process.stop();
     await sleep(1000);
     await other.run();
-    const done = await until('the end', async () => { const now = await mine.get(`/v1/recordings/${body.id}`); return now.status === 'COMPLETED' && now; }, 40);
+    const done = await status(body.id, 'COMPLETED', 40, mine);
     assert.ok(done.duration_ms > 4000, `${done.duration_ms}`);
     await people.stop();
   } finally {

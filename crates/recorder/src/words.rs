@@ -209,31 +209,25 @@ impl Words {
         let is_agent = person.is_some_and(|person| person.kind == "AGENT");
         let (start, end) = if line.typed { (None, None) } else { self.spoken(person, line) };
         let time = |at: Option<i64>| at.map(WallTime::from_nanos);
+        let role = if is_agent { Role::Agent } else { Role::User };
         Turn {
-            id: key.rsplit('/').next().unwrap_or(key).to_owned(),
-            kind: Kind::Message,
-            role: if is_agent { Role::Agent } else { Role::User },
             speaker: Some(line.identity.clone()),
-            text: line.text.trim().to_owned(),
             reported: Times { start: time(start), end: time(end), created: time(Some(line.first_at)) },
-            refined: None,
             interrupted: line.interrupted,
             typed: line.typed,
-            confidence: None,
-            metrics: serde_json::Map::new(),
-            call: None,
+            ..Turn::new(key.rsplit('/').next().unwrap_or(key), Kind::Message, role, line.text.trim())
         }
     }
 
     /// When the speaking that a line belongs to began and ended.
     fn spoken(&self, person: Option<&Participant>, line: &Line) -> (Option<i64>, Option<i64>) {
         let spans = person.and_then(|person| self.speaking.get(&person.sid)).map(Vec::as_slice).unwrap_or_default();
-        let near = |(start, end): &&(i64, Option<i64>)| {
-            *start <= line.first_at + SPOKE_AFTER
-                && end.unwrap_or(i64::MAX) >= line.first_at - SPOKE_BEFORE
-                && *start >= line.first_at - SPOKE_BEFORE
-        };
-        let Some((start, end)) = spans.iter().rev().find(near) else {
+        let after = spans.partition_point(|(start, _)| *start <= line.first_at);
+        // Words follow the speaking that they are of; only an agent's may be a little ahead of it.
+        let before = spans[..after].last().filter(|(start, _)| *start >= line.first_at - SPOKE_BEFORE);
+        let soon = spans[after..].first().filter(|(start, _)| *start <= line.first_at + SPOKE_AFTER);
+        let was_over = |(_, end): &&(i64, Option<i64>)| end.is_some_and(|end| end < line.first_at - SPOKE_AFTER);
+        let Some((start, end)) = before.filter(|span| soon.is_none() || !was_over(span)).or(soon) else {
             return (Some(line.first_at), Some(line.last_at.max(line.first_at)));
         };
         // Interim words come while somebody speaks: the end of the speaking is known later than they are.
@@ -327,6 +321,26 @@ mod tests {
         assert_eq!(turns[0].reported.start, Some(WallTime::from_nanos(S)));
         assert_eq!(turns[0].reported.end, Some(WallTime::from_nanos(3 * S)));
         assert_eq!(turns[1].reported.start, Some(WallTime::from_nanos(5 * S)));
+    }
+
+    #[test]
+    fn a_line_belongs_to_the_speaking_before_it_unless_that_was_over() {
+        let start = |spoken: &[(i64, bool)]| {
+            let mut words = Words::default();
+            words.take(&entry(0, person("bob", "STANDARD")));
+            for &(at, active) in spoken.iter().filter(|(at, _)| *at <= 10 * S) {
+                words.take(&entry(at, speaks("bob", active)));
+            }
+            whole(&mut words, 10 * S, "bob", "s1", "SG_1", "Yes.", true);
+            for &(at, active) in spoken.iter().filter(|(at, _)| *at > 10 * S) {
+                words.take(&entry(at, speaks("bob", active)));
+            }
+            words.transcript().turns[0].reported.start.map(|start| start.as_nanos() / (S / 10))
+        };
+        assert_eq!(start(&[(90 * S / 10, true), (95 * S / 10, false), (105 * S / 10, true)]), Some(90));
+        assert_eq!(start(&[(50 * S / 10, true), (60 * S / 10, false), (105 * S / 10, true)]), Some(105));
+        assert_eq!(start(&[(50 * S / 10, true), (60 * S / 10, false), (125 * S / 10, true)]), Some(50));
+        assert_eq!(start(&[]), Some(100));
     }
 
     #[test]

@@ -103,11 +103,11 @@ async def stay(person, join, leave):
         track.unmute()
         say(kind="unmute", identity=person["identity"], at=time.time())
     await until(leave)
+    say(kind="left", identity=person["identity"], at=time.time())
     stop.set()
     await tasks[0]
     for task in tasks[1:]:
         task.cancel()
-    say(kind="left", identity=person["identity"], at=time.time())
     await room.disconnect()
 
 

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let _ = Index::from_bytes(bytes);
     let Ok(chunk) = chunk::decode(bytes) else { return };
-    let (mut assembler, mut words) = (Assembler::new(Layout::AgentLeft), Words::default());
+    let (mut assembler, mut words) = (Assembler::new(Layout::AgentLeft, 1_000_000_000), Words::default());
     for entry in &chunk.entries {
         assembler.take(entry, 0);
         words.take(entry);

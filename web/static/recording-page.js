@@ -86,17 +86,20 @@ function goOn(about) {
 
 /** @param {Recording} about Whether a person who listens needs nothing but what they have. */
 function isSameSound(about) {
-  return player !== null && shown !== null && shown.playlist_url !== null && about.playlist_url !== null
-    && (shown.status === 'ACTIVE' || shown.status === 'PROCESSING') && about.status !== 'FAILED';
+  return (shown?.status === 'ACTIVE' || shown?.status === 'PROCESSING') && about.status !== 'FAILED'
+    && shown.playlist_url !== null && about.playlist_url !== null;
+}
+
+/** @param {Recording} about Whether there is something to see that was not there before. */
+function isNews(about) {
+  return shown?.status !== about.status || shown.revision !== about.revision || (shown.playlist_url === null) !== (about.playlist_url === null);
 }
 
 async function refresh() {
   const about = await recording(id);
-  if (shown === null || `${about.status}/${about.revision}` !== `${shown.status}/${shown.revision}` || about.status === 'ACTIVE') {
-    if (isSameSound(about)) goOn(about);
-    else if (shown === null || about.status !== 'ACTIVE' || shown.status !== 'ACTIVE' || about.playlist_url !== shown.playlist_url) show(about);
-    shown = about;
-  }
+  if (isSameSound(about)) goOn(about);
+  else if (isNews(about)) show(about);
+  shown = about;
 }
 
 /** Looks again while there is something to come; a server that is away for a while is waited for. */

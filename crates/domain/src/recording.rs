@@ -46,6 +46,31 @@ pub struct Recording {
     pub participants: Vec<Participant>,
 }
 
+impl Recording {
+    /// A recording that begins now, and of which nothing else is known yet. Without a session id its folder is named after
+    /// itself.
+    pub fn starting(id: RecordingId, project: ProjectId, session_id: Option<String>, created_at: WallTime) -> Self {
+        Self {
+            id,
+            prefix: RecordingPrefix::new(&project, session_id.as_deref(), id),
+            project,
+            session_id,
+            room_name: None,
+            room_sid: None,
+            state: State::starting(),
+            created_at,
+            started_at: None,
+            ended_at: None,
+            duration: MediaTime::ZERO,
+            gaps: Vec::new(),
+            agent_name: None,
+            tags: Vec::new(),
+            labels: BTreeMap::new(),
+            participants: Vec::new(),
+        }
+    }
+}
+
 /// A stretch of media time in which something that was said is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
@@ -125,6 +150,25 @@ pub struct Capture {
     pub job_id: Option<String>,
     /// The audio that it is rendered from, if it brought any.
     pub audio: Option<Audio>,
+}
+
+impl Capture {
+    /// A capture of which nothing was read yet.
+    pub fn processing(id: CaptureId, recording: RecordingId, attempt: u32, source: Source) -> Self {
+        Self {
+            id,
+            recording,
+            attempt,
+            source,
+            status: CaptureStatus::Processing,
+            started_at: None,
+            ended_at: None,
+            error: None,
+            upload: None,
+            job_id: None,
+            audio: None,
+        }
+    }
 }
 
 /// A kept master: sound inside an object, or a capture log in many.

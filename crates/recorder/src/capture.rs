@@ -60,15 +60,12 @@ pub struct Capture {
     assembler: Assembler,
     words: Words,
     recent: VecDeque<Entry>,
-    packets: u64,
     last_packet: i64,
 }
 
 impl Capture {
     /// A capture that begins now.
     pub fn new(id: Uuid, clock: Timepiece, journal: Arc<Journal>, layout: Layout, lag: i64) -> Self {
-        let mut assembler = Assembler::new(layout);
-        assembler.rendered_live(lag);
         Self {
             id,
             clock,
@@ -76,10 +73,9 @@ impl Capture {
             next: 0,
             pending: Vec::new(),
             chunk: 0,
-            assembler,
+            assembler: Assembler::new(layout, lag),
             words: Words::default(),
             recent: VecDeque::new(),
-            packets: 0,
             last_packet: 0,
         }
     }
@@ -105,7 +101,6 @@ impl Capture {
         self.assembler.take(&entry, chunk);
         self.words.take(&entry);
         if matches!(entry.body, Some(Body::Packet(_))) {
-            self.packets += 1;
             self.last_packet = self.last_packet.max(entry.at);
             self.recent.push_back(entry);
         }
@@ -135,16 +130,6 @@ impl Capture {
     /// What was said so far.
     pub fn words(&self) -> &Words {
         &self.words
-    }
-
-    /// Packets so far.
-    pub fn packets(&self) -> u64 {
-        self.packets
-    }
-
-    /// Bytes that are in no chunk yet.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
     }
 
     /// The next chunk, if there is anything to put into it. It counts as kept when [`Capture::kept`] says so.

@@ -21,8 +21,8 @@ const PAUSE: i64 = 500_000_000;
 const JUMP: i64 = 150_000_000;
 /// Packets that must have come after a pause before they are compared with those before it.
 const EVIDENCE: u32 = 100;
-/// RTP ticks that are looked at, at most: two days. What is further away was not measured but made up.
-const LONGEST: i64 = 48 * 3600 * RATE;
+/// A stream, or a recording, is cut here (48 h): what lies further was not measured but made up.
+pub const LONGEST: i64 = 48 * 3600 * RATE;
 /// With fewer packets than this a stream's clock is uncertain, and a sender report is welcome.
 const FEW: u32 = 10;
 /// Placement changes in steps of this size, in samples (2.5 ms): between two steps packets follow each other exactly.
@@ -171,13 +171,6 @@ impl Clock {
         last.packets += open.packets;
     }
 
-    /// When the packet with this RTP time was spoken, in nanoseconds since the Unix epoch; `None` before the first packet.
-    pub fn wall(&self, rtp: u64) -> Option<i64> {
-        let rtp = ticks(rtp);
-        let stretch = self.stretches.iter().rev().find(|stretch| stretch.from_rtp <= rtp)?;
-        Some(nanos(rtp) + stretch.line().delay_at(rtp) as i64)
-    }
-
     /// Where packets go on a timeline of samples that begins at `zero` (nanoseconds since the Unix epoch).
     pub fn placement(&self, zero: i64) -> Placement {
         let mut placement = Placement::default();
@@ -215,7 +208,8 @@ fn point(rtp: u64, at: i64) -> Point {
     Point { rtp, delay: at.clamp(-(1 << 61), 1 << 61) - nanos(rtp) }
 }
 
-fn nanos(ticks: i64) -> i64 {
+/// The length of samples, or ticks, of 48 kHz in nanoseconds, rounded down.
+pub fn nanos(ticks: i64) -> i64 {
     (i128::from(ticks) * 62_500 / 3) as i64
 }
 
@@ -398,7 +392,7 @@ mod tests {
             }
             let placement = clock.placement(zero >> 12);
             prop_assert!(placement.steps.is_sorted_by_key(|step| step.from_rtp));
-            let _ = (placement.sample(5), clock.wall(5));
+            let _ = placement.sample(5);
         }
     }
 }

@@ -81,16 +81,22 @@ impl Wire {
     }
 
     async fn dial(&self, url: &reqwest::Url) -> io::Result<Box<dyn Stream>> {
-        let host = url.host_str().ok_or_else(|| io::Error::other("the URL has no host"))?;
-        let port = url.port_or_known_default().unwrap_or(if url.scheme() == "wss" { 443 } else { 80 });
-        let socket = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+        let (host, port) = authority(url)?;
+        let socket = TcpStream::connect((host, port)).await?;
         socket.set_nodelay(true)?;
         if url.scheme() != "wss" {
             return Ok(Box::new(socket));
         }
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         Ok(Box::new(TlsConnector::from(Arc::clone(&self.tls)).connect(name, socket).await?))
     }
+}
+
+/// Host and port of a LiveKit URL; an IPv6 address without its brackets.
+pub(crate) fn authority(url: &reqwest::Url) -> io::Result<(&str, u16)> {
+    let host = url.host_str().ok_or_else(|| io::Error::other("the URL has no host"))?;
+    let port = url.port_or_known_default().ok_or_else(|| io::Error::other("the URL has no port"))?;
+    Ok((host.trim_matches(['[', ']']), port))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

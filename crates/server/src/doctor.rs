@@ -72,7 +72,7 @@ fn disk(config: &Config) -> Finding {
             "set ECHOSPHERE_DATA_DIR to a folder that can be written",
         );
     }
-    let probe = folder.join(format!("doctor-{}", entropy::uuid(clock::now())));
+    let probe = folder.join(format!("doctor-{}", entropy::suffix()));
     let began = Instant::now();
     let written = std::fs::File::create(&probe).and_then(|mut file| {
         std::io::Write::write_all(&mut file, &[0; 4096])?;
@@ -176,8 +176,8 @@ fn clocks(date: Option<&str>) -> Finding {
 
 /// Joins a room of its own until media can flow.
 async fn media(url: &str, pair: &KeyPair, tcp: bool) -> Result<Duration, String> {
-    let local = crate::live::local_address(url).await.map_err(|error| error.to_string())?;
-    let name = format!("echosphere-doctor-{}", &entropy::uuid(clock::now()).simple().to_string()[20..]);
+    let local = room::transport::local_address(url).await.map_err(|error| error.to_string())?;
+    let name = format!("echosphere-doctor-{}", entropy::suffix());
     let (pair, room_name) = (pair.clone(), name.clone());
     let settings = room::Settings {
         url: url.to_owned(),

@@ -9,6 +9,11 @@ pub fn uuid(now: WallTime) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.as_millis()).unwrap_or_default(), &random).into_uuid()
 }
 
+/// Twelve hexadecimal digits for a name that must not meet another one.
+pub fn suffix() -> String {
+    hex::encode(bytes::<6>())
+}
+
 /// Random bytes from the operating system's generator, fit for keys.
 #[expect(clippy::disallowed_methods, reason = "this is the room where randomness is reached")]
 pub fn bytes<const N: usize>() -> [u8; N] {

@@ -3,6 +3,7 @@
 //! `serve` puts an [`app::App`] together; requests (`http`) and tasks (`work`) reach everything else through it.
 
 pub mod app;
+mod capture_log;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -236,18 +236,8 @@ mod tests {
 
     fn line(role: Role, start: i64, end: i64) -> Turn {
         Turn {
-            id: start.to_string(),
-            kind: Kind::Message,
-            role,
-            speaker: None,
-            text: "x".to_owned(),
             reported: Times { start: Some(ms(start)), end: Some(ms(end)), created: Some(ms(end + 500)) },
-            refined: None,
-            interrupted: false,
-            typed: false,
-            confidence: None,
-            metrics: serde_json::Map::new(),
-            call: None,
+            ..Turn::new(start.to_string(), Kind::Message, role, "x")
         }
     }
 

@@ -122,25 +122,12 @@ fn escape_vtt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::{Times, Turn};
+    use crate::transcript::Turn;
     use proptest::prelude::*;
 
     fn placed(role: Role, text: &str, start: i64, end: i64) -> Placed {
         let (start, end) = (MediaTime::from_millis(start), MediaTime::from_millis(end));
-        let turn = Turn {
-            id: String::new(),
-            kind: Kind::Message,
-            role,
-            speaker: None,
-            text: text.to_owned(),
-            reported: Times::default(),
-            refined: None,
-            interrupted: false,
-            typed: false,
-            confidence: None,
-            metrics: serde_json::Map::new(),
-            call: None,
-        };
+        let turn = Turn::new("", Kind::Message, role, text);
         Placed { turn, started_at: None, ended_at: None, start: Some(start), end: Some(end), approximate: false }
     }
 

@@ -52,6 +52,26 @@ pub struct Turn {
     pub call: Option<Call>,
 }
 
+impl Turn {
+    /// A turn of which nothing else is known.
+    pub fn new(id: impl Into<String>, kind: Kind, role: Role, text: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            kind,
+            role,
+            speaker: None,
+            text: text.into(),
+            reported: Times::default(),
+            refined: None,
+            interrupted: false,
+            typed: false,
+            confidence: None,
+            metrics: Map::new(),
+            call: None,
+        }
+    }
+}
+
 /// What a turn is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

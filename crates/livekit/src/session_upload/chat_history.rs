@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::{Alignment, Call, Kind, Method, Role, Times, Transcript, Turn};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A chat history, as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -95,19 +95,11 @@ fn turn(item: &Value, agent: &mut Option<String>) -> Turn {
 }
 
 fn blank(item: &Value, kind: Kind, role: Role, text: String) -> Turn {
+    let id: String = text_of(item, "id").unwrap_or_default().chars().take(256).collect();
     Turn {
-        id: text_of(item, "id").unwrap_or_default().chars().take(256).collect(),
-        kind,
-        role,
-        speaker: None,
-        text,
         reported: Times { start: None, end: None, created: time_of(&item["created_at"]) },
-        refined: None,
         interrupted: item["interrupted"].as_bool().unwrap_or(false),
-        typed: false,
-        confidence: None,
-        metrics: Map::new(),
-        call: None,
+        ..Turn::new(id, kind, role, text)
     }
 }
 

@@ -24,7 +24,7 @@ pub const WRITE_EVERY: Duration = Duration::from_millis(100);
 pub const SYNC_EVERY: Duration = Duration::from_millis(500);
 /// From this size on a file is closed and the next one begun.
 const FILE_SIZE: u64 = 16 << 20;
-/// Bytes that wait while the disk takes none. Beyond that, entries are dropped and counted.
+/// Bytes that wait while the disk takes none. Beyond that, entries are dropped, which is logged.
 const MAX_WAITING: usize = 32 << 20;
 const ENDING: &str = "journal";
 const MAGIC: &[u8; 4] = b"ESJ1";
@@ -38,7 +38,8 @@ struct State {
     kept: HashMap<Uuid, u64>,
     failure: Option<String>,
     failing_since: Option<Instant>,
-    dropped: u64,
+    /// Whether entries are dropped, because too many wait.
+    is_full: bool,
     flushes_wanted: u64,
     flushes_done: u64,
     stopping: bool,
@@ -79,7 +80,9 @@ impl Journal {
     pub fn append(&self, capture: Uuid, entry: &Entry) {
         let mut state = self.shared.state();
         if state.waiting.len() > MAX_WAITING {
-            state.dropped += 1;
+            if !std::mem::replace(&mut state.is_full, true) {
+                tracing::error!("the disk takes no journal; what is heard from now on is lost until it does");
+            }
             return;
         }
         frame::append(&mut state.waiting, |out| {
@@ -97,11 +100,6 @@ impl Journal {
     /// Whether the disk has taken no entries for so long.
     pub fn failure_lasts(&self, for_so_long: Duration) -> bool {
         self.shared.state().failing_since.is_some_and(|since| since.elapsed() >= for_so_long)
-    }
-
-    /// Entries that were lost because the disk took none for too long.
-    pub fn dropped(&self) -> u64 {
-        self.shared.state().dropped
     }
 
     /// Entries of a capture before this number are in object storage; the journal may forget them.
@@ -192,7 +190,7 @@ impl Writer {
             match outcome {
                 Ok(()) => {
                     batch.clear();
-                    (state.failure, state.failing_since) = (None, None);
+                    (state.failure, state.failing_since, state.is_full) = (None, None, false);
                     if urgent {
                         state.flushes_done = wanted;
                     }

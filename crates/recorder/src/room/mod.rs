@@ -7,6 +7,7 @@
 mod data;
 mod peer;
 pub mod people;
+mod recovery;
 mod sdp;
 mod signal;
 pub mod transport;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livekit_protocol as proto;
-use livekit_signaling::{SignalClient, SignalError, SignalEvent, SignalEvents};
+use livekit_signaling::{SignalClient, SignalEvent, SignalEvents};
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 use str0m::net::Protocol;
@@ -25,10 +26,10 @@ use tokio::sync::mpsc;
 use self::data::Filter;
 use self::peer::{Happening, Peer, StreamNumbers};
 use self::people::{Changes, Exclusions, People};
+use self::signal::Attempt;
 pub use self::signal::MakeToken;
-use self::signal::{Attempt, Back};
 use self::transport::Transport;
-use crate::log::{Body, Joined, Link, Pause, Speaker, Speakers};
+use crate::log::{Body, Joined, Pause, Speaker, Speakers};
 
 /// Neither side notices a dead path for more than 15 s by itself: no packet at all for this long, and we look.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -36,8 +37,6 @@ const SILENCE: Duration = Duration::from_secs(5);
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(3);
 /// When UDP has not got through by then, TCP is tried beside it.
 const UDP_HEAD_START: Duration = Duration::from_millis(1_500);
-/// Attempts to resume before joining anew, and the time after which resuming is not tried any more.
-const RESUME_FOR: Duration = Duration::from_secs(12);
 /// A room that everybody left is closed by the server (`departure_timeout`, 20 s by default); until then somebody may come
 /// back into it. Should the server not close it, we leave it after this.
 const ALONE: Duration = Duration::from_secs(180);
@@ -243,6 +242,7 @@ impl<L: Listener> Room<'_, L> {
                     self.packet(Protocol::Udp, from, to, &buffer[..length]);
                     for _ in 0..BURST {
                         let Ok((length, from)) = self.transport.udp.try_recv_from(&mut buffer) else { break };
+                        self.poll();
                         self.packet(Protocol::Udp, from, to, &buffer[..length]);
                     }
                 }
@@ -262,6 +262,7 @@ impl<L: Listener> Room<'_, L> {
         }
     }
 
+    /// Hands a packet to the peer connection; what comes of it is polled before the next one.
     fn packet(&mut self, protocol: Protocol, from: std::net::SocketAddr, to: std::net::SocketAddr, bytes: &[u8]) {
         let now = Instant::now();
         if self.peer.receive(now, protocol, from, to, bytes) {
@@ -270,7 +271,6 @@ impl<L: Listener> Room<'_, L> {
                 self.link_back(now);
             }
         }
-        self.poll();
     }
 
     fn poll(&mut self) -> Instant {
@@ -436,110 +436,6 @@ impl<L: Listener> Room<'_, L> {
                 Ok(Err(error)) => tracing::debug!(%address, %error, "no ICE over TCP"),
                 Err(_) => tracing::debug!(%address, "no ICE over TCP within a second"),
             }
-        }
-    }
-
-    fn lost(&mut self, why: &str) {
-        let now = Instant::now();
-        self.lost_since.get_or_insert(now);
-        tracing::info!(room = %self.room_sid, why, "the connection to the room is lost");
-        if !self.link_lost && now.duration_since(self.last_packet) > Duration::from_secs(1) {
-            self.link_down(why);
-        }
-    }
-
-    fn link_down(&mut self, why: &str) {
-        self.link_lost = true;
-        let link = Link { up: false, since: self.listener.wall(self.last_packet), reason: why.to_owned() };
-        self.listener.entry(Instant::now(), Body::Link(link));
-    }
-
-    fn link_back(&mut self, now: Instant) {
-        self.link_lost = false;
-        let link = Link { up: true, since: self.listener.wall(now), reason: String::new() };
-        self.listener.entry(now, Body::Link(link));
-    }
-
-    fn resume(&mut self, link: &mut Signalling, why: &str) {
-        self.lost(why);
-        let now = Instant::now();
-        self.peer.since = now;
-        self.peer.is_up = false;
-        if link.attempt.is_none() {
-            link.attempts = 0;
-            link.attempt = Some(signal::resume(Arc::clone(&link.client), 0));
-        }
-    }
-
-    async fn rejoin(&mut self, link: &mut Signalling, why: &str) {
-        self.lost(why);
-        if !self.link_lost {
-            self.link_down(why);
-        }
-        link.client.close().await;
-        link.is_gone = true;
-        link.attempt = Some(signal::rejoin(self.settings.url.clone(), Arc::clone(&self.settings.token), link.attempts));
-    }
-
-    async fn back(&mut self, link: &mut Signalling, back: Back) -> Flow {
-        let now = Instant::now();
-        match back {
-            Back::Resumed => {
-                link.client.send(Request::SyncState(self.sync_state())).await;
-                link.client.set_reconnected().await;
-                self.lost_since = None;
-                self.last_packet = now;
-                self.peer.since = now;
-                Flow::Go
-            }
-            Back::Rejoined(joined) => {
-                let (client, join, events) = *joined;
-                *link = Signalling { client: Arc::new(client), events, is_gone: false, attempt: None, attempts: 0 };
-                self.lost_since = None;
-                self.last_packet = now;
-                self.transport.disconnect();
-                self.peer = Peer::new(now);
-                self.filter.sequences.clear();
-                self.joined(&join)
-            }
-            Back::Failed(error) => self.failed(link, error),
-        }
-    }
-
-    fn failed(&mut self, link: &mut Signalling, error: SignalError) -> Flow {
-        let lost_for = self.lost_since.map_or(Duration::ZERO, |since| since.elapsed());
-        tracing::debug!(room = %self.room_sid, %error, "not back yet");
-        if let SignalError::LeaveRequest { action: proto::leave_request::Action::Disconnect, reason } = error
-            && reason != proto::DisconnectReason::StateMismatch
-        {
-            return Flow::End(End::Room(reason.as_str_name().to_owned()));
-        }
-        if lost_for > self.settings.give_up_after {
-            return Flow::End(End::Lost(error.to_string()));
-        }
-        link.attempts += 1;
-        let cannot_resume = matches!(error, SignalError::LeaveRequest { .. } | SignalError::Client(..));
-        if cannot_resume || lost_for > RESUME_FOR || self.link_lost && link.attempts > 3 {
-            return Flow::Rejoin(error.to_string());
-        }
-        link.attempt = Some(signal::resume(Arc::clone(&link.client), link.attempts));
-        Flow::Go
-    }
-
-    fn sync_state(&self) -> proto::SyncState {
-        let states = self.filter.sequences.iter().map(|(publisher, last)| proto::DataChannelReceiveState {
-            publisher_sid: publisher.clone(),
-            last_seq: *last,
-        });
-        proto::SyncState {
-            answer: self.peer.answer.clone(),
-            subscription: Some(proto::UpdateSubscription {
-                subscribe: true,
-                track_sids: self.people.subscribed(),
-                ..Default::default()
-            }),
-            datachannel_receive_states: states.collect(),
-            ..Default::default()
         }
     }
 

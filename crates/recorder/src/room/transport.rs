@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 
+use crate::wire;
+
 /// Packets that wait to be written to a TCP connection; more are dropped, as a full UDP socket would.
 const MAX_WAITING: usize = 512;
 
@@ -108,8 +110,10 @@ pub fn is_passive_tcp(candidate: &Candidate) -> bool {
     candidate.proto() == Protocol::Tcp && candidate.kind() == CandidateKind::Host
 }
 
-/// Our address on the way to a host, as the routing table has it; nothing is sent.
-pub async fn local_address(host: &str, port: u16) -> io::Result<IpAddr> {
+/// Our address on the way to a LiveKit server, as the routing table has it; nothing is sent.
+pub async fn local_address(url: &str) -> io::Result<IpAddr> {
+    let url = reqwest::Url::parse(url).map_err(io::Error::other)?;
+    let (host, port) = wire::authority(&url)?;
     let mut found = None;
     for address in tokio::net::lookup_host((host, port)).await? {
         let any: IpAddr = if address.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };

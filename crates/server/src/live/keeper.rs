@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use echosphere_domain::lifecycle::Status;
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
-use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_domain::time::WallTime;
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
 use echosphere_media::render::track_range;
 use echosphere_recorder::capture::Chunk;
+use echosphere_recorder::clock::nanos;
 use echosphere_recorder::room::Command;
 use echosphere_store::Purpose;
 use tokio::sync::oneshot;
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 use super::{LAG, Session};
 use crate::clock;
 use crate::render::Priority;
+use crate::work::compose::{CODECS, media_time};
 use crate::work::{self, settle};
 
 /// How often to look whether something is due.
@@ -29,8 +31,6 @@ const ANNOUNCED: u32 = 64;
 const MAX_WAITING: usize = 256;
 /// How often what waits is tried again in the end, a second apart.
 const LAST_TRIES: u32 = 30;
-/// RFC 6381 of AAC-LC.
-const CODECS: &str = "mp4a.40.2";
 
 struct Keeper {
     session: Arc<Session>,
@@ -164,7 +164,7 @@ impl Keeper {
         loop {
             let Some(zero) = self.session.capture().assembler().zero() else { return Ok(()) };
             let frames = Grid::live_segment(target, self.next_segment);
-            let end = zero + (frames.end * FRAME as u64 * 62_500 / 3) as i64;
+            let end = zero + nanos((frames.end * FRAME as u64) as i64);
             let now = Instant::now();
             if self.session.capture().clock().at(now) < end + LAG.as_nanos() as i64 {
                 return Ok(());
@@ -177,16 +177,12 @@ impl Keeper {
     async fn render(&self, frames: std::ops::Range<u64>, zero: i64, now: Instant) -> Result<(), work::Error> {
         let Session { app, recording, attempt, capture_id, .. } = &*self.session;
         let number = self.next_segment;
-        let samples = track_range(&frames);
+        let (first, samples) = ((frames.start * FRAME as u64) as i64, track_range(&frames));
         let (tracks, participants, restarts) = {
             let mut capture = self.session.capture();
-            capture.follow_clocks((frames.start * FRAME as u64) as i64, now);
+            capture.follow_clocks(first, now);
             let assembler = capture.assembler();
-            (
-                capture.live_tracks(&samples),
-                settle::participants(assembler),
-                assembler.restarts_before((frames.start * FRAME as u64) as i64),
-            )
+            (capture.live_tracks(&samples), settle::participants(assembler), assembler.restarts_before(first))
         };
         let window = frames.clone();
         let rendered = app.renderers.run(Priority::Interactive, move |renderer| {
@@ -198,8 +194,7 @@ impl Keeper {
         app.store.announce(&recording.project, Some(recording.id), Purpose::Segment, announced, clock::now()).await?;
         let length = ts.len() as u64;
         app.objects.put(&key, ts.into()).await?;
-        let at = |frame: u64| MediaTime::from_samples_48k((frame * FRAME as u64) as i64);
-        let (start, end) = (at(frames.start), at(frames.end));
+        let (start, end) = (media_time(frames.start), media_time(frames.end));
         let segment = Segment {
             capture: *capture_id,
             capture_index: number,

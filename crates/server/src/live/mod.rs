@@ -214,18 +214,9 @@ async fn reach(app: &App, project: &ProjectId) -> Result<Reach, Error> {
     let url = app.config.livekit_url.clone().ok_or(Error::NoServer)?;
     let pair = app.config.project(project).and_then(|project| project.livekit.first());
     let key = pair.cloned().ok_or_else(|| Error::NoKey(project.clone()))?;
-    let local = local_address(&url).await?;
+    let local = room::transport::local_address(&url).await;
+    let local = local.map_err(|error| Error::NoWay { url: url.clone(), reason: error.to_string() })?;
     Ok(Reach { url, local, key })
-}
-
-/// Our address on the way to a LiveKit server.
-pub async fn local_address(url: &str) -> Result<IpAddr, Error> {
-    let no_way = |reason: String| Error::NoWay { url: url.to_owned(), reason };
-    let parsed: http::Uri = url.parse().map_err(|_| no_way("it is no URL".to_owned()))?;
-    let host = parsed.host().unwrap_or_default().trim_matches(['[', ']']);
-    let secure = matches!(parsed.scheme_str(), Some("wss" | "https"));
-    let port = parsed.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    room::transport::local_address(host, port).await.map_err(|error| no_way(error.to_string()))
 }
 
 /// Runs a room in the background: one task listens, one keeps.
@@ -243,7 +234,7 @@ fn run(
     let room_name = recording.room_name.clone().unwrap_or_default();
     let streams = log.assembler().streams();
     let expected_room = recording.room_sid.clone();
-    let identity = format!("echosphere-{}", &entropy::uuid(clock::now()).simple().to_string()[20..]);
+    let identity = format!("echosphere-{}", entropy::suffix());
     let secret = reach.key.secret.clone();
     let service_key = reach.key.clone();
     let mut settings = room::Settings {

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_recorder::capture::{Capture, Timepiece};
+use echosphere_recorder::log::Entry;
 use echosphere_recorder::log::journal::{self, Recovered};
-use echosphere_recorder::log::{Entry, chunk};
 use echosphere_store::LiveRow;
 
 use super::{LAG, Told, reach, run};
-use crate::app::{App, SharedApp};
-use crate::clock;
+use crate::app::SharedApp;
 use crate::work::Error;
+use crate::{capture_log, clock};
 
 /// Takes up what rows and journal say is unfinished. `recovered` is what earlier processes' journals hold.
 pub async fn take_up(app: &SharedApp, recovered: Recovered) -> Result<(), Error> {
@@ -46,7 +46,7 @@ pub async fn take_up(app: &SharedApp, recovered: Recovered) -> Result<(), Error>
     Ok(())
 }
 
-/// Reads the journals of earlier processes; `None` when there are none that matter.
+/// Reads the journals of earlier processes.
 pub fn journals(folder: &std::path::Path) -> Result<Recovered, Error> {
     let read = journal::recover(folder, |_| Some(0));
     read.map_err(|source| Error::Io { action: "read the journal", source })
@@ -55,7 +55,12 @@ pub fn journals(folder: &std::path::Path) -> Result<Recovered, Error> {
 async fn one(app: &SharedApp, row: LiveRow, journalled: Vec<Entry>) -> Result<(), Error> {
     let LiveRow { recording, capture, settings, paused } = row;
     let told = Told { paused, ..Told::from_json(&settings) };
-    let stored = chunks(app, &recording, capture.attempt).await?;
+    let mut stored = Vec::new();
+    capture_log::read(app, &recording, capture.attempt, |number, _, chunk| {
+        let entries = chunk.into_iter().flat_map(|chunk| chunk.entries);
+        stored.extend(entries.map(|entry| (number, entry)));
+    })
+    .await?;
     let clock = Timepiece::new(Instant::now(), clock::now().as_nanos());
     let mut log =
         Capture::new(capture.id.as_uuid(), clock, Arc::clone(&app.rooms.journal), told.layout(), LAG.as_nanos() as i64);
@@ -74,23 +79,4 @@ async fn one(app: &SharedApp, row: LiveRow, journalled: Vec<Entry>) -> Result<()
         }
     }
     Ok(())
-}
-
-async fn chunks(
-    app: &App,
-    recording: &echosphere_domain::recording::Recording,
-    attempt: u32,
-) -> Result<Vec<(u32, Entry)>, Error> {
-    let mut entries = Vec::new();
-    for number in 0.. {
-        let key = recording.prefix.log_chunk(attempt, number);
-        let bytes = match app.objects.get_range(&key, 0..u64::MAX).await {
-            Err(echosphere_storage::Error::NotFound(_)) => break,
-            other => other?,
-        };
-        if let Ok(chunk) = chunk::decode(&bytes) {
-            entries.extend(chunk.entries.into_iter().map(|entry| (number, entry)));
-        }
-    }
-    Ok(entries)
 }

@@ -14,7 +14,7 @@ use echosphere_media::grid::Grid;
 /// before is taken to follow it.
 const SLACK: i64 = 500_000_000;
 /// RFC 6381 of AAC-LC.
-const CODECS: &str = "mp4a.40.2";
+pub const CODECS: &str = "mp4a.40.2";
 
 /// A capture with what its audio index says.
 #[derive(Debug, Clone)]
@@ -103,6 +103,11 @@ fn in_order<'p>(pieces: &'p [Piece], current: &[Segment]) -> Vec<&'p Piece> {
     order
 }
 
+/// Where a frame of the grid begins, in its capture's own media time.
+pub fn media_time(frame: u64) -> MediaTime {
+    MediaTime::from_samples_48k(i64::try_from(frame.saturating_mul(FRAME as u64)).unwrap_or(i64::MAX))
+}
+
 fn append(composition: &mut Composition, piece: &Piece, stored: &Stored<'_>) {
     let Some(audio) = &piece.capture.audio else { return };
     let (start, wall) = (composition.duration, started(piece));
@@ -110,8 +115,7 @@ fn append(composition: &mut Composition, piece: &Piece, stored: &Stored<'_>) {
     let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
     for capture_index in 0..grid.segments() {
         let frames = grid.segment(capture_index);
-        let at = |frame: u64| MediaTime::from_samples_48k(i64::try_from(frame * FRAME as u64).unwrap_or(i64::MAX));
-        let (into, end) = (at(frames.start), at(frames.end));
+        let (into, end) = (media_time(frames.start), media_time(frames.end));
         let is_improved = piece.improved.iter().any(|stretch| stretch.start < end && stretch.end > into);
         let known = stored.get(&(piece.capture.id, capture_index));
         // The last segment of a room that has ended is shorter, or longer, than it looked while the room went on.

@@ -10,7 +10,7 @@ use std::path::Path;
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
 use echosphere_domain::lifecycle::{Reason, Status};
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap, Recording, Source};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
@@ -209,7 +209,8 @@ impl Read {
         }
         let transcript = body.chat.map(|chat| chat.transcript);
         settle_times(&mut capture, upload, header, index.as_ref(), transcript.as_ref());
-        let gaps = gaps(index.as_ref(), cut, header);
+        let whole = header.duration_ms.map_or(MediaTime::ZERO, |ms| MediaTime::from_millis(ms as i64));
+        let gaps = index.as_ref().map(|index| pieces::of_ogg(index, cut, whole)).unwrap_or_default();
         capture.status = if problems.is_empty() { CaptureStatus::Complete } else { CaptureStatus::Partial };
         capture.error = (!problems.is_empty()).then(|| problems.join("; "));
         Self { piece: Piece::new(capture, gaps), index, transcript, silent }
@@ -251,19 +252,6 @@ fn settle_times(
 
 fn samples(count: u64) -> MediaTime {
     MediaTime::from_samples_48k(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-/// What is missing of the sound, in its own media time: holes, and the end of a cut upload, as far as its length is known.
-fn gaps(index: Option<&OpusIndex>, cut: bool, header: &Header) -> Vec<Gap> {
-    let Some(index) = index else { return Vec::new() };
-    let mut gaps = pieces::holes(index);
-    if cut || index.is_truncated() {
-        let start = samples(index.total_samples());
-        let whole = header.duration_ms.map_or(MediaTime::ZERO, |ms| MediaTime::from_millis(ms as i64));
-        let reason = if cut { "upload_cut" } else { "damaged" };
-        gaps.push(Gap { start, duration: (whole - start).max(MediaTime::ZERO), reason: reason.to_owned() });
-    }
-    gaps
 }
 
 async fn publication(

@@ -52,18 +52,8 @@ mod tests {
     fn turn(role: Role, start: Option<i64>, end: Option<i64>) -> Turn {
         let at = |second: Option<i64>| second.map(|second| WallTime::from_millis(second * 1000));
         Turn {
-            id: String::new(),
-            kind: Kind::Message,
-            role,
-            speaker: None,
-            text: format!("{start:?}"),
             reported: Times { start: at(start), end: at(end), created: None },
-            refined: None,
-            interrupted: false,
-            typed: false,
-            confidence: None,
-            metrics: serde_json::Map::new(),
-            call: None,
+            ..Turn::new("", Kind::Message, role, format!("{start:?}"))
         }
     }
 

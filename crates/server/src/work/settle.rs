@@ -9,7 +9,6 @@ use echosphere_domain::lifecycle::{Content, Reason};
 use echosphere_domain::recording::{self, Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::time::WallTime;
-use echosphere_recorder::log::chunk;
 use echosphere_recorder::sound::{Assembler, Index};
 use echosphere_recorder::words::Words;
 use echosphere_store::{Claim, Publication, SessionFacts};
@@ -17,8 +16,8 @@ use echosphere_store::{Claim, Publication, SessionFacts};
 use super::compose::{self, Composition};
 use super::{Error, pieces, redaction};
 use crate::app::App;
-use crate::clock;
 use crate::live::{LAG, Told};
+use crate::{capture_log, clock};
 
 pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     let (project, id) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
@@ -63,31 +62,18 @@ struct Log {
 
 async fn read(app: &App, recording: &Recording, capture: &Capture) -> Result<Log, Error> {
     let told = Told::of(app, recording.id).await?;
-    let mut assembler = Assembler::new(told.layout());
-    assembler.rendered_live(LAG.as_nanos() as i64);
+    let assembler = Assembler::new(told.layout(), LAG.as_nanos() as i64);
     let mut log = Log { assembler, words: Words::default(), chunks: 0, bytes: 0, is_torn: false };
-    loop {
-        let key = recording.prefix.log_chunk(capture.attempt, log.chunks);
-        let bytes = match app.objects.get_range(&key, 0..u64::MAX).await {
-            Err(echosphere_storage::Error::NotFound(_)) => return Ok(log),
-            other => other?,
-        };
-        match chunk::decode(&bytes) {
-            Ok(chunk) => {
-                log.is_torn |= chunk.is_torn;
-                for entry in &chunk.entries {
-                    log.assembler.take(entry, log.chunks);
-                    log.words.take(entry);
-                }
-            }
-            Err(error) => {
-                tracing::error!(%key, %error, "a chunk of a capture log cannot be read");
-                log.is_torn = true;
-            }
+    log.chunks = capture_log::read(app, recording, capture.attempt, |number, length, chunk| {
+        log.bytes += length as u64;
+        log.is_torn |= chunk.as_ref().is_none_or(|chunk| chunk.is_torn);
+        for entry in chunk.iter().flat_map(|chunk| &chunk.entries) {
+            log.assembler.take(entry, number);
+            log.words.take(entry);
         }
-        log.bytes += bytes.len() as u64;
-        log.chunks += 1;
-    }
+    })
+    .await?;
+    Ok(log)
 }
 
 async fn publication(

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
-use echosphere_domain::key::{ObjectKey, RecordingPrefix};
-use echosphere_domain::lifecycle::{Deletion, Event, State, Status};
-use echosphere_domain::recording::{Capture, CaptureStatus, Participant, Recording, Source};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::lifecycle::{Deletion, Event, Status};
+use echosphere_domain::recording::{Capture, Participant, Recording, Source};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_domain::time::{MediaTime, WallTime};
 use sqlx::{Row, SqliteConnection};
@@ -29,37 +29,12 @@ async fn begin(connection: &mut SqliteConnection, new: NewLive) -> Result<Begun>
         return Ok(Begun::Already(Reader::new("recordings", &row).parse("id")?));
     }
     let recording = Recording {
-        id: new.recording,
-        project: new.project.clone(),
-        prefix: RecordingPrefix::new(&new.project, new.session_id.as_deref(), new.recording),
-        session_id: new.session_id.clone(),
         room_name: Some(new.room_name.clone()),
-        room_sid: None,
-        state: State::starting(),
-        created_at: new.now,
-        started_at: None,
-        ended_at: None,
-        duration: MediaTime::ZERO,
-        gaps: Vec::new(),
-        agent_name: None,
-        tags: Vec::new(),
         labels: new.labels.clone(),
-        participants: Vec::new(),
+        ..Recording::starting(new.recording, new.project.clone(), new.session_id.clone(), new.now)
     };
     uploads::insert_recording(connection, &recording).await?;
-    let capture = Capture {
-        id: new.capture,
-        recording: recording.id,
-        attempt: 1,
-        source: Source::Recorder,
-        status: CaptureStatus::Processing,
-        started_at: None,
-        ended_at: None,
-        error: None,
-        upload: None,
-        job_id: None,
-        audio: None,
-    };
+    let capture = Capture::processing(new.capture, recording.id, 1, Source::Recorder);
     uploads::insert_capture(connection, &capture, &new.project).await?;
     sqlx::query(
         "INSERT INTO live (recording, capture, settings, paused, pauses, excluded) VALUES (?, ?, ?, 0, '[]', '[]')",
@@ -218,10 +193,9 @@ impl Live for SqliteStore {
 
     async fn is_redacted(&self, project: &ProjectId, job_id: Option<&str>, room_sid: Option<&str>) -> Result<bool> {
         let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM live JOIN recordings ON recordings.id = live.recording
-             WHERE recordings.project = ?1 AND (live.pauses <> '[]' OR live.excluded <> '[]')
-             AND (recordings.room_sid = ?2 OR recordings.id IN
-                  (SELECT recording FROM captures WHERE captures.project = ?1 AND captures.job_id = ?3))",
+            "SELECT count(*) FROM live WHERE (pauses <> '[]' OR excluded <> '[]') AND recording IN
+                 (SELECT id FROM recordings WHERE project = ?1 AND room_sid = ?2
+                  UNION SELECT recording FROM captures WHERE project = ?1 AND job_id = ?3)",
         )
         .bind(project.as_str())
         .bind(room_sid)

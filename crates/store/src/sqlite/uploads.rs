@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId, TaskId, UploadId};
-use echosphere_domain::key::{ObjectKey, RecordingPrefix};
-use echosphere_domain::lifecycle::{Event, State};
-use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
-use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::lifecycle::Event;
+use echosphere_domain::recording::{Capture, Recording, Source};
+use echosphere_domain::time::WallTime;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -200,24 +200,10 @@ async fn known_recording(connection: &mut SqliteConnection, request: &Join) -> R
 }
 
 fn new_recording(request: &Join) -> Recording {
-    let session_id = request.job_id.clone();
     Recording {
-        id: request.new_recording,
-        project: request.project.clone(),
-        prefix: RecordingPrefix::new(&request.project, session_id.as_deref(), request.new_recording),
-        session_id,
         room_name: request.room_name.clone(),
         room_sid: request.room_sid.clone(),
-        state: State::starting(),
-        created_at: request.now,
-        started_at: None,
-        ended_at: None,
-        duration: MediaTime::ZERO,
-        gaps: Vec::new(),
-        agent_name: None,
-        tags: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        participants: Vec::new(),
+        ..Recording::starting(request.new_recording, request.project.clone(), request.job_id.clone(), request.now)
     }
 }
 
@@ -251,17 +237,9 @@ async fn new_capture(connection: &mut SqliteConnection, request: &Join, recordin
         .await
         .map_err(failed)?;
     let capture = Capture {
-        id: request.new_capture,
-        recording,
-        attempt: last.unwrap_or(0) + 1,
-        source: Source::Upload,
-        status: CaptureStatus::Processing,
-        started_at: None,
-        ended_at: None,
-        error: None,
         upload: Some(request.upload),
         job_id: request.job_id.clone(),
-        audio: None,
+        ..Capture::processing(request.new_capture, recording, last.unwrap_or(0) + 1, Source::Upload)
     };
     insert_capture(connection, &capture, &request.project).await?;
     Ok(capture)

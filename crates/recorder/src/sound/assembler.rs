@@ -1,16 +1,14 @@
-//! From the capture log to the recording's timeline: which packets are heard where, and what is missing.
-//!
-//! [`Assembler`] reads the log in its order, live or afterwards, and knows at any moment what it amounts to. [`Index`] is
-//! that knowledge in a form that is kept: with it, any window can be rendered from the chunks that it names.
+//! Reads a capture log and knows what it amounts to.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use echosphere_media::ogg::packet_duration;
-use echosphere_media::tracks::{Channel, PlacedPacket, Track};
-use prost::Message as _;
+use echosphere_media::tracks::Track;
 
-use crate::clock::{self, Clock, Placement, Step};
+use super::Layout;
+use super::index::{self, Extent, Gap, Index, PlacedStream};
+use super::stream::StreamState;
+use crate::clock::{self, Clock, LONGEST, Placement, Step};
 use crate::log::{Body, Entry, Joined, Packet, Participant, Stream};
 
 /// The timeline begins this long before the first packet arrived, so that what was spoken before it but came behind it has a
@@ -18,228 +16,6 @@ use crate::log::{Body, Entry, Joined, Packet, Participant, Stream};
 const LEAD: i64 = 200_000_000;
 /// Packets are rendered where they were once they moved less than this, in samples (5 ms).
 const MOVED: i64 = 240;
-/// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention (100 ms).
-const SHORTEST_GAP: i64 = 4_800;
-/// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, `OpusSilenceFrame`).
-const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
-/// A recording is cut here (48 h): what lies further was not measured but made up.
-pub const LONGEST: i64 = 48 * 3600 * 48_000;
-
-/// Who is heard where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
-    /// Agents on the left, everybody else on the right.
-    #[default]
-    AgentLeft,
-    /// Everybody on both sides.
-    Mix,
-}
-
-/// A stretch of which something is missing.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Gap {
-    /// Its first sample.
-    #[prost(int64, tag = "1")]
-    pub start: i64,
-    /// Its length in samples.
-    #[prost(int64, tag = "2")]
-    pub samples: i64,
-    /// Why: `packets_lost`, `connection_lost`, `recorder_restarted`, `paused`.
-    #[prost(string, tag = "3")]
-    pub reason: String,
-}
-
-/// A stream with its place on the timeline.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct PlacedStream {
-    /// Its number in the log.
-    #[prost(uint32, tag = "1")]
-    pub stream: u32,
-    /// LiveKit's track id.
-    #[prost(string, tag = "2")]
-    pub track_sid: String,
-    /// LiveKit's participant id.
-    #[prost(string, tag = "3")]
-    pub participant_sid: String,
-    /// Whether it is heard on the left.
-    #[prost(bool, tag = "4")]
-    pub left: bool,
-    /// Whether it is heard on the right.
-    #[prost(bool, tag = "5")]
-    pub right: bool,
-    /// Where its packets lie.
-    #[prost(message, optional, tag = "6")]
-    pub placement: Option<Placement>,
-}
-
-/// The samples that the packets of a chunk cover; empty when it has none.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Extent {
-    /// The first sample.
-    #[prost(sint64, tag = "1")]
-    pub start: i64,
-    /// The sample behind the last.
-    #[prost(sint64, tag = "2")]
-    pub end: i64,
-}
-
-/// What is kept beside a capture log: where its sound lies.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Index {
-    /// The wall-clock time of sample 0: nanoseconds since the Unix epoch.
-    #[prost(sfixed64, tag = "1")]
-    pub zero: i64,
-    /// The length in samples of 48 kHz.
-    #[prost(uint64, tag = "2")]
-    pub samples: u64,
-    /// The streams.
-    #[prost(message, repeated, tag = "3")]
-    pub streams: Vec<PlacedStream>,
-    /// What each chunk covers.
-    #[prost(message, repeated, tag = "4")]
-    pub chunks: Vec<Extent>,
-    /// What is missing.
-    #[prost(message, repeated, tag = "5")]
-    pub gaps: Vec<Gap>,
-    /// Samples at which another process took over.
-    #[prost(int64, repeated, tag = "6")]
-    pub restarts: Vec<i64>,
-    /// Windows (ranges of samples) that live rendering made of less, or placed otherwise.
-    #[prost(message, repeated, tag = "7")]
-    pub improved: Vec<Extent>,
-}
-
-const MAGIC: &[u8; 4] = b"ESR1";
-
-impl Index {
-    /// The index as bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        self.encode_raw(&mut out);
-        out
-    }
-
-    /// Takes back what [`Index::to_bytes`] made; `None` for anything else.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let index = Self::decode(bytes.strip_prefix(MAGIC)?).ok()?;
-        (index.samples <= LONGEST as u64).then_some(index)
-    }
-
-    /// The chunks that a range of samples needs, by number.
-    pub fn chunks_for(&self, samples: &Range<i64>) -> Vec<u32> {
-        let overlaps = |extent: &Extent| extent.start < samples.end && extent.end > samples.start;
-        let chunks = self.chunks.iter().enumerate().filter(|(_, extent)| overlaps(extent));
-        chunks.map(|(number, _)| number as u32).collect()
-    }
-
-    /// The tracks of a range of samples, from the entries of its chunks.
-    pub fn tracks<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>, samples: &Range<i64>) -> Vec<Track> {
-        tracks(&self.streams, entries, samples)
-    }
-}
-
-/// Sorts packets into tracks.
-fn tracks<'e>(
-    streams: &[PlacedStream],
-    entries: impl IntoIterator<Item = &'e Entry>,
-    samples: &Range<i64>,
-) -> Vec<Track> {
-    let mut found: BTreeMap<u32, BTreeMap<u64, &Packet>> = BTreeMap::new();
-    for entry in entries {
-        if let Some(Body::Packet(packet)) = &entry.body {
-            found.entry(packet.stream).or_default().entry(packet.sequence).or_insert(packet);
-        }
-    }
-    let tracks = found.into_iter().filter_map(|(number, packets)| {
-        let stream = streams.iter().find(|stream| stream.stream == number)?;
-        let channel = match (stream.left, stream.right) {
-            (true, true) => Channel::Both,
-            (true, false) => Channel::Left,
-            (false, true) => Channel::Right,
-            (false, false) => return None,
-        };
-        let packets = place(stream.placement.as_ref()?, packets.into_values(), samples);
-        (!packets.is_empty()).then_some(Track { channel, packets })
-    });
-    tracks.collect()
-}
-
-fn place<'p>(
-    placement: &Placement,
-    packets: impl Iterator<Item = &'p Packet>,
-    samples: &Range<i64>,
-) -> Vec<PlacedPacket> {
-    let mut placed = Vec::new();
-    let mut before: Option<u64> = None;
-    for packet in packets {
-        let after_loss = before.is_some_and(|before| packet.sequence > before + 1);
-        before = Some(packet.sequence);
-        let (Some(start), Some(length)) = (placement.sample(packet.rtp), packet_duration(&packet.payload)) else {
-            continue;
-        };
-        if start < samples.end && start + i64::from(length) > samples.start {
-            placed.push(PlacedPacket { start, samples: length, after_loss, data: packet.payload.clone() });
-        }
-    }
-    placed
-}
-
-/// A run of sequence numbers without a hole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    end: u64,
-    start_rtp: u64,
-    end_rtp: u64,
-}
-
-#[derive(Debug, Clone)]
-struct StreamState {
-    about: Stream,
-    clock: Clock,
-    /// What live rendering used.
-    live: Placement,
-    runs: BTreeMap<u64, Run>,
-    newest_rtp: u64,
-    newest_at: i64,
-}
-
-impl StreamState {
-    fn take(&mut self, packet: &Packet, at: i64) {
-        // Silence that the server makes itself (on mute and close) carries times that nobody's clock has given.
-        if !packet.payload.starts_with(&SERVER_SILENCE) {
-            self.clock.packet(packet.rtp, at);
-        }
-        let length = u64::from(packet_duration(&packet.payload).unwrap_or(0));
-        if packet.rtp >= self.newest_rtp {
-            self.newest_rtp = packet.rtp;
-            self.newest_at = at;
-        }
-        let mut start = packet.sequence;
-        let mut run =
-            Run { end: packet.sequence + 1, start_rtp: packet.rtp, end_rtp: packet.rtp.saturating_add(length) };
-        if let Some((&before, found)) = self.runs.range(..=packet.sequence).next_back()
-            && found.end >= packet.sequence
-        {
-            if found.end > packet.sequence {
-                return;
-            }
-            (start, run.start_rtp) = (before, found.start_rtp);
-        }
-        if let Some(behind) = self.runs.remove(&run.end) {
-            (run.end, run.end_rtp) = (behind.end, behind.end_rtp);
-        }
-        self.runs.insert(start, run);
-    }
-
-    /// Stretches whose packets were sent and did not come.
-    fn losses(&self, placement: &Placement) -> Vec<Range<i64>> {
-        let runs: Vec<Run> = self.runs.values().copied().collect();
-        let holes = runs
-            .windows(2)
-            .filter_map(|pair| Some(placement.sample(pair[0].end_rtp)?..placement.sample(pair[1].start_rtp)?));
-        holes.filter(|hole| hole.end - hole.start >= SHORTEST_GAP).collect()
-    }
-}
 
 /// A stretch of wall-clock time in which nothing could be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,20 +42,14 @@ pub struct Assembler {
     last_gone: Option<i64>,
     ended: Option<(i64, String)>,
     room: Option<Joined>,
-    /// How long live rendering waits behind the end of a segment, in nanoseconds.
-    lag: Option<i64>,
+    lag: i64,
 }
 
 impl Assembler {
-    /// An assembler that has read nothing.
-    pub fn new(layout: Layout) -> Self {
-        Self { layout, ..Self::default() }
-    }
-
-    /// Packets that come later than this behind their place (in nanoseconds) were not heard live: their windows are
-    /// [`Index::improved`].
-    pub fn rendered_live(&mut self, lag: i64) {
-        self.lag = Some(lag);
+    /// An assembler that has read nothing. Live rendering waits `lag` nanoseconds behind the end of a segment: packets that
+    /// come later than that behind their place were not heard live, and their windows are [`Index::improved`].
+    pub fn new(layout: Layout, lag: i64) -> Self {
+        Self { layout, lag, ..Self::default() }
     }
 
     /// Takes the next entry, which lies in this chunk.
@@ -310,11 +80,10 @@ impl Assembler {
 
     fn packet(&mut self, packet: &Packet, at: i64, chunk: u32) {
         let Some(stream) = self.streams.get_mut(&packet.stream) else { return };
-        self.zero.get_or_insert(at - LEAD);
+        let zero = *self.zero.get_or_insert(at - LEAD);
         stream.take(packet, at);
-        if let (Some(lag), Some(zero)) = (self.lag, self.zero)
-            && let Some(start) = stream.live.sample(packet.rtp)
-            && at - zero > start * 62_500 / 3 + lag
+        if let Some(start) = stream.live.sample(packet.rtp)
+            && at - zero > clock::nanos(start) + self.lag
         {
             self.late.push((packet.stream, packet.rtp));
         }
@@ -418,12 +187,6 @@ impl Assembler {
         self.last_at
     }
 
-    /// The stretches of wall-clock time that were paused.
-    pub fn pauses(&self) -> Vec<Range<i64>> {
-        let pauses = self.away.iter().filter(|away| away.reason == "paused");
-        pauses.map(|away| away.from..away.to.unwrap_or(i64::MAX)).collect()
-    }
-
     /// What the streams' clocks say now, for what was not rendered before `sample`. Returns the changes, which belong into
     /// the log as [`Body::Placed`].
     pub fn follow_clocks(&self, sample: i64) -> Vec<crate::log::Placed> {
@@ -454,7 +217,7 @@ impl Assembler {
     pub fn live_tracks<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>, samples: &Range<i64>) -> Vec<Track> {
         let streams: Vec<PlacedStream> =
             self.streams.values().map(|stream| self.placed(stream, stream.live.clone())).collect();
-        tracks(&streams, entries, samples)
+        index::tracks(&streams, entries, samples)
     }
 
     fn placed(&self, stream: &StreamState, placement: Placement) -> PlacedStream {
@@ -565,6 +328,8 @@ fn tidy(index: &mut Index, end: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use echosphere_media::tracks::Channel;
+
     use crate::log::{Ended, Pause};
 
     const MS: i64 = 1_000_000;
@@ -578,7 +343,7 @@ mod tests {
 
     impl Log {
         fn new() -> Self {
-            let mut log = Self { assembler: Assembler::new(Layout::AgentLeft), entries: Vec::new() };
+            let mut log = Self { assembler: Assembler::new(Layout::AgentLeft, 1_000 * MS), entries: Vec::new() };
             let stream =
                 Stream { stream: 0, track_sid: "TR".into(), participant_sid: "PA".into(), ..Stream::default() };
             log.take(T0, Body::Stream(stream));

@@ -1,0 +1,160 @@
+//! What is kept beside a capture log: where its sound lies.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use echosphere_media::ogg::packet_duration;
+use echosphere_media::tracks::{Channel, PlacedPacket, Track};
+use prost::Message as _;
+
+use crate::clock::{LONGEST, Placement};
+use crate::log::{Body, Entry, Packet};
+
+/// A stretch of which something is missing.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Gap {
+    /// Its first sample.
+    #[prost(int64, tag = "1")]
+    pub start: i64,
+    /// Its length in samples.
+    #[prost(int64, tag = "2")]
+    pub samples: i64,
+    /// Why: `packets_lost`, `connection_lost`, `recorder_restarted`, `paused`.
+    #[prost(string, tag = "3")]
+    pub reason: String,
+}
+
+/// A stream with its place on the timeline.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PlacedStream {
+    /// Its number in the log.
+    #[prost(uint32, tag = "1")]
+    pub stream: u32,
+    /// LiveKit's track id.
+    #[prost(string, tag = "2")]
+    pub track_sid: String,
+    /// LiveKit's participant id.
+    #[prost(string, tag = "3")]
+    pub participant_sid: String,
+    /// Whether it is heard on the left.
+    #[prost(bool, tag = "4")]
+    pub left: bool,
+    /// Whether it is heard on the right.
+    #[prost(bool, tag = "5")]
+    pub right: bool,
+    /// Where its packets lie.
+    #[prost(message, optional, tag = "6")]
+    pub placement: Option<Placement>,
+}
+
+/// The samples that the packets of a chunk cover; empty when it has none.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Extent {
+    /// The first sample.
+    #[prost(sint64, tag = "1")]
+    pub start: i64,
+    /// The sample behind the last.
+    #[prost(sint64, tag = "2")]
+    pub end: i64,
+}
+
+/// What is kept beside a capture log: where its sound lies.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Index {
+    /// The wall-clock time of sample 0: nanoseconds since the Unix epoch.
+    #[prost(sfixed64, tag = "1")]
+    pub zero: i64,
+    /// The length in samples of 48 kHz.
+    #[prost(uint64, tag = "2")]
+    pub samples: u64,
+    /// The streams.
+    #[prost(message, repeated, tag = "3")]
+    pub streams: Vec<PlacedStream>,
+    /// What each chunk covers.
+    #[prost(message, repeated, tag = "4")]
+    pub chunks: Vec<Extent>,
+    /// What is missing.
+    #[prost(message, repeated, tag = "5")]
+    pub gaps: Vec<Gap>,
+    /// Samples at which another process took over.
+    #[prost(int64, repeated, tag = "6")]
+    pub restarts: Vec<i64>,
+    /// Windows (ranges of samples) that live rendering made of less, or placed otherwise.
+    #[prost(message, repeated, tag = "7")]
+    pub improved: Vec<Extent>,
+}
+
+const MAGIC: &[u8; 4] = b"ESR1";
+
+impl Index {
+    /// The index as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        self.encode_raw(&mut out);
+        out
+    }
+
+    /// Takes back what [`Index::to_bytes`] made; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let index = Self::decode(bytes.strip_prefix(MAGIC)?).ok()?;
+        (index.samples <= LONGEST as u64).then_some(index)
+    }
+
+    /// The chunks that a range of samples needs, by number.
+    pub fn chunks_for(&self, samples: &Range<i64>) -> Vec<u32> {
+        let overlaps = |extent: &Extent| extent.start < samples.end && extent.end > samples.start;
+        let chunks = self.chunks.iter().enumerate().filter(|(_, extent)| overlaps(extent));
+        chunks.map(|(number, _)| number as u32).collect()
+    }
+
+    /// The tracks of a range of samples, from the entries of its chunks.
+    pub fn tracks<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>, samples: &Range<i64>) -> Vec<Track> {
+        tracks(&self.streams, entries, samples)
+    }
+}
+
+/// Sorts packets into tracks.
+pub(super) fn tracks<'e>(
+    streams: &[PlacedStream],
+    entries: impl IntoIterator<Item = &'e Entry>,
+    samples: &Range<i64>,
+) -> Vec<Track> {
+    let mut found: BTreeMap<u32, BTreeMap<u64, &Packet>> = BTreeMap::new();
+    for entry in entries {
+        if let Some(Body::Packet(packet)) = &entry.body {
+            found.entry(packet.stream).or_default().entry(packet.sequence).or_insert(packet);
+        }
+    }
+    let tracks = found.into_iter().filter_map(|(number, packets)| {
+        let stream = streams.iter().find(|stream| stream.stream == number)?;
+        let channel = match (stream.left, stream.right) {
+            (true, true) => Channel::Both,
+            (true, false) => Channel::Left,
+            (false, true) => Channel::Right,
+            (false, false) => return None,
+        };
+        let packets = place(stream.placement.as_ref()?, packets.into_values(), samples);
+        (!packets.is_empty()).then_some(Track { channel, packets })
+    });
+    tracks.collect()
+}
+
+fn place<'p>(
+    placement: &Placement,
+    packets: impl Iterator<Item = &'p Packet>,
+    samples: &Range<i64>,
+) -> Vec<PlacedPacket> {
+    let mut placed = Vec::new();
+    let mut before: Option<u64> = None;
+    for packet in packets {
+        let after_loss = before.is_some_and(|before| packet.sequence > before + 1);
+        before = Some(packet.sequence);
+        let (Some(start), Some(length)) = (placement.sample(packet.rtp), packet_duration(&packet.payload)) else {
+            continue;
+        };
+        if start < samples.end && start + i64::from(length) > samples.start {
+            placed.push(PlacedPacket { start, samples: length, after_loss, data: packet.payload.clone() });
+        }
+    }
+    placed
+}

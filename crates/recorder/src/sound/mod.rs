@@ -1,0 +1,21 @@
+//! From the capture log to the recording's timeline: which packets are heard where, and what is missing.
+//!
+//! [`Assembler`] reads the log in its order, live or afterwards, and knows at any moment what it amounts to. [`Index`] is
+//! that knowledge in a form that is kept: with it, any window can be rendered from the chunks that it names.
+
+mod assembler;
+mod index;
+mod stream;
+
+pub use assembler::Assembler;
+pub use index::{Extent, Gap, Index, PlacedStream};
+
+/// Who is heard where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Agents on the left, everybody else on the right.
+    #[default]
+    AgentLeft,
+    /// Everybody on both sides.
+    Mix,
+}

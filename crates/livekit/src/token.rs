@@ -211,6 +211,19 @@ pub fn mint_recorder(
     sign(api_key, secret, identity, claims, now, seconds)
 }
 
+/// Makes the token with which somebody joins a room to talk, and to hear nothing.
+pub fn mint_speaker(
+    api_key: &str,
+    secret: &SecretString,
+    room: &str,
+    identity: &str,
+    now: WallTime,
+    seconds: i64,
+) -> String {
+    let video = json!({ "roomJoin": true, "room": room, "canPublish": true, "canSubscribe": false });
+    sign(api_key, secret, identity, json!({ "video": video }), now, seconds)
+}
+
 /// Makes the token with which a server asks LiveKit's room service about its rooms. `room` narrows it to one.
 pub fn mint_room_service(
     api_key: &str,

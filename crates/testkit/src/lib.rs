@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may, and is where the world is real")]
 
 pub mod http;
+pub mod livekit;
+pub mod publishers;
 pub mod server;
 pub mod session;
 pub mod sound;

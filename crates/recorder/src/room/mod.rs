@@ -5,12 +5,16 @@
 //! a lost transport, and knows a room that ended from a network that failed.
 
 mod data;
+mod hearing;
 mod peer;
 pub mod people;
 mod recovery;
 mod sdp;
 mod signal;
+#[cfg(test)]
+mod simulation;
 pub mod transport;
+mod udp;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,11 +24,10 @@ use livekit_protocol as proto;
 use livekit_signaling::{SignalClient, SignalEvent, SignalEvents};
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
-use str0m::net::Protocol;
 use tokio::sync::mpsc;
 
 use self::data::Filter;
-use self::peer::{Happening, Peer, StreamNumbers};
+use self::peer::{Peer, StreamNumbers};
 use self::people::{Changes, Exclusions, People};
 use self::signal::Attempt;
 pub use self::signal::MakeToken;
@@ -42,9 +45,6 @@ const UDP_HEAD_START: Duration = Duration::from_millis(1_500);
 const ALONE: Duration = Duration::from_secs(180);
 /// How often to look at all that.
 const TICK: Duration = Duration::from_millis(250);
-const BUFFER: usize = 2_048;
-/// UDP packets taken in one go.
-const BURST: usize = 64;
 
 /// What a room needs to be joined.
 #[derive(Clone)]
@@ -156,11 +156,12 @@ struct Room<'l, L> {
     media_attempts: u32,
     lost_since: Option<Instant>,
     link_lost: bool,
+    next_tick: Instant,
 }
 
 /// Records a room until it ends. Never fails: whatever goes wrong is an [`End`].
 pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<Command>, listener: &mut L) -> End {
-    let transport = match Transport::open(settings.local).await {
+    let transport = match Transport::open(settings.local, Instant::now()) {
         Ok(transport) => transport,
         Err(error) => return End::Lost(format!("no UDP socket: {error}")),
     };
@@ -185,6 +186,7 @@ pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<C
         media_attempts: 0,
         lost_since: None,
         link_lost: false,
+        next_tick: now,
     };
     let mut link = Signalling { client: Arc::new(client), events, is_gone: false, attempt: None, attempts: 0 };
     let mut flow = room.joined(&joined);
@@ -211,6 +213,15 @@ struct Signalling {
     attempts: u32,
 }
 
+/// What a room was woken by.
+enum Woken {
+    Command(Command),
+    Signal(Option<SignalEvent>),
+    Back(Result<signal::Back, tokio::task::JoinError>),
+    Tcp(transport::TcpPacket),
+    Time,
+}
+
 impl<L: Listener> Room<'_, L> {
     /// Waits for one thing to happen and deals with it.
     async fn step(&mut self, link: &mut Signalling, commands: &mut mpsc::Receiver<Command>) -> Flow {
@@ -218,78 +229,43 @@ impl<L: Listener> Room<'_, L> {
         for request in std::mem::take(&mut self.ask) {
             link.client.send(request).await;
         }
-        let mut buffer = [0; BUFFER];
-        let wake = deadline.min(Instant::now() + TICK);
-        tokio::select! {
+        let wake = self.next_look(Instant::now());
+        let woken = tokio::select! {
             biased;
-            command = commands.recv() => self.command(command.unwrap_or(Command::HandOver)),
-            event = link.events.recv(), if !link.is_gone => match event {
-                Some(SignalEvent::Message(message)) => self.message(link, *message).await,
-                Some(SignalEvent::Close(_)) if link.attempt.is_some() => Flow::Go,
-                Some(SignalEvent::Close(why)) => Flow::Resume(why.into_owned()),
-                None => Flow::Rejoin("the signalling connection is gone".to_owned()),
-            },
-            back = async { link.attempt.as_mut().expect("checked by the condition").await }, if link.attempt.is_some() => {
+            command = commands.recv() => Woken::Command(command.unwrap_or(Command::HandOver)),
+            event = link.events.recv(), if !link.is_gone => Woken::Signal(event),
+            back = async { link.attempt.as_mut().expect("checked by the condition").await }, if link.attempt.is_some() => Woken::Back(back),
+            Some(packet) = self.transport.tcp_packets.recv() => Woken::Tcp(packet),
+            () = tokio::time::sleep_until(wake.into()) => Woken::Time,
+        };
+        if let Woken::Tcp(packet) = &woken {
+            self.take_tcp(packet);
+        }
+        // What came before is taken as it was before: a pause does not reach back, nor does its end.
+        self.hear();
+        let now = Instant::now();
+        if now >= deadline {
+            self.peer.timeout(now);
+        }
+        match woken {
+            Woken::Command(command) => self.command(command),
+            Woken::Signal(Some(SignalEvent::Message(message))) => self.message(link, *message).await,
+            Woken::Signal(Some(SignalEvent::Close(_))) if link.attempt.is_some() => Flow::Go,
+            Woken::Signal(Some(SignalEvent::Close(why))) => Flow::Resume(why.into_owned()),
+            Woken::Signal(None) => Flow::Rejoin("the signalling connection is gone".to_owned()),
+            Woken::Back(back) => {
                 link.attempt = None;
                 match back {
                     Ok(back) => self.back(link, back).await,
                     Err(error) => Flow::Rejoin(error.to_string()),
                 }
             }
-            received = self.transport.udp.recv_from(&mut buffer) => {
-                if let Ok((length, from)) = received {
-                    let to = self.transport.local;
-                    self.packet(Protocol::Udp, from, to, &buffer[..length]);
-                    for _ in 0..BURST {
-                        let Ok((length, from)) = self.transport.udp.try_recv_from(&mut buffer) else { break };
-                        self.poll();
-                        self.packet(Protocol::Udp, from, to, &buffer[..length]);
-                    }
-                }
-                Flow::Go
-            }
-            Some(packet) = self.transport.tcp_packets.recv() => {
-                self.packet(Protocol::Tcp, packet.from, packet.to, &packet.bytes);
-                Flow::Go
-            }
-            () = tokio::time::sleep_until(wake.into()) => {
-                let now = Instant::now();
-                if now >= deadline {
-                    self.peer.timeout(now);
-                }
+            Woken::Tcp(_) | Woken::Time if now < self.next_tick => Flow::Go,
+            Woken::Tcp(_) | Woken::Time => {
+                self.next_tick = now + TICK;
                 self.look(link, now).await
             }
         }
-    }
-
-    /// Hands a packet to the peer connection; what comes of it is polled before the next one.
-    fn packet(&mut self, protocol: Protocol, from: std::net::SocketAddr, to: std::net::SocketAddr, bytes: &[u8]) {
-        let now = Instant::now();
-        if self.peer.receive(now, protocol, from, to, bytes) {
-            self.last_packet = now;
-            if self.link_lost && self.peer.is_up {
-                self.link_back(now);
-            }
-        }
-    }
-
-    fn poll(&mut self) -> Instant {
-        let Self { peer, transport, numbers, people, filter, listener, paused, .. } = self;
-        peer.poll(transport, numbers, |happening| match happening {
-            Happening::Entry(at, participant, body) => {
-                // Streams are numbered whatever happens; their sound is kept only when it may be.
-                let is_sound = matches!(body, Body::Packet(_) | Body::Report(_));
-                let withheld = people.is_excluded(&participant) || (is_sound && *paused);
-                if !withheld {
-                    listener.entry(at, body);
-                }
-            }
-            Happening::Data(bytes) => {
-                if let Some(bytes) = filter.admit(&bytes, *paused, people) {
-                    listener.entry(Instant::now(), Body::Data(bytes));
-                }
-            }
-        })
     }
 
     fn joined(&mut self, join: &proto::JoinResponse) -> Flow {
@@ -443,6 +419,7 @@ impl<L: Listener> Room<'_, L> {
         if let Some(attempt) = &link.attempt {
             attempt.abort();
         }
+        self.hear();
         self.poll();
         if !matches!(end, End::Room(_)) {
             let leave = proto::LeaveRequest {

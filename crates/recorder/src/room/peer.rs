@@ -9,23 +9,31 @@ use livekit_protocol as proto;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::media::Mid;
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::RtpPacket;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use super::sdp::{self, Offered};
-use super::transport::Transport;
 use crate::log::{Body, Packet, Report, Stream};
 
 /// How long to wait when the peer connection failed to say how long.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// What comes out of a peer connection.
-pub enum Happening {
+pub enum Happening<'p> {
     /// An entry for the log, with the moment of its arrival; of this participant.
-    Entry(Instant, String, Body),
-    /// A message of a data channel.
-    Data(Vec<u8>),
+    Entry(Instant, &'p str, Body),
+    /// A message of a data channel, with the moment of its arrival.
+    Data(Instant, Vec<u8>),
+}
+
+/// Where what comes out of a peer connection goes.
+pub trait Outlet {
+    /// A datagram for the server.
+    fn send(&mut self, transmit: &Transmit);
+
+    /// Something for the log.
+    fn happened(&mut self, happening: Happening<'_>);
 }
 
 /// The streams of a capture: a number for each (track, SSRC), for as long as the capture lasts.
@@ -44,6 +52,30 @@ impl StreamNumbers {
         self.next += 1;
         self.next - 1
     }
+}
+
+/// A datagram that came.
+pub struct Datagram<'b> {
+    /// When it came.
+    pub at: Instant,
+    /// Over which protocol.
+    pub protocol: Protocol,
+    /// The server's end.
+    pub from: SocketAddr,
+    /// Our end.
+    pub to: SocketAddr,
+    /// Its bytes.
+    pub bytes: &'b [u8],
+}
+
+/// What came out of the peer connection.
+enum Found {
+    /// A packet of sound; there may be more.
+    Sound,
+    /// Something else; there may be more.
+    Other,
+    /// Nothing, until then.
+    Nothing(Instant),
 }
 
 struct Incoming {
@@ -67,6 +99,8 @@ pub struct Peer {
     pub is_up: bool,
     /// When `is_up` changed, or an attempt began.
     pub since: Instant,
+    /// The latest moment that the peer connection was told of: its time never goes back.
+    now: Instant,
 }
 
 impl Peer {
@@ -83,6 +117,7 @@ impl Peer {
             answer: None,
             is_up: false,
             since: now,
+            now,
         }
     }
 
@@ -139,62 +174,64 @@ impl Peer {
         self.rtc.add_local_candidate(candidate);
     }
 
-    /// A packet came. Whether it was one that a peer connection understands.
-    pub fn receive(
-        &mut self,
-        now: Instant,
-        protocol: Protocol,
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: &[u8],
-    ) -> bool {
-        match Receive::new(protocol, from, to, bytes) {
-            Ok(receive) => self.rtc.handle_input(Input::Receive(now, receive)).is_ok(),
-            Err(_) => false,
-        }
+    /// A packet came at that moment. Whether it was one that a peer connection understands. Its sound is handed out; whatever
+    /// else comes of it waits for [`Peer::poll`].
+    pub fn receive(&mut self, packet: &Datagram<'_>, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> bool {
+        self.now = self.now.max(packet.at);
+        let Ok(receive) = Receive::new(packet.protocol, packet.from, packet.to, packet.bytes) else { return false };
+        let understood = self.rtc.handle_input(Input::Receive(self.now, receive)).is_ok();
+        // str0m holds one packet of sound: it is taken before the next one comes.
+        while understood && matches!(self.output(numbers, outlet), Found::Other) {}
+        understood
     }
 
     /// Time has passed.
     pub fn timeout(&mut self, now: Instant) {
-        let _ = self.rtc.handle_input(Input::Timeout(now));
+        self.now = self.now.max(now);
+        let _ = self.rtc.handle_input(Input::Timeout(self.now));
     }
 
     /// Sends what is to be sent and hands out what came, until nothing is left; returns when to come back.
-    pub fn poll(
-        &mut self,
-        transport: &Transport,
-        numbers: &mut StreamNumbers,
-        mut happened: impl FnMut(Happening),
-    ) -> Instant {
+    pub fn poll(&mut self, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> Instant {
         loop {
-            match self.rtc.poll_output() {
-                Ok(Output::Timeout(at)) => return at,
-                Ok(Output::Transmit(transmit)) => transport.send(&transmit),
-                Ok(Output::Event(event)) => self.event(event, numbers, &mut happened),
-                Err(error) => {
-                    tracing::debug!(%error, "a peer connection failed");
-                    return Instant::now() + RETRY;
-                }
+            if let Found::Nothing(until) = self.output(numbers, outlet) {
+                return until;
             }
         }
     }
 
-    fn event(&mut self, event: Event, numbers: &mut StreamNumbers, happened: &mut impl FnMut(Happening)) {
+    fn output(&mut self, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> Found {
+        match self.rtc.poll_output() {
+            Ok(Output::Timeout(until)) => return Found::Nothing(until),
+            Ok(Output::Transmit(transmit)) => outlet.send(&transmit),
+            Ok(Output::Event(Event::RtpPacket(packet))) => {
+                self.rtp(&packet, numbers, outlet);
+                return Found::Sound;
+            }
+            Ok(Output::Event(event)) => self.event(event, outlet),
+            Err(error) => {
+                tracing::debug!(%error, "a peer connection failed");
+                return Found::Nothing(self.now + RETRY);
+            }
+        }
+        Found::Other
+    }
+
+    fn event(&mut self, event: Event, outlet: &mut impl Outlet) {
         match event {
-            Event::RtpPacket(packet) => self.rtp(&packet, numbers, happened),
             Event::ChannelOpen(id, label) => {
                 self.channels.insert(id, label);
             }
-            Event::ChannelData(data) => happened(Happening::Data(data.data)),
+            Event::ChannelData(data) => outlet.happened(Happening::Data(self.now, data.data)),
             Event::IceConnectionStateChange(state) => {
                 self.is_up = state.is_connected();
-                self.since = Instant::now();
+                self.since = self.now;
             }
             _ => {}
         }
     }
 
-    fn rtp(&mut self, packet: &RtpPacket, numbers: &mut StreamNumbers, happened: &mut impl FnMut(Happening)) {
+    fn rtp(&mut self, packet: &RtpPacket, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) {
         let ssrc = *packet.header.ssrc;
         if packet.payload.is_empty() {
             return;
@@ -206,7 +243,7 @@ impl Peer {
             Incoming { number: numbers.take(), participant_sid: offered.participant_sid.clone(), reported: None }
         });
         let (number, at) = (incoming.number, packet.timestamp);
-        let mut entry = |body| happened(Happening::Entry(at, incoming.participant_sid.clone(), body));
+        let mut entry = |body| outlet.happened(Happening::Entry(at, &incoming.participant_sid, body));
         if is_new {
             entry(Body::Stream(stream(number, ssrc, offered)));
         }
@@ -226,6 +263,11 @@ impl Peer {
         if is_new {
             self.ask_for_resending();
         }
+    }
+
+    /// Whether sound came.
+    pub fn is_heard(&self) -> bool {
+        !self.incoming.is_empty()
     }
 
     /// Tells the other side that we go.

@@ -1,16 +1,20 @@
 //! The sockets behind a peer connection: one of UDP, and one of TCP for each of the server's TCP candidates (RFC 6544),
 //! opened only when UDP does not get through.
+//!
+//! Each room has a UDP port of its own: a server with a single UDP port tells its peers apart by their address.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use str0m::net::{Protocol, TcpType, Transmit};
 use str0m::{Candidate, CandidateKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use super::udp::Udp;
 use crate::wire;
 
 /// Packets that wait to be written to a TCP connection; more are dropped, as a full UDP socket would.
@@ -18,6 +22,8 @@ const MAX_WAITING: usize = 512;
 
 /// A packet that came over TCP.
 pub struct TcpPacket {
+    /// When it was read.
+    pub at: Instant,
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// The server's end.
@@ -29,7 +35,7 @@ pub struct TcpPacket {
 /// The sockets of one room.
 pub struct Transport {
     /// UDP, for everything.
-    pub udp: UdpSocket,
+    pub udp: Udp,
     /// Where the server reaches `udp`.
     pub local: SocketAddr,
     connections: HashMap<(SocketAddr, SocketAddr), mpsc::Sender<Vec<u8>>>,
@@ -40,10 +46,10 @@ pub struct Transport {
 
 impl Transport {
     /// Opens a UDP socket. `local` is our address on the way to the server.
-    pub async fn open(local: IpAddr) -> io::Result<Self> {
+    pub fn open(local: IpAddr, now: Instant) -> io::Result<Self> {
         let any: IpAddr = if local.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
         let bind = if local.is_loopback() { local } else { any };
-        let udp = UdpSocket::bind((bind, 0)).await?;
+        let udp = Udp::bind(bind, now)?;
         let local = SocketAddr::new(local, udp.local_addr()?.port());
         let (tcp, tcp_packets) = mpsc::channel(MAX_WAITING);
         Ok(Self { udp, local, connections: HashMap::new(), tcp, tcp_packets })
@@ -70,7 +76,9 @@ impl Transport {
             while let Ok(length) = reader.read_u16().await {
                 let mut bytes = vec![0; usize::from(length)];
                 let read = reader.read_exact(&mut bytes).await;
-                if read.is_err() || packets.send(TcpPacket { bytes, from: theirs, to: ours }).await.is_err() {
+                if read.is_err()
+                    || packets.send(TcpPacket { at: Instant::now(), bytes, from: theirs, to: ours }).await.is_err()
+                {
                     break;
                 }
             }
@@ -98,7 +106,7 @@ impl Transport {
     /// Sends what the peer connection wants sent. What a socket does not take now is lost, as on any network.
     pub fn send(&self, transmit: &Transmit) {
         if transmit.proto == Protocol::Udp {
-            let _ = self.udp.try_send_to(&transmit.contents, transmit.destination);
+            self.udp.send(&transmit.contents, transmit.destination);
         } else if let Some(connection) = self.connections.get(&(transmit.source, transmit.destination)) {
             let _ = connection.try_send(transmit.contents.to_vec());
         }

@@ -1,0 +1,106 @@
+//! Hearing: what came over the sockets since the last look goes through the peer connection into the log.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use str0m::net::{Protocol, Transmit};
+
+use super::data::Filter;
+use super::peer::{Datagram, Happening, Outlet};
+use super::people::People;
+use super::transport::{TcpPacket, Transport};
+use super::{Listener, Room};
+use crate::log::Body;
+
+/// How often the sockets are looked into while sound comes. Packets carry the time at which the kernel took them, so this costs
+/// nothing but the delay of what is asked for again; every look of every room costs a little, whatever has come.
+const PACE: Duration = Duration::from_millis(40);
+/// How often while a connection is being made, where each answer waits for the one before.
+const EAGER: Duration = Duration::from_millis(2);
+/// A connection that takes longer than this is not waited for as eagerly any more.
+const EAGER_FOR: Duration = Duration::from_secs(3);
+/// All rooms look at the same moments, so that a process with many of them is woken once for all.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Where what the peer connection has to say goes.
+struct Ears<'r, L> {
+    transport: &'r Transport,
+    people: &'r People,
+    filter: &'r mut Filter,
+    listener: &'r mut L,
+    paused: bool,
+}
+
+impl<L: Listener> Outlet for Ears<'_, L> {
+    fn send(&mut self, transmit: &Transmit) {
+        self.transport.send(transmit);
+    }
+
+    fn happened(&mut self, happening: Happening<'_>) {
+        match happening {
+            Happening::Entry(at, participant, body) => {
+                // Streams are numbered whatever happens; their sound is kept only when it may be.
+                let is_sound = matches!(body, Body::Packet(_) | Body::Report(_));
+                if !(self.people.is_excluded(participant) || (is_sound && self.paused)) {
+                    self.listener.entry(at, body);
+                }
+            }
+            Happening::Data(at, bytes) => {
+                if let Some(bytes) = self.filter.admit(&bytes, self.paused, self.people) {
+                    self.listener.entry(at, Body::Data(bytes));
+                }
+            }
+        }
+    }
+}
+
+impl<L: Listener> Room<'_, L> {
+    /// When to look into the sockets next.
+    pub(super) fn next_look(&self, now: Instant) -> Instant {
+        if !self.peer.is_heard() && now.saturating_duration_since(self.peer.since) < EAGER_FOR {
+            return now + EAGER;
+        }
+        let since = now.saturating_duration_since(*ORIGIN).as_nanos() as u64;
+        let pace = PACE.as_nanos() as u64;
+        *ORIGIN + Duration::from_nanos((since / pace + 1) * pace)
+    }
+
+    /// Takes everything that has come so far.
+    pub(super) fn hear(&mut self) {
+        let before = self.last_packet;
+        let Self { peer, transport, numbers, people, filter, listener, paused, last_packet, .. } = self;
+        let to = transport.local;
+        let transport_now = &*transport;
+        let mut ears = Ears { transport: transport_now, people, filter, listener: &mut **listener, paused: *paused };
+        transport_now.udp.receive(|at, from, bytes| {
+            let datagram = Datagram { at, protocol: Protocol::Udp, from, to, bytes };
+            if peer.receive(&datagram, numbers, &mut ears) {
+                *last_packet = at.max(*last_packet);
+            }
+        });
+        while let Ok(packet) = self.transport.tcp_packets.try_recv() {
+            self.take_tcp(&packet);
+        }
+        if self.link_lost && self.peer.is_up && self.last_packet > before {
+            self.link_back(self.last_packet);
+        }
+    }
+
+    /// Takes a packet that came over TCP.
+    pub(super) fn take_tcp(&mut self, packet: &TcpPacket) {
+        let Self { peer, transport, numbers, people, filter, listener, paused, .. } = self;
+        let mut ears = Ears { transport, people, filter, listener: &mut **listener, paused: *paused };
+        let TcpPacket { at, bytes, from, to } = packet;
+        let datagram = Datagram { at: *at, protocol: Protocol::Tcp, from: *from, to: *to, bytes };
+        if peer.receive(&datagram, numbers, &mut ears) {
+            self.last_packet = self.last_packet.max(*at);
+        }
+    }
+
+    /// Sends and takes what the peer connection still has; returns when it wants to be asked again.
+    pub(super) fn poll(&mut self) -> Instant {
+        let Self { peer, transport, numbers, people, filter, listener, paused, .. } = self;
+        let mut ears = Ears { transport, people, filter, listener: &mut **listener, paused: *paused };
+        peer.poll(numbers, &mut ears)
+    }
+}

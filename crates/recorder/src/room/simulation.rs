@@ -1,0 +1,297 @@
+//! Our peer connection against another one, in simulated time, over a network that loses, delays and reorders.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use livekit_protocol as proto;
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::format::Codec;
+use str0m::media::{Direction, MediaKind, Mid};
+use str0m::net::{Protocol, Receive, Transmit};
+use str0m::rtp::rtcp::{Nack, Rtcp};
+use str0m::rtp::{RawPacket, RtpWrite};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+use super::peer::{Datagram, Happening, Outlet, Peer, StreamNumbers};
+use crate::log::Body;
+
+const MS: Duration = Duration::from_millis(1);
+/// How often our side looks at what came, as a room does.
+const PACE: Duration = Duration::from_millis(40);
+
+/// Numbers that look random, the same in each run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// Datagrams under way: when they arrive, in which order they were sent, and where they go.
+struct Network {
+    random: Random,
+    loss: f64,
+    jitter: Duration,
+    under_way: BinaryHeap<Reverse<(Instant, u64, bool, Vec<u8>)>>,
+    sent: u64,
+    /// RTP packets that were lost, how often one was.
+    lost: u64,
+    /// Those that were lost and did not come again yet, by SSRC and sequence number, as they were.
+    gone: HashMap<(u32, u16), Vec<u8>>,
+}
+
+impl Network {
+    fn send(&mut self, now: Instant, to_us: bool, bytes: &[u8]) {
+        self.sent += 1;
+        // Sound only, and only towards us: what connects is not what this is about.
+        let is_rtp = bytes.len() > 12 && (128..192).contains(&bytes[0]) && !(192..=223).contains(&bytes[1]);
+        if is_rtp && to_us && self.random.next() < self.loss {
+            self.lost += 1;
+            let ssrc = u32::from_be_bytes(bytes[8..12].try_into().unwrap());
+            self.gone.insert((ssrc, u16::from_be_bytes([bytes[2], bytes[3]])), bytes.to_vec());
+            return;
+        }
+        let at = now + 5 * MS + self.jitter.mul_f64(self.random.next());
+        self.under_way.push(Reverse((at, self.sent, to_us, bytes.to_vec())));
+    }
+
+    /// Sends again what is asked for, under its own number, as LiveKit does; str0m would want a stream of its own for that.
+    fn send_again(&mut self, now: Instant, nack: &Nack) {
+        for entry in nack.reports.iter() {
+            let behind = (0..16).filter(|bit| entry.blp >> bit & 1 == 1).map(|bit| entry.pid.wrapping_add(bit + 1));
+            for number in [entry.pid].into_iter().chain(behind) {
+                if let Some(bytes) = self.gone.remove(&(*nack.ssrc, number)) {
+                    self.send(now, true, &bytes);
+                }
+            }
+        }
+    }
+
+    fn next_arrival(&self) -> Option<Instant> {
+        self.under_way.peek().map(|Reverse((at, ..))| *at)
+    }
+}
+
+/// What our side heard.
+#[derive(Default)]
+struct Heard {
+    out: Vec<Vec<u8>>,
+    /// Of each stream, by sequence number: RTP time, arrival, payload.
+    packets: HashMap<u32, HashMap<u64, (u64, Instant, Vec<u8>)>>,
+    doubled: u64,
+}
+
+impl Outlet for Heard {
+    fn send(&mut self, transmit: &Transmit) {
+        self.out.push(transmit.contents.to_vec());
+    }
+
+    fn happened(&mut self, happening: Happening<'_>) {
+        if let Happening::Entry(at, _, Body::Packet(packet)) = happening {
+            let stream = self.packets.entry(packet.stream).or_default();
+            let before = stream.insert(packet.sequence, (packet.rtp, at, packet.payload));
+            self.doubled += u64::from(before.is_some());
+        }
+    }
+}
+
+struct Call {
+    now: Instant,
+    server: Rtc,
+    peer: Peer,
+    numbers: StreamNumbers,
+    heard: Heard,
+    network: Network,
+    mids: Vec<Mid>,
+    server_wants: Instant,
+    ours: SocketAddr,
+    theirs: SocketAddr,
+    is_connected: bool,
+}
+
+impl Call {
+    fn new(tracks: usize, loss: f64, jitter: Duration, seed: u64) -> Self {
+        let now = Instant::now();
+        let (theirs, ours) = ("10.0.0.1:1000".parse().unwrap(), "10.0.0.2:2000".parse().unwrap());
+        let server = Rtc::builder().clear_codecs().enable_opus(true, false).set_rtp_mode(true);
+        let mut server = server.enable_raw_packets(true).build(now);
+        server.add_local_candidate(Candidate::host(theirs, "udp").unwrap());
+        let mut api = server.sdp_api();
+        let mids: Vec<Mid> = (0..tracks)
+            .map(|n| {
+                let stream = Some(format!("PA_{n}|TR_{n}"));
+                api.add_media(MediaKind::Audio, Direction::SendOnly, stream, Some(format!("TR_{n}")), None)
+            })
+            .collect();
+        let (offer, pending) = api.apply().unwrap();
+        let network = Network {
+            random: Random(seed),
+            loss,
+            jitter,
+            under_way: BinaryHeap::new(),
+            sent: 0,
+            lost: 0,
+            gone: HashMap::new(),
+        };
+        let mut call = Self {
+            now,
+            server,
+            peer: Peer::new(now),
+            numbers: StreamNumbers::default(),
+            heard: Heard::default(),
+            network,
+            mids,
+            server_wants: now,
+            ours,
+            theirs,
+            is_connected: false,
+        };
+        call.negotiate(offer.to_sdp_string(), pending);
+        call
+    }
+
+    fn negotiate(&mut self, sdp: String, pending: SdpPendingOffer) {
+        let offer = proto::SessionDescription { r#type: "offer".to_owned(), sdp, id: 1, ..Default::default() };
+        let answer = self.peer.accept(&offer, Candidate::host(self.ours, "udp").ok()).unwrap();
+        self.server.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp).unwrap()).unwrap();
+        let until = self.now + Duration::from_secs(5);
+        while !self.is_connected {
+            assert!(self.now < until, "no connection within 5 s");
+            self.run_until(self.now + PACE);
+        }
+    }
+
+    /// Lets the server's side say what it has to say.
+    fn poll_server(&mut self) {
+        loop {
+            match self.server.poll_output().unwrap() {
+                Output::Timeout(until) => {
+                    self.server_wants = until;
+                    return;
+                }
+                Output::Transmit(transmit) => self.network.send(self.now, true, &transmit.contents),
+                Output::Event(Event::Connected) => self.is_connected = true,
+                Output::Event(Event::RawPacket(packet)) => {
+                    if let RawPacket::RtcpRx(Rtcp::Nack(nack)) = *packet {
+                        self.network.send_again(self.now, &nack);
+                    }
+                }
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    /// The server's side goes on in its own time; ours looks at the end, at packets that carry their times.
+    fn run_until(&mut self, end: Instant) {
+        let mut arrived = Vec::new();
+        loop {
+            self.poll_server();
+            let next = self.network.next_arrival().into_iter().chain([self.server_wants]).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            if self.network.next_arrival() == Some(next) {
+                let Some(Reverse((at, _, to_us, bytes))) = self.network.under_way.pop() else { break };
+                if to_us {
+                    arrived.push((at, bytes));
+                } else {
+                    let receive = Receive::new(Protocol::Udp, self.ours, self.theirs, &bytes).unwrap();
+                    self.server.handle_input(Input::Receive(self.now, receive)).unwrap();
+                }
+            } else {
+                self.server.handle_input(Input::Timeout(self.now)).unwrap();
+            }
+        }
+        self.now = end;
+        for (at, bytes) in arrived {
+            let datagram = Datagram { at, protocol: Protocol::Udp, from: self.theirs, to: self.ours, bytes: &bytes };
+            self.peer.receive(&datagram, &mut self.numbers, &mut self.heard);
+        }
+        self.peer.timeout(end);
+        self.peer.poll(&mut self.numbers, &mut self.heard);
+        for bytes in std::mem::take(&mut self.heard.out) {
+            self.network.send(end, false, &bytes);
+        }
+    }
+
+    /// Every track says a packet: sequence number and RTP time begin shortly before both wrap.
+    fn speak(&mut self, number: u64) {
+        for (track, mid) in self.mids.clone().into_iter().enumerate() {
+            let params = self.server.media(mid).unwrap().remote_pts().to_vec();
+            let payload = [0x78, track as u8].into_iter().chain(number.to_be_bytes()).collect::<Vec<u8>>();
+            let pt = params.first().copied().unwrap_or_else(|| {
+                let codecs = self.server.codec_config();
+                codecs.find(|p| p.spec().codec == Codec::Opus).unwrap().pt()
+            });
+            let mut api = self.server.direct_api();
+            let stream = api.stream_tx_by_mid(mid, None).unwrap();
+            let time = (number as u32).wrapping_mul(960).wrapping_add(u32::MAX - 500_000);
+            let write = RtpWrite::new(pt, (64_000 + number).into(), time, self.now, payload);
+            stream.write_rtp(write.nackable(true));
+        }
+        self.poll_server();
+    }
+
+    fn talk(&mut self, packets: u64) {
+        let began = self.now;
+        for number in 0..packets {
+            let at = began + 20 * MS * number as u32;
+            if number % 2 == 0 {
+                self.run_until(at);
+            }
+            self.now = self.now.max(at);
+            self.speak(number);
+        }
+        for _ in 0..50 {
+            self.run_until(self.now + PACE);
+        }
+    }
+}
+
+/// Checks that every packet that was said is there once and untouched; returns how many are missing.
+fn missing(call: &Call, packets: u64) -> u64 {
+    assert_eq!((call.heard.packets.len(), call.heard.doubled), (call.mids.len(), 0));
+    let mut missing = 0;
+    for stream in call.heard.packets.values() {
+        let track = stream.values().next().unwrap().2[1];
+        let first = *stream.keys().min().unwrap();
+        let first_number = u64::from_be_bytes(stream[&first].2[2..].try_into().unwrap());
+        // A first packet that is lost cannot be missed: nothing tells that it was.
+        assert!(first_number < 3, "the first packet is number {first_number}");
+        let rtp = stream[&first].0;
+        for number in first_number..packets {
+            let Some((time, _, payload)) = stream.get(&(first + number - first_number)) else {
+                missing += 1;
+                continue;
+            };
+            assert_eq!(*time, rtp + (number - first_number) * 960, "RTP time goes on over its wrap");
+            assert_eq!(payload[1], track);
+            assert_eq!(u64::from_be_bytes(payload[2..].try_into().unwrap()), number);
+        }
+    }
+    missing
+}
+
+#[test]
+fn five_percent_of_loss_come_again_when_asked_for() {
+    let mut call = Call::new(2, 0.05, 10 * MS, 7);
+    call.talk(3_000);
+    let (lost, missing) = (call.network.lost, missing(&call, 3_000));
+    assert!(lost > 200, "the network lost {lost}");
+    assert!(missing * 100 <= lost, "{missing} of {lost} that were lost did not come again");
+}
+
+#[test]
+fn two_hours_in_simulated_network_time() {
+    let packets = 2 * 3600 * 50;
+    let mut call = Call::new(2, 0.01, 15 * MS, 11);
+    call.talk(packets);
+    let (lost, missing) = (call.network.lost, missing(&call, packets));
+    assert!(lost > 6_000, "the network lost {lost}");
+    assert!(missing * 1_000 <= lost, "{missing} of {lost} that were lost did not come again");
+}

@@ -1,0 +1,235 @@
+//! A UDP socket that nobody waits for: it is looked into at times, and what came meanwhile is taken in one go, each packet with
+//! the moment at which the kernel took it.
+//!
+//! A room of two speakers gets a hundred packets a second. To be woken for each of them costs more than all that is done
+//! with it; a recording has time, as long as it knows when each packet came.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Instant;
+
+/// Packets that are taken with one system call.
+const BATCH: usize = 32;
+/// Longest datagram that is taken whole: more than any MTU on the way.
+const LONGEST: usize = 2_048;
+/// System calls for one look at most: a flood is left for the next one.
+const CALLS: usize = 64;
+
+/// A UDP socket that is looked into at times.
+pub struct Udp {
+    socket: UdpSocket,
+    /// When it was empty the last time: what comes out now came after that.
+    emptied: Cell<Instant>,
+}
+
+impl Udp {
+    /// Binds to a free port of an address.
+    pub fn bind(address: IpAddr, now: Instant) -> io::Result<Self> {
+        let socket = UdpSocket::bind((address, 0))?;
+        socket.set_nonblocking(true)?;
+        kernel::stamp(&socket)?;
+        Ok(Self { socket, emptied: Cell::new(now) })
+    }
+
+    /// Where it is bound.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Sends a datagram. What the kernel does not take now is lost, as on any network.
+    pub fn send(&self, bytes: &[u8], to: SocketAddr) {
+        let _ = self.socket.send_to(bytes, to);
+    }
+
+    /// Takes what came: when it did, from where, and the bytes.
+    pub fn receive(&self, mut each: impl FnMut(Instant, SocketAddr, &[u8])) {
+        let (earliest, began) = (self.emptied.get(), Instant::now());
+        for _ in 0..CALLS {
+            let taken = kernel::receive(&self.socket, &mut |at, from, bytes| {
+                each(at.clamp(earliest, began.max(earliest)), from, bytes);
+            });
+            // An error is what an earlier datagram of ours met on its way (ICMP); the socket goes on.
+            if taken.is_ok_and(|taken| taken < BATCH) {
+                self.emptied.set(began);
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod kernel {
+    use std::cell::RefCell;
+    use std::io::{self, IoSliceMut};
+    use std::net::{SocketAddr, UdpSocket};
+    use std::os::fd::AsRawFd as _;
+    use std::time::{Duration, Instant, SystemTime};
+
+    use nix::errno::Errno;
+    use nix::sys::socket::{
+        ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg,
+        setsockopt, sockopt,
+    };
+    use nix::sys::time::TimeSpec;
+
+    use super::{BATCH, LONGEST};
+
+    /// Room for one batch, shared by all sockets that a thread looks into.
+    struct Scratch {
+        bytes: Vec<u8>,
+        v4: MultiHeaders<SockaddrIn>,
+        v6: MultiHeaders<SockaddrIn6>,
+    }
+
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+            bytes: vec![0; BATCH * LONGEST],
+            v4: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(TimeSpec))),
+            v6: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(TimeSpec))),
+        });
+    }
+
+    /// Has the kernel say of each packet when it came (`SO_TIMESTAMPNS`, socket(7)).
+    pub fn stamp(socket: &UdpSocket) -> io::Result<()> {
+        Ok(setsockopt(socket, sockopt::ReceiveTimestampns, &true)?)
+    }
+
+    /// Takes a batch; returns how many.
+    pub fn receive(socket: &UdpSocket, each: &mut dyn FnMut(Instant, SocketAddr, &[u8])) -> io::Result<usize> {
+        let is_v4 = socket.local_addr()?.is_ipv4();
+        SCRATCH.with_borrow_mut(|scratch| {
+            let Scratch { bytes, v4, v6 } = scratch;
+            if is_v4 {
+                batch(socket, bytes, v4, |from| SocketAddr::V4((*from).into()), each)
+            } else {
+                batch(socket, bytes, v6, |from| SocketAddr::V6((*from).into()), each)
+            }
+        })
+    }
+
+    fn batch<S: SockaddrLike + Copy>(
+        socket: &UdpSocket,
+        bytes: &mut [u8],
+        headers: &mut MultiHeaders<S>,
+        address: impl Fn(&S) -> SocketAddr,
+        each: &mut dyn FnMut(Instant, SocketAddr, &[u8]),
+    ) -> io::Result<usize> {
+        let mut slices: Vec<[IoSliceMut<'_>; 1]> =
+            bytes.chunks_exact_mut(LONGEST).map(|bytes| [IoSliceMut::new(bytes)]).collect();
+        let taken = match recvmmsg(socket.as_raw_fd(), headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
+            Ok(taken) => taken,
+            Err(Errno::EAGAIN) => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        let now = Now::read();
+        let mut count = 0;
+        for message in taken {
+            count += 1;
+            let at = now.instant - age(&message, now.wall);
+            if let (Some(from), Some(bytes)) = (&message.address, message.iovs().next()) {
+                each(at, address(from), bytes);
+            }
+        }
+        Ok(count)
+    }
+
+    struct Now {
+        instant: Instant,
+        wall: Duration,
+    }
+
+    impl Now {
+        #[expect(clippy::disallowed_methods, reason = "only against the kernel's stamp: how long a packet waited")]
+        fn read() -> Self {
+            let mut best: Option<(Duration, Self)> = None;
+            // Between the two clocks the thread may be put aside; then they are read again.
+            for _ in 0..4 {
+                let before = Instant::now();
+                let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let took = before.elapsed();
+                let is_better = best.as_ref().is_none_or(|(least, _)| took < *least);
+                if is_better {
+                    best = Some((took, Self { instant: before + took / 2, wall }));
+                }
+                if took < Duration::from_micros(100) {
+                    break;
+                }
+            }
+            best.map_or_else(|| Self { instant: Instant::now(), wall: Duration::ZERO }, |(_, now)| now)
+        }
+    }
+
+    /// How long a packet waited in the kernel.
+    fn age<S>(message: &RecvMsg<'_, '_, S>, now: Duration) -> Duration {
+        let stamps = message.cmsgs().into_iter().flatten();
+        let stamp = stamps.into_iter().find_map(|message| match message {
+            ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+            _ => None,
+        });
+        stamp.map_or(Duration::ZERO, |stamp| now.saturating_sub(stamp)).min(Duration::from_secs(10))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod kernel {
+    use std::io;
+    use std::net::{SocketAddr, UdpSocket};
+    use std::time::Instant;
+
+    use super::{BATCH, LONGEST};
+
+    /// Other kernels are not asked for stamps: a packet counts as come when it is read.
+    pub fn stamp(_: &UdpSocket) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Takes a batch; returns how many.
+    pub fn receive(socket: &UdpSocket, each: &mut dyn FnMut(Instant, SocketAddr, &[u8])) -> io::Result<usize> {
+        let mut bytes = [0; LONGEST];
+        for taken in 0..BATCH {
+            match socket.recv_from(&mut bytes) {
+                Ok((length, from)) => each(Instant::now(), from, &bytes[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(taken),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(BATCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    #[test]
+    fn packets_are_as_old_as_they_are_however_late_they_are_taken() {
+        for address in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)] {
+            let Ok(udp) = Udp::bind(address, Instant::now()) else { continue };
+            let (to, sender) = (udp.local_addr().unwrap(), UdpSocket::bind((address, 0)).unwrap());
+            let mut sent = Vec::new();
+            for number in 0..70_u8 {
+                let before = Instant::now();
+                sender.send_to(&[number; 100], to).unwrap();
+                sent.push((before, Instant::now()));
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let mut came = Vec::new();
+            udp.receive(|at, from, bytes| {
+                assert_eq!((from, bytes.len()), (sender.local_addr().unwrap(), 100));
+                came.push((bytes[0], at));
+            });
+            assert_eq!(came.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (0..70).collect::<Vec<_>>());
+            // On loopback a packet has come when its sending is over. Without the kernel's stamps the first would be 140 ms late.
+            let slack = Duration::from_millis(2);
+            for ((number, at), (before, after)) in came.iter().zip(&sent) {
+                assert!(*at + slack >= *before && *at <= *after + slack, "packet {number}");
+            }
+            let mut more = 0;
+            udp.receive(|_, _, _| more += 1);
+            assert_eq!(more, 0);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A real livekit-server on free ports.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::http;
+use crate::server::{KEY, SECRET};
+
+/// A running livekit-server; killed when dropped.
+pub struct LiveKit {
+    child: Child,
+    _folder: tempfile::TempDir,
+    /// Its port for signalling and its API.
+    pub port: u16,
+}
+
+impl LiveKit {
+    /// Starts the server that `scripts/install.sh test` installed; panics with that command when it is not there.
+    pub fn start() -> Self {
+        let program = program();
+        let folder = tempfile::tempdir().unwrap();
+        let (port, tcp, udp) = (free_tcp(), free_tcp(), free_udp());
+        let rtc = format!(
+            "{{tcp_port: {tcp}, udp_port: {udp}, node_ip: 127.0.0.1, use_external_ip: false, enable_loopback_candidate: true}}"
+        );
+        let text = format!(
+            "port: {port}\nbind_addresses: [\"127.0.0.1\"]\nrtc: {rtc}\nkeys: {{{KEY}: \"{SECRET}\"}}\nlogging: {{level: error}}\n"
+        );
+        let path = folder.path().join("livekit.yaml");
+        std::fs::write(&path, text).unwrap();
+        let mut command = Command::new(program);
+        command.arg("--config").arg(path).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let livekit = Self { child, _folder: folder, port };
+        livekit.wait();
+        livekit
+    }
+
+    /// Its URL, as `LIVEKIT_URL` takes it.
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.port)
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait(&self) {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(30) {
+            if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                let answer = http::get(([127, 0, 0, 1], self.port).into(), "/");
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("livekit-server did not start");
+    }
+}
+
+impl Drop for LiveKit {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> PathBuf {
+    let tools = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.tools");
+    let found = std::fs::read_dir(&tools).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_server =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("livekit-server-v"));
+    found.into_iter().find(is_server).expect("livekit-server is missing: scripts/install.sh test")
+}
+
+fn free_tcp() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn free_udp() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,4 +1,4 @@
-//! Ogg/Opus: an index of where each stretch of sound lies, made without decoding (RFC 3533, RFC 7845).
+//! Ogg/Opus, without decoding: an index of where each stretch of sound lies, and a writer (RFC 3533, RFC 7845).
 
 mod build;
 mod crc;
@@ -6,6 +6,7 @@ mod index;
 mod opus_packet;
 mod page;
 mod stored;
+mod write;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -13,3 +14,4 @@ pub use build::{Error, IndexBuilder, LONGEST};
 pub use index::{Gap, OpusIndex, PRE_ROLL, Packet};
 pub use opus_packet::duration as packet_duration;
 pub use stored::Corrupt;
+pub use write::{About, Writer, serial};

@@ -25,6 +25,21 @@ struct Away {
     reason: &'static str,
 }
 
+/// A participant's track of which packets came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// LiveKit's track id.
+    pub track_sid: String,
+    /// The participant's identity; empty when LiveKit never described it.
+    pub identity: String,
+    /// `audio` or `video`.
+    pub kind: String,
+    /// `MICROPHONE`, `SCREEN_SHARE_AUDIO`, ...; empty when LiveKit never said it.
+    pub source: String,
+    /// From its first sample to the one behind its last.
+    pub samples: Range<i64>,
+}
+
 /// Reads a capture log and knows what it amounts to.
 #[derive(Debug, Clone, Default)]
 pub struct Assembler {
@@ -32,6 +47,8 @@ pub struct Assembler {
     zero: Option<i64>,
     streams: BTreeMap<u32, StreamState>,
     people: HashMap<String, Participant>,
+    /// What each track is: `MICROPHONE`, ... A participant who is gone has no tracks any more.
+    sources: HashMap<String, String>,
     /// For each chunk the lowest and highest RTP time of each stream's packets.
     chunks: Vec<HashMap<u32, (u64, u64)>>,
     away: Vec<Away>,
@@ -111,6 +128,8 @@ impl Assembler {
         if participant.gone {
             self.last_gone = Some(at);
         }
+        let sources = participant.tracks.iter().map(|track| (track.sid.clone(), track.source.clone()));
+        self.sources.extend(sources);
         self.people.insert(participant.sid.clone(), participant.clone());
     }
 
@@ -175,6 +194,33 @@ impl Assembler {
     /// Everybody who took part.
     pub fn people(&self) -> impl Iterator<Item = &Participant> {
         self.people.values()
+    }
+
+    /// The tracks of which packets came, in the order in which they began. A track that came over several streams (its
+    /// publisher or we connected anew) is one.
+    pub fn heard(&self) -> Vec<Heard> {
+        let Some(zero) = self.zero else { return Vec::new() };
+        let mut tracks: Vec<Heard> = Vec::new();
+        for stream in self.streams.values() {
+            let placement = stream.clock.placement(zero);
+            let edges = stream.runs.values().flat_map(|run| [run.start_rtp, run.end_rtp]);
+            let edges: Vec<i64> = edges.filter_map(|rtp| placement.sample(rtp)).collect();
+            let (Some(&start), Some(&end)) = (edges.iter().min(), edges.iter().max()) else { continue };
+            if let Some(known) = tracks.iter_mut().find(|track| track.track_sid == stream.about.track_sid) {
+                known.samples = known.samples.start.min(start)..known.samples.end.max(end);
+                continue;
+            }
+            let person = self.people.get(&stream.about.participant_sid);
+            tracks.push(Heard {
+                track_sid: stream.about.track_sid.clone(),
+                identity: person.map(|person| person.identity.clone()).unwrap_or_default(),
+                kind: stream.about.kind.clone(),
+                source: self.sources.get(&stream.about.track_sid).cloned().unwrap_or_default(),
+                samples: start..end,
+            });
+        }
+        tracks.sort_by_key(|track| track.samples.start);
+        tracks
     }
 
     /// Whether the end was logged, and why it came.

@@ -107,6 +107,19 @@ impl Index {
         chunks.map(|(number, _)| number as u32).collect()
     }
 
+    /// From each chunk on, the first sample that any packet of it or of a later one covers: nothing before that sample is still
+    /// to come. One more than there are chunks; the last is [`i64::MAX`].
+    pub fn horizons(&self) -> Vec<i64> {
+        let mut horizons = vec![i64::MAX];
+        for extent in self.chunks.iter().rev() {
+            let after = horizons[horizons.len() - 1];
+            let is_empty = extent.start >= extent.end;
+            horizons.push(if is_empty { after } else { after.min(extent.start) });
+        }
+        horizons.reverse();
+        horizons
+    }
+
     /// The tracks of a range of samples, from the entries of its chunks.
     pub fn tracks<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>, samples: &Range<i64>) -> Vec<Track> {
         tracks(&self.streams, entries, samples)

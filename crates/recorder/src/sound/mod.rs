@@ -6,9 +6,11 @@
 mod assembler;
 mod index;
 mod stream;
+mod track_file;
 
-pub use assembler::Assembler;
+pub use assembler::{Assembler, Heard};
 pub use index::{Extent, Gap, Index, PlacedStream};
+pub use track_file::{TOLERANCE, TrackFile};
 
 /// Who is heard where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,7 @@
 // The HTTP interface, with its shapes.
 
 /** @typedef {{start_ms: number, duration_ms: number, reason: string}} Gap */
+/** @typedef {{id: string, participant: string, kind: string, source: string, started_at: string, duration_ms: number, url: string}} Track */
 /** @typedef {{attempt: number, source: string, status: string, started_at: string|null, ended_at: string|null, error: string|null}} Capture */
 /**
  * @typedef {object} Recording
@@ -16,6 +17,7 @@
  * @property {string|null} ended_at
  * @property {number} duration_ms
  * @property {Capture[]} captures
+ * @property {Track[]} tracks
  * @property {string|null} agent_name
  * @property {string[]} tags
  * @property {string} deletion

@@ -53,6 +53,7 @@ export class Player extends HTMLElement {
     const ended = this.recording?.status !== recording.status && recording.status === 'COMPLETED';
     this.recording = recording;
     this.showLength();
+    this.showTracks();
     this.wave?.set(null, this.duration, recording.gaps);
     if (ended) void this.loadWaveform();
     transcript.then((loaded) => this.showTranscript(loaded), () => { /* the next look has it */ });
@@ -69,6 +70,17 @@ export class Player extends HTMLElement {
   showLength() {
     if (this.slider) this.slider.max = String(this.duration);
     this.liveButton?.toggleAttribute('hidden', this.recording?.status !== 'ACTIVE');
+  }
+
+  /** Each participant's track can be had on its own. */
+  showTracks() {
+    const { tracks } = this.recording ?? { tracks: [] };
+    const links = tracks.flatMap((track, n) => {
+      const { pathname, search } = new URL(track.url);
+      const name = `${track.participant || track.id} (${track.source.replaceAll('_', ' ') || track.kind}, ${clock(track.duration_ms)})`;
+      return [n === 0 ? 'Tracks as Ogg Opus: ' : ' · ', element('a', { href: pathname + search, download: true, 'data-testid': 'track' }, name)];
+    });
+    this.tracks?.replaceChildren(...links);
   }
 
   disconnectedCallback() {
@@ -156,9 +168,12 @@ export class Player extends HTMLElement {
     const base = `/v1/recordings/${this.recording?.id}/transcript`;
     const link = (/** @type {string} */ href, /** @type {string} */ name) => element('a', { href, download: true }, name);
     const gaps = (this.recording?.gaps ?? []).map((gap) => element('li', {}, `${clock(gap.start_ms)}, ${spoken(gap.duration_ms)}: ${gap.reason.replaceAll('_', ' ')}`));
+    this.tracks = element('p', { 'data-testid': 'tracks' });
+    this.showTracks();
     return element('footer', { class: 'more' },
       gaps.length > 0 ? element('details', { open: true }, element('summary', {}, 'What is missing'), element('ul', {}, ...gaps)) : null,
       element('p', {}, 'Transcript as ', link(`${base}.vtt`, 'VTT'), ' · ', link(`${base}.srt`, 'SRT'), ' · ', link(`${base}.txt`, 'text'), ' · ', link(base, 'JSON')),
+      this.tracks,
       this.alignment ?? null);
   }
 

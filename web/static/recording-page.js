@@ -3,6 +3,7 @@
 import { ApiError, recording, transcript } from './api.js';
 import { badges } from './badges.js';
 import { element } from './dom.js';
+import { listen } from './events.js';
 import { clock, dateTime } from './format.js';
 import './player.js';
 
@@ -68,11 +69,18 @@ let player = null;
 /** @type {Recording | null} */
 let shown = null;
 
+/** @type {import('./api.js').Transcript | null} What was said, as far as it was told without being asked for. */
+let told = null;
+
+function words() {
+  return told ? Promise.resolve(told) : transcript(id);
+}
+
 /** @param {Recording} about */
 function show(about) {
   player = /** @type {import('./player.js').Player} */ (document.createElement('echosphere-player'));
   page.replaceChildren(...[heading(about), notice(about), player].filter((part) => part !== null));
-  player.open(about, transcript(id));
+  player.open(about, words());
 }
 
 /** @param {Recording} about The call goes on, or has ended: what is heard is not disturbed. */
@@ -81,7 +89,7 @@ function goOn(about) {
   page.querySelector('[data-testid=notice]')?.remove();
   const said = notice(about);
   if (said) page.querySelector('.heading')?.after(said);
-  player?.update(about, transcript(id));
+  player?.update(about, words());
 }
 
 /** @param {Recording} about Whether a person who listens needs nothing but what they have. */
@@ -95,18 +103,37 @@ function isNews(about) {
   return shown?.status !== about.status || shown.revision !== about.revision || (shown.playlist_url === null) !== (about.playlist_url === null);
 }
 
-async function refresh() {
-  const about = await recording(id);
+/** @param {Recording} about */
+function take(about) {
   if (isSameSound(about)) goOn(about);
   else if (isNews(about)) show(about);
   shown = about;
 }
 
+async function refresh() {
+  take(await recording(id));
+}
+
+function isOver() {
+  return shown?.status === 'COMPLETED' || shown?.status === 'FAILED';
+}
+
 /** Looks again while there is something to come; a server that is away for a while is waited for. */
 async function watch() {
-  if (shown?.status === 'COMPLETED' || shown?.status === 'FAILED') return;
+  if (isOver()) return;
   await refresh().catch(() => {});
   setTimeout(() => void watch(), REFRESH);
 }
 
-refresh().then(() => setTimeout(() => void watch(), REFRESH), (error) => page.replaceChildren(failure(error)));
+/** Is told what happens; asks where that does not work. */
+function follow() {
+  if (isOver()) return;
+  listen(id, {
+    status: take,
+    turns: (transcript) => { told = transcript; if (shown) goOn(shown); },
+    segment: ({ duration_ms }) => { if (shown) take({ ...shown, duration_ms }); },
+    failed: () => { told = null; setTimeout(() => void watch(), REFRESH); },
+  });
+}
+
+refresh().then(follow, (error) => page.replaceChildren(failure(error)));

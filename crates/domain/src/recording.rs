@@ -44,6 +44,8 @@ pub struct Recording {
     pub labels: BTreeMap<String, String>,
     /// Who took part, as far as known.
     pub participants: Vec<Participant>,
+    /// The tracks of a room that we recorded ourselves; each can be had on its own.
+    pub tracks: Vec<Track>,
 }
 
 impl Recording {
@@ -67,6 +69,7 @@ impl Recording {
             tags: Vec::new(),
             labels: BTreeMap::new(),
             participants: Vec::new(),
+            tracks: Vec::new(),
         }
     }
 }
@@ -93,6 +96,23 @@ pub struct Participant {
     pub kind: String,
     /// LiveKit's participant attributes.
     pub attributes: BTreeMap<String, String>,
+}
+
+/// One participant's track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Track {
+    /// LiveKit's id of it (`TR_...`).
+    pub id: String,
+    /// The participant's identity.
+    pub participant: String,
+    /// `audio` or `video`.
+    pub kind: String,
+    /// LiveKit's source in small letters: `microphone`, `screen_share_audio`, ...
+    pub source: String,
+    /// When its first sample was.
+    pub started_at: WallTime,
+    /// From its first sample to its last.
+    pub duration: MediaTime,
 }
 
 /// Where a capture came from.

@@ -40,18 +40,54 @@ pub struct Event {
     pub room_name: String,
     /// The participant's kind: `STANDARD` when it is not said.
     pub participant_kind: Option<String>,
+    /// When LiveKit made it, to the second.
+    pub created_at: Option<WallTime>,
+}
+
+/// A webhook that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The project of the key that signed it.
+    pub project: ProjectId,
+    /// What it tells.
+    pub event: Event,
+    /// Its body, without secrets, as JSON.
+    pub body: String,
 }
 
 /// Checks a webhook and reads it. `authorization` is its header: the token alone, without a scheme.
-pub fn receive(keys: &Verifier, authorization: &str, body: &[u8], now: WallTime) -> Result<(ProjectId, Event), Error> {
+pub fn receive(keys: &Verifier, authorization: &str, body: &[u8], now: WallTime) -> Result<Received, Error> {
     let token = authorization.strip_prefix("Bearer ").unwrap_or(authorization).trim();
     let (project, signed) = keys.verify_body(token, now)?;
     let actual = STANDARD.encode(Sha256::digest(body));
     if !bool::from(actual.as_bytes().ct_eq(signed.as_bytes())) {
         return Err(Error::Body);
     }
-    let body: Value = serde_json::from_slice(body).map_err(|_| Error::Malformed)?;
-    Ok((project, read(&body)))
+    let mut value: Value = serde_json::from_slice(body).map_err(|_| Error::Malformed)?;
+    withhold_secrets(&mut value);
+    let mut event = read(&value);
+    if event.id.is_empty() {
+        // An id that is the same when it comes again.
+        event.id = format!("sha256:{actual}");
+    }
+    Ok(Received { project, event, body: value.to_string() })
+}
+
+/// What a kept body tells. Anything that is no JSON tells nothing.
+pub fn read_kept(body: &str) -> Event {
+    read(&serde_json::from_str(body).unwrap_or_default())
+}
+
+/// A room's TURN password opens LiveKit's relay.
+fn withhold_secrets(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !matches!(name.as_str(), "turnPassword" | "turn_password"));
+            fields.values_mut().for_each(withhold_secrets);
+        }
+        Value::Array(list) => list.iter_mut().for_each(withhold_secrets),
+        _ => {}
+    }
 }
 
 fn read(body: &Value) -> Event {
@@ -67,7 +103,15 @@ fn read(body: &Value) -> Event {
         room_sid: text(&room["sid"]),
         room_name: text(&room["name"]),
         participant_kind: participant.map(|it| either(it, "kind", "kind").unwrap_or_else(|| "STANDARD".to_owned())),
+        created_at: number(body.get("createdAt").or_else(|| body.get("created_at")))
+            .map(|seconds| WallTime::from_millis(seconds.saturating_mul(1_000))),
     }
+}
+
+/// protojson writes 64-bit numbers as texts.
+fn number(value: Option<&Value>) -> Option<i64> {
+    let value = value?;
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -89,16 +133,29 @@ mod tests {
         let body = br#"{"event":"something_new","id":"EV_1","room":{"sid":"RM_a","name":"support","turnPassword":"x","later":[1]},
             "participant":{"identity":"a","kind":"ROBOT"},"createdAt":"1795439500"}"#;
         let token = token::mint_webhook("devkey", &secret, body, NOW, 300);
-        let (project, event) = receive(&keys, &token, body, NOW).unwrap();
+        let Received { project, event, body: kept } = receive(&keys, &token, body, NOW).unwrap();
         assert_eq!((project, event.name.as_str()), (ProjectId::default(), "something_new"));
         assert_eq!((event.room_sid.as_str(), event.room_name.as_str()), ("RM_a", "support"));
         assert_eq!(event.participant_kind.as_deref(), Some("ROBOT"));
-        assert!(!format!("{event:?}").contains("turnPassword"));
+        assert_eq!(event.created_at, Some(WallTime::from_millis(1_795_439_500_000)));
+        assert!(!format!("{event:?}{kept}").contains("turnPassword") && kept.contains("later"));
+        assert_eq!(read_kept(&kept), event);
         assert_eq!(receive(&keys, &token, b"{}", NOW), Err(Error::Body));
         let later = NOW.plus_nanos(400_000_000_000);
         assert_eq!(receive(&keys, &token, body, later), Err(Error::Token(token::Error::Expired)));
         let other = token::mint("devkey", &secret, token::Grant::RoomRecord, NOW, 300);
         assert!(receive(&keys, &other, body, NOW).is_err(), "a token that signs no body");
+    }
+
+    #[test]
+    fn an_event_without_an_id_has_the_same_one_when_it_comes_again() {
+        let (keys, secret) = keys();
+        let id = |body: &[u8]| {
+            let token = token::mint_webhook("devkey", &secret, body, NOW, 300);
+            receive(&keys, &token, body, NOW).unwrap().event.id
+        };
+        assert_eq!(id(b"{}"), id(b"{}"));
+        assert_ne!(id(b"{}"), id(b"[]"));
     }
 
     proptest! {

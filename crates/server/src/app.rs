@@ -13,8 +13,10 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::http::Watchers;
 use crate::links::Links;
 use crate::live::Rooms;
+use crate::live::inbox::Inbox;
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::TelemetryQueue;
@@ -45,6 +47,10 @@ pub struct App {
     pub renderers: Pool,
     /// The rooms that this process records.
     pub rooms: Rooms,
+    /// Who listens to recordings.
+    pub watchers: Watchers,
+    /// What LiveKit's webhooks ask for.
+    pub inbox: Inbox,
     /// How LiveKit is reached.
     pub wire: Wire,
     /// Wakes background work.

@@ -88,6 +88,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
         tokio::spawn(work::run(app.clone())),
         tokio::spawn(telemetry_queue::run(app.clone())),
         tokio::spawn(live::auto::poll(app.clone())),
+        tokio::spawn(live::inbox::run(app.clone())),
     ];
     tokio::task::spawn_blocking(http::prepare);
     ready(&app);
@@ -144,6 +145,8 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
         telemetry: TelemetryQueue::default(),
         stopping: watch::channel(false).0,
         rooms: Rooms::new(Arc::new(journal)),
+        inbox: live::inbox::Inbox::default(),
+        watchers: http::Watchers::default(),
         wire,
         data,
         config,

@@ -4,6 +4,7 @@
 //! transaction open and a second database can be put behind the same border. SQLite is the embedded default.
 
 mod error;
+mod inbox;
 mod live;
 mod objects;
 mod recordings;
@@ -14,7 +15,8 @@ mod telemetry;
 mod uploads;
 
 pub use error::{Error, Result};
-pub use live::{Begun, Live, LiveRow, NewLive, Redactions, Stretch};
+pub use inbox::{Inbox, Webhook};
+pub use live::{Begun, Live, LiveRow, NewLive, Once, Redactions, Repeated, Stretch};
 pub use objects::{Objects, Purpose, SweepCandidate};
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
@@ -24,7 +26,7 @@ pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 
 /// Everything that the rest of EchoSphere asks of a database.
 #[async_trait::async_trait]
-pub trait Store: Uploads + Recordings + Live + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static {
+pub trait Store: Uploads + Recordings + Live + Inbox + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static {
     /// Whether the database answers and takes writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;
 

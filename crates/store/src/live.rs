@@ -5,12 +5,30 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Capture, Participant, Recording};
+use echosphere_domain::recording::{Capture, Participant, Recording, Track};
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::{MediaTime, WallTime};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+
+/// A request that is carried out once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The sender's key, unique in the project.
+    pub key: String,
+    /// What is asked for: a fingerprint of the body.
+    pub asked: String,
+}
+
+/// What was asked for under a key before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeated {
+    /// The same; this recording came of it.
+    Same(RecordingId),
+    /// Something else.
+    Other,
+}
 
 /// A recording of a room that is to begin.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +47,8 @@ pub struct NewLive {
     pub labels: BTreeMap<String, String>,
     /// What the recorder is told, in the server's own form.
     pub settings: String,
+    /// The request that asks for it, if it may be sent again.
+    pub once: Option<Once>,
     /// Now.
     pub now: WallTime,
 }
@@ -40,6 +60,8 @@ pub enum Begun {
     New(Box<(Recording, Capture)>),
     /// That room is being recorded already.
     Already(RecordingId),
+    /// The request was carried out before, or its key was used for another one.
+    Repeated(Repeated),
 }
 
 /// A stretch of wall-clock time; without an end it goes on.
@@ -88,8 +110,15 @@ impl Redactions {
 /// Rooms that are being recorded.
 #[async_trait]
 pub trait Live {
-    /// Begins a recording, unless one of a room of that name is STARTING or ACTIVE in the project.
+    /// Begins a recording, unless one of a room of that name is STARTING or ACTIVE in the project, or the request is a
+    /// repetition of one of the last 24 h.
     async fn begin_live(&self, new: &NewLive) -> Result<Begun>;
+
+    /// What was asked for under a request's key in the last 24 h.
+    async fn repeated(&self, project: &ProjectId, once: &Once, now: WallTime) -> Result<Option<Repeated>>;
+
+    /// The tracks that a recording's capture log has.
+    async fn note_tracks(&self, recording: RecordingId, tracks: &[Track]) -> Result<()>;
 
     /// The room was joined. Answers the recording that records this very room already, if another one does.
     async fn room_joined(&self, recording: RecordingId, room_sid: &str) -> Result<Option<RecordingId>>;

@@ -2,7 +2,7 @@
 sent when.
 
 plan: {"room", "seconds", "start" (Unix time), "people": [{"identity", "number", "join", "leave", "back", "mute": [from, to],
-"agent", "offset", "red", "dtx", "video", "attributes", "texts": [{"at", "topic", "text", "attributes"}]}]}; times in seconds from the start.
+"agent", "offset", "red", "dtx", "video", "attributes", "sets": {"at", "attributes"}, "texts": [{"at", "topic", "text", "attributes"}]}]}; times in seconds from the start.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ def token(person):
     made = api.AccessToken(KEY, SECRET).with_identity(person["identity"]).with_name(person["identity"].title()).with_grants(grants)
     if person.get("agent"):
         made = made.with_kind("agent")
+    if person.get("sets"):
+        made = made.with_grants(api.VideoGrants(room_join=True, room=PLAN["room"], can_update_own_metadata=True))
     return made.with_attributes(person.get("attributes", {})).to_jwt()
 
 
@@ -80,6 +82,13 @@ async def texts(person, room, sid):
         await writer.aclose()
 
 
+async def sets(person, room):
+    if person.get("sets"):
+        await until(person["sets"]["at"])
+        await room.local_participant.set_attributes(person["sets"]["attributes"])
+        say(kind="attributes", identity=person["identity"], at=time.time())
+
+
 async def stay(person, join, leave):
     await until(join)
     room = rtc.Room()
@@ -92,7 +101,8 @@ async def stay(person, join, leave):
     publication = await room.local_participant.publish_track(track, options)
     say(kind="joined", identity=person["identity"], at=time.time(), track=publication.sid)
     stop = asyncio.Event()
-    tasks = [asyncio.create_task(speak(person, source, stop)), asyncio.create_task(texts(person, room, publication.sid))]
+    tasks = [asyncio.create_task(speak(person, source, stop)), asyncio.create_task(texts(person, room, publication.sid)),
+             asyncio.create_task(sets(person, room))]
     if person.get("video"):
         tasks.append(asyncio.create_task(camera(room)))
     if person.get("mute") and join <= person["mute"][0] < leave:

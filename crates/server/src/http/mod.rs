@@ -39,6 +39,7 @@ fn described() -> OpenApiRouter<SharedApp> {
         .routes(routes!(recordings::control::stop))
         .routes(routes!(recordings::control::pause))
         .routes(routes!(recordings::control::resume))
+        .routes(routes!(recordings::control::exclude))
         .routes(routes!(recordings::get::get, recordings::delete::delete))
         .routes(routes!(recordings::playlists::multivariant))
         .routes(routes!(recordings::playlists::media))
@@ -62,26 +63,34 @@ fn uploads() -> OpenApiRouter<SharedApp> {
         .layer(DefaultBodyLimit::disable())
 }
 
+/// What comes piece by piece, and is not compressed: sound is already, and an event must not wait for the next one.
+fn streams() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(recordings::track::get)).routes(routes!(recordings::events::get))
+}
+
 pub use pages::prepare;
+pub use recordings::events::Watchers;
 
 /// The OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().merge(uploads()).into_openapi()
+    described().merge(streams()).merge(uploads()).into_openapi()
 }
 
 /// Everything that answers HTTP.
 pub fn router(app: &SharedApp, metrics: PrometheusHandle) -> Router {
     let (api, document) = described().split_for_parts();
-    let document = document.merge_from(uploads().into_openapi());
+    let document = document.merge_from(streams().into_openapi()).merge_from(uploads().into_openapi());
     let document = document.to_pretty_json().unwrap_or_default();
     let (uploads, _) = uploads().split_for_parts();
+    let (streams, _) = streams().split_for_parts();
     let read = api
         .route("/openapi.json", get(move || async move { json(document) }))
         .route("/", get(pages::list))
         .route("/recordings/{id}", get(pages::recording))
         .layer(CompressionLayer::new().gzip(true))
         .route("/assets/{*path}", get(pages::asset));
-    read.merge(uploads)
+    read.merge(streams)
+        .merge(uploads)
         // A base URL with a trailing slash makes the SDK ask for //observability.
         .route("//observability/recordings/v0", post(observability::recordings).layer(DefaultBodyLimit::disable()))
         .route("//observability/{signal}/otlp/v0", post(observability::otlp).layer(DefaultBodyLimit::disable()))

@@ -60,6 +60,7 @@ pub async fn prometheus(
         metrics::gauge!("echosphere_tasks", "kind" => kind, "state" => "open").set(counts.open as f64);
         metrics::gauge!("echosphere_tasks", "kind" => kind, "state" => "dead").set(counts.dead as f64);
     }
+    metrics::gauge!("echosphere_webhooks_open").set(app.store.open_webhooks().await? as f64);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], handle.render()).into_response())
 }

@@ -74,6 +74,8 @@ problems! {
     too_large = PAYLOAD_TOO_LARGE, "too-large", "The request body is too large";
     /// The room is being recorded.
     already_recording = CONFLICT, "already-recording", "The room is being recorded already";
+    /// An Idempotency-Key that stands for another request.
+    key_reused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used for another request";
     /// The recording is over.
     not_recording = CONFLICT, "not-recording", "The room is not being recorded";
     /// Something must be set first.

@@ -2,31 +2,69 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
-use echosphere_livekit::webhook;
+use echosphere_livekit::webhook::{self, Received};
+use echosphere_store::Webhook;
 
 use super::problem::Problem;
 use crate::app::SharedApp;
-use crate::{clock, live};
+use crate::clock;
 
-/// Takes a webhook of LiveKit's. What it asks for is durable when it is answered.
+/// The longest id, event or room name that is kept, in bytes.
+const LONGEST: usize = 1_024;
+
+/// Takes a webhook of LiveKit's. It is durable when it is answered; what it asks for is done after that, and once, however
+/// often it comes. Any other answer than 200 makes LiveKit send it again.
 #[utoipa::path(
     post, path = "/livekit/webhook", tag = "livekit", operation_id = "receiveWebhook",
     request_body(content = String, content_type = "application/webhook+json"),
     responses(
-        (status = 200, description = "Taken"),
+        (status = 200, description = "Kept"),
         (status = 401, description = "Not signed by a configured key", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It cannot be kept now", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
+pub async fn receive(
+    State(app): State<SharedApp>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Problem> {
+    let body = body.map_err(|rejection| Problem::too_large(rejection.body_text()))?;
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let received = webhook::receive(&app.tokens, authorization, &body, clock::now());
-    let (project, event) = received.map_err(|error| {
+    let now = clock::now();
+    let received = webhook::receive(&app.tokens, authorization, &body, now).map_err(|error| {
         tracing::warn!(%error, "a webhook was refused");
+        count("refused");
         Problem::unauthorized(error.to_string())
     })?;
+    let Received { project, event, body } = received;
+    if [&event.id, &event.name, &event.room_sid, &event.room_name].into_iter().any(|text| text.len() > LONGEST) {
+        count("refused");
+        return Err(Problem::too_large(format!("ids and names of a webhook have {LONGEST} bytes at most")));
+    }
+    app.rooms.webhook_came();
     tracing::debug!(event = event.name, room = event.room_name, id = event.id, "a webhook came");
-    metrics::counter!("echosphere_webhooks_total").increment(1);
-    live::auto::told(&app, &project, &event).await;
+    let webhook = Webhook {
+        project,
+        id: event.id,
+        event: event.name,
+        room_sid: event.room_sid,
+        room_name: event.room_name,
+        created_at: event.created_at,
+        received_at: now,
+        body,
+        attempts: 0,
+    };
+    let is_new = app.store.receive_webhook(&webhook).await.inspect_err(|_| count("failed"))?;
+    count(if is_new { "received" } else { "duplicate" });
+    if is_new {
+        app.inbox.wake();
+    }
     Ok(StatusCode::OK)
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("echosphere_webhooks_total", "outcome" => outcome).increment(1);
 }

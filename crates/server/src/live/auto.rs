@@ -1,6 +1,5 @@
 //! Rooms that are recorded without being asked: told of by LiveKit's webhooks, or found by asking.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use echosphere_domain::id::ProjectId;
@@ -8,7 +7,7 @@ use echosphere_livekit::webhook::Event;
 use echosphere_recorder::rooms::RoomService;
 use sha2::{Digest, Sha256};
 
-use super::{Error, Told, start};
+use super::{Error, Wish, start};
 use crate::app::{App, SharedApp};
 use crate::clock;
 use crate::config::{AutoRecord, matches_pattern};
@@ -16,9 +15,17 @@ use crate::config::{AutoRecord, matches_pattern};
 /// While webhooks come, asking is only for what they lost.
 const RECONCILE: Duration = Duration::from_secs(30);
 
+/// What became of a wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is left to do.
+    Done,
+    /// It may succeed later.
+    Later,
+}
+
 /// A webhook came: a room may be one that is to be recorded.
-pub async fn told(app: &SharedApp, project: &ProjectId, event: &Event) {
-    app.rooms.webhook_came();
+pub async fn told(app: &SharedApp, project: &ProjectId, event: &Event) -> Outcome {
     let rule = &app.config.recorder.auto;
     let begins = match event.name.as_str() {
         "participant_joined" => {
@@ -29,8 +36,13 @@ pub async fn told(app: &SharedApp, project: &ProjectId, event: &Event) {
         "track_published" => !rule.agents && event.participant_kind.as_deref() != Some("EGRESS"),
         _ => false,
     };
-    if begins && wanted(rule, &event.room_name, &event.room_sid) {
-        begin(app, project, &event.room_name).await;
+    if !begins || !wanted(rule, &event.room_name, &event.room_sid) {
+        return Outcome::Done;
+    }
+    match app.store.recorded_room(project, &event.room_sid).await {
+        Ok(true) => Outcome::Done,
+        Ok(false) => begin(app, project, &event.room_name).await,
+        Err(_) => Outcome::Later,
     }
 }
 
@@ -81,12 +93,17 @@ async fn is_recorded(app: &App, project: &ProjectId, sid: &str) -> bool {
     app.store.recorded_room(project, sid).await.unwrap_or(true)
 }
 
-async fn begin(app: &SharedApp, project: &ProjectId, room: &str) {
-    match Box::pin(start(app, project, room, None, BTreeMap::new(), Told::default())).await {
+async fn begin(app: &SharedApp, project: &ProjectId, room: &str) -> Outcome {
+    let wish = Wish { room_name: room.to_owned(), ..Wish::default() };
+    match Box::pin(start(app, project, wish)).await {
         Ok((recording, _)) => tracing::info!(recording = %recording.id, room, "a room is recorded without being asked"),
         Err(Error::Already(_)) => {}
-        Err(error) => tracing::error!(room, %error, "a room that should be recorded is not"),
+        Err(error) => {
+            tracing::error!(room, %error, "a room that should be recorded is not");
+            return if error.may_pass() { Outcome::Later } else { Outcome::Done };
+        }
     }
+    Outcome::Done
 }
 
 /// Whether a rule wants a room. The choice of a share follows from the room's id, so that all who ask decide alike.

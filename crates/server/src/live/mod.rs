@@ -1,26 +1,30 @@
 //! Rooms that this process records: starting, telling, handing over, and taking up what an earlier process left.
 
 pub mod auto;
+pub mod inbox;
 mod keeper;
 mod take_up;
 mod told;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
-use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::recording::{Capture, Recording, Track};
+use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::token;
 use echosphere_recorder::capture::{self, Timepiece};
+use echosphere_recorder::clock::nanos;
 use echosphere_recorder::log::Body;
 use echosphere_recorder::log::journal::Journal;
 use echosphere_recorder::room::people::Exclusions;
 use echosphere_recorder::room::{self, Command, Listener};
 use echosphere_recorder::rooms::RoomService;
-use echosphere_store::{Begun, NewLive};
+use echosphere_recorder::sound::{Assembler, Heard, Index};
+use echosphere_store::{Begun, NewLive, Once, Repeated};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -46,6 +50,9 @@ pub enum Error {
     /// It is being recorded.
     #[error("the room is being recorded already, as {0}")]
     Already(RecordingId),
+    /// The request was carried out before, or its key was used for another one.
+    #[error("the request was sent before")]
+    Repeated(Repeated),
     /// No server is configured.
     #[error("no LiveKit server is configured: set LIVEKIT_URL")]
     NoServer,
@@ -66,6 +73,32 @@ pub enum Error {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
+}
+
+impl Error {
+    /// Whether the same may succeed later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::NoWay { .. } | Self::Full(_) | Self::Stopping => true,
+            Self::Already(_) | Self::Repeated(_) | Self::NoServer | Self::NoKey(_) => false,
+        }
+    }
+}
+
+/// What is to be recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The room's name.
+    pub room_name: String,
+    /// The user's own id for the conversation.
+    pub session_id: Option<String>,
+    /// The user's own key-value pairs.
+    pub labels: BTreeMap<String, String>,
+    /// How it is recorded.
+    pub told: Told,
+    /// The request that asks for it, if it may be sent again.
+    pub once: Option<Once>,
 }
 
 /// A room that this process records.
@@ -138,6 +171,20 @@ impl Rooms {
         Some(session.capture().words().transcript()).filter(|transcript| !transcript.turns.is_empty())
     }
 
+    /// The tracks of a room so far; `None` when this process does not record it.
+    pub fn tracks(&self, recording: RecordingId) -> Option<Vec<Track>> {
+        let session = Arc::clone(&self.running().get(&recording)?.session);
+        let tracks = tracks(session.capture().assembler());
+        Some(tracks)
+    }
+
+    /// Where the streams of a room lie so far; `None` when this process does not record it, or nothing was heard.
+    pub fn index(&self, recording: RecordingId) -> Option<Index> {
+        let session = Arc::clone(&self.running().get(&recording)?.session);
+        let index = session.capture().assembler().index();
+        index
+    }
+
     /// Leaves all rooms, so that another process goes on with them; waits until everything is kept.
     pub async fn hand_over(&self) {
         let rooms: Vec<Running> = self.running().drain().map(|(_, room)| room).collect();
@@ -160,17 +207,29 @@ impl Rooms {
     }
 }
 
+/// The tracks of a capture log.
+pub fn tracks(assembler: &Assembler) -> Vec<Track> {
+    let Some(zero) = assembler.zero() else { return Vec::new() };
+    let track = |heard: Heard| Track {
+        id: heard.track_sid,
+        participant: heard.identity,
+        kind: heard.kind,
+        source: heard.source.to_ascii_lowercase(),
+        started_at: WallTime::from_nanos(zero).plus_nanos(nanos(heard.samples.start)),
+        duration: MediaTime::from_samples_48k(heard.samples.end - heard.samples.start),
+    };
+    assembler.heard().into_iter().map(track).collect()
+}
+
 /// Begins to record a room.
-pub async fn start(
-    app: &SharedApp,
-    project: &ProjectId,
-    room_name: &str,
-    session_id: Option<String>,
-    labels: std::collections::BTreeMap<String, String>,
-    told: Told,
-) -> Result<(Recording, Capture), Error> {
+pub async fn start(app: &SharedApp, project: &ProjectId, wish: Wish) -> Result<(Recording, Capture), Error> {
     if app.is_stopping() {
         return Err(Error::Stopping);
+    }
+    if let Some(once) = &wish.once
+        && let Some(repeated) = app.store.repeated(project, once, clock::now()).await?
+    {
+        return Err(Error::Repeated(repeated));
     }
     let reach = reach(app, project).await?;
     let running = app.rooms.count();
@@ -178,21 +237,24 @@ pub async fn start(
         return Err(Error::Full(running));
     }
     let now = clock::now();
+    let Wish { room_name, session_id, labels, told, once } = wish;
     let new = NewLive {
         recording: RecordingId::new(entropy::uuid(now)),
         capture: CaptureId::new(entropy::uuid(now)),
         project: project.clone(),
-        room_name: room_name.to_owned(),
+        room_name,
         session_id,
         labels,
         settings: told.to_json(),
+        once,
         now,
     };
     match app.store.begin_live(&new).await? {
         Begun::Already(other) => Err(Error::Already(other)),
+        Begun::Repeated(repeated) => Err(Error::Repeated(repeated)),
         Begun::New(begun) => {
             let (recording, capture) = *begun;
-            tracing::info!(recording = %recording.id, room = room_name, "a room is going to be recorded");
+            tracing::info!(recording = %recording.id, room = new.room_name, "a room is going to be recorded");
             let clock = Timepiece::new(Instant::now(), clock::now().as_nanos());
             let journal = Arc::clone(&app.rooms.journal);
             let log = capture::Capture::new(capture.id.as_uuid(), clock, journal, told.layout(), LAG.as_nanos() as i64);
@@ -331,9 +393,10 @@ async fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, log
 fn exclusions(config: &crate::config::Config, told: &Told) -> Exclusions {
     let mut exclusions = Exclusions {
         identities: told.exclude.iter().cloned().collect(),
-        kinds: config.recorder.exclude_kinds.iter().cloned().collect(),
-        ..Exclusions::default()
+        kinds: config.recorder.exclude_kinds.iter().chain(&told.exclude_kinds).cloned().collect(),
+        attributes: told.exclude_attributes.clone(),
     };
+    // Nobody who asks not to be recorded is overruled.
     exclusions.attributes.insert("echosphere.record".to_owned(), "false".to_owned());
     exclusions
 }

@@ -54,7 +54,9 @@ pub fn journals(folder: &std::path::Path) -> Result<Recovered, Error> {
 
 async fn one(app: &SharedApp, row: LiveRow, journalled: Vec<Entry>) -> Result<(), Error> {
     let LiveRow { recording, capture, settings, paused } = row;
-    let told = Told { paused, ..Told::from_json(&settings) };
+    let mut told = Told { paused, ..Told::from_json(&settings) };
+    // Those who were left out during the call stay left out.
+    told.exclude.extend(app.store.redactions(recording.id).await?.excluded);
     let mut stored = Vec::new();
     capture_log::read(app, &recording, capture.attempt, |number, _, chunk| {
         let entries = chunk.into_iter().flat_map(|chunk| chunk.entries);

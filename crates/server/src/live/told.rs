@@ -1,5 +1,7 @@
 //! What a recorder was told when it was started; kept, so that another process goes on in the same way.
 
+use std::collections::BTreeMap;
+
 use echosphere_domain::id::RecordingId;
 use echosphere_recorder::sound::Layout;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,10 @@ pub struct Told {
     pub layout: Option<String>,
     /// Identities that are left out.
     pub exclude: Vec<String>,
+    /// LiveKit's kinds that are left out, beside those of the configuration.
+    pub exclude_kinds: Vec<String>,
+    /// Participants with one of these attributes are left out, beside `echosphere.record` = `false`.
+    pub exclude_attributes: BTreeMap<String, String>,
     /// Whether keeping is paused from the start.
     pub paused: bool,
 }

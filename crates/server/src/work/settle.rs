@@ -16,7 +16,7 @@ use echosphere_store::{Claim, Publication, SessionFacts};
 use super::compose::{self, Composition};
 use super::{Error, pieces, redaction};
 use crate::app::App;
-use crate::live::{LAG, Told};
+use crate::live::{self, LAG, Told};
 use crate::{capture_log, clock};
 
 pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
@@ -32,6 +32,7 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     if !redaction::of(app, id).await?.is_empty() {
         redaction::remove_telemetry(app, id).await?;
     }
+    app.store.note_tracks(id, &live::tracks(&log.assembler)).await?;
     let publication = publication(app, &recording, &captures, capture, &log).await?;
     let nobody = publication.content == Some(Content::Silent { reason: Reason::NobodyCame, partial: false });
     let published = app.store.publish(&publication, &claim.lease).await?;

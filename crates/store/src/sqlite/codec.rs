@@ -129,6 +129,7 @@ pub(super) fn recording(row: &SqliteRow) -> Result<Recording> {
         tags: row.json("tags")?,
         labels: row.json("labels")?,
         participants: row.json("participants")?,
+        tracks: row.json("tracks")?,
     })
 }
 

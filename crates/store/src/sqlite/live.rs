@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::{Deletion, Event, Status};
-use echosphere_domain::recording::{Capture, Participant, Recording, Source};
+use echosphere_domain::recording::{Capture, Participant, Recording, Source, Track};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_domain::time::{MediaTime, WallTime};
 use sqlx::{Row, SqliteConnection};
 
 use super::codec::{Reader, json};
-use super::{SqliteStore, codec, effects, objects, segments, uploads};
-use crate::{Begun, Error, Live, LiveRow, NewLive, Redactions, Result, Stretch};
+use super::{SqliteStore, codec, effects, idempotency, objects, segments, uploads};
+use crate::{Begun, Error, Live, LiveRow, NewLive, Once, Redactions, Repeated, Result, Stretch};
 
 const ACTION: &str = "change a live recording";
 
@@ -20,6 +20,11 @@ fn failed(error: sqlx::Error) -> Error {
 }
 
 async fn begin(connection: &mut SqliteConnection, new: NewLive) -> Result<Begun> {
+    if let Some(once) = &new.once
+        && let Some(repeated) = idempotency::known(&mut *connection, &new.project, once, new.now).await?
+    {
+        return Ok(Begun::Repeated(repeated));
+    }
     let row = sqlx::query(
         "SELECT id FROM recordings WHERE project = ? AND room_name = ? AND status IN ('STARTING', 'ACTIVE')
          AND deletion = 'none' AND id IN (SELECT recording FROM live)",
@@ -42,9 +47,12 @@ async fn begin(connection: &mut SqliteConnection, new: NewLive) -> Result<Begun>
     .bind(recording.id.to_string())
     .bind(capture.id.to_string())
     .bind(&new.settings)
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(failed)?;
+    if let Some(once) = &new.once {
+        idempotency::note(connection, &new.project, once, recording.id, new.now).await?;
+    }
     Ok(Begun::New(Box::new((recording, capture))))
 }
 
@@ -112,6 +120,23 @@ impl Live for SqliteStore {
     async fn begin_live(&self, new: &NewLive) -> Result<Begun> {
         let new = new.clone();
         self.write("begin a recording", move |connection| Box::pin(async move { begin(connection, new).await })).await
+    }
+
+    async fn repeated(&self, project: &ProjectId, once: &Once, now: WallTime) -> Result<Option<Repeated>> {
+        idempotency::known(&self.readers, project, once, now).await
+    }
+
+    async fn note_tracks(&self, recording: RecordingId, tracks: &[Track]) -> Result<()> {
+        let tracks = json(tracks);
+        self.write("note tracks", move |connection| {
+            Box::pin(async move {
+                let set = sqlx::query("UPDATE recordings SET tracks = ? WHERE id = ? AND deletion = 'none'");
+                let set = set.bind(tracks).bind(recording.to_string());
+                set.execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
     }
 
     async fn room_joined(&self, recording: RecordingId, room_sid: &str) -> Result<Option<RecordingId>> {

@@ -5,6 +5,8 @@
 
 mod codec;
 mod effects;
+mod idempotency;
+mod inbox;
 mod live;
 mod objects;
 mod publish;

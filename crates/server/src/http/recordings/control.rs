@@ -1,13 +1,19 @@
-//! `POST /v1/recordings/{id}/stop`, `/pause`, `/resume`: what a room that is being recorded is told.
+//! `POST /v1/recordings/{id}/stop`, `/pause`, `/resume`, `/exclude`: what a room that is being recorded is told.
 
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Status;
+use echosphere_domain::recording::{Capture, Recording};
 use echosphere_recorder::room::Command;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
+use super::start::LONGEST;
 use super::view;
 use crate::app::SharedApp;
 use crate::clock;
@@ -79,16 +85,63 @@ pub async fn resume(
     tell(&app, &caller, &headers, &id, false).await
 }
 
+/// Who is to be left out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exclude {
+    /// The participant's identity; it need not be in the room yet.
+    pub identity: String,
+}
+
+/// Leaves a participant out from now on: sound, messages and speaker activity, whichever source brings them, to the end of
+/// the recording. What was kept of them before stays.
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/exclude", tag = "recordings", operation_id = "excludeParticipant",
+    params(("id" = String, Path, description = "The recording's id")), request_body = Exclude,
+    responses(
+        (status = 200, description = "The recording", body = view::Recording),
+        (status = 400, description = "The body is not valid", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is not being recorded", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn exclude(
+    State(app): State<SharedApp>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    body: Result<Json<Exclude>, JsonRejection>,
+) -> Answer {
+    let (recording, captures) = going_on(&app, &caller, &id).await?;
+    let Json(Exclude { identity }) = body.map_err(|rejection| Problem::bad_body(rejection.body_text()))?;
+    if !(1..=LONGEST).contains(&identity.len()) {
+        return Err(Problem::bad_body(format!("identity must have 1 to {LONGEST} bytes")));
+    }
+    app.store.note_excluded(recording.id, &identity).await?;
+    send(&app, recording.id, Command::Exclude(identity))?;
+    Ok((StatusCode::OK, Json(super::show(&app, &super::base(&app, &headers), recording, captures))))
+}
+
 async fn tell(app: &SharedApp, caller: &Caller, headers: &HeaderMap, id: &str, paused: bool) -> Answer {
-    let (recording, captures) = super::find(app, caller, super::parse_id(id)?).await?;
-    let command = if paused { Command::Pause } else { Command::Resume };
+    let (recording, captures) = going_on(app, caller, id).await?;
     // The row first: whatever happens next, a later source knows what was not to be kept.
+    app.store.note_pause(recording.id, paused, clock::now()).await?;
+    send(app, recording.id, if paused { Command::Pause } else { Command::Resume })?;
+    Ok((StatusCode::OK, Json(super::show(app, &super::base(app, headers), recording, captures))))
+}
+
+/// A recording that goes on.
+async fn going_on(app: &SharedApp, caller: &Caller, id: &str) -> Result<(Recording, Vec<Capture>), Problem> {
+    let (recording, captures) = super::find(app, caller, super::parse_id(id)?).await?;
     if !matches!(recording.state.status, Status::Starting | Status::Active) {
         return Err(Problem::not_recording("the recording is over; what was kept stays, or can be deleted"));
     }
-    app.store.note_pause(recording.id, paused, clock::now()).await?;
-    if !app.rooms.tell(recording.id, command) {
-        return Err(Problem::not_recording("no process records the room at this moment; it is being taken up"));
+    Ok((recording, captures))
+}
+
+fn send(app: &SharedApp, recording: RecordingId, command: Command) -> Result<(), Problem> {
+    if app.rooms.tell(recording, command) {
+        return Ok(());
     }
-    Ok((StatusCode::OK, Json(super::show(app, &super::base(app, headers), recording, captures))))
+    Err(Problem::not_recording("no process records the room at this moment; it is being taken up"))
 }

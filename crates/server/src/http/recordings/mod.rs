@@ -2,11 +2,13 @@
 
 pub mod control;
 pub mod delete;
+pub mod events;
 pub mod get;
 pub mod list;
 pub mod playlists;
 pub mod segment;
 pub mod start;
+pub mod track;
 pub mod transcript;
 pub mod view;
 pub mod waveform;
@@ -14,7 +16,7 @@ pub mod waveform;
 use axum::http::HeaderMap;
 use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Deletion;
-use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::recording::{Capture, Recording, Track};
 use echosphere_domain::time::MediaTime;
 
 use crate::app::App;
@@ -51,7 +53,25 @@ fn show(app: &App, base: &str, recording: Recording, captures: Vec<Capture>) -> 
         playlist: has_sound(&recording).then(|| playlist_url(app, base, &recording)),
         page: format!("{base}/recordings/{}", recording.id),
     };
-    view::Recording::new(recording, captures, urls)
+    let tracks = tracks(app, &recording).into_iter().map(|track| {
+        let url = track_url(app, base, &recording, &track);
+        view::Track::new(track, url)
+    });
+    let tracks = tracks.collect();
+    view::Recording::new(recording, captures, tracks, urls)
+}
+
+/// The tracks that can be had on their own: of a room that goes on those that there are so far.
+fn tracks(app: &App, recording: &Recording) -> Vec<Track> {
+    if recording.state.deletion != Deletion::None {
+        return Vec::new();
+    }
+    app.rooms.tracks(recording.id).unwrap_or_else(|| recording.tracks.clone())
+}
+
+fn track_url(app: &App, base: &str, recording: &Recording, track: &Track) -> String {
+    let signature = link_signature(app, recording);
+    format!("{base}/v1/recordings/{}/tracks/{}.ogg?sig={signature}", recording.id, track.id)
 }
 
 fn has_sound(recording: &Recording) -> bool {

@@ -7,20 +7,24 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use echosphere_store::{Once, Repeated};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::view;
 use crate::app::SharedApp;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
-use crate::live::{self, Told};
+use crate::live::{self, Told, Wish};
 
 /// The longest room name or session id, in bytes.
-const LONGEST: usize = 512;
+pub(super) const LONGEST: usize = 512;
+/// Who may be left out by name, kind or attribute, at most.
+const MOST_EXCLUDED: usize = 1_000;
 
 /// What is to be recorded.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
     /// The room, by its name. A room that does not exist yet is waited in.
@@ -35,19 +39,30 @@ pub struct Start {
     /// Identities of participants who are left out.
     #[serde(default)]
     pub exclude: Vec<String>,
+    /// LiveKit's kinds of participants who are left out, beside those that the configuration names: `STANDARD`, `SIP`, ...
+    #[serde(default)]
+    pub exclude_kinds: Vec<String>,
+    /// Participants with one of these attributes are left out, from when they have it to when they have it no more;
+    /// `echosphere.record` = `false` always counts.
+    #[serde(default)]
+    pub exclude_attributes: BTreeMap<String, String>,
     /// Whether keeping is paused from the start.
     #[serde(default)]
     pub paused: bool,
 }
 
-/// Begins to record a room.
+/// Begins to record a room. With an `Idempotency-Key` a request that is sent again within 24 h begins nothing: it is answered
+/// with the recording that the first one began.
 #[utoipa::path(
     post, path = "/v1/recordings", tag = "recordings", operation_id = "startRecording", request_body = Start,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A key of your own for this request, 1 to 255 characters")),
     responses(
+        (status = 200, description = "The recording that this very request began before", body = view::Recording),
         (status = 201, description = "The recording, STARTING", body = view::Recording),
         (status = 400, description = "The body is not valid", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No usable credentials", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The room is being recorded; `recording_id` says as what", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The Idempotency-Key was used for another request", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "No room can be recorded now", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -62,17 +77,50 @@ pub async fn start(
     if !caller.sees_room(Some(&wanted.room_name)) {
         return Err(Problem::forbidden("the token is for another room"));
     }
-    let told = Told { layout: wanted.layout, exclude: wanted.exclude, paused: wanted.paused };
-    let started = live::start(&app, &caller.project, &wanted.room_name, wanted.session_id, wanted.labels, told).await;
-    let (recording, capture) = started.map_err(problem)?;
+    let once = once(&headers, &wanted)?;
+    let (status, recording, captures) = match live::start(&app, &caller.project, wish(wanted, once)).await {
+        Ok((recording, capture)) => (StatusCode::CREATED, recording, vec![capture]),
+        Err(live::Error::Repeated(Repeated::Same(id))) => {
+            let (recording, captures) = super::find(&app, &caller, id).await?;
+            (StatusCode::OK, recording, captures)
+        }
+        Err(error) => return Err(problem(error)),
+    };
     let base = super::base(&app, &headers);
     let location = HeaderValue::from_str(&format!("{base}/v1/recordings/{}", recording.id));
-    let shown = super::show(&app, &base, recording, vec![capture]);
-    let mut response = (StatusCode::CREATED, Json(shown)).into_response();
+    let shown = super::show(&app, &base, recording, captures);
+    let mut response = (status, Json(shown)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// The request's key, with a fingerprint of what it asks for.
+fn once(headers: &HeaderMap, wanted: &Start) -> Result<Option<Once>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().unwrap_or_default().trim();
+    if !(1..=255).contains(&key.len()) {
+        return Err(Problem::bad_parameter("the Idempotency-Key must have 1 to 255 characters of ASCII"));
+    }
+    let asked = serde_json::to_vec(wanted).map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(Some(Once { key: key.to_owned(), asked: hex::encode(Sha256::digest(asked)) }))
+}
+
+fn wish(wanted: Start, once: Option<Once>) -> Wish {
+    Wish {
+        room_name: wanted.room_name,
+        session_id: wanted.session_id,
+        labels: wanted.labels,
+        told: Told {
+            layout: wanted.layout,
+            exclude: wanted.exclude,
+            exclude_kinds: wanted.exclude_kinds,
+            exclude_attributes: wanted.exclude_attributes,
+            paused: wanted.paused,
+        },
+        once,
+    }
 }
 
 fn check(wanted: &Start) -> Result<(), Problem> {
@@ -89,6 +137,14 @@ fn check(wanted: &Start) -> Result<(), Problem> {
     if wanted.labels.len() > 64 || wanted.labels.iter().any(|(name, value)| name.len() + value.len() > 1_024) {
         return Err(Problem::bad_body("labels must be 64 at most, each of 1,024 bytes at most"));
     }
+    let lists = wanted.exclude.len() + wanted.exclude_kinds.len() + wanted.exclude_attributes.len();
+    let attributes = wanted.exclude_attributes.iter().flat_map(|(name, value)| [name, value]);
+    let mut texts = wanted.exclude.iter().chain(&wanted.exclude_kinds).chain(attributes);
+    if lists > MOST_EXCLUDED || texts.any(|text| text.len() > LONGEST) {
+        return Err(Problem::bad_body(format!(
+            "exclude, exclude_kinds and exclude_attributes may have {MOST_EXCLUDED} entries together, each of {LONGEST} bytes at most"
+        )));
+    }
     Ok(())
 }
 
@@ -96,6 +152,9 @@ fn problem(error: live::Error) -> Problem {
     match error {
         live::Error::Store(error) => error.into(),
         live::Error::Already(id) => Problem::already_recording(error.to_string()).about(id),
+        live::Error::Repeated(_) => Problem::key_reused(
+            "this Idempotency-Key was used for a request with another body; use a new key for a new request",
+        ),
         live::Error::NoServer | live::Error::NoKey(_) => Problem::not_configured(error.to_string()),
         live::Error::NoWay { .. } | live::Error::Full(_) | live::Error::Stopping => {
             Problem::unavailable(error.to_string())

@@ -15,7 +15,7 @@ use crate::http::access::Caller;
 use crate::http::problem::Problem;
 
 /// The turns of a recording, placed on its timeline.
-async fn read(app: &App, id: RecordingId) -> Result<(Alignment, Vec<Placed>), Problem> {
+pub(super) async fn read(app: &App, id: RecordingId) -> Result<Read, echosphere_store::Error> {
     let segments = app.store.segments(id, AUDIO_RENDITION).await?;
     let mut transcripts: Vec<Transcript> = app.store.transcripts(id).await?.into_iter().map(|(_, t)| t).collect();
     // While a room goes on, what it says itself; the agent's own account replaces that.
@@ -24,7 +24,17 @@ async fn read(app: &App, id: RecordingId) -> Result<(Alignment, Vec<Placed>), Pr
     // Of several sources the least sure one says how far the whole can be trusted.
     let alignment = transcripts.into_iter().map(|transcript| transcript.alignment);
     let alignment = alignment.min_by(|a, b| a.confidence.total_cmp(&b.confidence)).unwrap_or_default();
-    Ok((alignment, placed))
+    Ok(Read { alignment, turns: placed, segments: segments.len() })
+}
+
+/// What was said, and how far it can be heard.
+pub(super) struct Read {
+    /// How the times were settled.
+    pub(super) alignment: Alignment,
+    /// The turns, placed.
+    pub(super) turns: Vec<Placed>,
+    /// How many segments can be heard.
+    pub(super) segments: usize,
 }
 
 /// The transcript as JSON.
@@ -42,19 +52,23 @@ pub async fn json(
     Path(id): Path<String>,
 ) -> Result<Json<view::Transcript>, Problem> {
     let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    let (alignment, placed) = read(&app, recording.id).await?;
+    let read = read(&app, recording.id).await?;
     Ok(Json(view::Transcript {
         recording_id: recording.id.to_string(),
-        alignment: view::Alignment {
-            method: alignment.method,
-            offset_ms: alignment.offset_ms,
-            confidence: (alignment.confidence * 1000.0).round() / 1000.0,
-        },
-        turns: placed.into_iter().map(turn).collect(),
+        alignment: alignment(&read.alignment),
+        turns: read.turns.into_iter().map(turn).collect(),
     }))
 }
 
-fn turn(placed: Placed) -> view::Turn {
+pub(super) fn alignment(alignment: &Alignment) -> view::Alignment {
+    view::Alignment {
+        method: alignment.method,
+        offset_ms: alignment.offset_ms,
+        confidence: (alignment.confidence * 1000.0).round() / 1000.0,
+    }
+}
+
+pub(super) fn turn(placed: Placed) -> view::Turn {
     let call = placed.turn.call.map(|call| view::Call {
         call_id: call.call_id,
         name: call.name,
@@ -88,8 +102,8 @@ async fn export_as(
     write: fn(&[Placed]) -> String,
 ) -> Result<Response, Problem> {
     let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    let (_, placed) = read(&app, recording.id).await?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], write(&placed)).into_response())
+    let read = read(&app, recording.id).await?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], write(&read.turns)).into_response())
 }
 
 /// The transcript as WebVTT.

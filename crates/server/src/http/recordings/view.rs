@@ -55,6 +55,8 @@ pub struct Recording {
     pub tags: Vec<String>,
     /// Who took part.
     pub participants: Vec<Participant>,
+    /// The tracks of a room that EchoSphere recorded itself, in the order in which they began.
+    pub tracks: Vec<Track>,
     /// How far a deletion is: `none`, `pending`, `done`.
     #[schema(value_type = String)]
     pub deletion: Deletion,
@@ -114,6 +116,26 @@ pub struct Participant {
     pub kind: String,
     /// LiveKit's participant attributes.
     pub attributes: BTreeMap<String, String>,
+}
+
+/// One participant's track.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Track {
+    /// LiveKit's id of it.
+    pub id: String,
+    /// The participant's identity.
+    pub participant: String,
+    /// `audio` or `video`.
+    pub kind: String,
+    /// `microphone`, `screen_share_audio`, ...
+    pub source: String,
+    /// When its first sample was.
+    #[schema(format = "date-time")]
+    pub started_at: String,
+    /// From its first sample to its last, in milliseconds.
+    pub duration_ms: i64,
+    /// The track as Ogg/Opus, with a signature that serves as the credential. What is heard of it begins at media time 0.
+    pub url: String,
 }
 
 /// How long a recording is kept.
@@ -219,8 +241,8 @@ pub struct Urls {
 }
 
 impl Recording {
-    /// The outside of a recording and its captures.
-    pub fn new(recording: recording::Recording, captures: Vec<recording::Capture>, urls: Urls) -> Self {
+    /// The outside of a recording, its captures and its tracks.
+    pub fn new(recording: recording::Recording, captures: Vec<recording::Capture>, tracks: Vec<Track>, urls: Urls) -> Self {
         let time = |time: Option<WallTime>| time.map(rfc3339);
         Self {
             id: recording.id.to_string(),
@@ -240,6 +262,7 @@ impl Recording {
             agent_name: recording.agent_name,
             tags: recording.tags,
             participants: recording.participants.into_iter().map(Participant::from).collect(),
+            tracks,
             deletion: recording.state.deletion,
             tier: recording.state.tier,
             revision: recording.state.revision,
@@ -247,6 +270,14 @@ impl Recording {
             playlist_url: urls.playlist,
             page_url: urls.page,
         }
+    }
+}
+
+impl Track {
+    /// The outside of a track that can be had at this address.
+    pub fn new(track: recording::Track, url: String) -> Self {
+        let recording::Track { id, participant, kind, source, started_at, duration } = track;
+        Self { id, participant, kind, source, started_at: rfc3339(started_at), duration_ms: duration.as_millis(), url }
     }
 }
 

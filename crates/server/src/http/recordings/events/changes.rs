@@ -1,0 +1,79 @@
+//! From one state of a recording to the next, as events.
+
+use std::collections::HashMap;
+
+use axum::response::sse::Event;
+use echosphere_domain::time::MediaTime;
+use serde::Serialize;
+
+use super::watcher::Snapshot;
+use crate::http::recordings::view;
+
+#[derive(Serialize)]
+struct Segment {
+    /// How many there are.
+    segments: usize,
+    /// How much can be heard.
+    duration_ms: i64,
+}
+
+/// The events of everything that is in `new` and was not in `old`. `show` makes the outside of a recording.
+pub(super) fn since(old: Option<&Snapshot>, new: &Snapshot, show: impl Fn(&Snapshot) -> view::Recording) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut tell = |name: &'static str, data: String| events.push(Event::default().event(name).data(data));
+    if old.is_none_or(|old| is_other(old, new)) {
+        tell("status", json(&show(new)));
+    }
+    match old {
+        Some(old) if all_stay(old, new) => changed(old, new).for_each(|turn| tell("turn", turn.clone())),
+        _ => tell("turns", all_turns(new)),
+    }
+    if old.is_some_and(|old| (old.segments, old.recording.duration) != (new.segments, new.recording.duration)) {
+        let segment = Segment { segments: new.segments, duration_ms: new.recording.duration.as_millis() };
+        tell("segment", json(&segment));
+    }
+    if new.is_over {
+        tell("end", "{}".to_owned());
+    }
+    events
+}
+
+/// Whether more than the length changed; the first sound is more than that.
+fn is_other(old: &Snapshot, new: &Snapshot) -> bool {
+    let is_heard = |snapshot: &Snapshot| snapshot.recording.duration > MediaTime::ZERO;
+    if is_heard(old) != is_heard(new) {
+        return true;
+    }
+    let mut before = old.recording.clone();
+    before.duration = new.recording.duration;
+    before != new.recording || old.captures != new.captures
+}
+
+/// Whether each turn that was there still is; else the list is another one.
+fn all_stay(old: &Snapshot, new: &Snapshot) -> bool {
+    let here: HashMap<&str, ()> = new.turns.iter().map(|(id, _)| (id.as_str(), ())).collect();
+    old.alignment == new.alignment && old.turns.iter().all(|(id, _)| here.contains_key(id.as_str()))
+}
+
+fn changed<'s>(old: &Snapshot, new: &'s Snapshot) -> impl Iterator<Item = &'s String> {
+    let before: HashMap<&str, &str> = old.turns.iter().map(|(id, turn)| (id.as_str(), turn.as_str())).collect();
+    let is_new = |(id, turn): &&(String, String)| before.get(id.as_str()) != Some(&turn.as_str());
+    let turns: Vec<_> = new.turns.iter().filter(is_new).collect();
+    turns.into_iter().map(|(_, turn)| turn)
+}
+
+/// The transcript in the form of its own route, of turns that are JSON already.
+fn all_turns(snapshot: &Snapshot) -> String {
+    let turns: Vec<&str> = snapshot.turns.iter().map(|(_, turn)| turn.as_str()).collect();
+    format!(
+        r#"{{"recording_id":"{}","alignment":{},"turns":[{}]}}"#,
+        snapshot.recording.id,
+        snapshot.alignment,
+        turns.join(",")
+    )
+}
+
+/// The API's shapes have no maps with keys that JSON lacks.
+pub(super) fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,138 @@
+//! `GET /v1/recordings/{id}/events`: what happens to a recording, as server-sent events (WHATWG HTML, section 9.2).
+//!
+//! One [`watcher`] looks at a recording for all who listen, and hands them its newest state. A listener sends what changed since
+//! the state that it sent last: so nothing waits in a queue, and who is slow gets the newest state later.
+
+mod changes;
+mod watcher;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use self::watcher::Newest;
+pub use self::watcher::{Snapshot, Watchers};
+use super::playlists::{Signed, watch};
+use crate::app::SharedApp;
+use crate::http::problem::Problem;
+
+/// How long a listener is silent at most. A proxy closes a connection on which nothing comes for a minute.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How soon a listener comes back after its connection broke.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What happens to a recording, as it happens. The first events tell the present state, so that a late listener lacks nothing:
+/// `status` (the recording), `turns` (the transcript). Then `status` whenever it changes, `turn` for each turn that is new or
+/// changed (by its `id`), `turns` when all are new, `segment` when there is more to hear, `end` after COMPLETED or FAILED.
+/// A client that comes back with the `Last-Event-ID` of the present state is not told it again; when the recording is over, it
+/// is answered 204, after which an `EventSource` stays away.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/events", tag = "recordings", operation_id = "watchRecording",
+    params(
+        ("id" = String, Path, description = "The recording's id"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came"),
+        Signed,
+    ),
+    responses(
+        (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
+        (status = 204, description = "The recording is over, and the client was told before"),
+        (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many listen", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get(
+    State(app): State<SharedApp>,
+    Path(id): Path<String>,
+    Query(signed): Query<Signed>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (recording, _) = watch(&app, &headers, &id, &signed).await?;
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    if last.is_some() && recording.state.status.is_terminal() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let busy = || Problem::unavailable("too many listen to recordings now; ask for the recording itself instead");
+    let permit = app.watchers.admit().ok_or_else(busy)?;
+    let newest = Watchers::subscribe(&app, &recording);
+    let listener = Listener {
+        base: super::base(&app, &headers),
+        stopping: app.stopping.subscribe(),
+        app,
+        newest,
+        last,
+        told: None,
+        queue: VecDeque::new(),
+        _permit: permit,
+    };
+    let events = stream::unfold(listener, |mut listener| async move {
+        let event = listener.next().await?;
+        Some((Ok::<_, Infallible>(event), listener))
+    });
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+    // nginx would hold events back until its buffer is full.
+    let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(([unbuffered], events).into_response())
+}
+
+struct Listener {
+    app: SharedApp,
+    base: String,
+    newest: watch::Receiver<Newest>,
+    stopping: watch::Receiver<bool>,
+    /// What the client had before it came (back).
+    last: Option<String>,
+    told: Option<Arc<Snapshot>>,
+    queue: VecDeque<Event>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// The next event; `None` when there will be none.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            if self.told.as_ref().is_some_and(|told| told.is_over) || *self.stopping.borrow() {
+                return None;
+            }
+            let newest = self.newest.borrow_and_update().clone();
+            match newest.filter(|newest| self.told.as_ref().is_none_or(|told| told.id != newest.id)) {
+                Some(newest) => self.tell(newest),
+                None => tokio::select! {
+                    _ = self.stopping.changed() => {}
+                    changed = self.newest.changed() => changed.ok()?,
+                },
+            }
+        }
+    }
+
+    fn tell(&mut self, newest: Arc<Snapshot>) {
+        let is_first = self.told.is_none();
+        if is_first && self.last.as_deref() == Some(&newest.id) {
+            self.queue.push_back(Event::default().retry(RETRY).comment("nothing new"));
+        } else {
+            let show = |snapshot: &Snapshot| {
+                super::show(&self.app, &self.base, snapshot.recording.clone(), snapshot.captures.clone())
+            };
+            let mut events = changes::since(self.told.as_deref(), &newest, show);
+            if is_first && !events.is_empty() {
+                events.insert(0, Event::default().retry(RETRY).comment("the present state"));
+            }
+            // Only who has all of a state may say so.
+            if let Some(last) = events.pop() {
+                events.push(last.id(newest.id.clone()));
+            }
+            self.queue.extend(events);
+        }
+        self.told = Some(newest);
+    }
+}

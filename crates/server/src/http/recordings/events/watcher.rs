@@ -1,0 +1,147 @@
+//! Looks at a recording, for everybody who listens to it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use echosphere_domain::id::RecordingId;
+use echosphere_domain::lifecycle::Deletion;
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::transcript::Transcript;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::changes::json;
+use crate::app::{App, SharedApp};
+use crate::entropy;
+use crate::http::recordings::transcript;
+
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(250);
+/// How many may listen at the same time.
+const LISTENERS: usize = 1_000;
+
+/// A state of a recording.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Another one for each state, and for each watcher.
+    pub id: String,
+    /// The recording.
+    pub recording: Recording,
+    /// Its captures.
+    pub captures: Vec<Capture>,
+    /// How many segments can be heard.
+    pub segments: usize,
+    /// How the times of the turns were settled, as JSON.
+    pub alignment: String,
+    /// The turns: id, and all of it as JSON.
+    pub turns: Vec<(String, String)>,
+    /// Whether nothing more is to come.
+    pub is_over: bool,
+}
+
+/// The newest state; none before the first look.
+pub(super) type Newest = Option<Arc<Snapshot>>;
+
+/// Everybody who looks at recordings.
+pub struct Watchers {
+    looking: Mutex<HashMap<RecordingId, watch::Sender<Newest>>>,
+    listeners: Arc<Semaphore>,
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        Self { looking: Mutex::default(), listeners: Arc::new(Semaphore::new(LISTENERS)) }
+    }
+}
+
+impl Watchers {
+    fn looking(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, watch::Sender<Newest>>> {
+        self.looking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a listener, while it is held.
+    pub(super) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.listeners).try_acquire_owned().ok()
+    }
+
+    /// The states of a recording, from now on.
+    pub(super) fn subscribe(app: &SharedApp, recording: &Recording) -> watch::Receiver<Newest> {
+        let mut looking = app.watchers.looking();
+        if let Some(known) = looking.get(&recording.id) {
+            return known.subscribe();
+        }
+        let (sender, receiver) = watch::channel(None);
+        looking.insert(recording.id, sender);
+        tokio::spawn(look_on(Arc::clone(app), recording.clone()));
+        receiver
+    }
+
+    /// Hands out a state; false when nobody listens, or nothing is to come: then the watcher is forgotten.
+    fn publish(&self, recording: RecordingId, newest: Newest) -> bool {
+        let mut looking = self.looking();
+        let is_over = newest.as_ref().is_some_and(|newest| newest.is_over);
+        let Some(sender) = looking.get(&recording) else { return false };
+        if newest.is_some() {
+            sender.send_replace(newest);
+        }
+        let goes_on = !is_over && sender.receiver_count() > 0;
+        if !goes_on {
+            looking.remove(&recording);
+        }
+        goes_on
+    }
+}
+
+/// What tells whether there is anything new.
+type Signs = (Recording, Vec<Capture>, Option<Transcript>);
+
+async fn look_on(app: SharedApp, recording: Recording) {
+    let (name, id) = (entropy::suffix(), recording.id);
+    let mut stopping = app.stopping.subscribe();
+    let mut known: Option<Signs> = None;
+    for number in 0_u64.. {
+        let newest = match look(&app, &recording, &mut known, &format!("{name}-{number}")).await {
+            Ok(newest) => newest,
+            Err(error) => {
+                tracing::warn!(recording = %id, %error, "a recording that is watched cannot be read now");
+                None
+            }
+        };
+        if !app.watchers.publish(id, newest) {
+            return;
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => break,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    app.watchers.looking().remove(&id);
+}
+
+/// A new state, if there is one.
+async fn look(
+    app: &App,
+    recording: &Recording,
+    known: &mut Option<Signs>,
+    id: &str,
+) -> Result<Newest, echosphere_store::Error> {
+    let found = app.store.recording(&recording.project, recording.id).await?;
+    let Some((recording, captures)) = found else { return Ok(None) };
+    let said = app.rooms.transcript(recording.id);
+    let signs = (recording, captures, said);
+    if known.as_ref() == Some(&signs) {
+        return Ok(None);
+    }
+    let read = transcript::read(app, signs.0.id).await?;
+    let (recording, captures, _) = known.insert(signs).clone();
+    let turns = read.turns.into_iter().map(transcript::turn).map(|turn| (turn.id.clone(), json(&turn)));
+    Ok(Some(Arc::new(Snapshot {
+        id: id.to_owned(),
+        is_over: recording.state.status.is_terminal() || recording.state.deletion != Deletion::None,
+        recording,
+        captures,
+        segments: read.segments,
+        alignment: json(&transcript::alignment(&read.alignment)),
+        turns: turns.collect(),
+    })))
+}

@@ -1,0 +1,168 @@
+//! `GET /v1/recordings/{id}/tracks/{track_id}.ogg`: one participant's track, as it came, in an Ogg/Opus file.
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use echosphere_domain::recording::{Capture, Recording, Source, Track};
+use echosphere_domain::segment::AUDIO_RENDITION;
+use echosphere_media::aac::FRAME;
+use echosphere_media::grid::Grid;
+use echosphere_recorder::sound::{Index, TrackFile};
+use futures_util::stream;
+
+use super::playlists::{Signed, watch};
+use crate::app::{App, SharedApp};
+use crate::capture_log;
+use crate::clock::rfc3339;
+use crate::http::problem::Problem;
+
+/// The longest file name that is proposed, in characters.
+const LONGEST_NAME: usize = 120;
+
+/// A participant's track as Ogg/Opus, without re-encoding. What is heard of it begins at media time 0 of the recording; where
+/// nothing was said or came, there is silence. Of a room that goes on: what is kept so far.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/tracks/{track}", tag = "playback", operation_id = "getTrack",
+    params(
+        ("id" = String, Path, description = "The recording's id"),
+        ("track" = String, Path, description = "The track's id, with .ogg behind it", example = "TR_AMbcdefgh.ogg"),
+        Signed,
+    ),
+    responses(
+        (status = 200, description = "The track (RFC 7845)", content_type = "audio/ogg", body = Vec<u8>),
+        (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such recording or track", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get(
+    State(app): State<SharedApp>,
+    Path((id, track)): Path<(String, String)>,
+    Query(signed): Query<Signed>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (recording, captures) = watch(&app, &headers, &id, &signed).await?;
+    let none = || Problem::part_not_found("there is no such track; `tracks` of the recording lists those that are there");
+    let track = track.strip_suffix(".ogg").ok_or_else(none)?;
+    let tracks = super::tracks(&app, &recording);
+    let track = tracks.into_iter().find(|known| known.id == track).ok_or_else(none)?;
+    let capture = captures.into_iter().find(|capture| capture.source == Source::Recorder).ok_or_else(none)?;
+    let index = index(&app, &recording, &capture).await?.ok_or_else(none)?;
+    let offset = offset(&app, &recording, &capture).await?;
+    let file = TrackFile::new(&index, &track.id, offset, comments(&recording, &track)).ok_or_else(none)?;
+    let name = file_name(&recording, &track);
+    let reading = Reading { app, recording, capture, horizons: index.horizons(), chunk: 0, file: Some(file), has_more: false };
+    let body = Body::from_stream(stream::try_unfold(reading, |mut reading| async move {
+        let piece = reading.next().await.inspect_err(|error| {
+            tracing::warn!(recording = %reading.recording.id, %error, "a track cannot be read to its end");
+        })?;
+        Ok::<_, echosphere_storage::Error>(piece.map(|piece| (piece, reading)))
+    }));
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("audio/ogg"));
+    headers.insert(header::CONTENT_DISPOSITION, disposition(&name));
+    Ok(response)
+}
+
+/// Where the streams of a capture log lie: found out when it ended, or so far.
+async fn index(app: &App, recording: &Recording, capture: &Capture) -> Result<Option<Index>, Problem> {
+    if let Some(index) = app.rooms.index(recording.id) {
+        return Ok(Some(index));
+    }
+    let bytes = app.store.audio_index(capture.id).await?;
+    Ok(bytes.and_then(|bytes| Index::from_bytes(&bytes)))
+}
+
+/// How far the capture log lies behind media time 0: by its first segment, in samples.
+async fn offset(app: &App, recording: &Recording, capture: &Capture) -> Result<i64, Problem> {
+    let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
+    let first = segments.iter().find(|segment| segment.capture == capture.id);
+    let (Some(first), Some(audio)) = (first, &capture.audio) else { return Ok(0) };
+    let frames = Grid::new(audio.samples, u64::from(audio.segment_ms)).segment(first.capture_index);
+    let into = i64::try_from(frames.start.saturating_mul(FRAME as u64)).unwrap_or(0);
+    Ok(first.media_start.as_samples_48k().saturating_sub(into))
+}
+
+/// A track that is being read, a chunk of the log at a time.
+struct Reading {
+    app: SharedApp,
+    recording: Recording,
+    capture: Capture,
+    horizons: Vec<i64>,
+    chunk: usize,
+    file: Option<TrackFile>,
+    has_more: bool,
+}
+
+impl Reading {
+    /// The next piece of the file; `None` behind its end.
+    async fn next(&mut self) -> Result<Option<Bytes>, echosphere_storage::Error> {
+        let mut out = Vec::new();
+        while let Some(file) = &mut self.file {
+            // What came into the log since the index was made has no place yet.
+            if !self.has_more && self.chunk + 1 < self.horizons.len() {
+                let (recording, attempt) = (&self.recording, self.capture.attempt);
+                match capture_log::chunk(&self.app, recording, attempt, self.chunk as u32).await? {
+                    Some((_, chunk)) => file.take(chunk.into_iter().flat_map(|chunk| chunk.entries)),
+                    None => self.horizons.truncate(self.chunk + 1),
+                }
+                self.chunk += 1;
+            }
+            let is_last = self.chunk + 1 >= self.horizons.len();
+            let horizon = if is_last { i64::MAX } else { self.horizons[self.chunk] };
+            self.has_more = file.write(horizon, &mut out);
+            if !self.has_more
+                && is_last
+                && let Some(file) = self.file.take()
+            {
+                file.finish(&mut out);
+            }
+            if !out.is_empty() {
+                return Ok(Some(out.into()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn comments(recording: &Recording, track: &Track) -> Vec<String> {
+    let mut comments = vec![format!("TITLE={}", track.participant)];
+    comments.extend(recording.room_name.iter().map(|room| format!("ALBUM={room}")));
+    // Media time 0, which is where what is heard begins.
+    comments.extend(recording.started_at.map(|at| format!("DATE={}", rfc3339(at))));
+    comments
+}
+
+fn file_name(recording: &Recording, track: &Track) -> String {
+    let about = recording.room_name.as_ref().or(recording.session_id.as_ref());
+    let about = about.cloned().unwrap_or_else(|| recording.id.to_string());
+    let parts = [about.as_str(), &track.participant, &track.source, &track.id];
+    let name = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" - ");
+    let plain = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
+    name.chars().map(plain).take(LONGEST_NAME).collect::<String>() + ".ogg"
+}
+
+/// `attachment` with a name, in ASCII and as it is (RFC 6266, RFC 8187).
+fn disposition(name: &str) -> HeaderValue {
+    let ascii: String = name.chars().map(|c| if c.is_ascii() && c != '%' { c } else { '_' }).collect();
+    let attribute = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte);
+    let encoded: String = name
+        .bytes()
+        .map(|byte| if attribute(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
+    let text = format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{encoded}");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_safe_and_say_what_it_is() {
+        assert_eq!(disposition("a b.ogg"), "attachment; filename=\"a b.ogg\"; filename*=UTF-8''a%20b.ogg");
+        assert_eq!(disposition("é%.ogg"), "attachment; filename=\"__.ogg\"; filename*=UTF-8''%C3%A9%25.ogg");
+    }
+}

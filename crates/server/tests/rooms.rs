@@ -1,0 +1,217 @@
+//! Rooms over HTTP, as far as it needs no room: requests that come twice, webhooks, and who listens. LiveKit is not there; a
+//! recording that was begun waits for it.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::time::{Duration, Instant};
+
+use echosphere_livekit::token;
+use echosphere_server::clock;
+use echosphere_testkit::http::{self, Answer};
+use echosphere_testkit::server::{KEY, SECRET, Server};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
+/// Nobody listens there.
+const NOWHERE: (&str, &str) = ("LIVEKIT_URL", "ws://127.0.0.1:9");
+
+fn server(variables: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(PROGRAM, dir.path(), variables);
+    (dir, server)
+}
+
+fn start(server: &Server, body: &Value, key: Option<&str>) -> Answer {
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(key.map(|key| ("idempotency-key", key)));
+    http::send(server.address, "POST", "/v1/recordings", &headers, body.to_string().as_bytes())
+}
+
+fn webhook(server: &Server, body: &Value) -> Answer {
+    let body = body.to_string();
+    let token = token::mint_webhook(KEY, &SecretString::from(SECRET), body.as_bytes(), clock::now(), 300);
+    let headers = [("authorization", token.as_str()), ("content-type", "application/webhook+json")];
+    http::send(server.address, "POST", "/livekit/webhook", &headers, body.as_bytes())
+}
+
+fn joined(id: &str, room: &str) -> Value {
+    json!({
+        "event": "participant_joined", "id": id, "createdAt": "1795439500",
+        "room": { "sid": format!("RM_{room}"), "name": room, "turnPassword": "open-sesame" },
+        "participant": { "sid": "PA_1", "identity": "bob" },
+    })
+}
+
+/// Waits for something that takes a moment.
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(20) {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("waited in vain for {what}");
+}
+
+fn metric(server: &Server, name: &str) -> Option<String> {
+    let metrics = server.get("/metrics").text();
+    metrics.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+}
+
+#[test]
+fn a_request_that_comes_twice_is_carried_out_once() {
+    let (_dir, mut server) = server(&[NOWHERE]);
+    let body = json!({ "room_name": "a", "labels": { "x": "1", "y": "2" } });
+    let first = start(&server, &body, Some("key-1"));
+    assert_eq!(first.status, 201, "{}", first.text());
+    let again = start(&server, &json!({ "labels": { "y": "2", "x": "1" }, "room_name": "a" }), Some("key-1"));
+    assert_eq!((again.status, &again.json()["id"]), (200, &first.json()["id"]));
+    let other = start(&server, &json!({ "room_name": "b" }), Some("key-1"));
+    assert_eq!((other.status, &other.json()["type"]), (422, &json!("/problems/idempotency-key-reused")));
+    assert_eq!(start(&server, &body, Some("key-2")).status, 409);
+    assert_eq!(start(&server, &body, Some("")).status, 400);
+    assert_eq!(start(&server, &body, Some(&"k".repeat(256))).status, 400);
+    server.restart();
+    let again = start(&server, &body, Some("key-1"));
+    assert_eq!((again.status, &again.json()["id"]), (200, &first.json()["id"]), "it is durable");
+    // All at once: one recording, whoever comes first.
+    let ids: Vec<Value> = std::thread::scope(|scope| {
+        let body = json!({ "room_name": "crowd" });
+        let asked: Vec<_> =
+            (0..6).map(|_| (&server, body.clone())).map(|(server, body)| scope.spawn(move || start(server, &body, Some("key-3")).json()["id"].clone())).collect();
+        asked.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert!(ids.iter().all(|id| *id == ids[0] && id.is_string()), "{ids:?}");
+}
+
+#[test]
+fn a_webhook_is_kept_once_without_secrets_and_begins_one_recording() {
+    let (dir, server) = server(&[NOWHERE, ("ECHOSPHERE_RECORDER_AUTO_RECORD", "call-*")]);
+    assert_eq!(webhook(&server, &joined("EV_1", "call-1")).status, 200);
+    assert_eq!(webhook(&server, &joined("EV_1", "call-1")).status, 200);
+    assert_eq!(webhook(&server, &joined("EV_2", "call-1")).status, 200);
+    assert_eq!(webhook(&server, &joined("EV_3", "private")).status, 200);
+    assert_eq!(webhook(&server, &json!({ "event": "room_finished", "id": "EV_4", "later": { "a": [1] } })).status, 200);
+    assert_eq!(webhook(&server, &json!({})).status, 200);
+    let forged = http::send(server.address, "POST", "/livekit/webhook", &[("authorization", "x.y.z")], b"{}");
+    assert_eq!(forged.status, 401);
+    let recording = until("a recording", || server.recordings().into_iter().next());
+    assert_eq!(recording["room_name"], "call-1");
+    until("all of them to be worked off", || (open_webhooks(&server) == 0).then_some(()));
+    assert_eq!(server.recordings().len(), 1);
+    for (outcome, count) in [("received", "5"), ("duplicate", "1"), ("refused", "1")] {
+        let name = format!("echosphere_webhooks_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(metric(&server, &name).as_deref(), Some(count), "{outcome}");
+    }
+    drop(server);
+    for file in walk(&dir.path().join("data")) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(11).any(|window| window == b"open-sesame"), "{}", file.display());
+    }
+}
+
+fn open_webhooks(server: &Server) -> i64 {
+    metric(server, "echosphere_webhooks_open").and_then(|count| count.parse().ok()).unwrap_or(-1)
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn what_an_acknowledged_webhook_asks_for_survives_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = ("ECHOSPHERE_RECORDER_AUTO_RECORD", "*");
+    let mut server = Server::start(PROGRAM, dir.path(), &[("LIVEKIT_URL", "ws://livekit.invalid"), rule]);
+    assert_eq!(webhook(&server, &joined("EV_1", "call-1")).status, 200);
+    server.kill9();
+    assert!(server.log().contains("EchoSphere starts"));
+    drop(server);
+    let server = Server::start(PROGRAM, dir.path(), &[NOWHERE, rule]);
+    let recording = until("a recording", || server.recordings().into_iter().next());
+    assert_eq!(recording["room_name"], "call-1");
+}
+
+#[test]
+fn who_is_left_out_is_checked_and_only_a_room_that_goes_on_can_leave_somebody_out() {
+    let (_dir, server) = server(&[NOWHERE]);
+    let long = "x".repeat(600);
+    for body in [
+        json!({ "room_name": "a", "exclude": [long] }),
+        json!({ "room_name": "a", "exclude_kinds": vec!["SIP"; 1_001] }),
+        json!({ "room_name": "a", "exclude_attributes": { "x": 1 } }),
+    ] {
+        let answer = start(&server, &body, None);
+        assert_eq!((answer.status, &answer.json()["type"]), (400, &json!("/problems/bad-body")), "{}", answer.text());
+    }
+    let body = json!({ "room_name": "a", "exclude_kinds": ["SIP"], "exclude_attributes": { "role": "coach" } });
+    let id = start(&server, &body, None).json()["id"].as_str().unwrap().to_owned();
+    let exclude = |id: &str, body: &Value| {
+        let path = format!("/v1/recordings/{id}/exclude");
+        let json = [("content-type", "application/json")];
+        http::send(server.address, "POST", &path, &json, body.to_string().as_bytes()).status
+    };
+    assert_eq!(exclude(&id, &json!({ "identity": "bob" })), 200);
+    assert_eq!(exclude(&id, &json!({ "identity": "" })), 400);
+    assert_eq!(exclude(&id, &json!({})), 400);
+    assert_eq!(exclude("0193a3a0-1111-7222-8333-444455556666", &json!({ "identity": "bob" })), 404);
+    http::send(server.address, "POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
+    until("the end", || matches!(exclude(&id, &json!({ "identity": "bob" })), 404 | 409 | 410).then_some(()));
+}
+
+/// Reads server-sent events until the connection ends or the list is long enough: name and id of each.
+fn events(server: &Server, id: &str, headers: &str, enough: usize) -> (String, Vec<(String, String)>) {
+    let mut stream = http::connect(server.address);
+    let host = server.address;
+    write!(stream, "GET /v1/recordings/{id}/events HTTP/1.1\r\nhost: {host}\r\n{headers}connection: close\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let (mut found, mut name, mut last) = (Vec::new(), String::new(), String::new());
+    while found.len() < enough {
+        let Some(line) = lines.next() else { break };
+        match line.split_once(": ") {
+            Some(("event", value)) => value.clone_into(&mut name),
+            Some(("id", value)) => value.clone_into(&mut last),
+            _ if line.is_empty() && !name.is_empty() => {
+                found.push((std::mem::take(&mut name), std::mem::take(&mut last)));
+            }
+            _ => {}
+        }
+    }
+    (head.join("\n"), found)
+}
+
+#[test]
+fn a_listener_gets_the_present_state_then_what_changes_and_lets_the_server_stop() {
+    let (_dir, mut server) = server(&[NOWHERE, ("ECHOSPHERE_RECORDER_GIVE_UP_AFTER", "2s")]);
+    let id = start(&server, &json!({ "room_name": "a" }), None).json()["id"].as_str().unwrap().to_owned();
+    let (head, found) = events(&server, &id, "", 2);
+    assert!(head.contains("200 OK") && head.contains("text/event-stream") && !head.contains("gzip"), "{head}");
+    assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["status", "turns"]);
+    assert!(found[0].1.is_empty() && !found[1].1.is_empty(), "the last event of a state has its id: {found:?}");
+    // LiveKit is not there: the recording fails after a while, and the stream ends by itself.
+    let (_, found) = events(&server, &id, "", usize::MAX);
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((names[..2].to_vec(), names.last()), (vec!["status", "turns"], Some(&"end")), "{names:?}");
+    assert!(names.iter().filter(|name| **name == "status").count() >= 2, "{names:?}");
+    let (head, found) = events(&server, &id, "last-event-id: x-1\r\n", usize::MAX);
+    assert!(head.contains("204 No Content") && found.is_empty(), "{head}");
+    let (head, _) = events(&server, "0193a3a0-1111-7222-8333-444455556666", "", usize::MAX);
+    assert!(head.contains("404"), "{head}");
+    let id = start(&server, &json!({ "room_name": "b" }), None).json()["id"].as_str().unwrap().to_owned();
+    std::thread::scope(|scope| {
+        let listening = scope.spawn(|| events(&server, &id, "", usize::MAX));
+        until("the listener", || server.log().contains("a room is going to be recorded").then_some(()));
+        std::thread::sleep(Duration::from_millis(300));
+        let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
+        let asked = Instant::now();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        listening.join().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    });
+    server.restart();
+}

@@ -80,8 +80,10 @@ fn a_request_that_comes_twice_is_carried_out_once() {
     // All at once: one recording, whoever comes first.
     let ids: Vec<Value> = std::thread::scope(|scope| {
         let body = json!({ "room_name": "crowd" });
-        let asked: Vec<_> =
-            (0..6).map(|_| (&server, body.clone())).map(|(server, body)| scope.spawn(move || start(server, &body, Some("key-3")).json()["id"].clone())).collect();
+        let asked: Vec<_> = (0..6)
+            .map(|_| (&server, body.clone()))
+            .map(|(server, body)| scope.spawn(move || start(server, &body, Some("key-3")).json()["id"].clone()))
+            .collect();
         asked.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0] && id.is_string()), "{ids:?}");
@@ -167,7 +169,8 @@ fn who_is_left_out_is_checked_and_only_a_room_that_goes_on_can_leave_somebody_ou
 fn events(server: &Server, id: &str, headers: &str, enough: usize) -> (String, Vec<(String, String)>) {
     let mut stream = http::connect(server.address);
     let host = server.address;
-    write!(stream, "GET /v1/recordings/{id}/events HTTP/1.1\r\nhost: {host}\r\n{headers}connection: close\r\n\r\n").unwrap();
+    write!(stream, "GET /v1/recordings/{id}/events HTTP/1.1\r\nhost: {host}\r\n{headers}connection: close\r\n\r\n")
+        .unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
     let (mut found, mut name, mut last) = (Vec::new(), String::new(), String::new());

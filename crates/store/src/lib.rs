@@ -26,7 +26,9 @@ pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 
 /// Everything that the rest of EchoSphere asks of a database.
 #[async_trait::async_trait]
-pub trait Store: Uploads + Recordings + Live + Inbox + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static {
+pub trait Store:
+    Uploads + Recordings + Live + Inbox + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
+{
     /// Whether the database answers and takes writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;
 

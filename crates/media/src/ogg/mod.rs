@@ -6,9 +6,9 @@ mod index;
 mod opus_packet;
 mod page;
 mod stored;
-mod write;
 #[cfg(test)]
 pub(crate) mod testing;
+mod write;
 
 pub use build::{Error, IndexBuilder, LONGEST};
 pub use index::{Gap, OpusIndex, PRE_ROLL, Packet};

@@ -22,9 +22,8 @@ pub(super) async fn known(
     once: &Once,
     now: WallTime,
 ) -> Result<Option<Repeated>> {
-    let row = sqlx::query(
-        "SELECT key AS id, asked, recording FROM idempotency WHERE project = ? AND key = ? AND at > ?",
-    );
+    let row =
+        sqlx::query("SELECT key AS id, asked, recording FROM idempotency WHERE project = ? AND key = ? AND at > ?");
     let row = row.bind(project.as_str()).bind(&once.key).bind(now.as_nanos() - LIFE);
     let row: Option<SqliteRow> = row.fetch_optional(executor).await.map_err(failed)?;
     let Some(row) = row else { return Ok(None) };

@@ -43,7 +43,8 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (recording, captures) = watch(&app, &headers, &id, &signed).await?;
-    let none = || Problem::part_not_found("there is no such track; `tracks` of the recording lists those that are there");
+    let none =
+        || Problem::part_not_found("there is no such track; `tracks` of the recording lists those that are there");
     let track = track.strip_suffix(".ogg").ok_or_else(none)?;
     let tracks = super::tracks(&app, &recording);
     let track = tracks.into_iter().find(|known| known.id == track).ok_or_else(none)?;
@@ -52,7 +53,8 @@ pub async fn get(
     let offset = offset(&app, &recording, &capture).await?;
     let file = TrackFile::new(&index, &track.id, offset, comments(&recording, &track)).ok_or_else(none)?;
     let name = file_name(&recording, &track);
-    let reading = Reading { app, recording, capture, horizons: index.horizons(), chunk: 0, file: Some(file), has_more: false };
+    let reading =
+        Reading { app, recording, capture, horizons: index.horizons(), chunk: 0, file: Some(file), has_more: false };
     let body = Body::from_stream(stream::try_unfold(reading, |mut reading| async move {
         let piece = reading.next().await.inspect_err(|error| {
             tracing::warn!(recording = %reading.recording.id, %error, "a track cannot be read to its end");

@@ -242,7 +242,12 @@ pub struct Urls {
 
 impl Recording {
     /// The outside of a recording, its captures and its tracks.
-    pub fn new(recording: recording::Recording, captures: Vec<recording::Capture>, tracks: Vec<Track>, urls: Urls) -> Self {
+    pub fn new(
+        recording: recording::Recording,
+        captures: Vec<recording::Capture>,
+        tracks: Vec<Track>,
+        urls: Urls,
+    ) -> Self {
         let time = |time: Option<WallTime>| time.map(rfc3339);
         Self {
             id: recording.id.to_string(),

@@ -8,7 +8,7 @@ mod index;
 mod stream;
 
 pub use assembler::Assembler;
-pub use index::{Extent, Gap, Index, PlacedStream};
+pub use index::{Extent, Gap, Index, PlacedStream, packets};
 
 /// Who is heard where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -202,7 +202,7 @@ mod tests {
 
     fn append(lane: &Lane, number: u64, body: Option<Body>) {
         let mut frame = Vec::new();
-        chunk::append(&mut frame, &Entry { number, at: number as i64, body });
+        chunk::append(&mut frame, &Entry { number, at: 1, body });
         lane.append(&frame, number);
     }
 

@@ -26,6 +26,7 @@ bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	@scripts/install.sh test
 	cargo bench --package echosphere-storage --bench presign
 	cargo bench --package echosphere-media --bench render
+	cargo bench --package echosphere-recorder --bench take
 	cargo bench --package echosphere-server --bench server
 
 licenses: ## Check the licences and sources of every dependency (installs cargo-deny)

@@ -1,20 +1,21 @@
 //! A capture that is growing: numbers what happens, writes it to the journal, and has it ready for chunks and live segments.
 
-use std::collections::VecDeque;
+mod recent;
+
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Instant;
 
 use echosphere_media::tracks::Track;
 use uuid::Uuid;
 
-use crate::log::journal::Journal;
-use crate::log::{Body, Entry, chunk};
+use self::recent::Recent;
+use crate::log::journal::{Journal, Lane};
+use crate::log::{Body, Entry, Packet, chunk};
 use crate::sound::{Assembler, Layout};
 use crate::words::Words;
 
-/// Packets that live rendering may still need: those of the last 30 s.
-const RECENT: i64 = 30_000_000_000;
+/// The largest chunk. One is cut every few seconds, long before it gets so large; it does when there is nowhere to put it.
+const LARGEST_CHUNK: usize = 4 << 20;
 
 /// A wall clock that does not jump: read once, then counted on by the machine's own clock.
 #[derive(Debug, Clone, Copy)]
@@ -48,50 +49,67 @@ pub struct Chunk {
     pub before: u64,
 }
 
-/// A capture that is growing.
+/// What live rendering does with a capture.
+#[derive(Debug, Clone, Copy)]
+pub struct Live {
+    /// How long it waits behind the end of a segment, in nanoseconds.
+    pub lag: i64,
+    /// Packets of how long it may need at the same time, in nanoseconds: a segment, the warm-up before it, the lag behind it,
+    /// and how late it may get. What it needs of an earlier time is in chunks. 0 when nothing is rendered live.
+    pub window: i64,
+}
+
+/// A capture that is growing. What it holds in memory is bounded: the chunk that is being filled ([`LARGEST_CHUNK`]), the
+/// packets that live rendering needs next, and what the log amounts to, which grows with what happens and not with the packets.
 pub struct Capture {
     id: Uuid,
     clock: Timepiece,
-    journal: Arc<Journal>,
+    lane: Lane,
     next: u64,
-    /// Frames that are in no chunk yet.
-    pending: Vec<u8>,
-    chunk: u32,
+    /// The chunk that is being filled.
+    filling: Vec<u8>,
+    number: u32,
     assembler: Assembler,
     words: Words,
-    recent: VecDeque<Entry>,
-    last_packet: i64,
+    recent: Recent,
+    /// Whether entries did not fit into the chunk.
+    is_full: bool,
 }
 
 impl Capture {
     /// A capture that begins now.
-    pub fn new(id: Uuid, clock: Timepiece, journal: Arc<Journal>, layout: Layout, lag: i64) -> Self {
+    pub fn new(id: Uuid, clock: Timepiece, journal: &Journal, layout: Layout, live: Live) -> Self {
         Self {
             id,
             clock,
-            journal,
+            lane: journal.lane(id),
             next: 0,
-            pending: Vec::new(),
-            chunk: 0,
-            assembler: Assembler::new(layout, lag),
+            filling: chunk::begin(id, 0, 0),
+            number: 0,
+            assembler: Assembler::new(layout, live.lag),
             words: Words::default(),
-            recent: VecDeque::new(),
-            last_packet: 0,
+            recent: Recent::new(live.window),
+            is_full: false,
         }
     }
 
-    /// Takes what an earlier process logged: entries that are in chunks, each with its chunk's number, then those that its
-    /// journal alone has. What is missing of the numbers in between is lost.
-    pub fn recover(&mut self, stored: impl IntoIterator<Item = (u32, Entry)>, journalled: Vec<Entry>) {
-        for (chunk, entry) in stored {
-            self.chunk = self.chunk.max(chunk + 1);
+    /// Takes what an earlier process put into a chunk. Call it for each chunk, in order; [`Capture::recover`] comes behind.
+    pub fn replay(&mut self, chunk: u32, entries: impl IntoIterator<Item = Entry>) {
+        for entry in entries {
             self.remember(entry, chunk);
         }
+        self.number = self.number.max(chunk + 1);
+        self.filling = chunk::begin(self.id, self.number, 0);
+    }
+
+    /// Takes what an earlier process's journal alone has. What is missing of the numbers in between is lost.
+    pub fn recover(&mut self, journalled: Vec<Entry>) {
         for entry in journalled {
             if entry.number >= self.next {
-                self.journal.append(self.id, &entry);
-                chunk::append(&mut self.pending, &entry);
-                self.remember(entry, self.chunk);
+                let start = self.filling.len();
+                chunk::append(&mut self.filling, &entry);
+                self.lane.take_over(&self.filling[start..], entry.number);
+                self.remember(entry, self.number);
             }
         }
     }
@@ -99,22 +117,26 @@ impl Capture {
     fn remember(&mut self, entry: Entry, chunk: u32) {
         self.next = self.next.max(entry.number + 1);
         self.assembler.take(&entry, chunk);
-        self.words.take(&entry);
-        if matches!(entry.body, Some(Body::Packet(_))) {
-            self.last_packet = self.last_packet.max(entry.at);
-            self.recent.push_back(entry);
-        }
-        while self.recent.front().is_some_and(|first| first.at < self.last_packet - RECENT) {
-            self.recent.pop_front();
+        match entry.body {
+            Some(Body::Packet(packet)) => self.recent.push(packet, entry.at),
+            Some(_) => self.words.take(&entry),
+            None => {}
         }
     }
 
     /// Something happened.
     pub fn take(&mut self, at: Instant, body: Body) {
         let entry = Entry { number: self.next, at: self.clock.at(at), body: Some(body) };
-        self.journal.append(self.id, &entry);
-        chunk::append(&mut self.pending, &entry);
-        self.remember(entry, self.chunk);
+        let start = self.filling.len();
+        chunk::append(&mut self.filling, &entry);
+        self.lane.append(&self.filling[start..], entry.number);
+        if self.filling.len() > LARGEST_CHUNK {
+            self.filling.truncate(start);
+            if !std::mem::replace(&mut self.is_full, true) {
+                tracing::error!(capture = %self.id, "neither storage nor disk takes chunks: what is heard from now on is lost until one does");
+            }
+        }
+        self.remember(entry, self.number);
     }
 
     /// The clock.
@@ -132,19 +154,34 @@ impl Capture {
         &self.words
     }
 
-    /// The next chunk, if there is anything to put into it. It counts as kept when [`Capture::kept`] says so.
-    pub fn cut(&mut self) -> Option<Chunk> {
-        if self.pending.is_empty() {
-            return None;
-        }
-        let bytes = chunk::encode(self.id, self.chunk, &std::mem::take(&mut self.pending));
-        self.chunk += 1;
-        Some(Chunk { number: self.chunk - 1, bytes, before: self.next })
+    /// The number of the chunk that is being filled.
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
-    /// A chunk is in object storage: the journal may forget its entries.
-    pub fn kept(&self, chunk: &Chunk) {
-        self.journal.kept(self.id, chunk.before);
+    /// Bytes of the chunk that is being filled.
+    pub fn filling(&self) -> usize {
+        if chunk::is_empty(&self.filling) { 0 } else { self.filling.len() }
+    }
+
+    /// The next chunk, if there is anything to put into it. It counts as kept when [`Capture::kept`] says so.
+    pub fn cut(&mut self) -> Option<Chunk> {
+        if chunk::is_empty(&self.filling) {
+            return None;
+        }
+        self.is_full = false;
+        let number = self.number;
+        self.number += 1;
+        // The next one is about as large.
+        let next = chunk::begin(self.id, self.number, self.filling.len());
+        let mut bytes = std::mem::replace(&mut self.filling, next);
+        bytes.shrink_to_fit();
+        Some(Chunk { number, bytes, before: self.next })
+    }
+
+    /// Entries before this number are in object storage, or in the spool: the journal may forget them.
+    pub fn kept(&self, before: u64) {
+        self.lane.kept(before);
     }
 
     /// Follows the streams' clocks for everything from this sample on, and logs what changed.
@@ -154,8 +191,99 @@ impl Capture {
         }
     }
 
-    /// The tracks of a range of samples, of what came lately.
-    pub fn live_tracks(&self, samples: &Range<i64>) -> Vec<Track> {
-        self.assembler.live_tracks(&self.recent, samples)
+    /// The tracks of a range of samples, of what came lately; `None` when that is not all of it any more: chunks have the rest.
+    pub fn live_tracks(&self, samples: &Range<i64>) -> Option<Vec<Track>> {
+        let forgotten = self.recent.forgotten().zip(self.assembler.zero());
+        let whole = forgotten.is_none_or(|(at, zero)| crate::clock::samples(at.saturating_sub(zero)) <= samples.start);
+        whole.then(|| self.assembler.live_tracks(self.recent.packets(), samples))
+    }
+
+    /// Live rendering needs nothing before this sample any more.
+    pub fn rendered(&mut self, sample: i64) {
+        let Self { recent, assembler, .. } = self;
+        recent.forget_while(|packet: &Packet| assembler.live_end(packet).is_some_and(|end| end <= sample));
+    }
+
+    /// About how many bytes of memory this holds, people and words apart.
+    pub fn held(&self) -> usize {
+        self.filling.capacity() + self.recent.held() + self.assembler.held()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::log::journal::recover;
+    use crate::log::{Packet, Stream};
+    use crate::sound;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    struct Call {
+        folder: tempfile::TempDir,
+        journal: Journal,
+        capture: Capture,
+        began: Instant,
+        chunks: Vec<Chunk>,
+    }
+
+    impl Call {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let journal = Journal::start(folder.path(), Uuid::from_u128(1)).unwrap();
+            let began = Instant::now();
+            let live = Live { lag: SECOND, window: 8 * SECOND };
+            let mut capture = Capture::new(Uuid::nil(), Timepiece::new(began, 0), &journal, Layout::AgentLeft, live);
+            capture.take(began, Body::Stream(Stream { stream: 0, ..Stream::default() }));
+            Self { folder, journal, capture, began, chunks: Vec::new() }
+        }
+
+        /// So many packets of 20 ms; a chunk every two seconds.
+        fn talk(&mut self, numbers: Range<u64>) {
+            for n in numbers {
+                let at = self.began + Duration::from_millis(n * 20);
+                let packet = Packet { stream: 0, sequence: n, rtp: n * 960, payload: vec![0x78, n as u8, 0] };
+                self.capture.take(at, Body::Packet(packet));
+                if n % 100 == 99 {
+                    self.chunks.extend(self.capture.cut());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_memory_does_not_have_any_more_is_the_same_from_chunks() {
+        let mut call = Call::new();
+        call.talk(0..300);
+        let window = 0..4 * 48_000;
+        call.capture.follow_clocks(0, call.began + Duration::from_secs(6));
+        let on_time = call.capture.live_tracks(&window).unwrap();
+        call.talk(300..1_000);
+        assert_eq!(call.capture.live_tracks(&window), None, "it is gone, and that is known");
+        let numbers = call.capture.assembler().live_chunks(&window);
+        assert_eq!(numbers, [0, 1]);
+        let chunks = numbers.iter().map(|number| &call.chunks[*number as usize]);
+        let entries: Vec<Entry> = chunks.flat_map(|chunk| chunk::decode(&chunk.bytes).unwrap().entries).collect();
+        let late = call.capture.assembler().live_tracks(sound::packets(&entries), &window);
+        assert_eq!(late, on_time);
+        assert!(call.capture.live_tracks(&(14 * 48_000..18 * 48_000)).is_some());
+        call.capture.rendered(18 * 48_000);
+        assert!(call.capture.recent.packets().count() <= 120);
+    }
+
+    #[test]
+    fn a_chunk_has_a_largest_size_and_the_journal_has_the_rest() {
+        let mut call = Call::new();
+        for _ in 0..10 {
+            call.capture.take(call.began, Body::Data(vec![0; 1_000_000]));
+            call.journal.flush().unwrap();
+        }
+        assert!(call.capture.filling() <= LARGEST_CHUNK && call.capture.filling() > LARGEST_CHUNK - 1_100_000);
+        let Call { folder, journal, capture, .. } = call;
+        drop((capture, journal));
+        let recovered = recover(folder.path(), |_| Some(0)).unwrap();
+        assert_eq!(recovered.captures[&Uuid::nil()].len(), 11);
     }
 }

@@ -155,6 +155,13 @@ impl Clock {
         }
     }
 
+    /// About how many bytes of memory this holds.
+    pub(crate) fn held(&self) -> usize {
+        // A node of a B-tree is half full at worst.
+        let buckets = self.stretches.iter().chain(&self.open).map(|stretch| stretch.buckets.len()).sum::<usize>();
+        buckets * 2 * size_of::<(i64, Point)>() + self.stretches.capacity() * size_of::<Stretch>()
+    }
+
     /// Decides whether the clock jumped over the last pause.
     fn settle(&mut self) {
         let Some(open) = self.open.take() else { return };

@@ -20,6 +20,8 @@ use crate::log::{Body, Entry, Participant, Speakers};
 
 /// The longest text, in bytes; a compressed one is not inflated beyond it.
 const LONGEST: u64 = 256 * 1024;
+/// Streams that are open at the same time. Beyond that the oldest one is taken for broken off.
+const MOST_OPEN: usize = 64;
 /// How far before the first word of a line its speaking may have begun, in nanoseconds.
 const SPOKE_BEFORE: i64 = 20_000_000_000;
 /// How far behind the first word it may begin: an agent's text can be ahead of its voice.
@@ -40,9 +42,16 @@ struct Line {
 
 #[derive(Debug, Clone)]
 struct Open {
+    since: i64,
     header: data_stream::Header,
     key: String,
     chunks: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Open {
+    fn has_room_for(&self, content: &[u8]) -> bool {
+        (self.chunks.values().map(Vec::len).sum::<usize>() + content.len()) as u64 <= LONGEST
+    }
 }
 
 /// Reads a capture log and knows what was said in writing.
@@ -90,7 +99,9 @@ impl Words {
         match packet.value {
             Some(Value::StreamHeader(header)) => self.header(header, identity, at),
             Some(Value::StreamChunk(chunk)) => {
-                if let Some(open) = self.open.get_mut(&chunk.stream_id) {
+                if let Some(open) = self.open.get_mut(&chunk.stream_id)
+                    && open.has_room_for(&chunk.content)
+                {
                     open.chunks.insert(chunk.chunk_index, chunk.content);
                     let key = chunk.stream_id;
                     self.update(&key, at, false);
@@ -134,7 +145,12 @@ impl Words {
         let inline = header.inline_content.clone();
         let id = header.stream_id.clone();
         let chunks = inline.clone().map(|content| (0, content)).into_iter().collect();
-        self.open.insert(id.clone(), Open { header, key, chunks });
+        if self.open.len() >= MOST_OPEN
+            && let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.since).map(|(id, _)| id.clone())
+        {
+            self.end(&oldest, true);
+        }
+        self.open.insert(id.clone(), Open { since: at, header, key, chunks });
         if inline.is_some() {
             self.update(&id, at, true);
             self.end(&id, false);

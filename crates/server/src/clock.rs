@@ -9,6 +9,12 @@ pub fn now() -> WallTime {
     WallTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }
 
+/// The processor time that this process has used, of all its threads.
+pub fn processor() -> std::time::Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    std::time::Duration::try_from(used).unwrap_or_default()
+}
+
 /// RFC 3339 in UTC with milliseconds, the form of every time in the API. A time outside the years 0 to 9999, which no
 /// [`WallTime`] reaches, would come out as the epoch.
 pub fn rfc3339(time: WallTime) -> String {

@@ -5,6 +5,7 @@
 //! echosphere.db      rows (SQLite)
 //! objects/           object storage, {bucket}/{key}
 //! journal/           what was heard in rooms and is in no chunk of object storage yet
+//! chunks/            chunks that object storage has not taken yet
 //! spool/             uploads under way, one file an upload
 //! secrets/           file mode 0600, made at the first start
 //! ```
@@ -77,6 +78,16 @@ impl DataDir {
     /// The root of local object storage.
     pub fn objects(&self) -> PathBuf {
         self.root.join("objects")
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of chunks that wait for object storage.
+    pub fn chunks(&self) -> PathBuf {
+        self.root.join("chunks")
     }
 
     /// The folder of the journal.

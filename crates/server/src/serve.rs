@@ -9,6 +9,7 @@ use axum::Router;
 use echosphere_livekit::token::Verifier;
 use echosphere_media::render::Renderer;
 use echosphere_recorder::log::journal::{Journal, Recovered};
+use echosphere_recorder::log::spool::Spool;
 use echosphere_recorder::wire::Wire;
 use echosphere_storage::ObjectStore;
 use echosphere_storage::endpoint::Endpoint;
@@ -89,6 +90,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
         tokio::spawn(telemetry_queue::run(app.clone())),
         tokio::spawn(live::auto::poll(app.clone())),
         tokio::spawn(live::inbox::run(app.clone())),
+        tokio::spawn(live::load::watch(app.clone())),
     ];
     tokio::task::spawn_blocking(http::prepare);
     ready(&app);
@@ -116,6 +118,8 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let journals = live::journals(&data.journal())?;
     let journal = Journal::start(&data.journal(), entropy::uuid(clock::now()));
     let journal = journal.map_err(|source| Error::System { action: "begin the journal", source })?;
+    let spool = Spool::open(&data.chunks());
+    let spool = spool.map_err(|source| Error::System { action: "open the spool of chunks", source })?;
     let wire = Wire::new(config.livekit_ca.as_deref())?;
     let database = config.database.clone().unwrap_or_else(|| data.database());
     let objects_root: PathBuf = config.storage.clone().unwrap_or_else(|| data.objects());
@@ -144,7 +148,7 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
         work: Work::default(),
         telemetry: TelemetryQueue::default(),
         stopping: watch::channel(false).0,
-        rooms: Rooms::new(Arc::new(journal)),
+        rooms: Rooms::new(journal, spool, &config),
         inbox: live::inbox::Inbox::default(),
         watchers: http::Watchers::default(),
         wire,

@@ -39,14 +39,18 @@ pub struct Chunk {
     pub is_torn: bool,
 }
 
-/// A chunk from frames that were written already.
-pub fn encode(capture: Uuid, number: u32, frames: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEAD + frames.len());
+/// The beginning of a chunk; [`append`] adds to it.
+pub fn begin(capture: Uuid, number: u32, capacity: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEAD + capacity);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(capture.as_bytes());
     out.extend_from_slice(&number.to_le_bytes());
-    out.extend_from_slice(frames);
     out
+}
+
+/// Whether a chunk that was begun has no entry yet.
+pub fn is_empty(chunk: &[u8]) -> bool {
+    chunk.len() <= HEAD
 }
 
 /// Appends an entry as a frame.
@@ -90,10 +94,12 @@ mod tests {
             at: -5,
             body: Some(Body::Packet(Packet { stream: 1, sequence: 9, rtp: 960, payload: vec![1, 2, 3] })),
         };
-        let mut frames = Vec::new();
-        append(&mut frames, &entry(0));
-        append(&mut frames, &entry(1));
-        let chunk = decode(&encode(Uuid::from_u128(7), 3, &frames)).unwrap();
+        let mut bytes = begin(Uuid::from_u128(7), 3, 0);
+        assert!(is_empty(&bytes));
+        append(&mut bytes, &entry(0));
+        append(&mut bytes, &entry(1));
+        assert!(!is_empty(&bytes));
+        let chunk = decode(&bytes).unwrap();
         assert_eq!((chunk.capture, chunk.number, chunk.is_torn), (Uuid::from_u128(7), 3, false));
         assert_eq!(chunk.entries, [entry(0), entry(1)]);
     }
@@ -102,7 +108,7 @@ mod tests {
         #[test]
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = decode(&bytes);
-            let _ = decode(&encode(Uuid::nil(), 0, &bytes));
+            let _ = decode(&[begin(Uuid::nil(), 0, 0), bytes].concat());
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod chunk;
 pub mod frame;
 pub mod journal;
+pub mod spool;
 
 use std::collections::HashMap;
 
@@ -212,9 +213,19 @@ pub struct Pause {
 /// The end of a capture.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ended {
-    /// Why.
+    /// Why: one of [`ended`], or the room's own reason.
     #[prost(string, tag = "1")]
     pub reason: String,
+}
+
+/// Reasons for which we end a capture ourselves, as [`Ended::reason`] has them.
+pub mod ended {
+    /// Somebody stopped it.
+    pub const STOPPED: &str = "stopped";
+    /// It got as long as a recording may get.
+    pub const MAX_DURATION: &str = "max_duration";
+    /// The disk takes nothing any more.
+    pub const DISK_FULL: &str = "disk_full";
 }
 
 /// The connection to the room. While it is down, what is spoken does not reach us.

@@ -1,15 +1,15 @@
 //! Reads a capture log and knows what it amounts to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use echosphere_media::tracks::Track;
 
 use super::Layout;
 use super::index::{self, Extent, Gap, Index, PlacedStream};
-use super::stream::StreamState;
+use super::stream::{LONGEST_PACKET, StreamState};
 use crate::clock::{self, Clock, LONGEST, Placement, Step};
-use crate::log::{Body, Entry, Joined, Packet, Participant, Stream};
+use crate::log::{Body, Entry, Joined, Packet, Participant, Stream, ended};
 
 /// The timeline begins this long before the first packet arrived, so that what was spoken before it but came behind it has a
 /// place (200 ms).
@@ -40,7 +40,16 @@ pub struct Heard {
     pub samples: Range<i64>,
 }
 
-/// Reads a capture log and knows what it amounts to.
+/// Packets of one stream that came when their place had been rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Late {
+    stream: u32,
+    first: u64,
+    last: u64,
+}
+
+/// Reads a capture log and knows what it amounts to. What it holds grows with what happens (holes, pauses, people), with a
+/// few bytes for each chunk, and not with the packets.
 #[derive(Debug, Clone, Default)]
 pub struct Assembler {
     layout: Layout,
@@ -49,12 +58,10 @@ pub struct Assembler {
     people: HashMap<String, Participant>,
     /// What each track is: `MICROPHONE`, ... A participant who is gone has no tracks any more.
     sources: HashMap<String, String>,
-    /// For each chunk the lowest and highest RTP time of each stream's packets.
-    chunks: Vec<HashMap<u32, (u64, u64)>>,
     away: Vec<Away>,
     restarts: Vec<i64>,
-    /// Packets that came when their place had been rendered: the RTP time, by stream.
-    late: Vec<(u32, u64)>,
+    /// Packets that came when their place had been rendered.
+    late: Vec<Late>,
     last_at: i64,
     last_gone: Option<i64>,
     ended: Option<(i64, String)>,
@@ -99,17 +106,21 @@ impl Assembler {
         let Some(stream) = self.streams.get_mut(&packet.stream) else { return };
         let zero = *self.zero.get_or_insert(at - LEAD);
         stream.take(packet, at);
-        if let Some(start) = stream.live.sample(packet.rtp)
-            && at - zero > clock::nanos(start) + self.lag
-        {
-            self.late.push((packet.stream, packet.rtp));
+        stream.in_chunk(chunk, packet.rtp);
+        let start = stream.live.sample(packet.rtp);
+        if start.is_some_and(|start| at - zero > clock::nanos(start) + self.lag) {
+            self.late(packet.stream, packet.rtp);
         }
-        let number = chunk as usize;
-        if self.chunks.len() <= number {
-            self.chunks.resize_with(number + 1, HashMap::new);
+    }
+
+    fn late(&mut self, stream: u32, rtp: u64) {
+        match self.late.last_mut() {
+            // All of a second, and a window is seconds long.
+            Some(last) if last.stream == stream && (last.first..last.last.saturating_add(48_000)).contains(&rtp) => {
+                last.last = last.last.max(rtp);
+            }
+            _ => self.late.push(Late { stream, first: rtp, last: rtp }),
         }
-        let extent = self.chunks[number].entry(packet.stream).or_insert((packet.rtp, packet.rtp));
-        *extent = (extent.0.min(packet.rtp), extent.1.max(packet.rtp));
     }
 
     fn stream(&mut self, about: &Stream) {
@@ -120,6 +131,7 @@ impl Assembler {
             runs: BTreeMap::new(),
             newest_rtp: 0,
             newest_at: 0,
+            chunks: Vec::new(),
         };
         self.streams.entry(about.stream).or_insert(state);
     }
@@ -259,11 +271,29 @@ impl Assembler {
         changes
     }
 
-    /// The streams as live rendering has them.
-    pub fn live_tracks<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>, samples: &Range<i64>) -> Vec<Track> {
+    /// The streams as live rendering has them, of a range of samples.
+    pub fn live_tracks<'p>(&self, packets: impl IntoIterator<Item = &'p Packet>, samples: &Range<i64>) -> Vec<Track> {
         let streams: Vec<PlacedStream> =
             self.streams.values().map(|stream| self.placed(stream, stream.live.clone())).collect();
-        index::tracks(&streams, entries, samples)
+        index::tracks(&streams, packets, samples)
+    }
+
+    /// Where live rendering has a packet: the sample behind its last one at the latest.
+    pub(crate) fn live_end(&self, packet: &Packet) -> Option<i64> {
+        Some(self.streams.get(&packet.stream)?.live.sample(packet.rtp)? + LONGEST_PACKET)
+    }
+
+    /// The chunks that a range of samples needs, as live rendering has it, in order.
+    pub fn live_chunks(&self, samples: &Range<i64>) -> Vec<u32> {
+        let streams = self.streams.values();
+        let found: BTreeSet<u32> = streams.flat_map(|stream| stream.chunks_for(&stream.live, samples)).collect();
+        found.into_iter().collect()
+    }
+
+    /// About how many bytes of memory this holds, people and words apart.
+    pub fn held(&self) -> usize {
+        let late = self.late.capacity() * size_of::<Late>();
+        self.streams.values().map(StreamState::held).sum::<usize>() + late
     }
 
     fn placed(&self, stream: &StreamState, placement: Placement) -> PlacedStream {
@@ -298,17 +328,19 @@ impl Assembler {
             let placement = if keep { stream.live.clone() } else { hindsight };
             end = end.max(placement.sample(span.1).unwrap_or(0));
             index.gaps.extend(stream.losses(&placement).into_iter().map(|hole| gap(&hole, "packets_lost")));
-            let late = self.late.iter().filter(|(number, _)| *number == stream.about.stream);
-            index.improved.extend(late.filter_map(|(_, rtp)| {
-                let start = placement.sample(*rtp)?;
-                Some(Extent { start, end: start + 5_760 })
+            let late = self.late.iter().filter(|late| late.stream == stream.about.stream);
+            index.improved.extend(late.filter_map(|late| {
+                Some(Extent {
+                    start: placement.sample(late.first)?,
+                    end: placement.sample(late.last)? + LONGEST_PACKET,
+                })
             }));
+            stream.extend_chunks(&placement, &mut index.chunks);
             index.streams.push(self.placed(stream, placement));
         }
         let at = |wall: i64| clock::samples(wall.saturating_sub(zero));
         end = end.max(self.natural_end().map_or(0, at)).clamp(0, LONGEST);
         index.samples = end as u64;
-        index.chunks = self.chunks.iter().map(|chunk| extent(chunk, &index.streams)).collect();
         let away = self.away.iter().map(|away| gap(&(at(away.from)..away.to.map_or(end, at)), away.reason));
         index.gaps.extend(away);
         index.restarts = self.restarts.iter().map(|&wall| at(wall)).collect();
@@ -319,8 +351,8 @@ impl Assembler {
     /// When the conversation ended, apart from its last packet: when the last one left, or when we stopped.
     fn natural_end(&self) -> Option<i64> {
         let everybody_left = self.people.values().all(|person| person.gone);
-        match &self.ended {
-            Some((at, reason)) if reason == "stopped" => Some(*at),
+        match self.ended.as_ref().map(|(at, reason)| (*at, reason.as_str())) {
+            Some((at, ended::STOPPED | ended::MAX_DURATION | ended::DISK_FULL)) => Some(at),
             _ if everybody_left => self.last_gone,
             _ => None,
         }
@@ -329,20 +361,6 @@ impl Assembler {
 
 fn gap(range: &Range<i64>, reason: &str) -> Gap {
     Gap { start: range.start, samples: range.end - range.start, reason: reason.to_owned() }
-}
-
-fn extent(chunk: &HashMap<u32, (u64, u64)>, streams: &[PlacedStream]) -> Extent {
-    let mut extent = Extent { start: i64::MAX, end: i64::MIN };
-    for (number, (first, last)) in chunk {
-        let stream = streams.iter().find(|stream| stream.stream == *number);
-        let placement = stream.and_then(|stream| stream.placement.as_ref());
-        if let Some((first, last)) = placement.and_then(|p| Some((p.sample(*first)?, p.sample(*last)?))) {
-            // The longest packet is 120 ms; a step of the clock may lie between two packets.
-            extent.start = extent.start.min(first - 5_760);
-            extent.end = extent.end.max(last + 2 * 5_760);
-        }
-    }
-    if extent.start > extent.end { Extent::default() } else { extent }
 }
 
 /// Gaps inside the sound only, in order; what another gap explains is not told twice.

@@ -122,21 +122,27 @@ impl Index {
 
     /// The tracks of a range of samples, from the entries of its chunks.
     pub fn tracks<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>, samples: &Range<i64>) -> Vec<Track> {
-        tracks(&self.streams, entries, samples)
+        tracks(&self.streams, packets(entries), samples)
     }
 }
 
+/// The packets among some entries.
+pub fn packets<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> impl Iterator<Item = &'e Packet> {
+    entries.into_iter().filter_map(|entry| match &entry.body {
+        Some(Body::Packet(packet)) => Some(packet),
+        _ => None,
+    })
+}
+
 /// Sorts packets into tracks.
-pub(super) fn tracks<'e>(
+pub(super) fn tracks<'p>(
     streams: &[PlacedStream],
-    entries: impl IntoIterator<Item = &'e Entry>,
+    packets: impl IntoIterator<Item = &'p Packet>,
     samples: &Range<i64>,
 ) -> Vec<Track> {
     let mut found: BTreeMap<u32, BTreeMap<u64, &Packet>> = BTreeMap::new();
-    for entry in entries {
-        if let Some(Body::Packet(packet)) = &entry.body {
-            found.entry(packet.stream).or_default().entry(packet.sequence).or_insert(packet);
-        }
+    for packet in packets {
+        found.entry(packet.stream).or_default().entry(packet.sequence).or_insert(packet);
     }
     let tracks = found.into_iter().filter_map(|(number, packets)| {
         let stream = streams.iter().find(|stream| stream.stream == number)?;

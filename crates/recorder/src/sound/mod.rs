@@ -9,7 +9,7 @@ mod stream;
 mod track_file;
 
 pub use assembler::{Assembler, Heard};
-pub use index::{Extent, Gap, Index, PlacedStream};
+pub use index::{Extent, Gap, Index, PlacedStream, packets};
 pub use track_file::{TOLERANCE, TrackFile};
 
 /// Who is heard where.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use echosphere_media::ogg::packet_duration;
 
+use super::index::Extent;
 use crate::clock::{Clock, Placement};
 use crate::log::{Packet, Stream};
 
@@ -12,6 +13,25 @@ use crate::log::{Packet, Stream};
 const SHORTEST_GAP: i64 = 4_800;
 /// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, `OpusSilenceFrame`).
 const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
+
+/// The longest packet, in samples (120 ms).
+pub(super) const LONGEST_PACKET: i64 = 5_760;
+
+/// The lowest and highest RTP time of a stream's packets in one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InChunk {
+    number: u32,
+    first: u64,
+    last: u64,
+}
+
+impl InChunk {
+    fn extent(&self, placement: &Placement) -> Option<Extent> {
+        // A step of the clock may lie between two packets.
+        let start = placement.sample(self.first)? - LONGEST_PACKET;
+        Some(Extent { start, end: placement.sample(self.last)? + 2 * LONGEST_PACKET })
+    }
+}
 
 /// A run of sequence numbers without a hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +51,8 @@ pub(super) struct StreamState {
     pub(super) runs: BTreeMap<u64, Run>,
     pub(super) newest_rtp: u64,
     pub(super) newest_at: i64,
+    /// In the order of the chunks.
+    pub(super) chunks: Vec<InChunk>,
 }
 
 impl StreamState {
@@ -59,6 +81,47 @@ impl StreamState {
             (run.end, run.end_rtp) = (behind.end, behind.end_rtp);
         }
         self.runs.insert(start, run);
+    }
+
+    /// A packet lies in this chunk, which is the one of the packet before it or a later one.
+    pub(super) fn in_chunk(&mut self, number: u32, rtp: u64) {
+        match self.chunks.last_mut() {
+            Some(last) if last.number >= number => (last.first, last.last) = (last.first.min(rtp), last.last.max(rtp)),
+            _ => self.chunks.push(InChunk { number, first: rtp, last: rtp }),
+        }
+    }
+
+    /// The chunks that a range of samples needs.
+    pub(super) fn chunks_for(&self, placement: &Placement, samples: &Range<i64>) -> impl Iterator<Item = u32> {
+        let overlaps = move |chunk: &&InChunk| {
+            chunk.extent(placement).is_some_and(|extent| extent.start < samples.end && extent.end > samples.start)
+        };
+        self.chunks.iter().filter(overlaps).map(|chunk| chunk.number)
+    }
+
+    /// Widens the extents of all chunks by what this stream has in them.
+    pub(super) fn extend_chunks(&self, placement: &Placement, all: &mut Vec<Extent>) {
+        for chunk in &self.chunks {
+            let at = chunk.number as usize;
+            if all.len() <= at {
+                all.resize(at + 1, Extent::default());
+            }
+            let Some(mine) = chunk.extent(placement) else { continue };
+            let known = &mut all[at];
+            *known = if known.end <= known.start {
+                mine
+            } else {
+                Extent { start: known.start.min(mine.start), end: known.end.max(mine.end) }
+            };
+        }
+    }
+
+    /// About how many bytes of memory this holds.
+    pub(super) fn held(&self) -> usize {
+        // A node of a B-tree is half full at worst.
+        let runs = self.runs.len() * 2 * size_of::<(u64, Run)>();
+        let steps = self.live.steps.capacity() * size_of::<crate::clock::Step>();
+        runs + steps + self.chunks.capacity() * size_of::<InChunk>() + self.clock.held()
     }
 
     /// Stretches whose packets were sent and did not come.

@@ -9,6 +9,12 @@ pub struct Recorder {
     pub live: bool,
     /// How many rooms are recorded at the same time, at most.
     pub max_rooms: usize,
+    /// Up to which use of the machine's cores by this process new rooms are begun, in percent.
+    pub max_cpu: u64,
+    /// Bytes that may wait on the disk for object storage before no more rooms are begun.
+    pub max_spool: u64,
+    /// Bytes that must be free on the disk of the data directory for a room to be begun.
+    pub min_free_disk: u64,
     /// How long a recording may get.
     pub max_duration: Duration,
     /// How long an empty room is waited in.
@@ -41,6 +47,9 @@ impl Default for Recorder {
         Self {
             live: true,
             max_rooms: 500,
+            max_cpu: 85,
+            max_spool: 4 << 30,
+            min_free_disk: 256 << 20,
             max_duration: Duration::from_secs(12 * 3600),
             wait_for_people: Duration::from_secs(60),
             give_up_after: Duration::from_secs(60),

@@ -278,6 +278,30 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "recorder.max_cpu",
+        variable: "ECHOSPHERE_RECORDER_MAX_CPU",
+        default: "85",
+        meaning: "Up to which use of the machine's cores by EchoSphere, in percent over the last 10 s, new rooms are begun.",
+        apply: |draft, text| {
+            draft.config.recorder.max_cpu = value::number(text, 1, 100)? as u64;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "recorder.max_spool",
+        variable: "ECHOSPHERE_RECORDER_MAX_SPOOL",
+        default: "4 GiB",
+        meaning: "How much may wait on the disk for object storage before no more rooms are begun; half of it is an alarm.",
+        apply: set!(config.recorder.max_spool, value::bytes),
+    },
+    Setting {
+        key: "recorder.min_free_disk",
+        variable: "ECHOSPHERE_RECORDER_MIN_FREE_DISK",
+        default: "256 MiB",
+        meaning: "How much must be free on the disk of the data directory for a room to be begun.",
+        apply: set!(config.recorder.min_free_disk, value::bytes),
+    },
+    Setting {
         key: "recorder.max_duration",
         variable: "ECHOSPHERE_RECORDER_MAX_DURATION",
         default: "12h",

@@ -7,6 +7,9 @@ use echosphere_domain::id::RecordingId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// When to try again what does not work now, in seconds.
+const RETRY_AFTER: &str = "5";
+
 /// An error as the API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
@@ -96,10 +99,14 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
+        let try_again = self.kind == Self::unavailable("").kind;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if try_again {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

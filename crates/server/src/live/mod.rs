@@ -1,8 +1,12 @@
 //! Rooms that this process records: starting, telling, handing over, and taking up what an earlier process left.
 
+mod admission;
 pub mod auto;
 pub mod inbox;
 mod keeper;
+pub mod load;
+mod outbox;
+mod segments;
 mod take_up;
 mod told;
 
@@ -18,24 +22,34 @@ use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::token;
 use echosphere_recorder::capture::{self, Timepiece};
 use echosphere_recorder::clock::nanos;
-use echosphere_recorder::log::Body;
 use echosphere_recorder::log::journal::Journal;
+use echosphere_recorder::log::spool::Spool;
+use echosphere_recorder::log::{Body, ended};
 use echosphere_recorder::room::people::Exclusions;
 use echosphere_recorder::room::{self, Command, Listener};
 use echosphere_recorder::rooms::RoomService;
 use echosphere_recorder::sound::{Assembler, Heard, Index};
 use echosphere_store::{Begun, NewLive, Once, Repeated};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use admission::Refusal;
 pub use take_up::{journals, take_up};
 pub use told::Told;
 
+use self::load::Gauge;
+use self::outbox::Outbox;
+
 use crate::app::{App, SharedApp};
+use crate::config::Config;
 use crate::{clock, entropy};
 
 /// How long live rendering waits behind the end of a segment: what was lost on the way has come again by then.
 pub const LAG: Duration = Duration::from_millis(1_000);
+/// How long all rooms together may take to be handed over.
+const HAND_OVER: Duration = Duration::from_secs(10);
+/// How long the disk may take nothing before a room is left.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look for a room that does not exist yet.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(250);
 /// How long a token for joining is good. A connection that is broken longer joins with a new one.
@@ -67,9 +81,9 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// As many rooms as allowed are being recorded.
-    #[error("{0} rooms are being recorded, which is as many as recorder.max_rooms allows")]
-    Full(usize),
+    /// There is no room for another one.
+    #[error(transparent)]
+    Full(#[from] Refusal),
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -112,6 +126,12 @@ struct Running {
 pub struct Rooms {
     /// The journal of all of them.
     pub journal: Arc<Journal>,
+    /// What waits on the disk for object storage.
+    pub spool: Arc<Spool>,
+    /// What all this costs.
+    pub load: Gauge,
+    /// Rooms that read a part of their log again, at the same time.
+    late: Semaphore,
     running: Mutex<HashMap<RecordingId, Running>>,
     webhooks: auto::LastWebhook,
 }
@@ -124,8 +144,9 @@ struct Session {
     attempt: u32,
     capture: Mutex<capture::Capture>,
     commands: mpsc::Sender<Command>,
-    /// Segments that an earlier process rendered.
-    rendered: u32,
+    outbox: Outbox,
+    /// Segments that an earlier process rendered; `None` when none are rendered live.
+    rendered: Option<u32>,
 }
 
 impl Session {
@@ -137,8 +158,15 @@ impl Session {
 
 impl Rooms {
     /// None yet.
-    pub fn new(journal: Arc<Journal>) -> Self {
-        Self { journal, running: Mutex::default(), webhooks: auto::LastWebhook::default() }
+    pub fn new(journal: Journal, spool: Spool, config: &Config) -> Self {
+        Self {
+            journal: Arc::new(journal),
+            spool: Arc::new(spool),
+            load: Gauge::new(&config.recorder),
+            late: Semaphore::new(config.render_workers.max(1)),
+            running: Mutex::default(),
+            webhooks: auto::LastWebhook::default(),
+        }
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Running>> {
@@ -185,21 +213,35 @@ impl Rooms {
         index
     }
 
-    /// Leaves all rooms, so that another process goes on with them; waits until everything is kept.
+    /// Leaves all rooms, so that the next process goes on with them; waits until everything is kept, in storage or on the
+    /// disk.
     pub async fn hand_over(&self) {
         let rooms: Vec<Running> = self.running().drain().map(|(_, room)| room).collect();
         for room in &rooms {
             let _ = room.commands.try_send(Command::HandOver);
         }
-        for room in rooms {
-            if tokio::time::timeout(Duration::from_secs(10), room.task).await.is_err() {
-                tracing::warn!("a room was not handed over in time; its journal has what its chunks lack");
-            }
+        let count = rooms.len();
+        let all = futures_util::future::join_all(rooms.into_iter().map(|room| room.task));
+        if tokio::time::timeout(HAND_OVER, all).await.is_err() {
+            tracing::warn!("not every room was handed over in time; the journal has what chunks lack");
+        }
+        let journal = Arc::clone(&self.journal);
+        let flushed = tokio::task::spawn_blocking(move || journal.flush()).await;
+        match flushed.map_err(|error| error.to_string()).flatten() {
+            Ok(()) => tracing::info!(rooms = count, "rooms are handed over"),
+            Err(error) => tracing::error!(error, "the journal is not whole on the disk"),
         }
     }
 
-    fn insert(&self, recording: RecordingId, room: Running) {
-        self.running().insert(recording, room);
+    /// Bytes that wait on the disk: chunks, and the journal.
+    fn waiting(&self) -> u64 {
+        self.spool.bytes() + self.journal.bytes()
+    }
+
+    /// Adds a room whose task begins now. The task may end, and remove it, at once: it waits until it is added.
+    fn begin(&self, recording: RecordingId, room: impl FnOnce() -> Running) {
+        let mut running = self.running();
+        running.insert(recording, room());
     }
 
     fn remove(&self, recording: RecordingId) {
@@ -232,10 +274,7 @@ pub async fn start(app: &SharedApp, project: &ProjectId, wish: Wish) -> Result<(
         return Err(Error::Repeated(repeated));
     }
     let reach = reach(app, project).await?;
-    let running = app.rooms.count();
-    if running >= app.config.recorder.max_rooms {
-        return Err(Error::Full(running));
-    }
+    app.rooms.load.admit(app.rooms.count(), app.rooms.waiting())?;
     let now = clock::now();
     let Wish { room_name, session_id, labels, told, once } = wish;
     let new = NewLive {
@@ -256,9 +295,10 @@ pub async fn start(app: &SharedApp, project: &ProjectId, wish: Wish) -> Result<(
             let (recording, capture) = *begun;
             tracing::info!(recording = %recording.id, room = new.room_name, "a room is going to be recorded");
             let clock = Timepiece::new(Instant::now(), clock::now().as_nanos());
-            let journal = Arc::clone(&app.rooms.journal);
-            let log = capture::Capture::new(capture.id.as_uuid(), clock, journal, told.layout(), LAG.as_nanos() as i64);
-            run(app, recording.clone(), &capture, log, told, reach, 0);
+            let live = segments::needs(&app.config);
+            let log = capture::Capture::new(capture.id.as_uuid(), clock, &app.rooms.journal, told.layout(), live);
+            let left = Left { log, outbox: Outbox::new(0..0), rendered: 0 };
+            run(app, recording.clone(), &capture, left, told, reach);
             Ok((recording, capture))
         }
     }
@@ -281,16 +321,17 @@ async fn reach(app: &App, project: &ProjectId) -> Result<Reach, Error> {
     Ok(Reach { url, local, key })
 }
 
-/// Runs a room in the background: one task listens, one keeps.
-fn run(
-    app: &SharedApp,
-    recording: Recording,
-    capture: &Capture,
+/// Where an earlier process left a room.
+struct Left {
     log: capture::Capture,
-    told: Told,
-    reach: Reach,
+    outbox: Outbox,
+    /// Segments that it rendered.
     rendered: u32,
-) {
+}
+
+/// Runs a room in the background: one task listens, one keeps.
+fn run(app: &SharedApp, recording: Recording, capture: &Capture, left: Left, told: Told, reach: Reach) {
+    let Left { log, outbox, rendered } = left;
     let (commands, mut inbox) = mpsc::channel(16);
     let id = recording.id;
     let room_name = recording.room_name.clone().unwrap_or_default();
@@ -320,14 +361,15 @@ fn run(
         recording,
         capture: Mutex::new(log),
         commands: commands.clone(),
-        rendered,
+        outbox,
+        rendered: app.config.recorder.live.then_some(rendered),
     });
     let app = Arc::clone(app);
     let kept = Arc::clone(&session);
-    let task = tokio::spawn(async move {
+    let task = async move {
         let (over, end) = oneshot::channel();
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&session), end));
-        let mut ear = Ear { session: Arc::clone(&session), stopping: false };
+        let mut ear = Ear { session: Arc::clone(&session), ended_by: None };
         let end = match wait_for_room(&session, &mut settings, &service_key, &mut inbox).await {
             Some(end) => end,
             None => Box::pin(room::run(settings, inbox, &mut ear)).await,
@@ -341,8 +383,8 @@ fn run(
             tracing::error!(recording = %id, %error, "a keeper died; the next start goes on from the journal");
         }
         session.app.rooms.remove(id);
-    });
-    app.rooms.insert(id, Running { session: kept, commands, task });
+    };
+    app.rooms.begin(id, || Running { session: kept, commands, task: tokio::spawn(task) });
 }
 
 /// Waits until the room exists. Joining would make it, and leave an empty room behind when nobody comes. `None` when it is
@@ -374,20 +416,29 @@ async fn wait_for_room(
     None
 }
 
-/// Keeps what an earlier process heard of a room that cannot be gone on with, and ends it.
-async fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, log: capture::Capture) {
+/// Keeps what an earlier process heard of a room that cannot be gone on with, and ends it, in the background.
+fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, left: Left) {
+    let Left { log, outbox, .. } = left;
     let (over, end) = oneshot::channel();
-    let session = Session {
+    let (commands, _) = mpsc::channel(1);
+    let id = recording.id;
+    let session = Arc::new(Session {
         app: Arc::clone(app),
         attempt: capture.attempt,
         capture_id: capture.id,
         recording,
         capture: Mutex::new(log),
-        commands: mpsc::channel(1).0,
-        rendered: u32::MAX,
-    };
+        commands: commands.clone(),
+        outbox,
+        rendered: None,
+    });
     let _ = over.send(true);
-    keeper::keep(Arc::new(session), end).await;
+    let kept = Arc::clone(&session);
+    let task = async move {
+        keeper::keep(Arc::clone(&session), end).await;
+        session.app.rooms.remove(id);
+    };
+    app.rooms.begin(id, || Running { session: kept, commands, task: tokio::spawn(task) });
 }
 
 fn exclusions(config: &crate::config::Config, told: &Told) -> Exclusions {
@@ -404,14 +455,26 @@ fn exclusions(config: &crate::config::Config, told: &Told) -> Exclusions {
 /// What listens in a room.
 struct Ear {
     session: Arc<Session>,
-    stopping: bool,
+    /// Why we end it ourselves.
+    ended_by: Option<&'static str>,
 }
 
 impl Ear {
     /// Why it ended, for the log.
     fn word(&self, end: &room::End) -> String {
-        let full = self.session.app.rooms.journal.failure().is_some() && *end == room::End::Stopped;
-        if full { "disk_full".to_owned() } else { end.word().to_owned() }
+        let ours = self.ended_by.filter(|_| *end == room::End::Stopped);
+        ours.unwrap_or_else(|| end.word()).to_owned()
+    }
+
+    /// Why it should end now, if it should.
+    fn limit(&self) -> Option<&'static str> {
+        let Session { app, recording, outbox, .. } = &*self.session;
+        let lasted = clock::now().since(recording.created_at);
+        if i128::from(lasted) > app.config.recorder.max_duration.as_nanos() as i128 {
+            return Some(ended::MAX_DURATION);
+        }
+        let full = app.rooms.journal.failure_lasts(DISK_PATIENCE) || outbox.failure_lasts(DISK_PATIENCE);
+        full.then_some(ended::DISK_FULL)
     }
 }
 
@@ -425,17 +488,12 @@ impl Listener for Ear {
     }
 
     fn tick(&mut self, _: Instant) -> Option<Command> {
-        if self.stopping {
+        if self.ended_by.is_some() {
             return None;
         }
-        let lasted = clock::now().since(self.session.recording.created_at);
-        let too_long = i128::from(lasted) > self.session.app.config.recorder.max_duration.as_nanos() as i128;
-        let disk_full = self.session.app.rooms.journal.failure_lasts(Duration::from_secs(10));
-        if too_long || disk_full {
-            self.stopping = true;
-            tracing::warn!(recording = %self.session.recording.id, too_long, disk_full, "a recording is ended by us");
-            return Some(Command::Stop);
-        }
-        None
+        self.ended_by = self.limit();
+        let reason = self.ended_by?;
+        tracing::warn!(recording = %self.session.recording.id, reason, "a recording is ended by us");
+        Some(Command::Stop)
     }
 }

@@ -9,6 +9,7 @@ use echosphere_domain::lifecycle::{Content, Reason};
 use echosphere_domain::recording::{self, Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::time::WallTime;
+use echosphere_recorder::log::ended;
 use echosphere_recorder::sound::{Assembler, Index};
 use echosphere_recorder::words::Words;
 use echosphere_store::{Claim, Publication, SessionFacts};
@@ -129,7 +130,7 @@ fn settle(capture: &mut Capture, app: &App, recording: &Recording, log: &Log, in
         Some("encrypted") => {
             problems.push("the room is end-to-end encrypted; it cannot be recorded without its key".to_owned());
         }
-        Some("disk_full") => problems.push("the disk was full; what was kept until then is here".to_owned()),
+        Some(ended::DISK_FULL) => problems.push("the disk was full; what was kept until then is here".to_owned()),
         Some(_) => {}
     }
     capture.ended_at = Some(WallTime::from_nanos(log.assembler.last_at()));
@@ -149,6 +150,10 @@ fn settle(capture: &mut Capture, app: &App, recording: &Recording, log: &Log, in
         (Some(_), false) => CaptureStatus::Partial,
         (None, false) => CaptureStatus::Failed,
     };
+    if log.assembler.ended() == Some(ended::MAX_DURATION) {
+        // Nothing is wrong with it; but whoever misses the rest should find out why there is none.
+        problems.push("the recording was as long as recorder.max_duration allows, and was ended".to_owned());
+    }
     capture.error = (!problems.is_empty()).then(|| problems.join("; "));
 }
 

@@ -101,7 +101,7 @@ pub struct Capture {
     /// When its last sample was.
     #[schema(format = "date-time")]
     pub ended_at: Option<String>,
-    /// What went wrong.
+    /// What went wrong, or why we ended it.
     pub error: Option<String>,
 }
 

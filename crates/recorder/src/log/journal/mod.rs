@@ -1,0 +1,272 @@
+//! The journal: every entry of every room that this process records, on this machine's disk within half a second.
+//!
+//! Each room appends to a [`Lane`] of its own; one thread writes all lanes out every [`WRITE_EVERY`] and syncs every
+//! [`SYNC_EVERY`]. A crash of the process costs what was not written yet, a crash of the machine what was not synced yet. The
+//! next process reads what is there ([`recover()`]), cuts a torn end off, and removes the files once their entries are in
+//! chunks.
+
+mod recover;
+mod writer;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+pub use recover::{Recovered, recover};
+
+use self::writer::Writer;
+
+/// How long an entry waits at most before it is written.
+pub const WRITE_EVERY: Duration = Duration::from_millis(100);
+/// How long what is written waits at most before it is synced.
+pub const SYNC_EVERY: Duration = Duration::from_millis(500);
+/// From this size on a file is closed and the next one begun.
+const FILE_SIZE: u64 = 16 << 20;
+/// Bytes of one capture that wait while the disk takes none (more than a minute of two tracks). Beyond that, entries are
+/// left out of the journal, which is logged; chunks have them still.
+const MAX_WAITING: usize = 1 << 20;
+const ENDING: &str = "journal";
+const MAGIC: &[u8; 4] = b"ESJ2";
+
+/// What one capture has for the journal.
+#[derive(Default)]
+struct Waiting {
+    /// Frames.
+    frames: Vec<u8>,
+    /// The number behind the last entry that was appended.
+    next: u64,
+    /// Entries before this number are kept elsewhere.
+    kept: u64,
+    /// Whether entries were left out since the disk took some.
+    is_full: bool,
+    /// Whether nothing will be appended any more.
+    is_over: bool,
+}
+
+struct Line {
+    capture: Uuid,
+    waiting: Mutex<Waiting>,
+}
+
+impl Line {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Each critical section leaves it whole; a panic elsewhere does not make it wrong.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// Lanes that were opened and that the thread does not know yet.
+    opened: Vec<Arc<Line>>,
+    /// Bytes of all files.
+    bytes: u64,
+    failure: Option<String>,
+    failing_since: Option<Instant>,
+    flushes_wanted: u64,
+    flushes_done: u64,
+    stopping: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    flushed: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each critical section leaves the state whole; a panic elsewhere does not make it wrong.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One capture's way into the journal. When it is dropped, what it was given is written still.
+pub struct Lane(Arc<Line>);
+
+impl Lane {
+    /// Appends a frame whose entry has this number. Returns at once; the disk is somebody else's business.
+    pub fn append(&self, frame: &[u8], number: u64) {
+        let mut waiting = self.0.waiting();
+        if waiting.frames.len() > MAX_WAITING {
+            if !std::mem::replace(&mut waiting.is_full, true) {
+                tracing::error!(capture = %self.0.capture, "the disk takes no journal: a crash would cost what is heard from now on");
+            }
+            return;
+        }
+        waiting.take(frame, number);
+    }
+
+    /// Appends what an earlier process's journal had, however much it is.
+    pub fn take_over(&self, frame: &[u8], number: u64) {
+        self.0.waiting().take(frame, number);
+    }
+
+    /// Entries before this number are kept elsewhere; the journal may forget them.
+    pub fn kept(&self, before: u64) {
+        let mut waiting = self.0.waiting();
+        waiting.kept = waiting.kept.max(before);
+    }
+}
+
+impl Waiting {
+    fn take(&mut self, frame: &[u8], number: u64) {
+        self.frames.extend_from_slice(frame);
+        self.next = number + 1;
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.0.waiting().is_over = true;
+    }
+}
+
+/// The journal of this process.
+pub struct Journal {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Begins a journal in a folder of its own (which is made). `process` names this process's files.
+    pub fn start(folder: &Path, process: Uuid) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let shared = Arc::new(Shared::default());
+        let mut writer = Writer::new(folder.to_owned(), process)?;
+        let theirs = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&theirs))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Opens the way for a capture.
+    pub fn lane(&self, capture: Uuid) -> Lane {
+        let line = Arc::new(Line { capture, waiting: Mutex::default() });
+        self.shared.state().opened.push(Arc::clone(&line));
+        Lane(line)
+    }
+
+    /// Bytes of its files on the disk.
+    pub fn bytes(&self) -> u64 {
+        self.shared.state().bytes
+    }
+
+    /// What keeps the disk from taking entries now.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.state().failure.clone()
+    }
+
+    /// Whether the disk has taken no entries for so long.
+    pub fn failure_lasts(&self, for_so_long: Duration) -> bool {
+        self.shared.state().failing_since.is_some_and(|since| since.elapsed() >= for_so_long)
+    }
+
+    /// Waits until what was appended so far is on disk, synced. Blocks.
+    pub fn flush(&self) -> Result<(), String> {
+        let mut state = self.shared.state();
+        state.flushes_wanted += 1;
+        let mine = state.flushes_wanted;
+        self.shared.wake.notify_all();
+        while state.flushes_done < mine {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            state = self.shared.flushed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.state().stopping = true;
+        self.shared.wake.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+    use crate::log::{Body, Entry, chunk};
+
+    fn append(lane: &Lane, number: u64, body: Option<Body>) {
+        let mut frame = Vec::new();
+        chunk::append(&mut frame, &Entry { number, at: 1, body });
+        lane.append(&frame, number);
+    }
+
+    #[test]
+    fn what_was_flushed_is_found_by_the_next_process_and_a_torn_end_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let journal = Journal::start(folder.path(), Uuid::from_u128(9)).unwrap();
+        let (lane_a, lane_b) = (journal.lane(a), journal.lane(b));
+        for number in 0..100 {
+            append(&lane_a, number, None);
+            append(&lane_b, number, None);
+        }
+        journal.flush().unwrap();
+        append(&lane_a, 100, None);
+        drop(lane_a);
+        drop(journal);
+        let recovered = recover(folder.path(), |capture| if capture == a { Some(90) } else { None }).unwrap();
+        assert_eq!((recovered.files.len(), recovered.torn, recovered.captures.len()), (1, 0, 1));
+        assert_eq!(
+            recovered.captures[&a].iter().map(|entry| entry.number).collect::<Vec<_>>(),
+            (90..=100).collect::<Vec<_>>()
+        );
+        let file = OpenOptions::new().write(true).open(&recovered.files[0]).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 3).unwrap();
+        let recovered = recover(folder.path(), |_| Some(0)).unwrap();
+        assert_eq!((recovered.torn, recovered.captures[&a].len(), recovered.captures[&b].len()), (1, 100, 100));
+    }
+
+    #[test]
+    fn a_file_goes_when_its_entries_are_kept_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::start(folder.path(), Uuid::from_u128(9)).unwrap();
+        let (lane, quiet) = (journal.lane(Uuid::from_u128(1)), journal.lane(Uuid::from_u128(2)));
+        append(&quiet, 0, None);
+        for number in 0..FILE_SIZE >> 16 {
+            append(&lane, number, Some(Body::Data(vec![0; 1 << 16])));
+            if number % 8 == 0 {
+                journal.flush().unwrap();
+            }
+        }
+        journal.flush().unwrap();
+        append(&lane, 1000, None);
+        journal.flush().unwrap();
+        let files = || fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files(), 2);
+        assert!(journal.bytes() > FILE_SIZE);
+        lane.kept(1000);
+        drop(lane);
+        journal.flush().unwrap();
+        journal.flush().unwrap();
+        assert_eq!(files(), 2, "another capture needs it");
+        quiet.kept(1);
+        journal.flush().unwrap();
+        journal.flush().unwrap();
+        assert_eq!(files(), 1);
+        assert!(journal.bytes() < FILE_SIZE);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("old.journal"), b"ESJ9whatever").unwrap();
+        let recovered = recover(folder.path(), |_| Some(0)).unwrap();
+        assert_eq!((recovered.files.len(), recovered.foreign.len()), (0, 1));
+    }
+}

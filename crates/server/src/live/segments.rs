@@ -1,0 +1,113 @@
+//! Live segments: what was heard a few seconds ago, rendered and put into object storage while the room goes on.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::time::WallTime;
+use echosphere_media::aac::FRAME;
+use echosphere_media::grid::Grid;
+use echosphere_media::render::track_range;
+use echosphere_media::tracks::Track;
+use echosphere_recorder::capture::Live;
+use echosphere_recorder::clock::nanos;
+use echosphere_recorder::sound;
+use echosphere_store::Purpose;
+
+use super::{LAG, Session};
+use crate::clock;
+use crate::config::Config;
+use crate::render::Priority;
+use crate::work::compose::{CODECS, media_time};
+use crate::work::{self, settle};
+
+/// How late rendering may get, in nanoseconds, before it reads what it needs from chunks (6 s).
+const MAY_BE_LATE: i64 = 6_000_000_000;
+
+/// What live rendering needs of a capture.
+pub(super) fn needs(config: &Config) -> Live {
+    let lag = LAG.as_nanos() as i64;
+    let window = lag + config.segment_duration.as_nanos() as i64 + MAY_BE_LATE;
+    Live { lag, window: if config.recorder.live { window } else { 0 } }
+}
+
+fn samples_of(frames: &Range<u64>) -> Range<i64> {
+    (frames.start * FRAME as u64) as i64..(frames.end * FRAME as u64) as i64
+}
+
+impl Session {
+    /// Renders the segments whose time has come, from this one on; `next` is what is not rendered yet, whatever happens.
+    pub(super) async fn render_due(&self, next: &mut u32) -> Result<(), work::Error> {
+        let target = self.app.config.segment_duration.as_millis() as u64;
+        loop {
+            let frames = Grid::live_segment(target, *next);
+            let Some(zero) = self.capture().assembler().zero() else { return Ok(()) };
+            let end = zero + nanos(samples_of(&frames).end);
+            let now = Instant::now();
+            if self.capture().clock().at(now) < end + LAG.as_nanos() as i64 {
+                return Ok(());
+            }
+            self.render(*next, frames, zero, now).await?;
+            *next += 1;
+            let behind = Grid::live_segment(target, *next);
+            self.capture().rendered(track_range(&behind).start);
+        }
+    }
+
+    async fn render(&self, number: u32, frames: Range<u64>, zero: i64, now: Instant) -> Result<(), work::Error> {
+        let Self { app, recording, attempt, capture_id, .. } = self;
+        let first = samples_of(&frames).start;
+        let (tracks, participants, restarts) = {
+            let mut capture = self.capture();
+            capture.follow_clocks(first, now);
+            let assembler = capture.assembler();
+            let (participants, restarts) = (settle::participants(assembler), assembler.restarts_before(first));
+            (capture.live_tracks(&track_range(&frames)), participants, restarts)
+        };
+        // Rooms that are late read a part of their log again: a few at a time, so that memory stays flat.
+        let _late = match tracks {
+            Some(_) => None,
+            None => app.rooms.late.acquire().await.ok(),
+        };
+        let tracks = match tracks {
+            Some(tracks) => tracks,
+            None => self.tracks_of_chunks(&track_range(&frames)).await?,
+        };
+        let window = frames.clone();
+        let rendered = app.renderers.run(Priority::Interactive, move |renderer| {
+            renderer.render_tracks(&tracks, window.clone()).map(|rendered| rendered.to_ts(number, window.start))
+        });
+        let ts = rendered.await.map_err(crate::render::Error::from)?.map_err(crate::render::Error::from)?;
+        let key = recording.prefix.segment(*attempt, AUDIO_RENDITION, 1, number);
+        let announced = std::slice::from_ref(&key);
+        app.store.announce(&recording.project, Some(recording.id), Purpose::Segment, announced, clock::now()).await?;
+        let length = ts.len() as u64;
+        app.objects.put(&key, ts.into()).await?;
+        let (start, end) = (media_time(frames.start), media_time(frames.end));
+        let segment = Segment {
+            capture: *capture_id,
+            capture_index: number,
+            index: number,
+            discontinuity: restarts,
+            media_start: start,
+            duration: end - start,
+            wall_start: WallTime::from_nanos(zero).plus_nanos(start.as_nanos()),
+            codecs: CODECS.to_owned(),
+            location: Location::Stored { key, offset: 0, length },
+        };
+        app.store.append_segments(recording.id, &[segment], end, &participants, clock::now()).await?;
+        metrics::counter!("echosphere_live_segments_total").increment(1);
+        Ok(())
+    }
+
+    /// The tracks of a range of samples that memory does not have any more.
+    async fn tracks_of_chunks(&self, samples: &Range<i64>) -> Result<Vec<Track>, work::Error> {
+        let numbers = self.capture().assembler().live_chunks(samples);
+        let last = self.capture().number();
+        // What is not cut yet came too late for this segment; it is rendered anew when the room has ended.
+        let numbers: Vec<u32> = numbers.into_iter().filter(|&number| number < last).collect();
+        let entries = self.entries(&numbers).await?;
+        metrics::counter!("echosphere_live_segments_late_total").increment(1);
+        Ok(self.capture().assembler().live_tracks(sound::packets(&entries), samples))
+    }
+}

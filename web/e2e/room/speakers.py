@@ -21,8 +21,9 @@ PLAN = json.loads(sys.argv[1])
 URL, KEY, SECRET = (os.environ[name] for name in ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"))
 START = PLAN.get("start") or time.time() + 0.5
 FRAME = RATE // 100
-# What is queued lasts 60 ms: whoever gets no processor for this long says things later than he believes, and says that.
-LATE = 0.045
+# What is queued lasts so long. Whoever gets no processor for that time says things later than he believes, and says that.
+QUEUE_MS = 200
+LATE = 0.15
 # A second of 440 Hz: a whole number of waves, so that it goes on in the next second's.
 TONE = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE) / 2
 
@@ -50,7 +51,6 @@ async def speak(person, source, stop):
     second, sound = None, np.zeros(0)
     position, last = 0, time.time()
     while not stop.is_set():
-        await source.wait_for_playout() if source.queued_duration > 0.05 else None
         sent = time.time() + source.queued_duration
         if time.time() - last > LATE:
             say(kind="late", identity=person["identity"], at=time.time(), by=time.time() - last)
@@ -104,7 +104,7 @@ async def stay(person, join, leave):
     room = rtc.Room()
     room.on("disconnected", lambda reason: say(kind="disconnected", identity=person["identity"], reason=str(reason)))
     await room.connect(URL, token(person), rtc.RoomOptions(auto_subscribe=False))
-    source = rtc.AudioSource(RATE, 1, queue_size_ms=60)
+    source = rtc.AudioSource(RATE, 1, queue_size_ms=QUEUE_MS)
     track = rtc.LocalAudioTrack.create_audio_track("mic", source)
     options = rtc.TrackPublishOptions(
         source=rtc.TrackSource.SOURCE_MICROPHONE, red=bool(person.get("red")), dtx=bool(person.get("dtx")))

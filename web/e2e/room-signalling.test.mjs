@@ -53,7 +53,11 @@ test('everything speaks TLS, with a certificate authority that the configuration
   try {
     assert.match(await doctor(strange, at('wss')), /certificate[^\n]*\n *-> .*livekit\.ca_file/);
     const answer = await strange.post('/v1/recordings', { room_name: 'tls' });
-    console.log(`# without the authority: ${JSON.stringify(answer)}`);
+    const failed = await reached(strange, answer.body.id, 'FAILED');
+    console.log(`# without the authority: ${failed.reason}; ${failed.captures[0].error}`);
+    assert.equal(failed.reason, 'connection_lost');
+    assert.match(failed.captures[0].error, /could not be joined.*echosphere doctor/);
+    assert.match(strange.process.output(), /a room is over.*certificate/);
     const ids = await Promise.all([wss, https].map((one) => begin(one, 'tls')));
     await people.ended;
     await livekit.api('DeleteRoom', { room: 'tls' });

@@ -111,7 +111,8 @@ export const python = join(tools, 'venv/bin/python');
 
 /** A real LiveKit server on free ports. */
 export class LiveKit {
-  static async start(extra = '') {
+  /** `rtc` takes the place of some of its settings for media. */
+  static async start(extra = '', rtc = {}) {
     const program = existsSync(tools) && readdirSync(tools).find((name) => name.startsWith('livekit-server-v'));
     if (!program || !existsSync(python)) throw new Error('livekit-server or the Python packages are missing: scripts/install.sh test');
     const made = new LiveKit();
@@ -122,7 +123,7 @@ export class LiveKit {
     writeFileSync(join(made.folder, 'livekit.yaml'), `
 port: ${made.port}
 bind_addresses: ["127.0.0.1"]
-rtc: {tcp_port: ${made.tcp}, udp_port: ${made.udp}, node_ip: 127.0.0.1, use_external_ip: false, enable_loopback_candidate: true}
+rtc: ${JSON.stringify({ tcp_port: made.tcp, udp_port: made.udp, node_ip: '127.0.0.1', use_external_ip: false, enable_loopback_candidate: true, ...rtc })}
 keys: {${KEY}: "${SECRET}"}
 agents: {enable_user_data_recording: true}
 ${extra}`);

@@ -10,7 +10,7 @@ use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::media::Mid;
 use str0m::net::{Protocol, Receive, Transmit};
-use str0m::rtp::RtpPacket;
+use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use super::sdp::{self, Offered};
@@ -18,6 +18,10 @@ use crate::log::{Body, Packet, Report, Stream};
 
 /// How long to wait when the peer connection failed to say how long.
 const RETRY: Duration = Duration::from_millis(100);
+/// How often lost packets are asked for. LiveKit sends a packet again at most three times, and no sooner than 100 ms after the
+/// last time (sequencer.go); str0m asks five times, which by itself are over in 165 ms, of which LiveKit hears one. What is asked
+/// leaves with the next look into the sockets, up to 40 ms later.
+const ASK_EVERY: Duration = Duration::from_millis(140);
 
 /// What comes out of a peer connection.
 pub enum Happening<'p> {
@@ -101,6 +105,8 @@ pub struct Peer {
     pub since: Instant,
     /// The latest moment that the peer connection was told of: its time never goes back.
     now: Instant,
+    /// When lost packets are asked for next.
+    ask_at: Instant,
 }
 
 impl Peer {
@@ -118,6 +124,7 @@ impl Peer {
             is_up: false,
             since: now,
             now,
+            ask_at: now,
         }
     }
 
@@ -140,16 +147,19 @@ impl Peer {
             ..Default::default()
         };
         self.answer = Some(answer.clone());
-        self.ask_for_resending();
         Ok(answer)
     }
 
     /// str0m asks for lost packets again only where the offer has `rtcp-fb nack`; LiveKit's has not for Opus, yet it resends.
-    fn ask_for_resending(&mut self) {
-        let mids: HashSet<&str> = self.offered.values().map(|offered| offered.mid.as_str()).collect();
-        for mid in mids {
-            if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(Mid::from(mid), None) {
-                stream.suppress_nack(false);
+    fn ask_for_resending(&mut self, ask: bool) {
+        let mut api = self.rtc.direct_api();
+        for ssrc in self.incoming.keys() {
+            if let Some(stream) = api.stream_rx(&Ssrc::from(*ssrc)) {
+                stream.suppress_nack(!ask);
+            }
+            // A look-up by section makes str0m notice. It is no use for the setting: several streams may share a section.
+            if let Some(offered) = self.offered.get(ssrc) {
+                api.stream_rx_by_mid(Mid::from(offered.mid.as_str()), None);
             }
         }
     }
@@ -179,7 +189,15 @@ impl Peer {
     pub fn receive(&mut self, packet: &Datagram<'_>, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> bool {
         self.now = self.now.max(packet.at);
         let Ok(receive) = Receive::new(packet.protocol, packet.from, packet.to, packet.bytes) else { return false };
+        let asks = self.now >= self.ask_at;
+        if asks {
+            self.ask_at = self.now + ASK_EVERY;
+            self.ask_for_resending(true);
+        }
         let understood = self.rtc.handle_input(Input::Receive(self.now, receive)).is_ok();
+        if asks {
+            self.ask_for_resending(false);
+        }
         // str0m holds one packet of sound: it is taken before the next one comes.
         while understood && matches!(self.output(numbers, outlet), Found::Other) {}
         understood
@@ -260,9 +278,6 @@ impl Peer {
             rtp: packet.time.numer(),
             payload: packet.payload.to_vec(),
         }));
-        if is_new {
-            self.ask_for_resending();
-        }
     }
 
     /// Whether sound came.

@@ -149,8 +149,9 @@ impl Assembler {
         if joined.resumed && self.zero.is_some() {
             self.leave(self.newest_packet(), "recorder_restarted");
             self.restarts.push(at);
+            self.back(at);
         }
-        self.back(at);
+        // Joined anew by the same process: the link tells when something reaches us again.
         self.room.get_or_insert_with(|| joined.clone());
     }
 

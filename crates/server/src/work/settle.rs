@@ -126,6 +126,9 @@ fn settle(capture: &mut Capture, app: &App, recording: &Recording, log: &Log, in
     }
     match log.assembler.ended() {
         None => problems.push("the recorder did not come to its end".to_owned()),
+        Some("connection_lost") if log.assembler.room().is_none() => {
+            problems.push("LiveKit could not be joined; `echosphere doctor` says what is in the way".to_owned());
+        }
         Some("connection_lost") => problems.push("the connection to LiveKit was lost and did not come back".to_owned()),
         Some("encrypted") => {
             problems.push("the room is end-to-end encrypted; it cannot be recorded without its key".to_owned());

@@ -1,0 +1,95 @@
+// Processes that die in the middle of a call: ours, and LiveKit's.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
+import { assertDates, listing } from './room/hls.mjs';
+import { assertInPlace, begin, codes, gaps, get, isWhole, median, now, reached, sound, zero } from './room/recordings.mjs';
+
+let livekit;
+let server;
+
+before(async () => {
+  livekit = await LiveKit.start();
+  server = await EchoSphere.start(livekit.env);
+});
+
+after(async () => {
+  await server?.stop();
+  await livekit?.stop();
+});
+
+/** What a playlist lists, but for the addresses: they are signed anew each time. */
+const listed = (playlist) => playlist.segments.map((segment) => [segment.duration, segment.programDateTime.getTime(), segment.discontinuity ?? false]);
+
+test('thirty times kill -9 in the middle of a call: each time the next process goes on', async () => {
+  const KILLS = 30;
+  const plan = { room: 'kills', seconds: 200, people: [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }] };
+  const people = speakers(livekit, plan);
+  const id = await begin(server, 'kills');
+  await until('sound', async () => (await get(server, id)).duration_ms > 3000, 40);
+  const down = [];
+  let before = [];
+  for (let n = 0; n < KILLS; n += 1) {
+    const from = now();
+    await server.kill();
+    await server.restart(livekit.env);
+    down.push([from, now()]);
+    const recording = await get(server, id);
+    assert.equal(recording.status, 'ACTIVE', JSON.stringify(recording));
+    const { playlist } = await listing(recording);
+    assert.equal(playlist.endlist, false);
+    assertDates(playlist);
+    const list = listed(playlist);
+    assert.deepEqual(list.slice(0, before.length), before, `what was listed before kill ${n}`);
+    before = list;
+    await until('sound again', async () => (await get(server, id)).duration_ms > recording.duration_ms + 300, 20);
+    // Anywhere between two chunks, segments and syncs.
+    await sleep((n * 397) % 700);
+  }
+  await livekit.api('DeleteRoom', { room: 'kills' });
+  const recording = await reached(server, id, 'COMPLETED');
+  await people.stop();
+  const { pcm, playlist } = await sound(recording);
+  assertDates(playlist);
+  const held = gaps(recording);
+  assert.deepEqual([...new Set(held.map(([reason]) => reason))], ['recorder_restarted']);
+  assert.equal(held.length, KILLS);
+  const lost = held.map(([, , length], n) => length - (down[n][1] - down[n][0]));
+  const restarts = playlist.segments.filter((segment) => segment.discontinuity).length;
+  const unwritten = held.map(([, start], n) => down[n][0] - zero(recording) - start);
+  console.log(`# heard and lost before a kill: at most ${Math.max(...unwritten).toFixed(2)} s`);
+  console.log(`# lost beside the time that it was down: median ${median(lost).toFixed(2)} s, at most ${Math.max(...lost).toFixed(2)} s; down ${median(down.map(([from, to]) => to - from)).toFixed(2)} s; ${restarts} discontinuities`);
+  for (const [n, seconds] of unwritten.entries()) {
+    assert.ok(seconds <= 1 && seconds > down[n][0] - down[n][1], `kill ${n}: the gap begins ${seconds} s before it`);
+  }
+  // A second each. A machine that is busy with other things may take longer to get back into the room, now and then.
+  assert.ok(lost.filter((seconds) => seconds <= 1).length >= KILLS - 3 && Math.max(...lost) <= 2.5, lost.join(', '));
+  assert.ok(restarts > 0 && restarts <= KILLS, `${restarts}`);
+  assert.deepEqual((await server.get('/v1/recordings?room_name=kills')).items.map((item) => item.id), [id]);
+  const found = await codes(recording, pcm, people.said().filter((line) => line.sent > zero(recording) + 1), ['helper']);
+  const end = zero(recording) + recording.duration_ms / 1000;
+  const isHeard = (code) => code.at > 0 && code.sent + 0.6 < end && held.every(([, start, length]) => code.at + 0.5 < start || code.at > start + length + 0.02);
+  assert.ok(found.filter(isHeard).length >= 20, `${found.filter(isHeard).length}`);
+  assertInPlace(found, (code) => isHeard(code) && isWhole(code, people.said()));
+});
+
+test('a LiveKit server that is killed and comes back: one recording ends, or goes on, and is never stuck', async () => {
+  const other = await LiveKit.start();
+  const mine = await EchoSphere.start({ ...other.env, ECHOSPHERE_RECORDER_GIVE_UP_AFTER: '6s' });
+  try {
+    const people = speakers(other, { room: 'crash', seconds: 8, people: [{ identity: 'bob', number: 1 }] });
+    const { body } = await mine.post('/v1/recordings', { room_name: 'crash' });
+    await until('sound', async () => (await mine.get(`/v1/recordings/${body.id}`)).duration_ms > 3000, 30);
+    await other.process.stop();
+    await sleep(1000);
+    await other.run();
+    const done = await reached(mine, body.id, 'COMPLETED', 40);
+    assert.ok(done.duration_ms > 4000, `${done.duration_ms}`);
+    await people.stop();
+  } finally {
+    await mine.stop();
+    await other.stop();
+  }
+});

@@ -1,0 +1,101 @@
+// Recordings of rooms: begin one, wait for it, take its sound as a player gets it, and look for what was said in it.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { python, root, until } from '../harness.mjs';
+import { listing } from './hls.mjs';
+
+/** Where the sound of a test file's recordings is put; gone when the file has run. */
+export const folder = mkdtempSync(join(tmpdir(), 'echosphere-room-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+export const now = () => Date.now() / 1000;
+export const zero = (recording) => new Date(recording.started_at).getTime() / 1000;
+export const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
+export const get = (server, id) => server.get(`/v1/recordings/${id}`);
+
+/** Begins to record a room; the recording's id. */
+export async function begin(server, room, more = {}) {
+  const { status, body } = await server.post('/v1/recordings', { room_name: room, ...more });
+  assert.equal(status, 201, JSON.stringify(body));
+  return body.id;
+}
+
+/** Waits for a status and returns the recording. */
+export function reached(server, id, wanted, seconds = 60) {
+  return until(`status ${wanted}`, async () => {
+    const recording = await get(server, id);
+    return recording.status === wanted && recording;
+  }, seconds);
+}
+
+/** The gaps of a recording: reason, start and length in seconds. */
+export const gaps = (recording) => recording.gaps.map((gap) => [gap.reason, gap.start_ms / 1000, gap.duration_ms / 1000]);
+
+/** Runs a program to its end and returns what it printed. Nothing waits meanwhile: proxies of the test go on in this process. */
+function run(program, args, { input = '', cwd = root } = {}) {
+  const child = spawn(program, args, { cwd });
+  let [output, errors] = ['', ''];
+  child.stdout.on('data', (data) => { output += data; });
+  child.stderr.on('data', (data) => { errors += data; });
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => (code === 0 ? resolve(output) : reject(new Error(`${program} ended with ${code}: ${errors}`))));
+  });
+}
+
+/** The recording's sound, as an HLS player gets it. */
+export async function sound(recording) {
+  const { playlist, text, url } = await listing(recording);
+  const parts = [];
+  for (const segment of playlist.segments) {
+    const response = await fetch(new URL(segment.uri, url));
+    assert.equal(response.status, 200, segment.uri);
+    parts.push(Buffer.from(await response.arrayBuffer()));
+  }
+  const ts = join(folder, `${recording.id}.ts`);
+  writeFileSync(ts, Buffer.concat(parts));
+  const pcm = join(folder, `${recording.id}.pcm`);
+  await run('ffmpeg', ['-v', 'error', '-xerror', '-y', '-i', ts, '-f', 's16le', '-ac', '2', '-ar', '48000', pcm]);
+  return { playlist, text, pcm, ts };
+}
+
+/** Where each time code that was sent lies in the replay. */
+export async function codes(recording, pcm, said, agents = []) {
+  const input = said.map((line) => JSON.stringify(line)).join('\n');
+  const output = await run(python, ['codes.py', pcm, String(zero(recording)), agents.join(',')], { input, cwd: join(root, 'web/e2e/room') });
+  return output.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+}
+
+/** Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by leaving. */
+export function isWhole(code, said) {
+  const mine = said.filter((line) => line.identity === code.identity);
+  const joined = mine.findLast((line) => line.kind === 'joined' && line.at <= code.sent + 0.1);
+  const left = mine.find((line) => line.kind === 'left' && line.at >= (joined?.at ?? 0));
+  if (mine.some((line) => line.kind === 'late' && line.at > code.sent - 0.2 && line.at - line.by < code.sent + 0.4)) return false;
+  return joined !== undefined && code.sent > joined.at + 0.7 && (!left || code.sent + 0.4 < left.at);
+}
+
+/** Checks that every code is where it was sent, but for one constant a speaker (ms); returns the constants. */
+export function assertInPlace(found, expected) {
+  const constants = {};
+  for (const identity of new Set(found.map((code) => code.identity))) {
+    const mine = found.filter((code) => code.identity === identity && expected(code));
+    assert.ok(mine.length > 0, `nothing of ${identity} was expected`);
+    const constant = median(mine.map((code) => code.off_ms));
+    constants[identity] = constant;
+    assert.ok(Math.abs(constant) <= 150, `${identity}: ${constant} ms`);
+    if (process.env.E2E_CODES) console.log(`# ${identity}: ${mine.map((code) => `${code.second}:${code.off_ms}/${code.score}`).join(' ')}`);
+    for (const code of mine) {
+      assert.ok(code.score > 0.4, `${identity} second ${code.second} is missing: ${JSON.stringify(code)}`);
+      assert.ok(Math.abs(code.off_ms - constant) <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}`);
+    }
+  }
+  return constants;
+}

@@ -119,6 +119,12 @@ impl Keeper {
                 self.is_joined = true;
             }
         }
+        loop {
+            let next = self.session.left_out().first().copied();
+            let Some(who) = next else { break };
+            app.store.note_left_out(id, who).await?;
+            self.session.left_out().remove(0);
+        }
         if !self.is_heard {
             let zero = self.session.capture().assembler().zero();
             if let Some(zero) = zero {

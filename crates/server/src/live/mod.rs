@@ -20,11 +20,11 @@ use echosphere_recorder::capture::{self, Timepiece};
 use echosphere_recorder::clock::nanos;
 use echosphere_recorder::log::Body;
 use echosphere_recorder::log::journal::Journal;
-use echosphere_recorder::room::people::Exclusions;
+use echosphere_recorder::room::people::{self, Exclusions};
 use echosphere_recorder::room::{self, Command, Listener};
 use echosphere_recorder::rooms::RoomService;
 use echosphere_recorder::sound::{Assembler, Heard, Index};
-use echosphere_store::{Begun, NewLive, Once, Repeated};
+use echosphere_store::{Begun, LeftOut, NewLive, Once, Repeated};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -126,12 +126,18 @@ struct Session {
     commands: mpsc::Sender<Command>,
     /// Segments that an earlier process rendered.
     rendered: u32,
+    /// Those who are left out, until the rows know.
+    left_out: Mutex<Vec<LeftOut>>,
 }
 
 impl Session {
     fn capture(&self) -> std::sync::MutexGuard<'_, capture::Capture> {
         // What a panic leaves half done is at most one entry, which the log's numbers show.
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn left_out(&self) -> std::sync::MutexGuard<'_, Vec<LeftOut>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -321,6 +327,7 @@ fn run(
         capture: Mutex::new(log),
         commands: commands.clone(),
         rendered,
+        left_out: Mutex::default(),
     });
     let app = Arc::clone(app);
     let kept = Arc::clone(&session);
@@ -385,6 +392,7 @@ async fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, log
         capture: Mutex::new(log),
         commands: mpsc::channel(1).0,
         rendered: u32::MAX,
+        left_out: Mutex::default(),
     };
     let _ = over.send(true);
     keeper::keep(Arc::new(session), end).await;
@@ -422,6 +430,11 @@ impl Listener for Ear {
 
     fn entry(&mut self, at: Instant, body: Body) {
         self.session.capture().take(at, body);
+    }
+
+    fn left_out(&mut self, at: Instant, who: people::LeftOut) {
+        let from = who.was_recorded.then(|| WallTime::from_nanos(self.wall(at)));
+        self.session.left_out().push(LeftOut { agent: who.agent, from });
     }
 
     fn tick(&mut self, _: Instant) -> Option<Command> {

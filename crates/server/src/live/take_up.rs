@@ -56,7 +56,7 @@ async fn one(app: &SharedApp, row: LiveRow, journalled: Vec<Entry>) -> Result<()
     let LiveRow { recording, capture, settings, paused } = row;
     let mut told = Told { paused, ..Told::from_json(&settings) };
     // Those who were left out during the call stay left out.
-    told.exclude.extend(app.store.redactions(recording.id).await?.excluded);
+    told.exclude.extend(app.store.excluded(recording.id).await?);
     let mut stored = Vec::new();
     capture_log::read(app, &recording, capture.attempt, |number, _, chunk| {
         let entries = chunk.into_iter().flat_map(|chunk| chunk.entries);

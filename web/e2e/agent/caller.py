@@ -88,6 +88,7 @@ async def main(room_name, agent_name):
     await asyncio.sleep(0.5)
     await room.local_participant.publish_data(b"bye", reliable=True, topic="bye")
     await until("the agent to leave", lambda: not room.remote_participants, 90)
+    print(json.dumps({"left": "the agent"}), flush=True)
     task.cancel()
     await room.disconnect()
 

@@ -105,6 +105,11 @@ impl DataDir {
         self.spool_folder().join(upload.to_string())
     }
 
+    /// What may be kept of an upload's sound, until it is an object.
+    pub fn spool_silenced(&self, upload: UploadId) -> PathBuf {
+        self.spool_folder().join(format!("{upload}.ogg"))
+    }
+
     /// A secret of 32 random bytes, hexadecimal; made at the first use and the same from then on.
     pub fn secret(&self, name: &str) -> Result<SecretString, Error> {
         let path = self.root.join("secrets").join(name);

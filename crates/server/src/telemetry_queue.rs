@@ -11,10 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use echosphere_domain::id::{ProjectId, UploadId};
 use echosphere_domain::key;
-use echosphere_livekit::telemetry;
+use echosphere_livekit::telemetry::{self, Redacted};
 use echosphere_store::{Purpose, SessionFacts, TelemetryRequest};
 
 use crate::app::{App, SharedApp};
+use crate::work::redaction::{Withheld, redact_request};
 use crate::{clock, entropy};
 
 /// What may wait in memory, in bytes.
@@ -111,16 +112,19 @@ pub async fn run(app: SharedApp) {
 async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::work::Error> {
     let session = telemetry::read(&request.content_type, &request.body);
     let (job_id, room_sid) = (session.job_id.as_deref(), session.room_sid.as_deref());
-    if app.store.is_redacted(&request.project, job_id, room_sid).await? {
-        // It has words in it, and no times to tell which may be kept.
-        return Ok(());
-    }
+    let withheld = Withheld::of_session(app, &request.project, job_id, room_sid).await?;
+    let body = match redact_request(&withheld, &request.signal, &request.content_type, &request.body) {
+        Redacted::Whole => request.body.clone(),
+        Redacted::Rest(rest) => rest.into(),
+        Redacted::Nothing => return Ok(()),
+    };
+    let length = body.len() as u64;
     let now = clock::now();
     let extension = if request.content_type.contains("json") { "json" } else { "binpb" };
     let job = session.job_id.as_deref().or(session.room_sid.as_deref()).unwrap_or("unknown");
     let key = key::telemetry(&request.project, job, &request.signal, id, extension);
     app.store.announce(&request.project, None, Purpose::Telemetry, std::slice::from_ref(&key), now).await?;
-    app.objects.put(&key, request.body.clone()).await?;
+    app.objects.put(&key, body).await?;
     let row = TelemetryRequest {
         id,
         project: request.project.clone(),
@@ -128,7 +132,7 @@ async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::
         job_id: session.job_id,
         room_sid: session.room_sid,
         key,
-        bytes: request.body.len() as u64,
+        bytes: length,
         received_at: now,
         facts: SessionFacts {
             room_name: session.room_name,

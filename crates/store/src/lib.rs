@@ -16,7 +16,7 @@ mod uploads;
 
 pub use error::{Error, Result};
 pub use inbox::{Inbox, Webhook};
-pub use live::{Begun, Live, LiveRow, NewLive, Once, Redactions, Repeated, Stretch};
+pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, Redactions, Repeated, Stretch};
 pub use objects::{Objects, Purpose, SweepCandidate};
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Capture, Participant, Recording, Track};
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::{MediaTime, WallTime};
@@ -86,25 +85,24 @@ pub struct LiveRow {
     pub paused: bool,
 }
 
-/// What is kept of nobody, whichever source brings it.
+/// Somebody who was in a room, and of whom nothing is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Whether it was an agent; everybody else is heard as a user.
+    pub agent: bool,
+    /// Since when; `None` when it may have been from the beginning.
+    pub from: Option<WallTime>,
+}
+
+/// What must not be kept of a room, whichever source brings it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Redactions {
     /// Pauses.
     pub pauses: Vec<Stretch>,
-    /// Identities of those who were left out.
-    pub excluded: Vec<String>,
-}
-
-impl Redactions {
-    /// Whether everything may be kept.
-    pub fn is_empty(&self) -> bool {
-        self.pauses.is_empty() && self.excluded.is_empty()
-    }
-
-    /// Whether a stretch of time touches a pause; an open end lasts.
-    pub fn touches(&self, from: WallTime, to: WallTime) -> bool {
-        self.pauses.iter().any(|pause| pause.from <= to && pause.to.is_none_or(|end| end >= from))
-    }
+    /// Those who were seen and left out.
+    pub left_out: Vec<LeftOut>,
+    /// What the room's recorders were told, in the server's own form.
+    pub told: Vec<String>,
 }
 
 /// Rooms that are being recorded.
@@ -142,17 +140,26 @@ pub trait Live {
     /// Somebody is left out from now on.
     async fn note_excluded(&self, recording: RecordingId, identity: &str) -> Result<()>;
 
-    /// What is kept of nobody in a recording.
+    /// The identities that [`Live::note_excluded`] was told of.
+    async fn excluded(&self, recording: RecordingId) -> Result<Vec<String>>;
+
+    /// Somebody was seen in the room who is left out.
+    async fn note_left_out(&self, recording: RecordingId, who: LeftOut) -> Result<()>;
+
+    /// What must not be kept of a recording's room. It may have been recorded more than once: a session lasts as long as its
+    /// room, so what one recording leaves out counts for all.
     async fn redactions(&self, recording: RecordingId) -> Result<Redactions>;
+
+    /// What must not be kept of a job's or a room's session.
+    async fn redactions_of(
+        &self,
+        project: &ProjectId,
+        job_id: Option<&str>,
+        room_sid: Option<&str>,
+    ) -> Result<Redactions>;
 
     /// The room has ended, or we stopped: what was kept is settled in the background.
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()>;
-
-    /// Whether something of a room or job must not be kept, whichever source brings it.
-    async fn is_redacted(&self, project: &ProjectId, job_id: Option<&str>, room_sid: Option<&str>) -> Result<bool>;
-
-    /// Forgets the telemetry of a recording's room and jobs; returns the objects, whose bytes the caller deletes.
-    async fn take_telemetry(&self, recording: RecordingId, now: WallTime) -> Result<Vec<ObjectKey>>;
 
     /// Whether a recorder recorded that very room, or does.
     async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool>;

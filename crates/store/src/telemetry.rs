@@ -1,7 +1,7 @@
 //! OTLP requests of the agents SDK, kept raw, and what they tell of a session.
 
 use async_trait::async_trait;
-use echosphere_domain::id::{ProjectId, UploadId};
+use echosphere_domain::id::{ProjectId, RecordingId, UploadId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 use serde::{Deserialize, Serialize};
@@ -57,4 +57,11 @@ pub trait Telemetry {
 
     /// The requests of a job, oldest first.
     async fn telemetry_of(&self, project: &ProjectId, job_id: &str) -> Result<Vec<TelemetryRequest>>;
+
+    /// The requests of a recording's room and jobs, oldest first.
+    async fn telemetry_of_recording(&self, recording: RecordingId) -> Result<Vec<TelemetryRequest>>;
+
+    /// Other bytes take the place of a request's: the new object is live (announced before), the old one condemned. Without new
+    /// ones the request is forgotten.
+    async fn replace_telemetry(&self, id: UploadId, new: Option<(ObjectKey, u64)>, now: WallTime) -> Result<()>;
 }

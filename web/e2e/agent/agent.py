@@ -3,17 +3,18 @@
     python agent.py start
 
 LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET and LIVEKIT_OBSERVABILITY_URL come from the environment; nothing else differs
-from an agent in production.
+from an agent in production. E2E_SCRIPT names another script than script.json.
 """
 
 import asyncio
 import json
+import os
 import pathlib
 
 from livekit import rtc
 from livekit.agents import Agent, AgentServer, AgentSession, APIConnectOptions, JobContext, cli, inference, llm, stt, tts, utils
 
-SCRIPT = json.loads(pathlib.Path(__file__).with_name("script.json").read_text())["agent"]
+SCRIPT = json.loads(pathlib.Path(__file__).with_name(os.environ.get("E2E_SCRIPT", "script.json")).read_text())["agent"]
 TTS_RATE = 22050
 WAV_HEADER = 44
 

@@ -1,6 +1,9 @@
-"""The caller: joins a room, waits for the agent, says one line, hears the answer and says goodbye.
+"""The caller: joins a room, waits for the agent, says its lines, hears the answer to each and says goodbye.
 
     python caller.py ROOM AGENT_NAME
+
+E2E_SCRIPT names another script than script.json. With E2E_GATES, a folder, it waits before each line, and before the goodbye, until
+a file with the line's number is there. E2E_ATTRIBUTES, as JSON, are the caller's attributes.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ import time
 import numpy
 from livekit import api, rtc
 
-SCRIPT = json.loads(pathlib.Path(__file__).with_name("script.json").read_text())["caller"]
+SCRIPT = json.loads(pathlib.Path(__file__).with_name(os.environ.get("E2E_SCRIPT", "script.json")).read_text())["caller"]
 RATE, ESPEAK_RATE, WAV_HEADER = 48000, 22050, 44
 FRAME = RATE // 50
 
@@ -36,11 +39,17 @@ async def until(what, check, seconds=40):
     sys.exit(f"waited {seconds} s for {what}")
 
 
+async def gate(number):
+    if "E2E_GATES" in os.environ:
+        await until(f"gate {number}", (pathlib.Path(os.environ["E2E_GATES"]) / str(number)).exists, 60)
+
+
 async def main(room_name, agent_name):
     key, secret = os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"]
     dispatch = api.RoomConfiguration(agents=[api.RoomAgentDispatch(agent_name=agent_name)])
     grants = api.VideoGrants(room_join=True, room=room_name)
-    token = api.AccessToken(key, secret).with_identity("caller").with_grants(grants).with_room_config(dispatch).to_jwt()
+    token = api.AccessToken(key, secret).with_identity("caller").with_grants(grants).with_room_config(dispatch)
+    token = token.with_attributes(json.loads(os.environ.get("E2E_ATTRIBUTES", "{}"))).to_jwt()
     room, source, queue = rtc.Room(), rtc.AudioSource(RATE, 1, queue_size_ms=200), []
     await room.connect(os.environ["LIVEKIT_URL"], token)
     track = rtc.LocalAudioTrack.create_audio_track("mic", source)
@@ -65,17 +74,23 @@ async def main(room_name, agent_name):
     await until("the greeting", lambda: agent_is("speaking"))
     await until("its end", lambda: agent_is("listening"))
     await asyncio.sleep(1)
-    await room.local_participant.publish_data(SCRIPT["line"].encode(), reliable=True, topic="said")
-    started = time.time()
-    queue.append(speech(SCRIPT["line"]))
-    await until("the answer", lambda: agent_is("speaking"))
-    await until("its end", lambda: agent_is("listening"))
+    said = []
+    for number, line in enumerate(SCRIPT["lines"]):
+        await gate(number)
+        await room.local_participant.publish_data(line.encode(), reliable=True, topic="said")
+        started = time.time()
+        queue.append(speech(line))
+        await until("the answer", lambda: agent_is("speaking"))
+        await until("its end", lambda: agent_is("listening"))
+        said.append({"said": line, "at": started, "until": time.time()})
+        print(json.dumps(said[-1]), flush=True)
+    await gate(len(said))
     await asyncio.sleep(0.5)
     await room.local_participant.publish_data(b"bye", reliable=True, topic="bye")
     await until("the agent to leave", lambda: not room.remote_participants, 90)
+    print(json.dumps({"left": "the agent"}), flush=True)
     task.cancel()
     await room.disconnect()
-    print(json.dumps({"said": SCRIPT["line"], "at": started}), flush=True)
 
 
 asyncio.run(main(*sys.argv[1:3]))

@@ -4,9 +4,11 @@
 //! media time is computed through the recording's timeline when the transcript is read.
 
 pub mod align;
+mod beside;
 pub mod export;
 mod placed;
 
+pub use beside::beside;
 pub use placed::{Placed, place};
 
 use serde::{Deserialize, Serialize};

@@ -5,8 +5,10 @@
 mod inflate;
 mod json;
 mod protobuf;
+mod redact;
 
 pub use inflate::{InflateError, inflate};
+pub use redact::{Redacted, redact};
 
 /// What a request tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,14 +46,17 @@ impl Session {
 
 /// Reads a request of any signal. What cannot be read tells nothing.
 pub fn read(content_type: &str, body: &[u8]) -> Session {
-    let is_json = content_type.trim().get(..16).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     let mut session = Session::default();
-    if is_json {
+    if is_json(content_type) {
         json::read(body, &mut session);
     } else {
         protobuf::read(body, &mut session);
     }
     session
+}
+
+fn is_json(content_type: &str) -> bool {
+    content_type.trim().get(..16).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
 }
 
 #[cfg(test)]

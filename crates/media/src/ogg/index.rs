@@ -8,7 +8,7 @@ use super::page::Page;
 /// The pre-roll after a seek that the decoder needs to converge (RFC 7845 section 4.6: at least 80 ms), in samples.
 pub const PRE_ROLL: u64 = 3_840;
 /// The longest packet (120 ms), in samples.
-const LONGEST_PACKET: u64 = 5_760;
+pub(super) const LONGEST_PACKET: u64 = 5_760;
 
 /// A page of audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +144,8 @@ impl OpusIndex {
     }
 }
 
-fn take_packets(page: Page<'_>, start: i64, open: &mut Option<Vec<u8>>, packets: &mut Vec<Packet>) {
+/// The packets that end on a page whose first sample is known; `open` is the beginning of one that ends on a later page.
+pub(super) fn take_packets(page: Page<'_>, start: i64, open: &mut Option<Vec<u8>>, packets: &mut Vec<Packet>) {
     let mut start = start;
     let mut continued = page.is_continued();
     if !continued {

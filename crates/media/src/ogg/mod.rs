@@ -5,6 +5,7 @@ mod crc;
 mod index;
 mod opus_packet;
 mod page;
+mod silence;
 mod stored;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -13,5 +14,6 @@ mod write;
 pub use build::{Error, IndexBuilder, LONGEST};
 pub use index::{Gap, OpusIndex, PRE_ROLL, Packet};
 pub use opus_packet::duration as packet_duration;
+pub use silence::Silencer;
 pub use stored::Corrupt;
 pub use write::{About, Writer, serial};

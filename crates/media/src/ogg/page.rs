@@ -42,6 +42,23 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     if page.is_intact() { Parsed::Page(page) } else { Parsed::Damaged(length) }
 }
 
+/// A page with its checksum. The lacing values, 255 at the most, are those of the payload.
+pub fn build(flags: u8, granule: i64, serial: u32, sequence: u32, lacing: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut page = Vec::with_capacity(FIXED + lacing.len() + payload.len());
+    page.extend(b"OggS\0");
+    page.push(flags);
+    page.extend(granule.to_le_bytes());
+    page.extend(serial.to_le_bytes());
+    page.extend(sequence.to_le_bytes());
+    page.extend([0; 4]);
+    page.push(lacing.len() as u8);
+    page.extend(lacing);
+    page.extend(payload);
+    let sum = crc::update(0, &page);
+    page[22..26].copy_from_slice(&sum.to_le_bytes());
+    page
+}
+
 impl<'a> Page<'a> {
     /// Takes bytes that were found to be a whole page before. `None` if they are not even of its shape.
     pub fn trusted(bytes: &'a [u8]) -> Option<Self> {

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 
 use self::data::Filter;
 use self::peer::{Peer, StreamNumbers};
-use self::people::{Changes, Exclusions, People};
+use self::people::{Changes, Exclusions, LeftOut, People};
 use self::signal::Attempt;
 pub use self::signal::MakeToken;
 use self::transport::Transport;
@@ -124,6 +124,9 @@ pub trait Listener: Send {
 
     /// Something happened at this moment.
     fn entry(&mut self, at: Instant, body: Body);
+
+    /// Somebody is left out from this moment on.
+    fn left_out(&mut self, _at: Instant, _who: LeftOut) {}
 
     /// Whether media can flow now, and whether over TCP.
     fn media(&mut self, _is_up: bool, _over_tcp: bool) {}
@@ -292,6 +295,9 @@ impl<L: Listener> Room<'_, L> {
     fn take(&mut self, changes: Changes, now: Instant) -> Flow {
         for entry in changes.entries {
             self.listener.entry(now, Body::Participant(entry));
+        }
+        for who in changes.left_out {
+            self.listener.left_out(now, who);
         }
         for (subscribe, tracks) in [(true, changes.wanted), (false, changes.unwanted)] {
             for (participant_sid, track) in tracks {

@@ -26,6 +26,15 @@ impl Exclusions {
     }
 }
 
+/// Somebody is left out from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Whether it is an agent.
+    pub agent: bool,
+    /// Whether it was recorded until now; else it may have been in the room, unrecorded, before we were.
+    pub was_recorded: bool,
+}
+
 /// What an update of participants changes for us.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
@@ -35,6 +44,8 @@ pub struct Changes {
     pub wanted: Vec<(String, String)>,
     /// Tracks of people who are left out from now on.
     pub unwanted: Vec<(String, String)>,
+    /// Those who are left out from now on.
+    pub left_out: Vec<LeftOut>,
     /// A track that is end-to-end encrypted: its owner's identity.
     pub encrypted: Option<String>,
 }
@@ -119,6 +130,7 @@ impl People {
         }
         let present = self.update(people);
         changes.entries.extend(present.entries);
+        changes.left_out.extend(present.left_out);
         Changes { wanted: present.wanted, unwanted: present.unwanted, encrypted: present.encrypted, ..changes }
     }
 
@@ -146,7 +158,11 @@ impl People {
             }
         }
         if excluded {
-            self.excluded.insert(person.sid.clone());
+            if self.excluded.insert(person.sid.clone()) {
+                let agent = person.kind() == proto::participant_info::Kind::Agent;
+                let was_recorded = self.present.contains_key(&person.sid);
+                changes.left_out.push(LeftOut { agent, was_recorded });
+            }
         } else {
             self.excluded.remove(&person.sid);
             changes.entries.push(entry(person, gone));
@@ -214,11 +230,14 @@ mod tests {
         let changes = people.update(&[person("a", &[("TR_a", 0)]), shy]);
         assert_eq!(changes.wanted, [("PA_a".to_owned(), "TR_a".to_owned())]);
         assert_eq!(changes.entries.len(), 1, "not even the name of somebody who is left out is kept");
+        assert_eq!(changes.left_out, [LeftOut { agent: false, was_recorded: false }]);
         assert!(people.is_excluded("PA_shy") && people.is_identity_excluded("shy"));
         assert_eq!(people.update(&[person("a", &[("TR_a", 0)])]).wanted, []);
         let changes = people.exclude("a");
         assert_eq!(changes.unwanted, [("PA_a".to_owned(), "TR_a".to_owned())]);
+        assert_eq!(changes.left_out, [LeftOut { agent: false, was_recorded: true }]);
         assert!(people.is_excluded("PA_a"));
+        assert_eq!(people.exclude("a").left_out, [], "it is told once");
     }
 
     #[test]

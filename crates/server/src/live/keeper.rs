@@ -145,6 +145,12 @@ impl Known {
                 self.is_joined = true;
             }
         }
+        loop {
+            let next = session.left_out().first().copied();
+            let Some(who) = next else { break };
+            store.note_left_out(id, who).await?;
+            session.left_out().remove(0);
+        }
         if !self.is_heard {
             let zero = session.capture().assembler().zero();
             if let Some(zero) = zero {

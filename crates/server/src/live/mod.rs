@@ -25,11 +25,11 @@ use echosphere_recorder::clock::nanos;
 use echosphere_recorder::log::journal::Journal;
 use echosphere_recorder::log::spool::Spool;
 use echosphere_recorder::log::{Body, ended};
-use echosphere_recorder::room::people::Exclusions;
+use echosphere_recorder::room::people::{self, Exclusions};
 use echosphere_recorder::room::{self, Command, Listener};
 use echosphere_recorder::rooms::RoomService;
 use echosphere_recorder::sound::{Assembler, Heard, Index};
-use echosphere_store::{Begun, NewLive, Once, Repeated};
+use echosphere_store::{Begun, LeftOut, NewLive, Once, Repeated};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -147,12 +147,18 @@ struct Session {
     outbox: Outbox,
     /// Segments that an earlier process rendered; `None` when none are rendered live.
     rendered: Option<u32>,
+    /// Those who are left out, until the rows know.
+    left_out: Mutex<Vec<LeftOut>>,
 }
 
 impl Session {
     fn capture(&self) -> std::sync::MutexGuard<'_, capture::Capture> {
         // What a panic leaves half done is at most one entry, which the log's numbers show.
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn left_out(&self) -> std::sync::MutexGuard<'_, Vec<LeftOut>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -363,6 +369,7 @@ fn run(app: &SharedApp, recording: Recording, capture: &Capture, left: Left, tol
         commands: commands.clone(),
         outbox,
         rendered: app.config.recorder.live.then_some(rendered),
+        left_out: Mutex::default(),
     });
     let app = Arc::clone(app);
     let kept = Arc::clone(&session);
@@ -431,6 +438,7 @@ fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, left: Lef
         commands: commands.clone(),
         outbox,
         rendered: None,
+        left_out: Mutex::default(),
     });
     let _ = over.send(true);
     let kept = Arc::clone(&session);
@@ -485,6 +493,11 @@ impl Listener for Ear {
 
     fn entry(&mut self, at: Instant, body: Body) {
         self.session.capture().take(at, body);
+    }
+
+    fn left_out(&mut self, at: Instant, who: people::LeftOut) {
+        let from = who.was_recorded.then(|| WallTime::from_nanos(self.wall(at)));
+        self.session.left_out().push(LeftOut { agent: who.agent, from });
     }
 
     fn tick(&mut self, _: Instant) -> Option<Command> {

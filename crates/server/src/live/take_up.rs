@@ -105,8 +105,8 @@ async fn one(app: &SharedApp, row: &LiveRow, journalled: Vec<Entry>) -> Result<(
     let LiveRow { recording, capture, settings, paused } = row;
     let mut told = Told { paused: *paused, ..Told::from_json(settings) };
     // Those who were left out during the call stay left out.
-    match app.store.redactions(recording.id).await {
-        Ok(redactions) => told.exclude.extend(redactions.excluded),
+    match app.store.excluded(recording.id).await {
+        Ok(excluded) => told.exclude.extend(excluded),
         Err(error) => return Err((error.into(), journalled)),
     }
     let clock = Timepiece::new(Instant::now(), clock::now().as_nanos());

@@ -31,7 +31,8 @@ async fn remove_leftovers(app: &App) -> Result<(), echosphere_store::Error> {
     for entry in entries.flatten() {
         let name = entry.file_name();
         // A name that is no upload's is not ours.
-        let Some(id) = name.to_str().and_then(|name| name.parse::<UploadId>().ok()) else { continue };
+        let stem = |name: &str| name.strip_suffix(".ogg").unwrap_or(name).parse::<UploadId>().ok();
+        let Some(id) = name.to_str().and_then(stem) else { continue };
         let needed = app.store.upload(id).await?.is_some_and(|upload| upload.state == UploadState::Received);
         if !needed && let Err(error) = std::fs::remove_file(entry.path()) {
             tracing::warn!(upload = %id, %error, "a spool file that nothing needs cannot be removed");

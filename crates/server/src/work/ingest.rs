@@ -5,7 +5,7 @@
 
 mod same;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
@@ -16,11 +16,12 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::session_upload::header::Header;
 use echosphere_media::ogg::OpusIndex;
-use echosphere_store::{Claim, Join, Joined, Publication, Purpose, Redactions, SessionFacts, Upload, UploadState};
+use echosphere_store::{Claim, Join, Joined, Publication, Purpose, SessionFacts, Upload, UploadState};
 
-use self::same::Verdict;
+use self::same::{Sameness, Verdict};
 use super::compose::{self, Piece};
-use super::{Error, pieces, redaction};
+use super::redaction::{self, Withheld};
+use super::{Error, pieces};
 use crate::app::App;
 use crate::upload::body::{self, Body};
 use crate::{clock, entropy};
@@ -35,11 +36,15 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     };
     let body = read(&path, &upload).await?;
     if let Some(reason) = unreadable(&body) {
-        quarantine(app, &upload, &path, reason).await?;
+        quarantine(app, &upload, &path, &body, reason).await?;
         return Ok(app.store.complete(&claim.lease).await?);
     }
     ingest(app, claim, &upload, &path, body).await?;
     remove(&path);
+    let silenced = app.data.spool_silenced(id);
+    if silenced.exists() {
+        remove(&silenced);
+    }
     Ok(())
 }
 
@@ -65,12 +70,21 @@ fn unreadable(body: &Body) -> Option<&'static str> {
     }
 }
 
-async fn quarantine(app: &App, upload: &Upload, path: &Path, reason: &str) -> Result<(), Error> {
+async fn quarantine(app: &App, upload: &Upload, path: &Path, body: &Body, reason: &str) -> Result<(), Error> {
     let now = clock::now();
+    let header = body.header.as_ref().and_then(|header| header.as_ref().ok());
+    let (job_id, room_sid) =
+        header.map_or((None, None), |header| (header.job_id.as_deref(), header.room_sid.as_deref()));
+    let withheld = Withheld::of_session(app, &upload.project, job_id, room_sid).await?;
     let object = key::quarantine(&upload.project, upload.id);
     let announced = std::slice::from_ref(&object);
     app.store.announce(&upload.project, None, Purpose::Quarantine, announced, now).await?;
-    app.objects.put_file(&object, path).await?;
+    if withheld.is_empty() {
+        app.objects.put_file(&object, path).await?;
+    } else {
+        // What cannot be read cannot be told apart from what must not be kept.
+        app.objects.put(&object, bytes::Bytes::new()).await?;
+    }
     app.store.quarantine_upload(upload.id, reason, &object, now).await?;
     remove(path);
     metrics::counter!("echosphere_uploads_total", "outcome" => "quarantined").increment(1);
@@ -90,9 +104,16 @@ async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Bo
     let facts = facts(app, upload, &header).await?;
     let joined = app.store.join_upload(&join_request(upload, &header, &facts)).await?;
     let mut read = Read::new(app, upload, &header, body, &joined);
-    let redactions = redaction::of(app, joined.recording.id).await?;
+    let withheld = Withheld::of(app, joined.recording.id).await?;
+    let spooled = Spooled { body: path.to_path_buf(), silenced: app.data.spool_silenced(upload.id) };
+    if !withheld.is_empty() {
+        read.redact(&withheld, &header, &spooled).await?;
+        redaction::redact_kept(app, joined.recording.id, &withheld).await?;
+    }
+    let kept = if withheld.is_empty() { &spooled.body } else { &spooled.silenced };
     let (recording, captures) = fresh(app, &joined.recording).await?;
-    let verdict = same::compare(app, &read, &captures, path).await?;
+    let sameness = if withheld.is_empty() { Sameness::Bytes } else { Sameness::Length };
+    let verdict = same::compare(app, &read, &captures, kept, sameness).await?;
     let supersedes = match verdict {
         Verdict::New { supersedes } => supersedes,
         Verdict::Duplicate => {
@@ -102,12 +123,8 @@ async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Bo
             return Ok(app.store.complete(&claim.lease).await?);
         }
     };
-    if redactions.is_empty() {
-        app.objects.put_file(&joined.body, path).await?;
-    } else {
-        // The body has what must not be kept, and the recorder's own log has the rest.
-        read.redact(&redactions);
-        redaction::remove_telemetry(app, recording.id).await?;
+    if withheld.is_empty() || read.index.is_some() {
+        app.objects.put_file(&joined.body, kept).await?;
     }
     let publication = publication(app, &recording, &captures, read, supersedes, facts).await?;
     let partial = publication.content;
@@ -217,15 +234,40 @@ impl Read {
     }
 }
 
+/// The files of an upload.
+struct Spooled {
+    /// Its body, as it came.
+    body: PathBuf,
+    /// Its sound without what must not be kept.
+    silenced: PathBuf,
+}
+
 impl Read {
-    /// Leaves what may be kept: turns outside of pauses. The sound is the recorder's.
-    fn redact(&mut self, redactions: &Redactions) {
-        self.piece.capture.audio = None;
-        self.piece.gaps.clear();
-        self.index = None;
+    /// Leaves what may be kept: the sound with silence in it, the turns without some.
+    async fn redact(&mut self, withheld: &Withheld, header: &Header, spooled: &Spooled) -> Result<(), Error> {
         if let Some(transcript) = &mut self.transcript {
-            redaction::redact(transcript, redactions);
+            redaction::redact_turns(transcript, withheld);
         }
+        let capture = &mut self.piece.capture;
+        // Without a start time nobody knows where in the sound a pause lies.
+        let silenced = match (&capture.audio, &self.index, header.start_time) {
+            (Some(audio), Some(index), Some(start)) => {
+                redaction::silence(withheld, start, audio, index, &spooled.body, &spooled.silenced).await?
+            }
+            _ => None,
+        };
+        match (silenced, &mut capture.audio) {
+            (Some(silenced), Some(audio)) => {
+                (audio.offset, audio.length) = (0, silenced.length);
+                self.index = Some(silenced.index);
+            }
+            (_, audio) => {
+                *audio = None;
+                self.index = None;
+                self.piece.gaps.clear();
+            }
+        }
+        Ok(())
     }
 }
 

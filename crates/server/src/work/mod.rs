@@ -7,7 +7,7 @@ pub mod compose;
 mod erase;
 mod ingest;
 mod pieces;
-mod redaction;
+pub mod redaction;
 mod render;
 pub mod settle;
 mod sweep;

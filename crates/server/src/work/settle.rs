@@ -15,7 +15,8 @@ use echosphere_recorder::words::Words;
 use echosphere_store::{Claim, Publication, SessionFacts};
 
 use super::compose::{self, Composition};
-use super::{Error, pieces, redaction};
+use super::redaction::{self, Withheld};
+use super::{Error, pieces};
 use crate::app::App;
 use crate::live::{self, LAG, Told};
 use crate::{capture_log, clock};
@@ -30,9 +31,7 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
         return Ok(app.store.complete(&claim.lease).await?);
     };
     let log = read(app, &recording, capture).await?;
-    if !redaction::of(app, id).await?.is_empty() {
-        redaction::remove_telemetry(app, id).await?;
-    }
+    redaction::redact_kept(app, id, &Withheld::of(app, id).await?).await?;
     app.store.note_tracks(id, &live::tracks(&log.assembler)).await?;
     let publication = publication(app, &recording, &captures, capture, &log).await?;
     let nobody = publication.content == Some(Content::Silent { reason: Reason::NobodyCame, partial: false });
@@ -96,15 +95,13 @@ async fn publication(
     let current = app.store.segments(recording.id, AUDIO_RENDITION).await?;
     let composition = compose::compose(&all, &current);
     let content = compose::content(&composition, &all, silence(log));
-    // What the agent itself told of the session is better than what the room overheard.
-    let told = captures.iter().any(|other| other.source == Source::Upload && other.status != CaptureStatus::Failed);
     let words = log.words.transcript();
     let Composition { segments, gaps, duration, started_at, ended_at } = composition;
     Ok(Publication {
         recording: recording.id,
         based_on: recording.state.revision,
         audio_index: index.as_ref().map(Index::to_bytes),
-        transcript: (!told && !words.turns.is_empty()).then_some(words),
+        transcript: (!words.turns.is_empty()).then_some(words),
         supersedes: Vec::new(),
         content: Some(content),
         segments,

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::{Deletion, Event, Status};
 use echosphere_domain::recording::{Capture, Participant, Recording, Source, Track};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
@@ -11,7 +10,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::codec::{Reader, json};
 use super::{SqliteStore, codec, effects, idempotency, objects, segments, uploads};
-use crate::{Begun, Error, Live, LiveRow, NewLive, Once, Redactions, Repeated, Result, Stretch};
+use crate::{Begun, Error, LeftOut, Live, LiveRow, NewLive, Once, Redactions, Repeated, Result, Stretch};
 
 const ACTION: &str = "change a live recording";
 
@@ -115,6 +114,35 @@ async fn pause(connection: &mut SqliteConnection, recording: RecordingId, paused
     Ok(())
 }
 
+/// By a recording, or by a project's room or job.
+async fn redactions(
+    store: &SqliteStore,
+    recording: Option<RecordingId>,
+    project: Option<&ProjectId>,
+    job_id: Option<&str>,
+    room_sid: Option<&str>,
+) -> Result<Redactions> {
+    let rows = sqlx::query(
+        "WITH named AS (SELECT id FROM recordings WHERE id = ?1
+                        UNION SELECT id FROM recordings WHERE project = ?2 AND room_sid = ?4
+                        UNION SELECT recording FROM captures WHERE project = ?2 AND job_id = ?3),
+              same_room AS (SELECT id FROM named UNION SELECT other.id FROM recordings AS other JOIN recordings AS ours
+                            ON ours.project = other.project AND ours.room_sid = other.room_sid
+                            WHERE ours.id IN (SELECT id FROM named))
+         SELECT recording AS id, pauses, left_out, settings FROM live WHERE recording IN (SELECT id FROM same_room)",
+    );
+    let rows = rows.bind(recording.map(|id| id.to_string())).bind(project.map(ProjectId::as_str)).bind(job_id);
+    let rows = rows.bind(room_sid).fetch_all(&store.readers).await.map_err(failed)?;
+    let mut all = Redactions::default();
+    for row in &rows {
+        let row = Reader::new("live", row);
+        all.pauses.extend(row.json::<Vec<Stretch>>("pauses")?);
+        all.left_out.extend(row.json::<Vec<LeftOut>>("left_out")?);
+        all.told.push(row.text("settings")?);
+    }
+    Ok(all)
+}
+
 #[async_trait]
 impl Live for SqliteStore {
     async fn begin_live(&self, new: &NewLive) -> Result<Begun> {
@@ -198,12 +226,37 @@ impl Live for SqliteStore {
         .await
     }
 
-    async fn redactions(&self, recording: RecordingId) -> Result<Redactions> {
-        let row = sqlx::query("SELECT recording AS id, pauses, excluded FROM live WHERE recording = ?");
+    async fn excluded(&self, recording: RecordingId) -> Result<Vec<String>> {
+        let row = sqlx::query("SELECT recording AS id, excluded FROM live WHERE recording = ?");
         let row = row.bind(recording.to_string()).fetch_optional(&self.readers).await.map_err(failed)?;
-        let Some(row) = row else { return Ok(Redactions::default()) };
-        let row = Reader::new("live", &row);
-        Ok(Redactions { pauses: row.json("pauses")?, excluded: row.json("excluded")? })
+        row.as_ref().map_or(Ok(Vec::new()), |row| Reader::new("live", row).json("excluded"))
+    }
+
+    async fn note_left_out(&self, recording: RecordingId, who: LeftOut) -> Result<()> {
+        self.write("note somebody who is left out", move |connection| {
+            Box::pin(async move {
+                let set = sqlx::query(
+                    "UPDATE live SET left_out = json_insert(left_out, '$[#]', json(?1)) WHERE recording = ?2
+                     AND NOT EXISTS (SELECT 1 FROM json_each(left_out) WHERE value = json(?1))",
+                );
+                set.bind(json(&who)).bind(recording.to_string()).execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn redactions(&self, recording: RecordingId) -> Result<Redactions> {
+        redactions(self, Some(recording), None, None, None).await
+    }
+
+    async fn redactions_of(
+        &self,
+        project: &ProjectId,
+        job_id: Option<&str>,
+        room_sid: Option<&str>,
+    ) -> Result<Redactions> {
+        redactions(self, None, Some(project), job_id, room_sid).await
     }
 
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()> {
@@ -211,41 +264,6 @@ impl Live for SqliteStore {
             Box::pin(async move {
                 let mut row = uploads::recording_by_id(connection, recording).await?;
                 effects::step_recording(connection, &mut row, Event::RoomEnded, now).await
-            })
-        })
-        .await
-    }
-
-    async fn is_redacted(&self, project: &ProjectId, job_id: Option<&str>, room_sid: Option<&str>) -> Result<bool> {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM live WHERE (pauses <> '[]' OR excluded <> '[]') AND recording IN
-                 (SELECT id FROM recordings WHERE project = ?1 AND room_sid = ?2
-                  UNION SELECT recording FROM captures WHERE project = ?1 AND job_id = ?3)",
-        )
-        .bind(project.as_str())
-        .bind(room_sid)
-        .bind(job_id)
-        .fetch_one(&self.readers)
-        .await
-        .map_err(failed)?;
-        Ok(count > 0)
-    }
-
-    async fn take_telemetry(&self, recording: RecordingId, now: WallTime) -> Result<Vec<ObjectKey>> {
-        self.write("forget telemetry", move |connection| {
-            Box::pin(async move {
-                let rows = sqlx::query(
-                    "DELETE FROM telemetry WHERE (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1)
-                     OR (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1) RETURNING id, key",
-                );
-                let rows = rows.bind(recording.to_string()).fetch_all(&mut *connection).await.map_err(failed)?;
-                let mut keys = Vec::with_capacity(rows.len());
-                for row in &rows {
-                    let key: ObjectKey = Reader::new("telemetry", row).parse("key")?;
-                    objects::condemn(connection, key.as_str(), now).await?;
-                    keys.push(key);
-                }
-                Ok(keys)
             })
         })
         .await

@@ -1,7 +1,9 @@
 //! OTLP requests.
 
 use async_trait::async_trait;
-use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::id::{ProjectId, RecordingId, UploadId};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::time::WallTime;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -84,6 +86,27 @@ async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Re
     }
 }
 
+async fn replace(
+    connection: &mut SqliteConnection,
+    id: UploadId,
+    new: Option<(ObjectKey, u64)>,
+    now: WallTime,
+) -> Result<()> {
+    let old = sqlx::query_scalar::<_, String>("SELECT key FROM telemetry WHERE id = ?").bind(id.to_string());
+    let Some(old) = old.fetch_optional(&mut *connection).await.map_err(failed)? else { return Ok(()) };
+    objects::condemn(connection, &old, now).await?;
+    let changed = match &new {
+        Some((key, bytes)) => {
+            objects::make_live(connection, key, now).await?;
+            let set = sqlx::query("UPDATE telemetry SET key = ?, bytes = ? WHERE id = ?");
+            set.bind(key.as_str()).bind(integer(*bytes)).bind(id.to_string())
+        }
+        None => sqlx::query("DELETE FROM telemetry WHERE id = ?").bind(id.to_string()),
+    };
+    changed.execute(connection).await.map_err(failed)?;
+    Ok(())
+}
+
 #[async_trait]
 impl Telemetry for SqliteStore {
     async fn add_telemetry(&self, request: &TelemetryRequest) -> Result<()> {
@@ -108,5 +131,21 @@ impl Telemetry for SqliteStore {
         let rows = sqlx::query("SELECT * FROM telemetry WHERE project = ? AND job_id = ? ORDER BY received_at, id");
         let rows = rows.bind(project.as_str()).bind(job_id).fetch_all(&self.readers).await;
         rows.map_err(|e| Error::from_sqlx("read telemetry", e))?.iter().map(request).collect()
+    }
+
+    async fn telemetry_of_recording(&self, recording: RecordingId) -> Result<Vec<TelemetryRequest>> {
+        let rows = sqlx::query(
+            "SELECT * FROM telemetry WHERE (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1)
+             OR (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1) ORDER BY received_at, id",
+        );
+        let rows = rows.bind(recording.to_string()).fetch_all(&self.readers).await;
+        rows.map_err(|e| Error::from_sqlx("read telemetry", e))?.iter().map(request).collect()
+    }
+
+    async fn replace_telemetry(&self, id: UploadId, new: Option<(ObjectKey, u64)>, now: WallTime) -> Result<()> {
+        self.write("replace telemetry", move |connection| {
+            Box::pin(async move { replace(connection, id, new, now).await })
+        })
+        .await
     }
 }

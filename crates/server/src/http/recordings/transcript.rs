@@ -5,8 +5,9 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::id::RecordingId;
+use echosphere_domain::recording::{Capture, Source};
 use echosphere_domain::segment::{self, AUDIO_RENDITION};
-use echosphere_domain::transcript::{Alignment, Placed, Transcript, export, place};
+use echosphere_domain::transcript::{Alignment, Placed, Transcript, beside, export, place};
 
 use super::view;
 use crate::app::{App, SharedApp};
@@ -15,11 +16,16 @@ use crate::http::access::Caller;
 use crate::http::problem::Problem;
 
 /// The turns of a recording, placed on its timeline.
-pub(super) async fn read(app: &App, id: RecordingId) -> Result<Read, echosphere_store::Error> {
+pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Result<Read, echosphere_store::Error> {
     let segments = app.store.segments(id, AUDIO_RENDITION).await?;
-    let mut transcripts: Vec<Transcript> = app.store.transcripts(id).await?.into_iter().map(|(_, t)| t).collect();
-    // While a room goes on, what it says itself; the agent's own account replaces that.
-    transcripts.extend(app.rooms.transcript(id).filter(|_| transcripts.is_empty()));
+    let is_room = |id| captures.iter().any(|capture| capture.id == id && capture.source == Source::Recorder);
+    let (rooms, sessions): (Vec<_>, Vec<_>) =
+        app.store.transcripts(id).await?.into_iter().partition(|(capture, _)| is_room(*capture));
+    let mut transcripts: Vec<Transcript> = sessions.into_iter().map(|(_, transcript)| transcript).collect();
+    // Until it is over a room's words are where it is recorded.
+    let room = rooms.into_iter().map(|(_, transcript)| transcript).next().or_else(|| app.rooms.transcript(id));
+    let room = room.map(|room| beside(room, &transcripts.iter().collect::<Vec<_>>()));
+    transcripts.extend(room.filter(|room| !room.turns.is_empty()));
     let placed = place(&transcripts, &segment::timeline(&segments));
     // Of several sources the least sure one says how far the whole can be trusted.
     let alignment = transcripts.into_iter().map(|transcript| transcript.alignment);
@@ -51,8 +57,8 @@ pub async fn json(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<view::Transcript>, Problem> {
-    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    let read = read(&app, recording.id).await?;
+    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let read = read(&app, recording.id, &captures).await?;
     Ok(Json(view::Transcript {
         recording_id: recording.id.to_string(),
         alignment: alignment(&read.alignment),
@@ -101,8 +107,8 @@ async fn export_as(
     kind: &'static str,
     write: fn(&[Placed]) -> String,
 ) -> Result<Response, Problem> {
-    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    let read = read(&app, recording.id).await?;
+    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let read = read(&app, recording.id, &captures).await?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], write(&read.turns)).into_response())
 }
 

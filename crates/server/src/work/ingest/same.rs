@@ -26,13 +26,29 @@ pub(super) enum Verdict {
     Duplicate,
 }
 
+/// What of two uploads of one job has to be the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sameness {
+    /// The bytes of the sound.
+    Bytes,
+    /// The length of the sound: its bytes depend on what had to be left out when each of them came.
+    Length,
+}
+
 /// Compares what was read with the recording's other uploads of the same job.
-pub(super) async fn compare(app: &App, read: &Read, captures: &[Capture], path: &Path) -> Result<Verdict, Error> {
+pub(super) async fn compare(
+    app: &App,
+    read: &Read,
+    captures: &[Capture],
+    path: &Path,
+    sameness: Sameness,
+) -> Result<Verdict, Error> {
     let new = &read.piece.capture;
+    let length = |capture: &Capture| length(capture, sameness);
     let mut supersedes = Vec::new();
     for other in captures.iter().filter(|other| is_same_session(new, other)) {
         let (shorter, longer) = (length(new).min(length(other)), length(new).max(length(other)));
-        if shorter > 0 && !begins_alike(app, new, other, path, shorter).await? {
+        if sameness == Sameness::Bytes && shorter > 0 && !begins_alike(app, new, other, path, shorter).await? {
             continue;
         }
         let new_is_longer = length(new) == longer;
@@ -60,8 +76,9 @@ fn is_same_session(new: &Capture, other: &Capture) -> bool {
     other.id != new.id && other.source == Source::Upload && kept && job
 }
 
-fn length(capture: &Capture) -> u64 {
-    capture.audio.as_ref().map_or(0, |audio| audio.length)
+fn length(capture: &Capture, sameness: Sameness) -> u64 {
+    let length = |audio: &Audio| if sameness == Sameness::Bytes { audio.length } else { audio.samples };
+    capture.audio.as_ref().map_or(0, length)
 }
 
 /// Whether the first bytes of both sounds are the same.

@@ -132,7 +132,7 @@ async fn look(
     if known.as_ref() == Some(&signs) {
         return Ok(None);
     }
-    let read = transcript::read(app, signs.0.id).await?;
+    let read = transcript::read(app, signs.0.id, &signs.1).await?;
     let (recording, captures, _) = known.insert(signs).clone();
     let turns = read.turns.into_iter().map(transcript::turn).map(|turn| (turn.id.clone(), json(&turn)));
     Ok(Some(Arc::new(Snapshot {

@@ -1,0 +1,256 @@
+// Of a pause, and of somebody who is left out, nothing is kept: searched for in everything that EchoSphere wrote, after a call
+// with a real agent whose session upload came as well.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { EchoSphere, LiveKit, freePort, python, root, sleep, start, until } from './harness.mjs';
+
+const agent = join(root, 'web/e2e/agent');
+const SECONDS = 48_000;
+let livekit;
+let folder;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'echosphere-redaction-'));
+  livekit = await LiveKit.start();
+});
+
+after(async () => {
+  await livekit?.stop();
+  if (folder) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A call that is held at gates: before each of the caller's lines and before the goodbye. */
+async function call(server, room, attributes = {}) {
+  const gates = mkdtempSync(join(folder, 'gates-'));
+  const env = {
+    ...livekit.env, LIVEKIT_OBSERVABILITY_URL: server.url, E2E_PORT: String(await freePort()), E2E_SCRIPT: 'script-redaction.json',
+    E2E_GATES: gates, E2E_ATTRIBUTES: JSON.stringify(attributes),
+  };
+  const worker = start(python, ['agent.py', 'start'], { env, cwd: agent });
+  await until('the worker', () => /registered worker/.test(worker.output()), 60);
+  const caller = start(python, ['caller.py', room, 'e2e'], { env, cwd: agent });
+  const said = () => caller.output().split('\n').filter((line) => line.startsWith('{"said"')).map((line) => JSON.parse(line));
+  return {
+    said,
+    /** Lets the caller go on, and waits until the line was said and answered. */
+    line: async (number) => {
+      writeFileSync(join(gates, String(number)), '');
+      return until(`line ${number}`, () => said()[number], 60);
+    },
+    bye: async () => {
+      writeFileSync(join(gates, '3'), '');
+      await caller.ended;
+      // How the client library goes down is not what is tested; the agent leaves when its upload is done.
+      assert.match(caller.output(), /"left"/, `${caller.output()}\n${worker.output().slice(-6000)}`);
+      await livekit.api('DeleteRoom', { room });
+    },
+    stop: async () => { await caller.stop(); await worker.stop(); },
+  };
+}
+
+/** Every file that EchoSphere has, and what it printed. */
+function everything(server) {
+  const data = join(server.dir, 'data');
+  const names = readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const files = names.map((entry) => join(entry.parentPath, entry.name)).map((path) => ({ path: relative(data, path), bytes: readFileSync(path) }));
+  return [...files, { path: 'the log', bytes: Buffer.from(server.process.output()) }];
+}
+
+/** Where a word is found, as it is spelled or in any other case. */
+function find(files, word) {
+  return files.filter(({ bytes }) => bytes.toString('latin1').toLowerCase().includes(word)).map(({ path }) => path);
+}
+
+function decode(bytes, ending) {
+  const path = join(folder, `sound.${ending}`);
+  writeFileSync(path, bytes);
+  const pcm = execFileSync('ffmpeg', ['-v', 'error', '-i', path, '-f', 's16le', '-ac', '2', '-ar', '48000', '-'], { maxBuffer: 1 << 28 });
+  return new Int16Array(pcm.buffer, pcm.byteOffset, pcm.length / 2);
+}
+
+/** The loudest 100 ms of a channel between two moments (Unix seconds), as a root mean square; -1 when there is nothing. */
+function loudest({ pcm, zero }, channel, from, to) {
+  let most = -1;
+  const step = SECONDS / 10;
+  for (let at = Math.max(0, Math.round((from - zero) * SECONDS)); at + step <= Math.min(pcm.length / 2, (to - zero) * SECONDS); at += step) {
+    let sum = 0;
+    for (let n = at; n < at + step; n += 1) sum += pcm[2 * n + channel] ** 2;
+    most = Math.max(most, Math.sqrt(sum / step));
+  }
+  return most;
+}
+
+const seconds = (time) => new Date(time).getTime() / 1000;
+
+/** The recording as a player gets it, and each stored segment of every revision, with the time of its first sample. */
+async function replay(server, recording) {
+  const variant = (await (await fetch(recording.playlist_url)).text()).split('\n').find((line) => line && !line.startsWith('#'));
+  const url = new URL(variant, recording.playlist_url);
+  const lines = (await (await fetch(url)).text()).split('\n');
+  const parts = [];
+  for (const line of lines.filter((text) => text && !text.startsWith('#'))) parts.push(Buffer.from(await (await fetch(new URL(line, url))).arrayBuffer()));
+  const zero = seconds(recording.started_at);
+  const lengths = lines.filter((line) => line.startsWith('#EXTINF:')).map((line) => Number.parseFloat(line.slice(8)));
+  const begins = lengths.map((_, n) => zero + lengths.slice(0, n).reduce((sum, length) => sum + length, 0));
+  const stored = everything(server).filter(({ path }) => path.endsWith('.ts')).map(({ path, bytes }) => ({
+    path, pcm: decode(bytes, 'ts'), zero: begins[Number(path.match(/(\d+)\.ts$/)[1])],
+  }));
+  return { whole: { pcm: decode(Buffer.concat(parts), 'ts'), zero }, stored };
+}
+
+/** The kept sound of a session upload: whatever in the data directory is Ogg. */
+function uploads(server, recording) {
+  const zero = seconds(recording.captures.find((capture) => capture.source === 'upload').started_at);
+  const ogg = everything(server).filter(({ path, bytes }) => path !== 'the log' && bytes.includes('OggS'));
+  return ogg.map(({ path, bytes }) => ({ path, pcm: decode(bytes.subarray(bytes.indexOf('OggS')), 'ogg'), zero }));
+}
+
+function varint(bytes, at) {
+  let value = 0n;
+  for (let shift = 0n; ; shift += 7n, at += 1) {
+    value |= BigInt(bytes[at] & 0x7f) << shift;
+    if (bytes[at] < 0x80) return [value, at + 1];
+  }
+}
+
+/** The entries of a capture log or journal: which kind, and when (docs/capture-log.md). */
+function entries({ path, bytes }) {
+  const isChunk = path.endsWith('.esc');
+  const found = [];
+  for (let at = isChunk ? 24 : 4; at + 8 <= bytes.length;) {
+    const length = bytes.readUInt32LE(at);
+    const payload = bytes.subarray(at + 8, at + 8 + length).subarray(isChunk ? 0 : 16);
+    at += 8 + length;
+    const entry = { kinds: [] };
+    for (let place = 0; place < payload.length;) {
+      let tag;
+      [tag, place] = varint(payload, place);
+      const [field, wire] = [Number(tag >> 3n), Number(tag & 7n)];
+      let content = 8;
+      if (wire === 2) { let size; [size, place] = varint(payload, place); content = Number(size); }
+      if (wire === 0) { let value; [value, place] = varint(payload, place); content = 0; if (field === 2) entry.at = Number(value) / 1e9; }
+      if (wire === 1 && field === 2) entry.at = Number(payload.readBigInt64LE(place)) / 1e9;
+      if (field > 2) entry.kinds.push(field);
+      place += content;
+    }
+    found.push(entry);
+  }
+  return found;
+}
+
+const PACKET = 3;
+const isLog = ({ path }) => path.endsWith('.esc') || path.endsWith('.journal');
+
+/** Waits until the room and the session are both in the recording, and nothing is left to do. */
+async function settled(server, id) {
+  await until('the session and the end', async () => {
+    const recording = await server.get(`/v1/recordings/${id}`);
+    return recording.status === 'COMPLETED' && recording.captures.filter((capture) => capture.status !== 'PROCESSING').length === 2;
+  }, 90);
+  await server.settled();
+  return server.get(`/v1/recordings/${id}`);
+}
+
+test('a pause: neither its words nor its sound are anywhere, and all around it is there', async () => {
+  const server = await EchoSphere.start(livekit.env);
+  const { body } = await server.post('/v1/recordings', { room_name: 'pause' });
+  const held = await call(server, 'pause');
+  try {
+    await until('the recording', async () => (await server.get(`/v1/recordings/${body.id}`)).status === 'ACTIVE', 60);
+    const first = await held.line(0);
+    await sleep(1500);
+    const paused = Date.now() / 1000;
+    assert.equal((await server.post(`/v1/recordings/${body.id}/pause`)).status, 200);
+    await sleep(1000);
+    const secret = await held.line(1);
+    await sleep(1500);
+    assert.equal((await server.post(`/v1/recordings/${body.id}/resume`)).status, 200);
+    const resumed = Date.now() / 1000;
+    await sleep(1500);
+    const last = await held.line(2);
+    await held.bye();
+    const recording = await settled(server, body.id);
+    assert.ok(secret.at > paused && secret.until < resumed);
+    const gap = recording.gaps.find(({ reason }) => reason === 'paused');
+    assert.ok(gap && Math.abs(gap.duration_ms / 1000 - (resumed - paused)) < 0.3, JSON.stringify(recording.gaps));
+
+    // Words.
+    const files = everything(server);
+    for (const word of ['xylophone', 'umbrella', 'zeppelin', 'marmalade']) assert.deepEqual(find(files, word), [], `${word} is kept`);
+    for (const word of ['cinnamon', 'wednesday', 'tulips', 'lighthouse']) {
+      const places = find(files, word);
+      assert.ok(places.some((path) => path.includes('.db')), `${word} is in the database: ${places}`);
+      assert.ok(places.some((path) => path.includes('telemetry/')), `${word} is in the telemetry: ${places}`);
+    }
+    const { turns } = await server.get(`/v1/recordings/${body.id}/transcript`);
+    const lines = turns.filter((turn) => turn.kind === 'message').map((turn) => [turn.role, turn.text.trim()]);
+    assert.deepEqual(lines, [
+      ['agent', 'Hello, this is the cinnamon bakery. What would you like to know?'],
+      ['user', 'When do you open on wednesday please'],
+      ['agent', 'On wednesday the ovens start at seven. Is there anything else?'],
+      ['user', 'Where do I find the tulips today'],
+      ['agent', 'The tulips stand beside the lighthouse. Goodbye.'],
+    ]);
+
+    // Sound.
+    const logs = files.filter(isLog);
+    const packets = logs.flatMap(entries).filter((entry) => entry.kinds.includes(PACKET));
+    assert.ok(packets.some((entry) => entry.at < paused) && packets.some((entry) => entry.at > resumed), 'the log has packets around the pause');
+    assert.deepEqual(packets.filter((entry) => entry.at > paused + 0.3 && entry.at < resumed - 0.3), []);
+    const { whole, stored } = await replay(server, recording);
+    const kept = uploads(server, recording);
+    assert.equal(kept.length, 1, 'the session upload is kept');
+    for (const sound of [whole, ...stored, ...kept]) {
+      for (const channel of [0, 1]) {
+        const level = loudest(sound, channel, paused + 0.3, resumed - 0.3);
+        assert.ok(level < 3, `${sound.path ?? 'the replay'} has ${level} in the pause`);
+      }
+    }
+    for (const [sound, user] of [[whole, 1], [kept[0], 0]]) {
+      for (const line of [first, last]) {
+        for (const channel of [user, 1 - user]) assert.ok(loudest(sound, channel, line.at, line.until) > 500, `${sound.path ?? 'the replay'}: ${line.said}`);
+      }
+    }
+    console.log(`# ${files.length} files, ${packets.length} packets, ${stored.length} segments; in the pause of the upload: ${loudest(kept[0], 0, paused, resumed)}`);
+  } finally {
+    await held.stop();
+    await server.stop();
+  }
+});
+
+test('somebody who asks not to be recorded: neither the words nor the sound are anywhere, and the agent is there', async () => {
+  const server = await EchoSphere.start(livekit.env);
+  const { body } = await server.post('/v1/recordings', { room_name: 'shy' });
+  const held = await call(server, 'shy', { 'echosphere.record': 'false' });
+  try {
+    await until('the recording', async () => (await server.get(`/v1/recordings/${body.id}`)).status === 'ACTIVE', 60);
+    const first = await held.line(0);
+    const second = await held.line(1);
+    // The recording is settled before the session comes.
+    assert.equal((await server.post(`/v1/recordings/${body.id}/stop`)).status, 200);
+    await held.line(2);
+    await held.bye();
+    const recording = await settled(server, body.id);
+    const files = everything(server);
+    for (const word of ['on wednesday please', 'umbrella', 'find the tulips']) assert.deepEqual(find(files, word), [], `${word} is kept`);
+    const { turns } = await server.get(`/v1/recordings/${body.id}/transcript`);
+    const lines = turns.filter((turn) => turn.kind === 'message');
+    assert.ok(lines.length >= 3 && lines.every((turn) => turn.role === 'agent'), JSON.stringify(lines));
+    assert.ok(find(files, 'marmalade').length > 0);
+    assert.deepEqual(uploads(server, recording), [], 'no sound of the session is kept');
+    const { whole, stored } = await replay(server, recording);
+    for (const sound of [whole, ...stored]) {
+      for (const line of [first, second]) assert.ok(loudest(sound, 1, line.at, line.until) < 3, `${sound.path ?? 'the replay'}: ${line.said}`);
+    }
+    for (const line of [first, second]) assert.ok(loudest(whole, 0, line.at, line.until) > 500, line.said);
+  } finally {
+    await held.stop();
+    await server.stop();
+  }
+});

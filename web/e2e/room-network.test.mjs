@@ -7,13 +7,13 @@ import { sleep, speakers, until } from './harness.mjs';
 import { behindPath, redirected } from './room/path.mjs';
 import { assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
 
-/** Ends a room and returns its recording, and the codes that were said in it from its beginning on. */
+/** Ends a room and returns its recording, and the codes that were said in it once everybody was surely being listened to. */
 async function ended({ livekit, server }, id, room, people, agents = []) {
   await livekit.api('DeleteRoom', { room });
   const recording = await reached(server, id, 'COMPLETED');
   const { pcm } = await sound(recording);
   const said = people.said();
-  const found = await codes(recording, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(recording) + 0.5), agents);
+  const found = await codes(recording, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(recording) + 3), agents);
   return { recording, found, isWhole: (code) => isWhole(code, said) };
 }
 

@@ -7,13 +7,13 @@ import { sleep, speakers, until } from './harness.mjs';
 import { behindPath, redirected } from './room/path.mjs';
 import { assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
 
-/** Ends a room and returns its recording, and the codes that were said in it from its beginning on. */
+/** Ends a room and returns its recording, and the codes that were said in it once everybody was surely being listened to. */
 async function ended({ livekit, server }, id, room, people, agents = []) {
   await livekit.api('DeleteRoom', { room });
   const recording = await reached(server, id, 'COMPLETED');
   const { pcm } = await sound(recording);
   const said = people.said();
-  const found = await codes(recording, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(recording) + 0.5), agents);
+  const found = await codes(recording, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(recording) + 3), agents);
   return { recording, found, isWhole: (code) => isWhole(code, said) };
 }
 
@@ -48,7 +48,7 @@ async function outage(seconds, signalling) {
   const room = `away-${seconds}${signalling ? '-both' : ''}`;
   // Without TCP: there is one way only, and it is away.
   const place = await behindPath({ tcp_port: 0 });
-  const people = speakers(place.livekit, { room, seconds: 18 + seconds, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
+  const people = speakers(place.livekit, { room, seconds: 23 + seconds, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
   try {
     const id = await begin(place.server, room);
     await until('a few seconds', async () => (await get(place.server, id)).duration_ms > 5000, 40);
@@ -62,13 +62,13 @@ async function outage(seconds, signalling) {
     const { recording, found, isWhole: whole } = await ended(place, id, room, people);
     const held = gaps(recording);
     console.log(`# ${name}: ${JSON.stringify(held)}, back ${(zero(recording) + held.at(-1)?.[1] + held.at(-1)?.[2] - to).toFixed(2)} s after the path`);
-    assert.equal(held.length, 1, name);
+    assert.equal(held.length, 1, `${name}: ${JSON.stringify(held)}`);
     const [[, start, length]] = held;
     const off = zero(recording) + start - from;
     assert.ok(Math.abs(off) < 0.3, `${name}: the gap begins ${off} s after the path went away`);
     assert.ok(length <= to - from + 1 && length > to - from - 2, `${name}: the gap is ${length} s long`);
     const outside = (code) => code.sent + 0.5 < from || code.sent > zero(recording) + start + length + 0.05;
-    assert.ok(found.filter((code) => outside(code) && code.sent > to).length >= 5, name);
+    assert.ok(found.filter((code) => outside(code) && code.sent > to).length >= 5, `${name}: too little was said after it`);
     assertInPlace(found, (code) => outside(code) && whole(code));
     assert.equal((await place.server.get('/v1/recordings')).items.length, 1);
   } finally {

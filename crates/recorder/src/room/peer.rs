@@ -107,6 +107,8 @@ pub struct Peer {
     now: Instant,
     /// When lost packets are asked for next.
     ask_at: Instant,
+    /// Whether something was asked since the last [`Peer::poll`]: what comes in one go is asked for once, however old it is.
+    has_asked: bool,
 }
 
 impl Peer {
@@ -125,6 +127,7 @@ impl Peer {
             since: now,
             now,
             ask_at: now,
+            has_asked: false,
         }
     }
 
@@ -189,8 +192,9 @@ impl Peer {
     pub fn receive(&mut self, packet: &Datagram<'_>, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> bool {
         self.now = self.now.max(packet.at);
         let Ok(receive) = Receive::new(packet.protocol, packet.from, packet.to, packet.bytes) else { return false };
-        let asks = self.now >= self.ask_at;
+        let asks = self.now >= self.ask_at && !self.has_asked;
         if asks {
+            self.has_asked = true;
             self.ask_at = self.now + ASK_EVERY;
             self.ask_for_resending(true);
         }
@@ -213,6 +217,7 @@ impl Peer {
     pub fn poll(&mut self, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> Instant {
         loop {
             if let Found::Nothing(until) = self.output(numbers, outlet) {
+                self.has_asked = false;
                 return until;
             }
         }

@@ -18,8 +18,9 @@ test: ## Install what the tests need and run all of them
 	@scripts/install.sh test
 	@scripts/suites.sh
 
-soak: ## Long runs: a thousand kills
+soak: ## Long runs: twenty rooms for ten minutes, a thousand kills
 	@scripts/install.sh test
+	cargo bench --package echosphere-server --bench rooms -- 20 --seconds 600 --live --soak
 	ECHOSPHERE_TEST_KILLS=1000 cargo test --release --package echosphere-server --test faults -- --nocapture hundred_kills
 
 bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
@@ -27,7 +28,9 @@ bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	cargo bench --package echosphere-storage --bench presign
 	cargo bench --package echosphere-media --bench render
 	cargo bench --package echosphere-recorder --bench take
+	cargo bench --package echosphere-recorder --bench take
 	cargo bench --package echosphere-server --bench server
+	cargo bench --package echosphere-server --bench rooms
 
 licenses: ## Check the licences and sources of every dependency (installs cargo-deny)
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@0.20.2

@@ -16,8 +16,8 @@ suite() {
 suite format cargo fmt --all --check
 suite lint cargo clippy --workspace --all-targets --quiet -- -D warnings
 suite no-encoder cargo check --quiet --package echosphere-media --no-default-features
+# This builds the program too. `cargo build` would build all dependencies once more, with other features.
 suite rust cargo test --workspace --quiet
-suite build cargo build --quiet --package echosphere-server
 suite types npm run --silent --prefix web check
 suite web npm test --silent --prefix web
 suite e2e npm run --silent --prefix web e2e

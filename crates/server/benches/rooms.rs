@@ -1,6 +1,6 @@
 //! What a room costs: many rooms of two speakers on a real livekit-server, recorded at once.
 //!
-//! `cargo bench --package echosphere-server --bench rooms [-- ROOMS ...] [--seconds N] [--capture | --live]`
+//! `cargo bench --package echosphere-server --bench rooms [-- ROOMS ... [--seconds N] [--capture | --live] [--soak]]`
 //!
 //! The speakers and livekit-server run on the same cores; what they need is printed beside. A room counts as lost when a
 //! packet that was sent into it is not in its capture log.
@@ -26,34 +26,46 @@ use serde_json::json;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 const FRAME: usize = 960;
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let after = |name: &str| arguments.iter().position(|argument| argument == name).map(|at| &arguments[at + 1]);
-    let seconds = after("--seconds").map_or(30, |text| text.parse().unwrap());
-    let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let mut counts: Vec<usize> = arguments.iter().map_while(|argument| argument.parse().ok()).collect();
-    if counts.is_empty() {
-        counts = vec![1, 10, 30];
-    }
-    let frames = Arc::new(speech());
-    println!(
-        "rooms mode      CPU-s a recorded minute  MiB a room  sent/kept          first packet  stop to COMPLETED   livekit  speakers"
-    );
-    for live in [false, true] {
-        if (live && has("--capture")) || (!live && has("--live")) {
-            continue;
+/// What is asked for on the command line.
+struct Wanted {
+    counts: Vec<usize>,
+    modes: Vec<bool>,
+    seconds: u64,
+    /// Whether a lost packet or growing memory is a failure.
+    is_soak: bool,
+}
+
+impl Wanted {
+    fn read() -> Self {
+        let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+        let has = |name: &str| arguments.iter().any(|argument| argument == name);
+        let after = |name: &str| arguments.iter().position(|argument| argument == name).map(|at| &arguments[at + 1]);
+        let mut counts: Vec<usize> = arguments.iter().map_while(|argument| argument.parse().ok()).collect();
+        if counts.is_empty() {
+            counts = vec![1, 10, 30];
         }
-        for &rooms in &counts {
-            measure(rooms, live, seconds, &frames);
+        let modes = [false, true].into_iter().filter(|live| !has(if *live { "--capture" } else { "--live" }));
+        let seconds = after("--seconds").map_or(30, |text| text.parse().unwrap());
+        Self { counts, modes: modes.collect(), seconds, is_soak: has("--soak") }
+    }
+}
+
+fn main() {
+    let wanted = Wanted::read();
+    let frames = Arc::new(speech());
+    println!("CPU-seconds are of a recorded minute of one room of two tracks; MiB are of one room.");
+    println!("rooms mode      CPU-s    MiB  packets      lost  first packet  stop to COMPLETED  livekit CPU-s  speakers' CPU-s");
+    for &live in &wanted.modes {
+        for &rooms in &wanted.counts {
+            measure(rooms, live, &wanted, &frames);
         }
     }
 }
 
-fn measure(count: usize, live: bool, seconds: u64, frames: &Arc<Vec<Vec<u8>>>) {
+fn measure(count: usize, live: bool, wanted: &Wanted, frames: &Arc<Vec<Vec<u8>>>) {
     let (livekit, dir) = (LiveKit::start(), tempfile::tempdir().unwrap());
-    let url = livekit.url();
-    let live_text = live.to_string();
-    let settings = [("LIVEKIT_URL", url.as_str()), ("ECHOSPHERE_RECORDER_LIVE", &live_text)];
+    let (url, live_text) = (livekit.url(), live.to_string());
+    let settings = [("LIVEKIT_URL", url.as_str()), ("ECHOSPHERE_RECORDER_LIVE", &live_text), ("ECHOSPHERE_LOG", "warn")];
     let server = Server::start(PROGRAM, dir.path(), &settings);
     server.get("/");
     let idle = memory(server.pid());
@@ -62,52 +74,51 @@ fn measure(count: usize, live: bool, seconds: u64, frames: &Arc<Vec<Vec<u8>>>) {
     let people = Publishers::start(&plan);
     let starts: Vec<(String, f64)> = rooms.iter().map(|room| begin(&server, room)).collect();
     std::thread::sleep(Duration::from_secs(2));
-    let cpu = [server.pid(), livekit.pid(), std::process::id()];
-    let (before, began) = (cpu.map(cpu_seconds), Instant::now());
-    std::thread::sleep(Duration::from_secs(seconds));
-    let (after, minutes) = (cpu.map(cpu_seconds), began.elapsed().as_secs_f64() / 60.0);
+    let processes = [server.pid(), livekit.pid(), std::process::id()];
+    let (before, began) = (processes.map(cpu_seconds), Instant::now());
+    let grown = run(&server, Duration::from_secs(wanted.seconds));
+    let minutes = began.elapsed().as_secs_f64() / 60.0 * count as f64;
+    let after = processes.map(cpu_seconds);
+    let used: Vec<f64> = before.iter().zip(after).map(|(before, after)| (after - before) / minutes).collect();
     let a_room = (memory(server.pid()) - idle) / count as f64;
-    let used: Vec<f64> =
-        before.iter().zip(after).map(|(before, after)| (after - before) / minutes / count as f64).collect();
-    people_hang_up_after(&server, &starts, people, &dir, |stops, sent, kept| {
-        println!(
-            "{count:5} {}  {:23.3}  {a_room:10.2}  {sent:8}/{kept:<8}  {:9.0} ms  {:14.0} ms  {:8.3}  {:8.3}",
-            if live { "live   " } else { "capture" },
-            used[0],
-            median(starts.iter().map(|(_, first)| *first)),
-            median(stops.iter().copied()),
-            used[1],
-            used[2],
-        );
-    });
+    // While people still talk: the sequence numbers of the log then tell whether anything is missing.
+    let stops: Vec<f64> = starts.iter().map(|(id, _)| stop(&server, id)).collect();
+    people.stop();
+    let (sent, kept) = streams(&server.data()).into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    println!(
+        "{count:5} {} {:6.3} {a_room:6.2} {kept:8} {:9} {:10.0} ms {:15.0} ms {:14.3} {:16.3}",
+        if live { "live   " } else { "capture" },
+        used[0],
+        sent - kept,
+        median(starts.iter().map(|(_, first)| *first)),
+        median(stops.iter().copied()),
+        used[1],
+        used[2],
+    );
+    if wanted.is_soak {
+        assert_eq!(sent - kept, 0, "packets are lost");
+        println!("memory grew by {grown:.1} MiB from the second quarter to the last");
+        assert!(grown < 8.0, "memory is not flat");
+    }
 }
 
-/// Stops the recordings while people still talk, lets them hang up, and counts.
-fn people_hang_up_after(
-    server: &Server,
-    starts: &[(String, f64)],
-    people: Publishers,
-    dir: &tempfile::TempDir,
-    print: impl FnOnce(&[f64], u64, u64),
-) {
-    // What is sent between the first packet and the stop is counted by the log's own sequence numbers: a hole is a loss.
-    let stops: Vec<f64> = starts
-        .iter()
-        .map(|(id, _)| {
-            let began = Instant::now();
-            let answer = http::send(server.address, "POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
-            assert_eq!(answer.json()["status"], "COMPLETED", "{}", answer.text());
-            began.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    people.stop();
-    let (mut sent, mut kept) = (0, 0);
-    for (expected, found) in streams(&server.data()) {
-        sent += expected;
-        kept += found;
+/// Lets time pass; returns by how many MiB memory grew from the second quarter to the last, by their medians.
+fn run(server: &Server, time: Duration) -> f64 {
+    let (began, mut samples) = (Instant::now(), Vec::new());
+    while began.elapsed() < time {
+        std::thread::sleep(Duration::from_secs(1));
+        samples.push(memory(server.pid()));
     }
-    print(&stops, sent, kept);
-    assert!(dir.path().exists());
+    let quarter = |number: usize| median(samples.chunks(samples.len().div_ceil(4)).nth(number).unwrap_or(&samples).iter().copied());
+    quarter(3) - quarter(1)
+}
+
+/// Stops a recording; returns how long it took until it was COMPLETED, in milliseconds.
+fn stop(server: &Server, id: &str) -> f64 {
+    let began = Instant::now();
+    let answer = http::send(server.address, "POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
+    assert_eq!(answer.json()["status"], "COMPLETED", "{}", answer.text());
+    began.elapsed().as_secs_f64() * 1e3
 }
 
 /// Of each stream in each capture log: how many packets its sequence numbers span, and how many are there.

@@ -5,6 +5,7 @@
 //! those lines are shown that no session has.
 
 use super::{Role, Transcript, Turn};
+use crate::time::WallTime;
 
 /// How far apart the two accounts of one line may lie: 5 s, in nanoseconds. A room hears of a line when its text comes.
 const NEAR: i64 = 5_000_000_000;
@@ -30,7 +31,7 @@ impl Line {
         let words = turn.text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         let words: Vec<String> = words.map(str::to_lowercase).collect();
         let times = turn.reported;
-        let times = [times.start, times.end, times.created].into_iter().flatten().map(|time| time.as_nanos());
+        let times = [times.start, times.end, times.created].into_iter().flatten().map(WallTime::as_nanos);
         let (from, to) = (times.clone().min()?, times.max()?);
         (!words.is_empty()).then_some(Self { role: turn.role, words, from, to })
     }
@@ -48,7 +49,6 @@ impl Line {
 mod tests {
     use super::super::{Kind, Times};
     use super::*;
-    use crate::time::WallTime;
 
     fn turn(role: Role, text: &str, start: i64, end: i64) -> Turn {
         let at = |second: i64| Some(WallTime::from_millis(second * 1000));

@@ -1,5 +1,6 @@
 //! The turns of a session, without those of which nothing is kept.
 
+use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::{Kind, Role, Transcript, Turn};
 
 use super::{Withheld, touches};
@@ -25,7 +26,7 @@ pub(in crate::work) fn redact(transcript: &mut Transcript, withheld: &Withheld) 
 /// All the time that a turn may have to do with; `None` when it does not say.
 fn stretch(turn: &Turn) -> Option<(i64, i64)> {
     let times = turn.reported;
-    let known = [times.start, times.end, times.created].into_iter().flatten().map(|time| time.as_nanos());
+    let known = [times.start, times.end, times.created].into_iter().flatten().map(WallTime::as_nanos);
     let (from, to) = (known.clone().min()?, known.max()?);
     let is_exact = times.start.is_some() || turn.typed || turn.kind != Kind::Message;
     Some(if is_exact { (from, to) } else { (from.saturating_sub(UNTIMED), to.saturating_add(UNTIMED)) })
@@ -35,7 +36,6 @@ fn stretch(turn: &Turn) -> Option<(i64, i64)> {
 mod tests {
     use super::*;
     use crate::work::redaction::wider;
-    use echosphere_domain::time::WallTime;
     use echosphere_domain::transcript::Times;
 
     fn at(second: f64) -> WallTime {

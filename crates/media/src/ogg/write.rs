@@ -159,7 +159,9 @@ mod tests {
     fn file(pre_skip: u16, packets: &[Vec<u8>]) -> Vec<u8> {
         let mut out = Vec::new();
         let mut writer = Writer::begin(&about(pre_skip), &mut out);
-        packets.iter().for_each(|packet| assert!(writer.push(packet, &mut out)));
+        for packet in packets {
+            assert!(writer.push(packet, &mut out));
+        }
         writer.finish(&mut out);
         out
     }

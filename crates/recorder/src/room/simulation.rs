@@ -33,12 +33,15 @@ impl Random {
     }
 }
 
-/// Datagrams under way: when they arrive, in which order they were sent, and where they go.
+/// A datagram: when it arrives, in which order it was sent, and where it goes.
+type OnTheWay = (Instant, u64, bool, Vec<u8>);
+
+/// Datagrams under way.
 struct Network {
     random: Random,
     loss: f64,
     jitter: Duration,
-    under_way: BinaryHeap<Reverse<(Instant, u64, bool, Vec<u8>)>>,
+    under_way: BinaryHeap<Reverse<OnTheWay>>,
     sent: u64,
     /// RTP packets that were lost, how often one was.
     lost: u64,
@@ -78,12 +81,15 @@ impl Network {
     }
 }
 
+/// By sequence number: RTP time, arrival, payload.
+type Packets = HashMap<u64, (u64, Instant, Vec<u8>)>;
+
 /// What our side heard.
 #[derive(Default)]
 struct Heard {
     out: Vec<Vec<u8>>,
-    /// Of each stream, by sequence number: RTP time, arrival, payload.
-    packets: HashMap<u32, HashMap<u64, (u64, Instant, Vec<u8>)>>,
+    /// Of each stream.
+    packets: HashMap<u32, Packets>,
     doubled: u64,
 }
 

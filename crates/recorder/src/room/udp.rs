@@ -126,7 +126,7 @@ mod kernel {
         let mut count = 0;
         for message in taken {
             count += 1;
-            let at = now.instant - age(&message, now.wall);
+            let at = now.instant.checked_sub(age(&message, now.wall)).unwrap_or(now.instant);
             if let (Some(from), Some(bytes)) = (&message.address, message.iovs().next()) {
                 each(at, address(from), bytes);
             }

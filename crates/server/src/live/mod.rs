@@ -209,8 +209,7 @@ impl Rooms {
     /// Where the streams of a room lie so far; `None` when this process does not record it, or nothing was heard.
     pub fn index(&self, recording: RecordingId) -> Option<Index> {
         let session = Arc::clone(&self.running().get(&recording)?.session);
-        let index = session.capture().assembler().index();
-        index
+        session.capture().assembler().index()
     }
 
     /// Leaves all rooms, so that the next process goes on with them; waits until everything is kept, in storage or on the

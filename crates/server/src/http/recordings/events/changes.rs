@@ -1,6 +1,6 @@
 //! From one state of a recording to the next, as events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::response::sse::Event;
 use echosphere_domain::time::MediaTime;
@@ -51,8 +51,8 @@ fn is_other(old: &Snapshot, new: &Snapshot) -> bool {
 
 /// Whether each turn that was there still is; else the list is another one.
 fn all_stay(old: &Snapshot, new: &Snapshot) -> bool {
-    let here: HashMap<&str, ()> = new.turns.iter().map(|(id, _)| (id.as_str(), ())).collect();
-    old.alignment == new.alignment && old.turns.iter().all(|(id, _)| here.contains_key(id.as_str()))
+    let here: HashSet<&str> = new.turns.iter().map(|(id, _)| id.as_str()).collect();
+    old.alignment == new.alignment && old.turns.iter().all(|(id, _)| here.contains(id.as_str()))
 }
 
 fn changed<'s>(old: &Snapshot, new: &'s Snapshot) -> impl Iterator<Item = &'s String> {

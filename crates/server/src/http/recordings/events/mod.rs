@@ -105,12 +105,13 @@ impl Listener {
                 return None;
             }
             let newest = self.newest.borrow_and_update().clone();
-            match newest.filter(|newest| self.told.as_ref().is_none_or(|told| told.id != newest.id)) {
-                Some(newest) => self.tell(newest),
-                None => tokio::select! {
-                    _ = self.stopping.changed() => {}
-                    changed = self.newest.changed() => changed.ok()?,
-                },
+            if let Some(newest) = newest.filter(|newest| self.told.as_ref().is_none_or(|told| told.id != newest.id)) {
+                self.tell(newest);
+                continue;
+            }
+            tokio::select! {
+                _ = self.stopping.changed() => {}
+                changed = self.newest.changed() => changed.ok()?,
             }
         }
     }

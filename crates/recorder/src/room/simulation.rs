@@ -34,14 +34,14 @@ impl Random {
 }
 
 /// A datagram: when it arrives, in which order it was sent, and where it goes.
-type Datagram = (Instant, u64, bool, Vec<u8>);
+type OnTheWay = (Instant, u64, bool, Vec<u8>);
 
 /// Datagrams under way.
 struct Network {
     random: Random,
     loss: f64,
     jitter: Duration,
-    under_way: BinaryHeap<Reverse<Datagram>>,
+    under_way: BinaryHeap<Reverse<OnTheWay>>,
     sent: u64,
     /// RTP packets that were lost, how often one was.
     lost: u64,

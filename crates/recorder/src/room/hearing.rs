@@ -14,7 +14,7 @@ use crate::log::Body;
 
 /// How often the sockets are looked into while sound comes. Packets carry the time at which the kernel took them, so this costs
 /// nothing but the delay of what is asked for again; every look of every room costs a little, whatever has come.
-const PACE: Duration = Duration::from_millis(40);
+const PACE: Duration = Duration::from_millis(80);
 /// How often while a connection is being made, where each answer waits for the one before.
 const EAGER: Duration = Duration::from_millis(2);
 /// A connection that takes longer than this is not waited for as eagerly any more.

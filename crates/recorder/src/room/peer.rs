@@ -20,7 +20,7 @@ use crate::log::{Body, Packet, Report, Stream};
 const RETRY: Duration = Duration::from_millis(100);
 /// How often lost packets are asked for. LiveKit sends a packet again at most three times, and no sooner than 100 ms after the
 /// last time (sequencer.go); str0m asks five times, which by itself are over in 165 ms, of which LiveKit hears one. What is asked
-/// leaves with the next look into the sockets, up to 40 ms later.
+/// leaves with the next look into the sockets, up to 80 ms later.
 const ASK_EVERY: Duration = Duration::from_millis(140);
 
 /// What comes out of a peer connection.

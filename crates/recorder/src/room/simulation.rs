@@ -19,7 +19,7 @@ use crate::log::Body;
 
 const MS: Duration = Duration::from_millis(1);
 /// How often our side looks at what came, as a room does.
-const PACE: Duration = Duration::from_millis(40);
+const PACE: Duration = Duration::from_millis(80);
 
 /// Numbers that look random, the same in each run.
 struct Random(u64);

@@ -54,7 +54,9 @@ fn main() {
     let wanted = Wanted::read();
     let frames = Arc::new(speech());
     println!("CPU-seconds are of a recorded minute of one room of two tracks; MiB are of one room.");
-    println!("rooms mode      CPU-s    MiB  packets      lost  first packet  stop to COMPLETED  livekit CPU-s  speakers' CPU-s");
+    println!(
+        "rooms mode      CPU-s    MiB  packets      lost  first packet  stop to COMPLETED  livekit CPU-s  speakers' CPU-s"
+    );
     for &live in &wanted.modes {
         for &rooms in &wanted.counts {
             measure(rooms, live, &wanted, &frames);
@@ -65,7 +67,8 @@ fn main() {
 fn measure(count: usize, live: bool, wanted: &Wanted, frames: &Arc<Vec<Vec<u8>>>) {
     let (livekit, dir) = (LiveKit::start(), tempfile::tempdir().unwrap());
     let (url, live_text) = (livekit.url(), live.to_string());
-    let settings = [("LIVEKIT_URL", url.as_str()), ("ECHOSPHERE_RECORDER_LIVE", &live_text), ("ECHOSPHERE_LOG", "warn")];
+    let settings =
+        [("LIVEKIT_URL", url.as_str()), ("ECHOSPHERE_RECORDER_LIVE", &live_text), ("ECHOSPHERE_LOG", "warn")];
     let server = Server::start(PROGRAM, dir.path(), &settings);
     server.get("/");
     let idle = memory(server.pid());
@@ -109,7 +112,9 @@ fn run(server: &Server, time: Duration) -> f64 {
         std::thread::sleep(Duration::from_secs(1));
         samples.push(memory(server.pid()));
     }
-    let quarter = |number: usize| median(samples.chunks(samples.len().div_ceil(4)).nth(number).unwrap_or(&samples).iter().copied());
+    let quarter = |number: usize| {
+        median(samples.chunks(samples.len().div_ceil(4)).nth(number).unwrap_or(&samples).iter().copied())
+    };
     quarter(3) - quarter(1)
 }
 

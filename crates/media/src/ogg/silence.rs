@@ -167,6 +167,7 @@ impl<'i> Silencer<'i> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a list of stretches that has one")]
 mod tests {
     use super::super::IndexBuilder;
     use super::super::testing::{headers, page, seconds};

@@ -2,6 +2,7 @@
 
 mod admission;
 pub mod auto;
+mod ear;
 pub mod inbox;
 mod keeper;
 pub mod load;
@@ -22,10 +23,10 @@ use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::token;
 use echosphere_recorder::capture::{self, Timepiece};
 use echosphere_recorder::clock::nanos;
+use echosphere_recorder::log::Body;
 use echosphere_recorder::log::journal::Journal;
 use echosphere_recorder::log::spool::Spool;
-use echosphere_recorder::log::{Body, ended};
-use echosphere_recorder::room::people::{self, Exclusions};
+use echosphere_recorder::room::people::Exclusions;
 use echosphere_recorder::room::{self, Command, Listener};
 use echosphere_recorder::rooms::RoomService;
 use echosphere_recorder::sound::{Assembler, Heard, Index};
@@ -37,6 +38,7 @@ pub use admission::Refusal;
 pub use take_up::{journals, take_up};
 pub use told::Told;
 
+use self::ear::Ear;
 use self::load::Gauge;
 use self::outbox::Outbox;
 
@@ -48,8 +50,6 @@ use crate::{clock, entropy};
 pub const LAG: Duration = Duration::from_millis(1_000);
 /// How long all rooms together may take to be handed over.
 const HAND_OVER: Duration = Duration::from_secs(10);
-/// How long the disk may take nothing before a room is left.
-const DISK_PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look for a room that does not exist yet.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(250);
 /// How long a token for joining is good. A connection that is broken longer joins with a new one.
@@ -457,55 +457,4 @@ fn exclusions(config: &crate::config::Config, told: &Told) -> Exclusions {
     // Nobody who asks not to be recorded is overruled.
     exclusions.attributes.insert("echosphere.record".to_owned(), "false".to_owned());
     exclusions
-}
-
-/// What listens in a room.
-struct Ear {
-    session: Arc<Session>,
-    /// Why we end it ourselves.
-    ended_by: Option<&'static str>,
-}
-
-impl Ear {
-    /// Why it ended, for the log.
-    fn word(&self, end: &room::End) -> String {
-        let ours = self.ended_by.filter(|_| *end == room::End::Stopped);
-        ours.unwrap_or_else(|| end.word()).to_owned()
-    }
-
-    /// Why it should end now, if it should.
-    fn limit(&self) -> Option<&'static str> {
-        let Session { app, recording, outbox, .. } = &*self.session;
-        let lasted = clock::now().since(recording.created_at);
-        if i128::from(lasted) > app.config.recorder.max_duration.as_nanos() as i128 {
-            return Some(ended::MAX_DURATION);
-        }
-        let full = app.rooms.journal.failure_lasts(DISK_PATIENCE) || outbox.failure_lasts(DISK_PATIENCE);
-        full.then_some(ended::DISK_FULL)
-    }
-}
-
-impl Listener for Ear {
-    fn wall(&self, at: Instant) -> i64 {
-        self.session.capture().clock().at(at)
-    }
-
-    fn entry(&mut self, at: Instant, body: Body) {
-        self.session.capture().take(at, body);
-    }
-
-    fn left_out(&mut self, at: Instant, who: people::LeftOut) {
-        let from = who.was_recorded.then(|| WallTime::from_nanos(self.wall(at)));
-        self.session.left_out().push(LeftOut { agent: who.agent, from });
-    }
-
-    fn tick(&mut self, _: Instant) -> Option<Command> {
-        if self.ended_by.is_some() {
-            return None;
-        }
-        self.ended_by = self.limit();
-        let reason = self.ended_by?;
-        tracing::warn!(recording = %self.session.recording.id, reason, "a recording is ended by us");
-        Some(Command::Stop)
-    }
 }

@@ -101,6 +101,7 @@ fn plain(value: &Value) -> Value {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a list of stretches that has one")]
 mod tests {
     use super::super::{Redacted, redact};
 

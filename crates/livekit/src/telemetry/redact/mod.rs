@@ -2,7 +2,7 @@
 //!
 //! A log record, span, event or data point that touches such a stretch goes. What came later may repeat what was said before it: a
 //! model is sent the conversation so far with each turn. So from the first such stretch on, the attributes that the SDKs mark as
-//! content (`pii` in their name, or one of the names of OpenTelemetry's GenAI conventions) go as well. The exception is a log record
+//! content (`pii` in their name, or one of the names of OpenTelemetry's `GenAI` conventions) go as well. The exception is a log record
 //! of one item of the chat history, which says when that item was spoken.
 
 mod json;
@@ -167,6 +167,7 @@ fn is_message_event(name: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a list of stretches that has one")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -38,7 +38,7 @@ fn span(span: &[u8], withheld: &Withheld<'_>) -> Kept {
     let rest = each(&rest, 11, &mut |event| {
         // Event {1: time, 2: name, 3: attributes}.
         let at = time(event, 1)?;
-        if withheld.touches(at, at) || text(event, 2)?.is_some_and(is_message_event) {
+        if withheld.touches(at, at) || is_message_event(text(event, 2)?) {
             return Some(None);
         }
         Some(Some(each(event, 3, &mut attribute)?))
@@ -47,12 +47,12 @@ fn span(span: &[u8], withheld: &Withheld<'_>) -> Kept {
     Some(Some(each(&rest, 15, &mut |status| Some(Some(each(status, 2, &mut |_| Some(None))?)))?))
 }
 
-/// LogRecord {1: time, 6: attributes, 11: observed time}.
+/// `LogRecord` {1: time, 6: attributes, 11: observed time}.
 fn log_record(record: &[u8], withheld: &Withheld<'_>) -> Kept {
     let mut item = None;
     for field in fields(record)?.iter().filter(|field| field.number == 6) {
-        if text(field.bytes()?, 1)? == Some(ITEM) {
-            item = Some(plain(first(field.bytes()?, 2)?.unwrap_or_default(), 0)?);
+        if text(field.bytes()?, 1)? == ITEM {
+            item = Some(plain(first(field.bytes()?, 2)?, 0)?);
         }
     }
     match withheld.log_record(time(record, 1)?, time(record, 11)?, item.as_ref()) {
@@ -78,11 +78,12 @@ fn metric(metric: &[u8], withheld: &Withheld<'_>) -> Kept {
 }
 
 fn attribute(attribute: &[u8]) -> Kept {
-    let goes = text(attribute, 1)?.is_none_or(is_content);
+    let key = text(attribute, 1)?;
+    let goes = key.is_empty() || is_content(key);
     Some((!goes).then(|| attribute.to_vec()))
 }
 
-/// An AnyValue {1 text, 2 bool, 3 integer, 4 double, 5 array {1}, 6 list of pairs {1 {1 key, 2 value}}} as ordinary JSON.
+/// An `AnyValue` {1 text, 2 bool, 3 integer, 4 double, 5 array {1}, 6 list of pairs {1 {1 key, 2 value}}} as ordinary JSON.
 fn plain(value: &[u8], depth: u32) -> Option<Value> {
     if depth > MAX_DEPTH {
         return None;
@@ -101,7 +102,7 @@ fn plain(value: &[u8], depth: u32) -> Option<Value> {
             let mut object = serde_json::Map::new();
             for pair in fields(list)? {
                 let (key, value) = (text(pair.bytes()?, 1)?, first(pair.bytes()?, 2)?);
-                object.insert(key.unwrap_or_default().to_owned(), plain(value.unwrap_or_default(), depth + 1)?);
+                object.insert(key.to_owned(), plain(value, depth + 1)?);
             }
             Value::Object(object)
         }
@@ -170,13 +171,14 @@ fn each(message: &[u8], number: u64, change: &mut dyn FnMut(&[u8]) -> Kept) -> O
     Some(out)
 }
 
-fn first(message: &[u8], number: u64) -> Option<Option<&[u8]>> {
+/// The bytes of a field; none when it is not there, which is the same in protobuf.
+fn first(message: &[u8], number: u64) -> Option<&[u8]> {
     let fields = fields(message)?;
-    fields.iter().find(|field| field.number == number).map_or(Some(None), |field| field.bytes().map(Some))
+    fields.iter().find(|field| field.number == number).map_or(Some(&[]), Field::bytes)
 }
 
-fn text(message: &[u8], number: u64) -> Option<Option<&str>> {
-    first(message, number)?.map_or(Some(None), |bytes| std::str::from_utf8(bytes).ok().map(Some))
+fn text(message: &[u8], number: u64) -> Option<&str> {
+    std::str::from_utf8(first(message, number)?).ok()
 }
 
 /// A time in nanoseconds; 0 when it is not there.
@@ -217,6 +219,7 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a list of stretches that has one")]
 mod tests {
     use super::super::{Redacted, redact};
     use super::put_varint;

@@ -70,6 +70,7 @@ fn write(offset: u64, index: &OpusIndex, stretches: &[Range<i64>], body: &Path, 
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a list of stretches that has one")]
 mod tests {
     use super::*;
     use crate::work::redaction::wider;

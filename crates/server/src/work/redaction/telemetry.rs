@@ -33,7 +33,7 @@ async fn redact_one(app: &App, request: &TelemetryRequest, withheld: &Withheld) 
         Err(echosphere_storage::Error::NotFound(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let is_json = request.key.as_str().ends_with(".json");
+    let is_json = request.key.as_str().rsplit('.').next() == Some("json");
     let (content_type, extension) =
         if is_json { ("application/json", "json") } else { ("application/x-protobuf", "binpb") };
     let now = clock::now();

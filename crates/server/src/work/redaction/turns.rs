@@ -17,9 +17,10 @@ pub(in crate::work) fn redact(transcript: &mut Transcript, withheld: &Withheld) 
         let spoken_by_agent = turn.role == Role::Agent && turn.kind == Kind::Message;
         let of_user = !spoken_by_agent && !matches!(turn.kind, Kind::Handoff | Kind::Config);
         let of_agent = turn.role != Role::User;
-        !touches(&withheld.pauses, from, to)
-            && !(of_user && touches(&withheld.user, from, to))
-            && !(of_agent && touches(&withheld.agent, from, to))
+        let goes = touches(&withheld.pauses, from, to)
+            || (of_user && touches(&withheld.user, from, to))
+            || (of_agent && touches(&withheld.agent, from, to));
+        !goes
     });
 }
 

@@ -7,9 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import HLS from 'hls-parser';
-
-import { EchoSphere, LiveKit, python, root, sleep, speakers, until } from './harness.mjs';
+import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
+import { assertInPlace, begin, codes, get, isWhole, reached, sound, zero } from './room/recordings.mjs';
 
 let livekit;
 let folder;
@@ -24,61 +23,19 @@ after(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-const get = (server, id) => server.get(`/v1/recordings/${id}`);
-const status = (server, id, wanted, seconds = 30) => until(`status ${wanted}`, async () => {
-  const recording = await get(server, id);
-  return recording.status === wanted && recording;
-}, seconds);
-
-async function begin(server, room) {
-  const { status: code, body } = await server.post('/v1/recordings', { room_name: room });
-  assert.equal(code, 201, JSON.stringify(body));
-  return body.id;
-}
-
 async function metric(server, name) {
   const text = await (await fetch(`${server.url}/metrics`)).text();
   const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
   return line === undefined ? undefined : Number(line.split(' ')[1]);
 }
 
-/** Where each time code lies in the replay, and the playlist. */
-async function heard(recording, said) {
-  HLS.setOptions({ strictMode: true });
-  const multivariant = HLS.parse(await (await fetch(recording.playlist_url)).text());
-  const url = new URL(multivariant.variants[0].uri, recording.playlist_url).href;
-  const playlist = HLS.parse(await (await fetch(url)).text());
-  const parts = [];
-  for (const segment of playlist.segments) {
-    const response = await fetch(new URL(segment.uri, url));
-    assert.equal(response.status, 200, segment.uri);
-    parts.push(Buffer.from(await response.arrayBuffer()));
-  }
-  const [ts, pcm] = ['ts', 'pcm'].map((ending) => join(folder, `${recording.id}.${ending}`));
-  writeFileSync(ts, Buffer.concat(parts));
-  execFileSync('ffmpeg', ['-v', 'error', '-xerror', '-y', '-i', ts, '-f', 's16le', '-ac', '2', '-ar', '48000', pcm], { stdio: 'pipe' });
-  const zero = new Date(recording.started_at).getTime() / 1000;
-  const input = said.filter((line) => line.kind === 'code').map((line) => JSON.stringify(line)).join('\n');
-  const output = execFileSync(python, ['codes.py', pcm, String(zero), ''], { cwd: join(root, 'web/e2e/room'), input, encoding: 'utf8', maxBuffer: 1 << 26 });
-  return { playlist, codes: output.split('\n').filter(Boolean).map((line) => JSON.parse(line)) };
-}
-
-/**
- * The codes that `expected` names are there, about where the others lie; room.test.mjs asks where exactly. A speaker who
- * stumbles on a busy machine spoils one code; what we lose is seconds long, and is a gap besides.
- */
-function assertInPlace(codes, expected) {
-  const wanted = codes.filter(expected);
-  const offs = wanted.map((code) => code.off_ms).sort((a, b) => a - b);
-  const constant = offs[Math.floor(offs.length / 2)];
-  const isThere = (code) => code.score > 0.25 && Math.abs(code.off_ms - constant) <= 100;
-  for (const [n, code] of wanted.entries()) {
-    const before = wanted[n - 1];
-    assert.ok(isThere(code) || (before && isThere(before)), `seconds ${before?.second} and ${code.second} are missing: ${JSON.stringify([before, code])}`);
-  }
-  const there = wanted.filter(isThere).length;
-  assert.ok(there >= wanted.length * 0.9, `${there} of ${wanted.length} codes`);
-  return there;
+/** Where the time codes lie that were said once everybody was surely listened to; how many there are, all in place. */
+async function assertHeard(recording, said, expected) {
+  const { playlist, pcm } = await sound(recording);
+  const found = await codes(recording, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(recording) + 1));
+  const wanted = (code) => expected(code) && isWhole(code, said);
+  assertInPlace(found, wanted);
+  return { playlist, count: found.filter(wanted).length };
 }
 
 const memory = (server) => Number(readFileSync(`/proc/${server.process.child.pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
@@ -92,7 +49,7 @@ test('SIGTERM: all rooms are handed over at once, and the next process goes on w
   try {
     const ids = [];
     for (const room of rooms) ids.push(await begin(server, room));
-    for (const id of ids) await status(server, id, 'ACTIVE');
+    for (const id of ids) await reached(server, id, 'ACTIVE');
     await until('ten seconds of talk', () => Date.now() / 1000 > begun + 10);
     const told = Date.now() / 1000;
     await server.process.stop('SIGTERM');
@@ -107,15 +64,12 @@ test('SIGTERM: all rooms are handed over at once, and the next process goes on w
     for (const room of rooms) await livekit.api('DeleteRoom', { room });
     const lost = [];
     for (const [n, id] of ids.entries()) {
-      const recording = await status(server, id, 'COMPLETED');
+      const recording = await reached(server, id, 'COMPLETED');
       const said = people[n].said();
-      const zero = new Date(recording.started_at).getTime() / 1000;
-      const { playlist, codes } = await heard(recording, said.filter((line) => line.sent > zero + 1));
-      assert.equal(playlist.segments.filter((segment) => segment.discontinuity).length, 1);
-      const left = said.find((line) => line.kind === 'left')?.at ?? Infinity;
       // What was said before the signal is there to the last code; a second after the start the room is joined again.
-      const whole = (code) => code.sent + 0.4 < left && (code.sent + 0.3 < told || code.sent > up + 1);
-      assert.ok(assertInPlace(codes, whole) >= 12);
+      const { playlist, count } = await assertHeard(recording, said, (code) => code.sent + 0.3 < told || code.sent > up + 1);
+      assert.equal(playlist.segments.filter((segment) => segment.discontinuity).length, 1);
+      assert.ok(count >= 12, `${count} codes`);
       assert.deepEqual([...new Set(recording.gaps.map((gap) => gap.reason))], ['recorder_restarted']);
       lost.push(recording.gaps[0].duration_ms / 1000 - (up - told));
     }
@@ -137,7 +91,7 @@ test('a storage that takes nothing: what is heard waits on the disk, outlives ki
   const filler = join(objects, 'filler');
   try {
     const id = await begin(server, 'away');
-    await status(server, id, 'ACTIVE');
+    await reached(server, id, 'ACTIVE');
     await sleep(6000);
     // Not a byte is free.
     const { bsize, bfree } = statfsSync(objects);
@@ -161,13 +115,10 @@ test('a storage that takes nothing: what is heard waits on the disk, outlives ki
     await until('the gauge is down', async () => await metric(server, 'echosphere_spool_bytes') === 0, 5);
     await people.ended;
     await livekit.api('DeleteRoom', { room: 'away' });
-    const recording = await status(server, id, 'COMPLETED', 40);
+    const recording = await reached(server, id, 'COMPLETED', 40);
     const said = people.said();
-    const zero = new Date(recording.started_at).getTime() / 1000;
-    const { codes } = await heard(recording, said.filter((line) => line.sent > zero + 1));
-    const end = said.find((line) => line.kind === 'left')?.at ?? Infinity;
-    const whole = (code) => code.sent + 0.4 < end && (code.sent + 0.3 < from - 1 || code.sent > to + 1);
-    console.log(`# ${assertInPlace(codes, whole)} codes in place`);
+    const { count } = await assertHeard(recording, said, (code) => code.sent + 0.3 < from - 1 || code.sent > to + 1);
+    console.log(`# ${count} codes in place`);
     assert.deepEqual([...new Set(recording.gaps.map((gap) => gap.reason))], ['recorder_restarted']);
   } finally {
     await people.stop();
@@ -182,7 +133,7 @@ test('limits are told: the longest a recording may get, and rooms that are refus
   const people = speakers(livekit, { room: 'long', seconds: 40, start: Date.now() / 1000 + 1, people: [{ identity: 'bob', number: 1 }] });
   try {
     const id = await begin(server, 'long');
-    await status(server, id, 'ACTIVE');
+    await reached(server, id, 'ACTIVE');
     const refused = await fetch(`${server.url}/v1/recordings`, {
       method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ room_name: 'another' }),
     });
@@ -191,7 +142,7 @@ test('limits are told: the longest a recording may get, and rooms that are refus
     // The clock of the recording goes on through a restart.
     await server.kill();
     await server.restart(env);
-    const recording = await status(server, id, 'COMPLETED', 30);
+    const recording = await reached(server, id, 'COMPLETED', 30);
     const { error, status: state } = recording.captures[0];
     assert.deepEqual([state, recording.captures.length], ['complete', 1]);
     assert.match(error, /recorder\.max_duration/);

@@ -2,19 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { EchoSphere, LiveKit, browser, python, root, sleep, speakers, until, watchedPage } from './harness.mjs';
+import { EchoSphere, LiveKit, browser, sleep, speakers, until, watchedPage } from './harness.mjs';
+import { codes, folder, isWhole, median, reached, sound } from './room/recordings.mjs';
 
 let livekit;
 let server;
-let folder;
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'echosphere-tracks-'));
   livekit = await LiveKit.start();
   server = await EchoSphere.start(livekit.env);
 });
@@ -22,13 +20,7 @@ before(async () => {
 after(async () => {
   await server?.stop();
   await livekit?.stop();
-  if (folder) rmSync(folder, { recursive: true, force: true });
 });
-
-const status = (id, wanted, seconds = 30) => until(`status ${wanted}`, async () => {
-  const recording = await server.get(`/v1/recordings/${id}`);
-  return recording.status === wanted && recording;
-}, seconds);
 
 /** A track as samples, on both sides, and its bytes. */
 async function track(about) {
@@ -45,37 +37,10 @@ async function track(about) {
   return { pcm, bytes };
 }
 
-/** The addresses in a playlist. */
-const addresses = async (url) => (await (await fetch(url)).text()).split('\n').filter((line) => line && !line.startsWith('#')).map((line) => new URL(line, url).href);
-
-/** The recording's sound, as samples. */
-async function sound(recording) {
-  const [rendition] = await addresses(recording.playlist_url);
-  const parts = [];
-  for (const segment of await addresses(rendition)) parts.push(Buffer.from(await (await fetch(segment)).arrayBuffer()));
-  const ts = join(folder, `${recording.id}.ts`);
-  writeFileSync(ts, Buffer.concat(parts));
-  const pcm = join(folder, `${recording.id}.pcm`);
-  execFileSync('ffmpeg', ['-v', 'error', '-xerror', '-y', '-i', ts, '-f', 's16le', '-ac', '2', '-ar', '48000', pcm], { stdio: 'pipe' });
-  return pcm;
-}
-
-/** Where each code that was sent lies in samples that begin at media time 0. */
-function codes(recording, pcm, said, agents = []) {
-  const zero = new Date(recording.started_at).getTime() / 1000;
-  const input = said.map((line) => JSON.stringify(line)).join('\n');
-  const output = execFileSync(python, ['codes.py', pcm, String(zero), agents.join(',')], { cwd: join(root, 'web/e2e/room'), input, encoding: 'utf8', maxBuffer: 1 << 26 });
-  return output.split('\n').filter(Boolean).map((line) => JSON.parse(line));
-}
-
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 const of = (people, identity) => people.said().filter((line) => line.identity === identity);
 
 /** The codes of a person that were sent whole while they were in the room. */
-function whole(lines, after = 0) {
-  const stays = lines.filter((line) => line.kind === 'joined').map((line, n) => [line.at, lines.filter((one) => one.kind === 'left')[n]?.at ?? Infinity]);
-  return lines.filter((line) => line.kind === 'code' && line.sent > after && stays.some(([from, to]) => line.sent > from + 0.8 && line.sent + 0.4 < to));
-}
+const whole = (people, identity) => of(people, identity).filter((line) => line.kind === 'code' && isWhole(line, people.said()));
 
 test('each track on its own: every code at its second, live and afterwards', async () => {
   const plan = { room: 'tracks', seconds: 26, start: Date.now() / 1000 + 2, people: [
@@ -91,24 +56,23 @@ test('each track on its own: every code at its second, live and afterwards', asy
   assert.ok(readFileSync(sofar.pcm).length > 2 * 192_000, 'a room that goes on can be downloaded so far');
   await people.ended;
   await livekit.api('DeleteRoom', { room: 'tracks' });
-  const recording = await status(body.id, 'COMPLETED');
+  const recording = await reached(server, body.id, 'COMPLETED');
   // Who comes back has a new track.
   assert.deepEqual(recording.tracks.map((one) => one.participant).sort(), ['ann', 'bob', 'bob']);
   assert.ok(recording.tracks.every((one) => one.kind === 'audio' && one.source === 'microphone'));
-  const together = await sound(recording);
+  const { pcm: together } = await sound(recording);
   for (const about of recording.tracks) {
     const { pcm } = await track(about);
     const from = new Date(about.started_at).getTime() / 1000;
-    const mine = whole(of(people, about.participant)).filter((code) => code.sent > from && code.sent + 0.4 < from + about.duration_ms / 1000);
+    const mine = whole(people, about.participant).filter((code) => code.sent > from && code.sent + 0.4 < from + about.duration_ms / 1000);
     const muted = (code) => about.participant === 'ann' && code.sent + 0.4 > plan.start + 8.5 && code.sent - 0.3 < plan.start + 12.6;
-    // A publisher on a busy machine stutters; what counts is that the track has each code where the recording has it.
-    const heard = codes(recording, together, mine, ['ann']);
-    const found = codes(recording, pcm, mine).map((code, n) => ({ ...code, heard: heard[n] })).filter((code) => !muted(code) && code.heard.score > 0.5 && code.score > 0.5);
+    const heard = await codes(recording, together, mine, ['ann']);
+    const found = (await codes(recording, pcm, mine)).map((code, n) => ({ ...code, heard: heard[n] })).filter((code) => !muted(code));
     assert.ok(found.length >= 3, `${about.participant}: ${found.length}`);
     const constant = median(found.map((code) => code.off_ms));
     assert.ok(Math.abs(constant) <= 150, `${about.participant}: ${constant} ms`);
     if (process.env.E2E_CODES) console.log(`# ${about.participant}: ${found.map((code) => `${code.second}:${code.off_ms}/${code.score} ${code.heard.off_ms}/${code.heard.score}`).join(', ')}`);
-    for (const code of found) assert.ok(Math.abs(code.off_ms - code.heard.off_ms) <= 16, JSON.stringify(code));
+    for (const code of found) assert.ok(code.score > 0.4 && Math.abs(code.off_ms - code.heard.off_ms) <= 16, JSON.stringify(code));
     console.log(`# ${about.participant}: ${found.length} codes, constant ${constant} ms`);
   }
   const head = await fetch(recording.tracks[0].url, { method: 'HEAD' });
@@ -136,18 +100,17 @@ test('who is left out is in no sound: by identity before and during the call, by
   const excluded = Date.now() / 1000;
   await people.ended;
   await livekit.api('DeleteRoom', { room: 'left-out' });
-  const recording = await status(body.id, 'COMPLETED');
+  const recording = await reached(server, body.id, 'COMPLETED');
   assert.deepEqual(recording.participants.map((person) => person.identity).sort(), ['ann', 'bob', 'fay']);
   assert.deepEqual(recording.tracks.map((one) => one.participant).sort(), ['ann', 'bob', 'fay']);
   for (const about of recording.tracks) {
     const { pcm } = await track(about);
-    const found = codes(recording, pcm, whole(of(people, about.participant)));
+    const found = await codes(recording, pcm, whole(people, about.participant));
     const until_ = about.participant === 'ann' ? Infinity : about.participant === 'bob' ? excluded : Math.max(...of(people, 'fay').filter((line) => line.kind === 'attributes').map((line) => line.at));
     const kept = found.filter((one) => one.sent + 0.4 < until_ - 0.2);
     const gone = found.filter((one) => one.sent > until_ + 0.6);
     assert.ok(kept.length >= 6 && (about.participant === 'ann' || gone.length >= 6), `${about.participant}: ${kept.length} ${gone.length}`);
-    // Six publishers at once stutter on a small machine; that the others are heard at all is what counts here.
-    assert.ok(kept.filter((one) => one.score > 0.3).length >= 0.7 * kept.length, JSON.stringify(kept));
+    for (const one of kept) assert.ok(one.score > 0.4, `${about.participant} is missing: ${JSON.stringify(one)}`);
     for (const one of gone) assert.ok(one.score < 0.3, `${about.participant} is heard: ${JSON.stringify(one)}`);
   }
 });

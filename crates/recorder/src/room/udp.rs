@@ -222,10 +222,10 @@ mod tests {
                 came.push((bytes[0], at));
             });
             assert_eq!(came.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (0..70).collect::<Vec<_>>());
-            // On loopback a packet has come when its sending is over. Without the kernel's stamps the first would be 140 ms late.
-            let slack = Duration::from_millis(2);
+            // Without the kernel's stamps the first would be 140 ms late. A busy kernel may put the coming off a little.
+            let (slack, late) = (Duration::from_millis(2), Duration::from_millis(50));
             for ((number, at), (before, after)) in came.iter().zip(&sent) {
-                assert!(*at + slack >= *before && *at <= *after + slack, "packet {number}");
+                assert!(*at + slack >= *before && *at <= *after + late, "packet {number}");
             }
             let mut more = 0;
             udp.receive(|_, _, _| more += 1);

@@ -114,6 +114,7 @@ function uploads(server, recording) {
 function varint(bytes, at) {
   let value = 0n;
   for (let shift = 0n; ; shift += 7n, at += 1) {
+    assert.ok(at < bytes.length, 'a number that does not end');
     value |= BigInt(bytes[at] & 0x7f) << shift;
     if (bytes[at] < 0x80) return [value, at + 1];
   }
@@ -125,8 +126,10 @@ function entries({ path, bytes }) {
   const found = [];
   for (let at = isChunk ? 24 : 4; at + 8 <= bytes.length;) {
     const length = bytes.readUInt32LE(at);
-    const payload = bytes.subarray(at + 8, at + 8 + length).subarray(isChunk ? 0 : 16);
+    const payload = bytes.subarray(at + 8, at + 8 + length);
     at += 8 + length;
+    // In a journal a zero byte says whose the entries behind it are.
+    if (payload[0] === 0) continue;
     const entry = { kinds: [] };
     for (let place = 0; place < payload.length;) {
       let tag;

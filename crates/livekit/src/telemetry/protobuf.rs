@@ -73,7 +73,8 @@ fn skip<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     whole.then_some(content)
 }
 
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
+/// Takes a number of variable length off the front.
+pub(super) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

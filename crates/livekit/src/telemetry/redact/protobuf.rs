@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Fate, ITEM, Withheld, is_content, is_message_event};
+use crate::telemetry::protobuf::varint;
 
 /// No value of OTLP nests deeper.
 const MAX_DEPTH: u32 = 16;
@@ -195,19 +196,6 @@ fn split<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (content, behind) = rest.split_at_checked(count)?;
     *rest = behind;
     Some(content)
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {

@@ -164,7 +164,7 @@ export function speakers(livekit, plan) {
   return { ...process, said };
 }
 
-function token() {
+export function token() {
   return sign({ observability: { write: true } });
 }
 

@@ -207,4 +207,29 @@ pub struct Audio {
     pub samples: u64,
     /// The target length of its segments, in milliseconds; it stays what it was when the capture was read.
     pub segment_ms: u32,
+    /// What other captures have where this one has nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fills: Vec<Fill>,
+}
+
+/// A stretch of one side that another capture of the conversation has and this one has not. In samples of 48 kHz.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// Its first sample.
+    pub start: i64,
+    /// Its length.
+    pub samples: i64,
+    /// Whether it is the agent's side, or everybody else's.
+    pub agent: bool,
+    /// The capture that has it.
+    pub from: CaptureId,
+    /// Its first sample there.
+    pub at: i64,
+}
+
+impl Fill {
+    /// The stretch.
+    pub fn range(&self) -> std::ops::Range<i64> {
+        self.start..self.start.saturating_add(self.samples)
+    }
 }

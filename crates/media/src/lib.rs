@@ -8,6 +8,7 @@ pub mod aac;
 pub mod activity;
 pub mod grid;
 pub mod hls;
+pub mod offset;
 pub mod ogg;
 pub mod peaks;
 pub mod render;

@@ -11,7 +11,7 @@ use crate::aac::{AacEncoder, BuiltIn, FRAME};
 use crate::activity;
 use crate::ogg::{OpusIndex, PRE_ROLL};
 use crate::peaks;
-use crate::tracks::{Mixer, Track};
+use crate::tracks::{Mixer, Patch, Track};
 use crate::ts;
 
 /// Frames that the encoder hears before the first one that counts.
@@ -76,6 +76,11 @@ pub fn track_range(frames: &Range<u64>) -> Range<i64> {
     Renderer::<BuiltIn>::track_range(frames)
 }
 
+/// The samples that are heard while a window is rendered with the built-in encoder: what a [`Patch`] may have to cover.
+pub fn heard_range(frames: &Range<u64>) -> Range<i64> {
+    needed::<BuiltIn>(frames)
+}
+
 /// The bytes of the source that a window needs, for [`Renderer::render`] with the built-in encoder.
 pub fn source_range(index: &OpusIndex, frames: &Range<u64>) -> Range<u64> {
     Renderer::<BuiltIn>::source_range(index, frames)
@@ -115,11 +120,26 @@ impl<E: AacEncoder> Renderer<E> {
         frames: Range<u64>,
     ) -> Result<Window, Error> {
         let range = needed::<E>(&frames);
-        let bad_packets = self.decode(index, bytes, range)?;
-        if map == ChannelMap::Swap {
-            self.samples.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
-        }
+        let bad_packets = self.decode(index, bytes, map, range)?;
         self.finish(bad_packets)
+    }
+
+    /// The interleaved stereo of a range of samples, from the bytes that [`OpusIndex::byte_range`] names for it.
+    pub fn listen(
+        &mut self,
+        index: &OpusIndex,
+        bytes: &[u8],
+        map: ChannelMap,
+        range: Range<i64>,
+    ) -> Result<Vec<i16>, Error> {
+        self.decode(index, bytes, map, range)?;
+        Ok(self.samples.clone())
+    }
+
+    /// The interleaved stereo of a range of samples, from the packets of several tracks.
+    pub fn listen_tracks(&mut self, tracks: &[Track], range: Range<i64>) -> Result<Vec<i16>, Error> {
+        self.mix(tracks, &[], range)?;
+        Ok(self.samples.clone())
     }
 
     /// The samples whose packets [`Renderer::render_tracks`] needs for a window, pre-roll included.
@@ -128,12 +148,16 @@ impl<E: AacEncoder> Renderer<E> {
         range.start - PRE_ROLL as i64..range.end
     }
 
-    /// Renders a window from the packets of several tracks, those of [`Renderer::track_range`] at least.
-    pub fn render_tracks(&mut self, tracks: &[Track], frames: Range<u64>) -> Result<Window, Error> {
-        let range = needed::<E>(&frames);
-        let mixed = self.mixer.mix(tracks, range, &mut self.samples);
-        let bad_packets = mixed.map_err(|error| Error::Decoder(error.to_string()))?;
+    /// Renders a window from the packets of several tracks, those of [`Renderer::track_range`] at least, and from what other
+    /// sources have where the tracks have nothing.
+    pub fn render_tracks(&mut self, tracks: &[Track], patches: &[Patch], frames: Range<u64>) -> Result<Window, Error> {
+        let bad_packets = self.mix(tracks, patches, needed::<E>(&frames))?;
         self.finish(bad_packets)
+    }
+
+    fn mix(&mut self, tracks: &[Track], patches: &[Patch], range: Range<i64>) -> Result<u32, Error> {
+        let mixed = self.mixer.mix(tracks, patches, range, &mut self.samples);
+        mixed.map_err(|error| Error::Decoder(error.to_string()))
     }
 
     fn finish(&self, bad_packets: u32) -> Result<Window, Error> {
@@ -144,7 +168,7 @@ impl<E: AacEncoder> Renderer<E> {
     }
 
     /// Fills `samples` with interleaved stereo of a range; what no packet covers is silent. Returns the bad packets.
-    fn decode(&mut self, index: &OpusIndex, bytes: &[u8], range: Range<i64>) -> Result<u32, Error> {
+    fn decode(&mut self, index: &OpusIndex, bytes: &[u8], map: ChannelMap, range: Range<i64>) -> Result<u32, Error> {
         let failed = |error: opus::Error| Error::Decoder(error.to_string());
         let decoder = match &mut self.decoder {
             Some(decoder) => decoder,
@@ -169,6 +193,9 @@ impl<E: AacEncoder> Renderer<E> {
                 }
                 Err(_) => bad += 1,
             }
+        }
+        if map == ChannelMap::Swap {
+            self.samples.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
         }
         Ok(bad)
     }

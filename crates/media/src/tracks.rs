@@ -14,6 +14,8 @@ const CONCEALED: i64 = 4_800;
 const UNIT: i64 = 120;
 /// A packet that begins this little before the end of the one before (2.5 ms) is faded into it.
 const FADE: i64 = 120;
+/// The edges of a patch (5 ms).
+const EDGE: i64 = 240;
 
 /// Where a track is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,16 @@ pub enum Channel {
     Right,
     /// On both: a plain mix.
     Both,
+}
+
+impl Channel {
+    fn gains(self) -> [i16; 2] {
+        match self {
+            Self::Left => [1, 0],
+            Self::Right => [0, 1],
+            Self::Both => [1, 1],
+        }
+    }
 }
 
 /// A packet with its place on the timeline.
@@ -48,6 +60,41 @@ pub struct Track {
     pub packets: Vec<PlacedPacket>,
 }
 
+/// Sound of another source, for a stretch of which the tracks have nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// Where it is heard.
+    pub channel: Channel,
+    /// The stretch.
+    pub stretch: Range<i64>,
+    /// Where `samples` begins.
+    pub start: i64,
+    /// As much of the stretch as is needed.
+    pub samples: Vec<i16>,
+}
+
+impl Patch {
+    /// How loud it is at a sample, in 1/[`EDGE`]: it comes and goes gently.
+    fn gain(&self, at: i64) -> i64 {
+        (at - self.stretch.start + 1).min(self.stretch.end - at).clamp(0, EDGE)
+    }
+
+    /// Adds it to the interleaved stereo of a range that begins at `from`.
+    fn add(&self, from: i64, out: &mut [i16]) {
+        let channels = self.channel.gains();
+        for (offset, &sample) in self.samples.iter().enumerate() {
+            let at = self.start + offset as i64;
+            let Some(pair) = usize::try_from(at - from).ok().and_then(|at| out.as_chunks_mut::<2>().0.get_mut(at))
+            else {
+                continue;
+            };
+            let sample = (i64::from(sample) * self.gain(at) / EDGE) as i16;
+            pair[0] = pair[0].saturating_add(sample * channels[0]);
+            pair[1] = pair[1].saturating_add(sample * channels[1]);
+        }
+    }
+}
+
 /// Decodes tracks and mixes them. Holds decoders and buffers between windows, and nothing that a window depends on.
 #[derive(Default)]
 pub(crate) struct Mixer {
@@ -58,23 +105,26 @@ pub(crate) struct Mixer {
 
 impl Mixer {
     /// Fills `out` with the interleaved stereo of a range of samples. Returns how many packets were refused.
-    pub(crate) fn mix(&mut self, tracks: &[Track], range: Range<i64>, out: &mut Vec<i16>) -> Result<u32, opus::Error> {
+    pub(crate) fn mix(
+        &mut self,
+        tracks: &[Track],
+        patches: &[Patch],
+        range: Range<i64>,
+        out: &mut Vec<i16>,
+    ) -> Result<u32, opus::Error> {
         let length = (range.end - range.start).max(0) as usize;
         out.clear();
         out.resize(2 * length, 0);
         let mut bad = 0;
         for track in tracks.iter().filter(|track| !track.packets.is_empty()) {
             bad += self.decode(track, &range)?;
-            let channels = match track.channel {
-                Channel::Left => [1, 0],
-                Channel::Right => [0, 1],
-                Channel::Both => [1, 1],
-            };
+            let channels = track.channel.gains();
             for (pair, voice) in out.as_chunks_mut::<2>().0.iter_mut().zip(&self.voice) {
                 pair[0] = pair[0].saturating_add(voice * channels[0]);
                 pair[1] = pair[1].saturating_add(voice * channels[1]);
             }
         }
+        patches.iter().for_each(|patch| patch.add(range.start, out));
         Ok(bad)
     }
 
@@ -196,11 +246,11 @@ mod tests {
             |at: i64| packets.iter().enumerate().map(move |(n, data)| (at + n as i64 * 960, false, data.clone()));
         let mut out = Vec::new();
         let tracks = [track(Channel::Left, placed(0)), track(Channel::Right, placed(9_600))];
-        assert_eq!(Mixer::default().mix(&tracks, 0..19_200, &mut out).unwrap(), 0);
+        assert_eq!(Mixer::default().mix(&tracks, &[], 0..19_200, &mut out).unwrap(), 0);
         assert!(loudness(&out, 0, 2_000..9_000) > 4_000.0 && loudness(&out, 1, 2_000..9_000) < 1.0);
         assert!(loudness(&out, 1, 12_000..18_000) > 4_000.0 && loudness(&out, 0, 12_000..18_000) < 1.0);
         let mix = [track(Channel::Both, placed(0))];
-        Mixer::default().mix(&mix, 0..9_600, &mut out).unwrap();
+        Mixer::default().mix(&mix, &[], 0..9_600, &mut out).unwrap();
         assert!(out.as_chunks::<2>().0.iter().all(|pair| pair[0] == pair[1]));
     }
 
@@ -212,10 +262,26 @@ mod tests {
             track(Channel::Left, kept.map(|(n, data)| (n as i64 * 960, lost && n == 6, data.clone())))
         };
         let mut out = Vec::new();
-        Mixer::default().mix(&[without(true)], 0..9_600, &mut out).unwrap();
+        Mixer::default().mix(&[without(true)], &[], 0..9_600, &mut out).unwrap();
         assert!(loudness(&out, 0, 4_800..5_760) > 2_000.0);
-        Mixer::default().mix(&[without(false)], 0..9_600, &mut out).unwrap();
+        Mixer::default().mix(&[without(false)], &[], 0..9_600, &mut out).unwrap();
         assert!(loudness(&out, 0, 4_900..5_760) < 1.0);
+    }
+
+    #[test]
+    fn a_patch_is_heard_on_its_side_and_the_same_in_whichever_window() {
+        let whole = Patch { channel: Channel::Right, stretch: 1_000..5_000, start: 1_000, samples: vec![1_000; 4_000] };
+        let mut all = Vec::new();
+        Mixer::default().mix(&[], std::slice::from_ref(&whole), 0..6_000, &mut all).unwrap();
+        let right: Vec<i16> = all.as_chunks::<2>().0.iter().map(|pair| pair[1]).collect();
+        assert!(all.as_chunks::<2>().0.iter().all(|pair| pair[0] == 0));
+        assert!(right[..1_000].iter().chain(&right[5_000..]).all(|&sample| sample == 0));
+        assert!(right[1_240..4_760].iter().all(|&sample| sample == 1_000) && right[1_000] < 10 && right[4_999] < 10);
+        // A later window gets only what it needs of it.
+        let part = Patch { start: 3_000, samples: vec![1_000; 2_000], ..whole };
+        let mut later = Vec::new();
+        Mixer::default().mix(&[], &[part], 3_000..6_000, &mut later).unwrap();
+        assert_eq!(later, all[6_000..]);
     }
 
     proptest! {
@@ -225,7 +291,7 @@ mod tests {
             start in -10_000_i64..10_000,
         ) {
             let mut out = Vec::new();
-            Mixer::default().mix(&[track(Channel::Both, placed)], start..start + 5_000, &mut out).unwrap();
+            Mixer::default().mix(&[track(Channel::Both, placed)], &[], start..start + 5_000, &mut out).unwrap();
             prop_assert_eq!(out.len(), 10_000);
         }
     }

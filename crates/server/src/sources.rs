@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{self, Capture, Recording};
+use echosphere_domain::recording::{self, Audio, Capture, Recording};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_media::ogg::OpusIndex;
 use echosphere_recorder::sound::Index;
@@ -26,45 +26,80 @@ pub struct Sources {
 }
 
 impl Sources {
-    fn get(&self, capture: CaptureId) -> Option<Source> {
+    /// What is known of a capture; its sound may have become another one since.
+    fn get(&self, capture: CaptureId, audio: &Audio) -> Option<Source> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().find(|(id, _)| *id == capture).map(|(_, source)| source.clone())
+        let known = recent.iter().find(|(id, source)| *id == capture && source.audio() == audio);
+        known.map(|(_, source)| source.clone())
     }
 
     fn keep(&self, capture: CaptureId, source: &Source) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent.iter().all(|(id, _)| *id != capture) {
-            recent.truncate(KEPT - 1);
-            recent.push_front((capture, source.clone()));
-        }
+        recent.retain(|(id, _)| *id != capture);
+        recent.truncate(KEPT - 1);
+        recent.push_front((capture, source.clone()));
     }
 }
 
-/// A capture as the renderer takes it; `None` when it has no sound (any more).
+/// A capture as the renderer takes it; `None` when it has no sound (any more). Its holes are filled from others of these captures.
 pub async fn load(
     app: &App,
     recording: &Recording,
+    captures: &[Capture],
     capture: &Capture,
 ) -> Result<Option<Source>, echosphere_store::Error> {
     let Some(audio) = &capture.audio else { return Ok(None) };
-    if let Some(source) = app.sources.get(capture.id) {
+    if audio.fills.is_empty() {
+        return alone(app, recording, capture, audio).await;
+    }
+    if let Some(source) = app.sources.get(capture.id, audio) {
+        return Ok(Some(source));
+    }
+    let mut others = Vec::new();
+    for other in captures.iter().filter(|other| audio.fills.iter().any(|fill| fill.from == other.id)) {
+        let Some(sound) = &other.audio else { continue };
+        others.extend(alone(app, recording, other, sound).await?.map(|source| (other.id, source)));
+    }
+    let Some(bytes) = app.store.audio_index(capture.id).await? else { return Ok(None) };
+    let index = log_index(capture, &bytes)?;
+    let source = Source::log(audio.clone(), index, chunks(recording, capture, audio), others);
+    app.sources.keep(capture.id, &source);
+    Ok(Some(source))
+}
+
+/// A capture that needs no other one.
+async fn alone(
+    app: &App,
+    recording: &Recording,
+    capture: &Capture,
+    audio: &Audio,
+) -> Result<Option<Source>, echosphere_store::Error> {
+    if let Some(source) = app.sources.get(capture.id, audio) {
         return Ok(Some(source));
     }
     let Some(bytes) = app.store.audio_index(capture.id).await? else { return Ok(None) };
-    let corrupt = |reason: String| echosphere_store::Error::Corrupt {
-        row: format!("captures.audio_index of {}", capture.id),
-        reason,
-    };
     let source = if audio.chunks > 0 {
-        let index = Index::from_bytes(&bytes).ok_or_else(|| corrupt("not the index of a capture log".to_owned()))?;
-        let chunks = (0..audio.chunks).map(|number| recording.prefix.log_chunk(capture.attempt, number)).collect();
-        Source::log(audio.clone(), index, chunks)
+        let index = log_index(capture, &bytes)?;
+        Source::log(audio.clone(), index, chunks(recording, capture, audio), Vec::new())
     } else {
-        let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(capture, error.to_string()))?;
         Source::ogg(audio.clone(), index, channel_map(capture.source))
     };
     app.sources.keep(capture.id, &source);
     Ok(Some(source))
+}
+
+/// The keys of a capture log's chunks.
+pub fn chunks(recording: &Recording, capture: &Capture, audio: &Audio) -> Vec<ObjectKey> {
+    (0..audio.chunks).map(|number| recording.prefix.log_chunk(capture.attempt, number)).collect()
+}
+
+fn log_index(capture: &Capture, bytes: &[u8]) -> Result<Index, echosphere_store::Error> {
+    Index::from_bytes(bytes).ok_or_else(|| corrupt(capture, "not the index of a capture log".to_owned()))
+}
+
+fn corrupt(capture: &Capture, reason: String) -> echosphere_store::Error {
+    echosphere_store::Error::Corrupt { row: format!("captures.audio_index of {}", capture.id), reason }
 }
 
 /// The key of a segment. It follows from what is rendered, so that rendering it twice stores the same bytes at the same key.
@@ -86,7 +121,7 @@ pub async fn render_now(
 ) -> Result<Option<ObjectKey>, Error> {
     let capture = captures.iter().find(|capture| capture.id == segment.capture);
     let source = match capture {
-        Some(capture) => load(app, recording, capture).await?,
+        Some(capture) => load(app, recording, captures, capture).await?,
         None => None,
     };
     let revision = recording.state.revision;

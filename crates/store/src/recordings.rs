@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::{Content, Status};
-use echosphere_domain::recording::{Capture, Gap, Participant, Recording};
+use echosphere_domain::recording::{Audio, Capture, Gap, Participant, Recording};
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
@@ -56,6 +56,8 @@ pub struct Publication {
     pub transcript: Option<Transcript>,
     /// Captures whose place it takes: they become `Superseded`, their transcripts are removed and their bodies condemned.
     pub supersedes: Vec<CaptureId>,
+    /// Other captures whose sound is rendered otherwise from now on; only together with `content`.
+    pub filled: Vec<(CaptureId, Audio)>,
     /// What all captures amount to; `None` while a room is still being recorded: then only the capture is kept, and the
     /// segment index goes on growing.
     pub content: Option<Content>,

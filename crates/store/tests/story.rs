@@ -98,8 +98,15 @@ impl World {
 fn publication(joined: &Joined, now: WallTime) -> Publication {
     let mut capture = joined.capture.clone();
     capture.status = CaptureStatus::Complete;
-    let audio =
-        Audio { key: joined.body.clone(), chunks: 0, offset: 1, length: 2, samples: 384_000, segment_ms: 4_000 };
+    let audio = Audio {
+        key: joined.body.clone(),
+        chunks: 0,
+        offset: 1,
+        length: 2,
+        samples: 384_000,
+        segment_ms: 4_000,
+        fills: Vec::new(),
+    };
     capture.audio = Some(audio);
     let segment = |index: u32| Segment {
         capture: capture.id,
@@ -120,6 +127,7 @@ fn publication(joined: &Joined, now: WallTime) -> Publication {
         audio_index: Some(vec![1, 2, 3]),
         transcript: Some(Transcript::default()),
         supersedes: Vec::new(),
+        filled: Vec::new(),
         content: Some(Content::Playable { partial: false }),
         gaps: Vec::new(),
         duration: MediaTime::from_millis(8_000),

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use echosphere_media::tracks::Track;
 
-use super::Layout;
 use super::index::{self, Extent, Gap, Index, PlacedStream};
 use super::stream::{LONGEST_PACKET, StreamState};
+use super::{Layout, holes};
 use crate::clock::{self, Clock, LONGEST, Placement, Step};
 use crate::log::{Body, Entry, Joined, Packet, Participant, Stream, ended};
 
@@ -298,7 +298,7 @@ impl Assembler {
     }
 
     fn placed(&self, stream: &StreamState, placement: Placement) -> PlacedStream {
-        let agent = self.people.get(&stream.about.participant_sid).is_some_and(|person| person.kind == "AGENT");
+        let agent = self.is_agent(&stream.about.participant_sid);
         let mix = self.layout == Layout::Mix;
         PlacedStream {
             stream: stream.about.stream,
@@ -343,10 +343,32 @@ impl Assembler {
         end = end.max(self.natural_end().map_or(0, at)).clamp(0, LONGEST);
         index.samples = end as u64;
         let away = self.away.iter().map(|away| gap(&(at(away.from)..away.to.map_or(end, at)), away.reason));
+        let away: Vec<Gap> = away.collect();
+        index.is_mixed = self.layout == Layout::Mix;
+        index.holes = holes::of(&self.sides(&index), &away, end);
         index.gaps.extend(away);
         index.restarts = self.restarts.iter().map(|&wall| at(wall)).collect();
         tidy(&mut index, end);
         Some(index)
+    }
+
+    /// The streams by side, as the index has them.
+    fn sides<'a>(&'a self, index: &'a Index) -> Vec<holes::OnSide<'a>> {
+        let streams = index.streams.iter().filter_map(|placed| {
+            let state = self.streams.get(&placed.stream)?;
+            let person = self.people.get(&placed.participant_sid);
+            Some(holes::OnSide {
+                agent: self.is_agent(&placed.participant_sid),
+                identity: person.map_or(placed.participant_sid.as_str(), |person| person.identity.as_str()),
+                runs: state.extents(placed.placement.as_ref()?),
+                losses: state.losses(placed.placement.as_ref()?),
+            })
+        });
+        streams.collect()
+    }
+
+    fn is_agent(&self, participant_sid: &str) -> bool {
+        self.people.get(participant_sid).is_some_and(|person| person.kind == "AGENT")
     }
 
     /// When the conversation ended, apart from its last packet: when the last one left, or when we stopped.

@@ -24,6 +24,23 @@ pub struct Gap {
     pub reason: String,
 }
 
+/// A stretch in which one side was not heard although nobody asked for that. Another source may have it.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Hole {
+    /// Its first sample.
+    #[prost(int64, tag = "1")]
+    pub start: i64,
+    /// Its length in samples.
+    #[prost(int64, tag = "2")]
+    pub samples: i64,
+    /// Whether it is the agent's side, or everybody else's.
+    #[prost(bool, tag = "3")]
+    pub agent: bool,
+    /// Whether several people were on that side around it: a source that has one of them does not have all of it.
+    #[prost(bool, tag = "4")]
+    pub several: bool,
+}
+
 /// A stream with its place on the timeline.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct PlacedStream {
@@ -82,6 +99,12 @@ pub struct Index {
     /// Windows (ranges of samples) that live rendering made of less, or placed otherwise.
     #[prost(message, repeated, tag = "7")]
     pub improved: Vec<Extent>,
+    /// What is missing of each side, unasked.
+    #[prost(message, repeated, tag = "8")]
+    pub holes: Vec<Hole>,
+    /// Whether everybody is heard on both sides.
+    #[prost(bool, tag = "9")]
+    pub is_mixed: bool,
 }
 
 const MAGIC: &[u8; 4] = b"ESR1";

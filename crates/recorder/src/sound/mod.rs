@@ -4,12 +4,13 @@
 //! that knowledge in a form that is kept: with it, any window can be rendered from the chunks that it names.
 
 mod assembler;
+mod holes;
 mod index;
 mod stream;
 mod track_file;
 
 pub use assembler::{Assembler, Heard};
-pub use index::{Extent, Gap, Index, PlacedStream, packets};
+pub use index::{Extent, Gap, Hole, Index, PlacedStream, packets};
 pub use track_file::{TOLERANCE, TrackFile};
 
 /// Who is heard where.

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Placement};
 use crate::log::{Packet, Stream};
 
 /// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention (100 ms).
-const SHORTEST_GAP: i64 = 4_800;
+pub(super) const SHORTEST_GAP: i64 = 4_800;
 /// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, `OpusSilenceFrame`).
 const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 
@@ -122,6 +122,12 @@ impl StreamState {
         let runs = self.runs.len() * 2 * size_of::<(u64, Run)>();
         let steps = self.live.steps.capacity() * size_of::<crate::clock::Step>();
         runs + steps + self.chunks.capacity() * size_of::<InChunk>() + self.clock.held()
+    }
+
+    /// Stretches of which all packets came.
+    pub(super) fn extents(&self, placement: &Placement) -> Vec<Range<i64>> {
+        let runs = self.runs.values();
+        runs.filter_map(|run| Some(placement.sample(run.start_rtp)?..placement.sample(run.end_rtp)?)).collect()
     }
 
     /// Stretches whose packets were sent and did not come.

@@ -75,7 +75,7 @@ impl Session {
         };
         let window = frames.clone();
         let rendered = app.renderers.run(Priority::Interactive, move |renderer| {
-            renderer.render_tracks(&tracks, window.clone()).map(|rendered| rendered.to_ts(number, window.start))
+            renderer.render_tracks(&tracks, &[], window.clone()).map(|rendered| rendered.to_ts(number, window.start))
         });
         let ts = rendered.await.map_err(crate::render::Error::from)?.map_err(crate::render::Error::from)?;
         let key = recording.prefix.segment(*attempt, AUDIO_RENDITION, 1, number);

@@ -1,14 +1,17 @@
-//! One segment: the bytes it needs read from object storage, rendered on one of the pool's threads.
+//! A capture's sound: a segment of it, or any stretch to listen to. What it needs is read from object storage, and rendered on one of
+//! the pool's threads.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{self, Audio};
+use echosphere_domain::recording::{self, Audio, Fill};
 use echosphere_media::grid::Grid;
-use echosphere_media::ogg::OpusIndex;
-use echosphere_media::render::{ChannelMap, Window, source_range, track_range};
+use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
+use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
+use echosphere_media::tracks::{Channel, Patch};
 use echosphere_recorder::log::{Entry, chunk};
 use echosphere_recorder::sound::Index;
 use echosphere_storage::ObjectStore;
@@ -37,8 +40,8 @@ pub enum Error {
 enum Master {
     /// Ogg in one object.
     Ogg { index: Arc<OpusIndex>, map: ChannelMap },
-    /// A capture log in chunks.
-    Log { index: Arc<Index>, chunks: Arc<Vec<ObjectKey>> },
+    /// A capture log in chunks, and the captures that its holes are filled from.
+    Log { index: Arc<Index>, chunks: Arc<Vec<ObjectKey>>, others: Arc<Vec<(CaptureId, Source)>> },
 }
 
 /// A capture that can be rendered.
@@ -64,15 +67,37 @@ impl Source {
         Self { audio, master: Master::Ogg { index: Arc::new(index), map }, grid }
     }
 
-    /// A capture log with its index, and the keys of its chunks.
-    pub fn log(audio: Audio, index: Index, chunks: Vec<ObjectKey>) -> Self {
+    /// A capture log with its index, the keys of its chunks, and the captures that fill its holes.
+    pub fn log(audio: Audio, index: Index, chunks: Vec<ObjectKey>, others: Vec<(CaptureId, Self)>) -> Self {
         let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
-        Self { audio, master: Master::Log { index: Arc::new(index), chunks: Arc::new(chunks) }, grid }
+        let master = Master::Log { index: Arc::new(index), chunks: Arc::new(chunks), others: Arc::new(others) };
+        Self { audio, master, grid }
     }
 
     /// The grid.
     pub fn grid(&self) -> Grid {
         self.grid
+    }
+
+    /// What it was made of.
+    pub fn audio(&self) -> &Audio {
+        &self.audio
+    }
+
+    /// Where the sound of an Ogg file lies.
+    pub fn ogg_index(&self) -> Option<&OpusIndex> {
+        match &self.master {
+            Master::Ogg { index, .. } => Some(index),
+            Master::Log { .. } => None,
+        }
+    }
+
+    /// Where the sound of a capture log lies.
+    pub fn log_index(&self) -> Option<&Index> {
+        match &self.master {
+            Master::Log { index, .. } => Some(index),
+            Master::Ogg { .. } => None,
+        }
     }
 
     /// Renders the segment with this position on the grid; returns it as MPEG-TS, with what was measured.
@@ -94,12 +119,19 @@ impl Source {
                 });
                 Ok(rendered.await??)
             }
-            Master::Log { index, chunks } => {
+            Master::Log { index, chunks, others } => {
                 let samples = track_range(&frames);
                 let entries = read_chunks(objects, chunks, &index.chunks_for(&samples)).await?;
+                let mut loans = Vec::new();
+                for fill in &self.audio.fills {
+                    loans.extend(Loan::read(objects, fill, others, &heard_range(&frames)).await?);
+                }
                 let index = Arc::clone(index);
                 let rendered = pool.run(priority, move |renderer| {
-                    let window = renderer.render_tracks(&index.tracks(&entries, &samples), frames.clone())?;
+                    let patches: Result<Vec<Patch>, _> =
+                        loans.iter().map(|loan| loan.patch(renderer, index.is_mixed)).collect();
+                    let tracks = index.tracks(&entries, &samples);
+                    let window = renderer.render_tracks(&tracks, &patches?, frames.clone())?;
                     Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
                 });
                 Ok(rendered.await??)
@@ -107,11 +139,89 @@ impl Source {
         }
     }
 
+    /// The interleaved stereo of any stretch, agents on the left: what this capture itself has, and silence where it has nothing.
+    pub async fn listen(&self, objects: &dyn ObjectStore, pool: &Pool, samples: Range<i64>) -> Result<Vec<i16>, Error> {
+        match &self.master {
+            Master::Ogg { index, map } => {
+                let bytes = self.read(objects, index.byte_range(samples.clone())).await?;
+                let (index, map) = (Arc::clone(index), *map);
+                let heard =
+                    pool.run(Priority::Background, move |renderer| renderer.listen(&index, &bytes, map, samples));
+                Ok(heard.await??)
+            }
+            Master::Log { index, chunks, .. } => {
+                let needed = samples.start - PRE_ROLL as i64..samples.end;
+                let entries = read_chunks(objects, chunks, &index.chunks_for(&needed)).await?;
+                let index = Arc::clone(index);
+                let heard = pool.run(Priority::Background, move |renderer| {
+                    renderer.listen_tracks(&index.tracks(&entries, &needed), samples)
+                });
+                Ok(heard.await??)
+            }
+        }
+    }
+
     async fn read(&self, objects: &dyn ObjectStore, wanted: Range<u64>) -> Result<Bytes, Error> {
         let length = wanted.end - wanted.start;
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
         let range = self.audio.offset + wanted.start..self.audio.offset + wanted.end;
         let bytes = whole(objects.get_range(&self.audio.key, range).await)?;
         if bytes.len() as u64 == length { Ok(bytes) } else { Err(Error::MasterLost(self.audio.key.clone())) }
+    }
+}
+
+/// What a window needs of another capture to fill a hole.
+struct Loan {
+    fill: Fill,
+    /// As much of the hole as the window needs.
+    part: Range<i64>,
+    index: Arc<OpusIndex>,
+    map: ChannelMap,
+    bytes: Bytes,
+}
+
+impl Loan {
+    /// `None` when the window needs nothing of it, or when the other capture has no sound any more: then the hole is silent.
+    async fn read(
+        objects: &dyn ObjectStore,
+        fill: &Fill,
+        others: &[(CaptureId, Source)],
+        window: &Range<i64>,
+    ) -> Result<Option<Self>, Error> {
+        let hole = fill.range();
+        let part = hole.start.max(window.start)..hole.end.min(window.end);
+        let Some((_, other)) = others.iter().find(|(id, _)| *id == fill.from) else { return Ok(None) };
+        let (false, Master::Ogg { index, map }) = (part.is_empty(), &other.master) else { return Ok(None) };
+        let mut loan = Self { fill: fill.clone(), part, index: Arc::clone(index), map: *map, bytes: Bytes::new() };
+        match other.read(objects, index.byte_range(loan.lent())).await {
+            Ok(bytes) => loan.bytes = bytes,
+            Err(Error::MasterLost(key)) => {
+                tracing::error!(%key, "a hole cannot be filled: the sound that filled it is gone");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Some(loan))
+    }
+
+    /// The part, where it lies in the other capture.
+    fn lent(&self) -> Range<i64> {
+        let shift = self.fill.at - self.fill.start;
+        self.part.start + shift..self.part.end + shift
+    }
+
+    fn patch(&self, renderer: &mut Renderer, is_mixed: bool) -> Result<Patch, echosphere_media::render::Error> {
+        let stereo = renderer.listen(&self.index, &self.bytes, self.map, self.lent())?;
+        let side = usize::from(!self.fill.agent);
+        let channel = match (is_mixed, self.fill.agent) {
+            (true, _) => Channel::Both,
+            (false, true) => Channel::Left,
+            (false, false) => Channel::Right,
+        };
+        let samples = stereo.as_chunks::<2>().0.iter().map(|pair| pair[side]).collect();
+        Ok(Patch { channel, stretch: self.fill.range(), start: self.part.start, samples })
     }
 }
 

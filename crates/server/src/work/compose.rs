@@ -10,6 +10,8 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
 
+use crate::render::Source;
+
 /// What is heard of two captures at once is not listed twice; a capture that begins this little before the end of the one
 /// before is taken to follow it.
 const SLACK: i64 = 500_000_000;
@@ -17,7 +19,7 @@ const SLACK: i64 = 500_000_000;
 pub const CODECS: &str = "mp4a.40.2";
 
 /// A capture with what its audio index says.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Piece {
     /// The capture.
     pub capture: Capture,
@@ -27,12 +29,14 @@ pub struct Piece {
     pub restarts: Vec<MediaTime>,
     /// Stretches of which more is known than when they were rendered, in its own media time.
     pub improved: Vec<std::ops::Range<MediaTime>>,
+    /// Its sound, to listen to.
+    pub source: Option<Source>,
 }
 
 impl Piece {
     /// A capture that came whole.
     pub fn new(capture: Capture, gaps: Vec<Gap>) -> Self {
-        Self { capture, gaps, restarts: Vec::new(), improved: Vec::new() }
+        Self { capture, gaps, restarts: Vec::new(), improved: Vec::new(), source: None }
     }
 }
 
@@ -158,7 +162,7 @@ pub fn content(composition: &Composition, pieces: &[Piece], silent: Reason) -> C
 mod tests {
     use super::*;
     use echosphere_domain::key::ObjectKey;
-    use echosphere_domain::recording::Source;
+    use echosphere_domain::recording;
     use uuid::Uuid;
 
     fn piece(id: u128, start_s: i64, seconds: u64) -> Piece {
@@ -169,12 +173,13 @@ mod tests {
             length: 1,
             samples: seconds * 48_000,
             segment_ms: 4_000,
+            fills: Vec::new(),
         };
         let capture = Capture {
             id: CaptureId::new(Uuid::from_u128(id)),
             recording: echosphere_domain::id::RecordingId::new(Uuid::from_u128(1)),
             attempt: id as u32,
-            source: Source::Upload,
+            source: recording::Source::Upload,
             status: CaptureStatus::Complete,
             started_at: Some(WallTime::from_millis(start_s * 1000)),
             ended_at: None,

@@ -21,8 +21,9 @@ use echosphere_store::{Claim, Join, Joined, Publication, Purpose, SessionFacts, 
 use self::same::{Sameness, Verdict};
 use super::compose::{self, Piece};
 use super::redaction::{self, Withheld};
-use super::{Error, pieces};
+use super::{Error, filling, pieces};
 use crate::app::App;
+use crate::render::{Source as Sound, channel_map};
 use crate::upload::body::{self, Body};
 use crate::{clock, entropy};
 
@@ -126,7 +127,7 @@ async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Bo
     if withheld.is_empty() || read.index.is_some() {
         app.objects.put_file(&joined.body, kept).await?;
     }
-    let publication = publication(app, &recording, &captures, read, supersedes, facts).await?;
+    let publication = publication(app, &recording, &captures, read, supersedes, facts, &withheld).await?;
     let partial = publication.content;
     let published = app.store.publish(&publication, &claim.lease).await?;
     metrics::counter!("echosphere_uploads_total", "outcome" => "kept").increment(1);
@@ -206,6 +207,7 @@ impl Read {
                         length: sound.length,
                         samples: found.total_samples(),
                         segment_ms: app.config.segment_duration.as_millis() as u32,
+                        fills: Vec::new(),
                     };
                     capture.audio = Some(audio);
                     if found.damaged_pages() > 0 || (found.is_truncated() && !cut) {
@@ -303,14 +305,21 @@ async fn publication(
     read: Read,
     supersedes: Vec<CaptureId>,
     facts: SessionFacts,
+    withheld: &Withheld,
 ) -> Result<Publication, Error> {
     let current = app.store.segments(recording.id, AUDIO_RENDITION).await?;
     // While a room is being recorded, its own log is what is heard; the session is composed with it when the room ends.
     let is_live = matches!(recording.state.status, Status::Starting | Status::Active)
         && captures.iter().any(|capture| capture.source == Source::Recorder);
     let others = captures.iter().filter(|other| other.id != read.piece.capture.id && !supersedes.contains(&other.id));
-    let mut pieces = pieces::load(app, others).await?;
-    pieces.push(read.piece.clone());
+    let mut pieces = pieces::load(app, recording, others).await?;
+    let mut piece = read.piece.clone();
+    piece.source = match (&piece.capture.audio, &read.index) {
+        (Some(audio), Some(index)) => Some(Sound::ogg(audio.clone(), index.clone(), channel_map(Source::Upload))),
+        _ => None,
+    };
+    pieces.push(piece);
+    let filled = if is_live { Vec::new() } else { filling::fill(app, &mut pieces, withheld).await? };
     let composition = compose::compose(&pieces, &current);
     let content = compose::content(&composition, &pieces, read.silent);
     let capture = read.piece.capture;
@@ -323,6 +332,7 @@ async fn publication(
         capture,
         transcript: read.transcript,
         supersedes,
+        filled,
         content: (!is_live).then_some(content),
         segments: composition.segments,
         gaps: composition.gaps,

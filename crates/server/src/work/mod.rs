@@ -5,6 +5,7 @@
 
 pub mod compose;
 mod erase;
+mod filling;
 mod ingest;
 mod pieces;
 pub mod redaction;

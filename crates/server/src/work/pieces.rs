@@ -1,31 +1,43 @@
 //! Captures that were read before, as they are composed.
 
-use echosphere_domain::recording::{Capture, Gap, Source};
+use echosphere_domain::recording::{Capture, Gap, Recording};
 use echosphere_domain::time::MediaTime;
 use echosphere_media::ogg::OpusIndex;
-use echosphere_recorder::sound::Index;
 
-use super::Error;
 use super::compose::Piece;
+use super::{Error, filling};
 use crate::app::App;
+use crate::render::Source;
+use crate::sources;
 
 /// Reads what is known of captures.
-pub(super) async fn load(app: &App, captures: impl Iterator<Item = &Capture>) -> Result<Vec<Piece>, Error> {
+pub(super) async fn load(
+    app: &App,
+    recording: &Recording,
+    captures: impl Iterator<Item = &Capture>,
+) -> Result<Vec<Piece>, Error> {
+    let captures: Vec<Capture> = captures.cloned().collect();
     let mut pieces = Vec::new();
-    for capture in captures {
-        let index = app.store.audio_index(capture.id).await?;
-        pieces.push(match (capture.source, index) {
-            (_, None) => Piece::new(capture.clone(), Vec::new()),
-            (Source::Recorder, Some(bytes)) => Index::from_bytes(&bytes)
-                .map_or_else(|| Piece::new(capture.clone(), Vec::new()), |index| of_log(capture.clone(), &index)),
-            (_, Some(bytes)) => {
-                let index = OpusIndex::from_bytes(&bytes);
-                let gaps = index.map(|index| of_ogg(&index, false, MediaTime::ZERO)).unwrap_or_default();
-                Piece::new(capture.clone(), gaps)
-            }
+    for capture in &captures {
+        pieces.push(match sources::load(app, recording, &captures, capture).await? {
+            None => Piece::new(capture.clone(), Vec::new()),
+            Some(source) => of(capture.clone(), source),
         });
     }
     Ok(pieces)
+}
+
+/// A capture with its sound.
+pub(super) fn of(capture: Capture, source: Source) -> Piece {
+    let (mut gaps, mut restarts) = (Vec::new(), Vec::new());
+    if let Some(index) = source.ogg_index() {
+        gaps = of_ogg(index, false, MediaTime::ZERO);
+    }
+    if let Some(index) = source.log_index() {
+        gaps = filling::unfilled(index, &source.audio().fills);
+        restarts = index.restarts.iter().map(|&sample| MediaTime::from_samples_48k(sample)).collect();
+    }
+    Piece { gaps, restarts, source: Some(source), ..Piece::new(capture, Vec::new()) }
 }
 
 /// What is missing of an Ogg file, in its own media time: holes, and the end of a cut upload, as far as the length of the
@@ -45,22 +57,6 @@ pub(super) fn of_ogg(index: &OpusIndex, cut: bool, whole: MediaTime) -> Vec<Gap>
         gaps.push(Gap { start, duration: (whole - start).max(MediaTime::ZERO), reason: reason.to_owned() });
     }
     gaps
-}
-
-/// A capture log.
-pub(super) fn of_log(capture: Capture, index: &Index) -> Piece {
-    let at = MediaTime::from_samples_48k;
-    let gaps = index.gaps.iter().map(|gap| Gap {
-        start: at(gap.start),
-        duration: at(gap.samples),
-        reason: gap.reason.clone(),
-    });
-    Piece {
-        gaps: gaps.collect(),
-        restarts: index.restarts.iter().map(|&sample| at(sample)).collect(),
-        improved: index.improved.iter().map(|extent| at(extent.start)..at(extent.end)).collect(),
-        capture,
-    }
 }
 
 #[cfg(test)]

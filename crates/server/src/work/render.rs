@@ -60,7 +60,7 @@ impl Job<'_> {
         let segments = app.store.segments(id, AUDIO_RENDITION).await?;
         let mut sources: HashMap<CaptureId, Source> = HashMap::new();
         for capture in &self.captures {
-            if let Some(source) = sources::load(app, &self.recording, capture).await? {
+            if let Some(source) = sources::load(app, &self.recording, &self.captures, capture).await? {
                 sources.insert(capture.id, source);
             }
         }
@@ -170,8 +170,11 @@ impl Job<'_> {
         let transcripts = app.store.transcripts(recording.id).await?;
         let aligned = transcripts.into_iter().filter_map(|(id, transcript)| {
             let capture = self.captures.iter().find(|capture| capture.id == id)?;
-            let levels = analysis.captures.iter().find(|analysis| analysis.capture == id)?;
-            Some((id, align_to(transcript, capture, levels)))
+            let measured = |of: &Capture| analysis.captures.iter().find(|levels| levels.capture == of.id);
+            // A session of a room that we recorded is not heard itself: its lines are found in what is.
+            let heard = |of: &&Capture| measured(of).is_some() && is_during(capture, of);
+            let heard = std::iter::once(capture).chain(&self.captures).find(heard)?;
+            Some((id, align_to(transcript, capture.source, heard, measured(heard)?)))
         });
         let rendered = RenderedRevision {
             recording: recording.id,
@@ -186,11 +189,20 @@ impl Job<'_> {
     }
 }
 
-fn align_to(transcript: Transcript, capture: &Capture, levels: &CaptureAnalysis) -> Transcript {
-    let Some(start) = capture.started_at else { return transcript };
+/// Whether two captures tell of the same time.
+fn is_during(capture: &Capture, other: &Capture) -> bool {
+    match (capture.started_at, capture.ended_at, other.started_at, other.ended_at) {
+        (Some(from), Some(to), Some(start), Some(end)) => from < end && start < to,
+        _ => capture.id == other.id,
+    }
+}
+
+/// Refines a transcript by what is heard of a capture, its own or another one of the same time.
+fn align_to(transcript: Transcript, source: CaptureSource, of: &Capture, levels: &CaptureAnalysis) -> Transcript {
+    let Some(start) = of.started_at else { return transcript };
     let spans = |channel| heard(start, &levels.channel(channel));
     let heard = Heard { agent: spans(0), user: spans(1) };
-    match capture.source {
+    match source {
         CaptureSource::Recorder => align_same_clock(transcript, &heard),
         CaptureSource::Upload | CaptureSource::Egress | CaptureSource::Import => align(transcript, &heard),
     }

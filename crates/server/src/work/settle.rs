@@ -8,18 +8,19 @@ use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::lifecycle::{Content, Reason};
 use echosphere_domain::recording::{self, Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
-use echosphere_domain::time::WallTime;
+use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_recorder::log::ended;
 use echosphere_recorder::sound::{Assembler, Index};
 use echosphere_recorder::words::Words;
 use echosphere_store::{Claim, Publication, SessionFacts};
 
-use super::compose::{self, Composition};
+use super::compose::{self, Composition, Piece};
 use super::redaction::{self, Withheld};
-use super::{Error, pieces};
+use super::{Error, filling, pieces};
 use crate::app::App;
 use crate::live::{self, LAG, Told};
-use crate::{capture_log, clock};
+use crate::render::Source as Sound;
+use crate::{capture_log, clock, sources};
 
 pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     let (project, id) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
@@ -31,9 +32,10 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
         return Ok(app.store.complete(&claim.lease).await?);
     };
     let log = read(app, &recording, capture).await?;
-    redaction::redact_kept(app, id, &Withheld::of(app, id).await?).await?;
+    let withheld = Withheld::of(app, id).await?;
+    redaction::redact_kept(app, id, &withheld).await?;
     app.store.note_tracks(id, &live::tracks(&log.assembler)).await?;
-    let publication = publication(app, &recording, &captures, capture, &log).await?;
+    let publication = publication(app, &recording, &captures, capture, &log, &withheld).await?;
     let nobody = publication.content == Some(Content::Silent { reason: Reason::NobodyCame, partial: false });
     let published = app.store.publish(&publication, &claim.lease).await?;
     tracing::info!(
@@ -83,15 +85,14 @@ async fn publication(
     captures: &[Capture],
     capture: &Capture,
     log: &Log,
+    withheld: &Withheld,
 ) -> Result<Publication, Error> {
     let index = log.assembler.index();
     let mut capture = capture.clone();
     settle(&mut capture, app, recording, log, index.as_ref());
-    let mut all = pieces::load(app, captures.iter().filter(|other| other.id != capture.id)).await?;
-    all.push(index.as_ref().map_or_else(
-        || compose::Piece::new(capture.clone(), Vec::new()),
-        |index| pieces::of_log(capture.clone(), index),
-    ));
+    let mut all = pieces::load(app, recording, captures.iter().filter(|other| other.id != capture.id)).await?;
+    all.push(piece(recording, &capture, index.as_ref()));
+    let filled = filling::fill(app, &mut all, withheld).await?;
     let current = app.store.segments(recording.id, AUDIO_RENDITION).await?;
     let composition = compose::compose(&all, &current);
     let content = compose::content(&composition, &all, silence(log));
@@ -103,6 +104,7 @@ async fn publication(
         audio_index: index.as_ref().map(Index::to_bytes),
         transcript: (!words.turns.is_empty()).then_some(words),
         supersedes: Vec::new(),
+        filled,
         content: Some(content),
         segments,
         gaps,
@@ -114,6 +116,16 @@ async fn publication(
         capture,
         now: clock::now(),
     })
+}
+
+/// The room's capture, as it is composed.
+fn piece(recording: &Recording, capture: &Capture, index: Option<&Index>) -> Piece {
+    let (Some(index), Some(audio)) = (index, &capture.audio) else { return Piece::new(capture.clone(), Vec::new()) };
+    let chunks = sources::chunks(recording, capture, audio);
+    let mut piece = pieces::of(capture.clone(), Sound::log(audio.clone(), index.clone(), chunks, Vec::new()));
+    let at = MediaTime::from_samples_48k;
+    piece.improved = index.improved.iter().map(|extent| at(extent.start)..at(extent.end)).collect();
+    piece
 }
 
 fn settle(capture: &mut Capture, app: &App, recording: &Recording, log: &Log, index: Option<&Index>) {
@@ -143,6 +155,7 @@ fn settle(capture: &mut Capture, app: &App, recording: &Recording, log: &Log, in
             length: log.bytes,
             samples: index.samples,
             segment_ms: app.config.segment_duration.as_millis() as u32,
+            fills: Vec::new(),
         });
     }
     capture.status = match (index, problems.is_empty()) {

@@ -46,6 +46,11 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
     for superseded in &wanted.supersedes {
         supersede(connection, &recording, *superseded, wanted.now).await?;
     }
+    for (capture, audio) in &wanted.filled {
+        let write = sqlx::query("UPDATE captures SET audio = ? WHERE id = ? AND recording = ?").bind(json(audio));
+        let write = write.bind(capture.to_string()).bind(recording.id.to_string());
+        write.execute(&mut *connection).await.map_err(failed)?;
+    }
     replace_segments(connection, &recording, &wanted).await?;
     write_facts(connection, &wanted).await?;
     uploads::recording_by_id(connection, wanted.recording).await

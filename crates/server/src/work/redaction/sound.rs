@@ -30,7 +30,7 @@ pub(in crate::work) async fn silence(
     body: &Path,
     to: &Path,
 ) -> Result<Option<Silenced>, Error> {
-    let stretches = stretches(withheld, started_at);
+    let stretches = withheld.of_sound(started_at);
     let all = 0..i64::try_from(index.total_samples()).unwrap_or(i64::MAX);
     if stretches.iter().any(|stretch| stretch.start <= all.start && stretch.end >= all.end) {
         return Ok(None);
@@ -41,13 +41,15 @@ pub(in crate::work) async fn silence(
     written.map(Some).map_err(|source| Error::Io { action: "silence a part of an upload", source })
 }
 
-/// What is silent, in samples behind the beginning.
-fn stretches(withheld: &Withheld, started_at: WallTime) -> Vec<Range<i64>> {
-    let sample = |nanos: i64| match nanos {
-        i64::MIN | i64::MAX => nanos,
-        nanos => MediaTime::from_nanos(nanos.saturating_sub(started_at.as_nanos())).as_samples_48k(),
-    };
-    withheld.everything().into_iter().map(|stretch| sample(stretch.start)..sample(stretch.end)).collect()
+impl Withheld {
+    /// What is silent of a session's sound that began then, in samples behind its beginning.
+    pub(in crate::work) fn of_sound(&self, started_at: WallTime) -> Vec<Range<i64>> {
+        let sample = |nanos: i64| match nanos {
+            i64::MIN | i64::MAX => nanos,
+            nanos => MediaTime::from_nanos(nanos.saturating_sub(started_at.as_nanos())).as_samples_48k(),
+        };
+        self.everything().into_iter().map(|stretch| sample(stretch.start)..sample(stretch.end)).collect()
+    }
 }
 
 fn write(offset: u64, index: &OpusIndex, stretches: &[Range<i64>], body: &Path, to: &Path) -> io::Result<Silenced> {
@@ -84,8 +86,8 @@ mod tests {
             ..Withheld::default()
         };
         let second = |second: f64| (second * 48_000.0) as i64;
-        assert_eq!(stretches(&withheld, at(100)), [second(9.5)..second(20.5), second(49.5)..i64::MAX]);
+        assert_eq!(withheld.of_sound(at(100)), [second(9.5)..second(20.5), second(49.5)..i64::MAX]);
         let always = Withheld { user: vec![wider(None, None)], ..Withheld::default() };
-        assert_eq!(stretches(&always, at(100)), [i64::MIN..i64::MAX]);
+        assert_eq!(always.of_sound(at(100)), [i64::MIN..i64::MAX]);
     }
 }

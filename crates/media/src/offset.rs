@@ -1,0 +1,191 @@
+//! By how much two recordings of one sound are apart: they are laid side by side and shifted until they fit.
+//!
+//! The two may have gone through different codecs, buffers and gains, so it is not the samples that are compared. First the pitches,
+//! every 10 ms: they tell one word from another of the same rhythm. Then, near the best fit, how loud it is every millisecond.
+
+use std::f32::consts::TAU;
+
+use crate::SAMPLE_RATE;
+
+/// Samples of one millisecond.
+const MS: usize = 48;
+/// Milliseconds behind one value of the pitches.
+const COARSE: usize = 10;
+/// Pitches that are looked for: this many, from the lowest on, so far apart (Hz). Most of what tells speech apart lies there.
+const BANDS: usize = 24;
+const LOWEST: f32 = 200.0;
+const APART: f32 = 150.0;
+/// How well the pitches must fit to be believed, of 1. Speech that went through two codecs has 0.9; another sound stays below 0.4.
+const BELIEVED: f32 = 0.6;
+/// What is everywhere nearly equally loud (this standard deviation of the logarithm) says nothing about where it lies.
+const FLAT: f32 = 0.3;
+/// Of shifts that fit as well, the smaller one: the widest shift has to fit better by this.
+const FAR: f32 = 0.02;
+
+/// What is compared of a sound.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sound {
+    /// How loud it is, each millisecond.
+    loudness: Vec<f32>,
+    /// How loud each pitch is, every 10 ms, against the others then, and against itself at other times.
+    pitches: Vec<f32>,
+}
+
+impl Sound {
+    /// One channel (0 or 1) of interleaved stereo samples; what is less than 10 ms at the end is left out.
+    pub fn of(stereo: &[i16], channel: usize) -> Self {
+        let samples: Vec<f32> = stereo.iter().skip(channel).step_by(2).map(|&sample| f32::from(sample)).collect();
+        let whole = &samples[..samples.len() / (MS * COARSE) * (MS * COARSE)];
+        let loudness = whole.chunks_exact(MS).map(|ms| logarithm(ms.iter().map(|s| s.abs()).sum::<f32>() / MS as f32));
+        let mut sound = Self { loudness: loudness.collect(), pitches: Vec::new() };
+        for frame in whole.chunks_exact(MS * COARSE) {
+            let pitches: [f32; BANDS] = std::array::from_fn(|band| pitch(frame, LOWEST + APART * band as f32));
+            let mean = pitches.iter().sum::<f32>() / BANDS as f32;
+            sound.pitches.extend(pitches.map(|value| value - mean));
+        }
+        let frames = sound.pitches.len() / BANDS;
+        for band in 0..BANDS {
+            let mean = sound.pitches.iter().skip(band).step_by(BANDS).sum::<f32>() / frames.max(1) as f32;
+            sound.pitches.iter_mut().skip(band).step_by(BANDS).for_each(|value| *value -= mean);
+        }
+        sound
+    }
+}
+
+fn logarithm(amplitude: f32) -> f32 {
+    (1.0 + amplitude).ln()
+}
+
+/// How loud one frequency is in a frame (Goertzel's algorithm).
+fn pitch(frame: &[f32], hertz: f32) -> f32 {
+    let turn = 2.0 * (TAU * hertz / SAMPLE_RATE as f32).cos();
+    let (mut last, mut before) = (0.0, 0.0);
+    for &sample in frame {
+        (last, before) = (sample + turn * last - before, last);
+    }
+    let power: f32 = last * last + before * before - turn * last * before;
+    logarithm(2.0 * power.max(0.0).sqrt() / frame.len() as f32)
+}
+
+/// A stretch of which both recordings have the sound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The first.
+    pub first: Sound,
+    /// The second: the widest shift longer on either side.
+    pub second: Sound,
+}
+
+/// How two recordings lie beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// What is heard in the first is later in the second by so many milliseconds.
+    Shift(i64),
+    /// There is too little to compare.
+    Silent,
+    /// They are not the same sound.
+    Unlike,
+}
+
+/// Finds by how much two recordings are apart, `widest` milliseconds (a multiple of 10) at most either way.
+pub fn find(pairs: &[Pair], widest: usize) -> Fit {
+    let whole = |pair: &&Pair| pair.second.loudness.len() == pair.first.loudness.len() + 2 * widest;
+    let pairs = || pairs.iter().filter(whole);
+    let loudness: Vec<Lists<'_>> = pairs().map(|pair| (&*pair.first.loudness, &*pair.second.loudness)).collect();
+    let pitches: Vec<Lists<'_>> = pairs().map(|pair| (&*pair.first.pitches, &*pair.second.pitches)).collect();
+    if is_flat(loudness.iter().map(|pair| pair.0)) || is_flat(loudness.iter().map(|pair| pair.1)) {
+        return Fit::Silent;
+    }
+    let middle = widest / COARSE;
+    let far = |shift: usize| FAR * shift.abs_diff(middle) as f32 / middle.max(1) as f32;
+    let scored = (0..=2 * middle).map(|shift| (correlation(&pitches, shift * BANDS), shift));
+    let best = scored.max_by(|a, b| (a.0 - far(a.1)).total_cmp(&(b.0 - far(b.1))));
+    let Some((_, coarse)) = best.filter(|(score, _)| *score >= BELIEVED) else { return Fit::Unlike };
+    let near = (coarse * COARSE).saturating_sub(2 * COARSE)..=(coarse * COARSE + 2 * COARSE).min(2 * widest);
+    let fine = near.max_by(|a, b| correlation(&loudness, *a).total_cmp(&correlation(&loudness, *b)));
+    Fit::Shift(fine.unwrap_or(coarse * COARSE) as i64 - widest as i64)
+}
+
+/// The same of both recordings.
+type Lists<'l> = (&'l [f32], &'l [f32]);
+
+fn is_flat<'l>(lists: impl Iterator<Item = &'l [f32]> + Clone) -> bool {
+    let values = || lists.clone().flatten();
+    let count = values().count().max(1) as f32;
+    let mean = values().sum::<f32>() / count;
+    values().map(|value| (value - mean).powi(2)).sum::<f32>() <= FLAT * FLAT * count
+}
+
+/// How alike the two are when the second is read from this value on: the coefficient of correlation.
+fn correlation(pairs: &[Lists<'_>], shift: usize) -> f32 {
+    let values = || pairs.iter().flat_map(|(first, second)| first.iter().zip(second.iter().skip(shift)));
+    let count = pairs.iter().map(|pair| pair.0.len()).sum::<usize>().max(1) as f32;
+    let (a, b) = values().fold((0.0, 0.0), |(a, b), (first, second)| (a + first, b + second));
+    let (a, b) = (a / count, b / count);
+    let (mut both, mut first_alone, mut second_alone) = (0.0, 0.0, 0.0);
+    for (first, second) in values() {
+        let (first, second) = (first - a, second - b);
+        both += first * second;
+        first_alone += first * first;
+        second_alone += second * second;
+    }
+    both / (first_alone * second_alone).sqrt().max(f32::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WIDEST: usize = 1_500;
+
+    /// A word a pitch, each 200 ms long at the beginning of 500 ms, on the left.
+    fn speech(pitches: &[u8], gain: f32) -> Vec<i16> {
+        let word = |pitch: u8| {
+            let hertz = 300.0 + 11.0 * f32::from(pitch);
+            (0..24_000).map(move |n| {
+                let sample = if n < 9_600 { (n as f32 * hertz * TAU / 48_000.0).sin() } else { 0.0 };
+                (sample * 8_000.0 * gain) as i16
+            })
+        };
+        pitches.iter().flat_map(|&pitch| word(pitch)).flat_map(|sample| [sample, 0]).collect()
+    }
+
+    /// Both as they are compared when the second is `shift` milliseconds behind.
+    fn pair(first: &[i16], second: &[i16], shift: i64) -> Pair {
+        let (widest, length) = (WIDEST as i64, first.len() as i64 / 2);
+        let at = |n: i64| usize::try_from(n - shift * 48).ok().and_then(|n| second.get(2 * n)).copied().unwrap_or(0);
+        let second: Vec<i16> = (-widest * 48..length + widest * 48).flat_map(|n| [at(n), 0]).collect();
+        Pair { first: Sound::of(first, 0), second: Sound::of(&second, 0) }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn a_shift_is_found_though_the_rhythm_is_the_same_everywhere(
+            words in prop::collection::hash_set(0_u8..20, 9..14),
+            shift in -1_400_i64..1_400,
+            gain in 0.2_f32..2.0,
+        ) {
+            let words: Vec<u8> = words.into_iter().map(|word| word * 12).collect();
+            let found = find(&[pair(&speech(&words, 1.0), &speech(&words, gain), shift)], WIDEST);
+            prop_assert!(matches!(found, Fit::Shift(found) if (found - shift).abs() <= 2), "{found:?}, {shift}");
+        }
+
+        #[test]
+        fn any_samples(first in prop::collection::vec(any::<i16>(), 0..3_000), second in prop::collection::vec(any::<i16>(), 0..6_000)) {
+            let pair = Pair { first: Sound::of(&first, 0), second: Sound::of(&second, 1) };
+            let _ = find(&[pair], 10);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_believed() {
+        let one = speech(&[0, 40, 80, 120, 160, 200, 20, 60, 100], 1.0);
+        let other = speech(&[240, 140, 180, 230, 30, 250, 130, 170, 220], 1.0);
+        assert_eq!(find(&[pair(&one, &other, 0)], WIDEST), Fit::Unlike);
+        let silence = vec![0; one.len()];
+        assert_eq!(find(&[pair(&one, &silence, 0)], WIDEST), Fit::Silent);
+        assert_eq!(find(&[], WIDEST), Fit::Silent);
+    }
+}

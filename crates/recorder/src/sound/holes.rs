@@ -1,0 +1,112 @@
+//! What was not heard of a side although nobody asked for that, for another source to fill.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use echosphere_domain::ranges::{joined, without};
+
+use super::index::{Gap, Hole};
+use super::stream::SHORTEST_GAP;
+
+/// Around a pause nothing is filled: clocks may be off by this (200 ms).
+const PAUSE_MARGIN: i64 = 9_600;
+/// Who is heard this shortly before or after a hole was there during it (10 s).
+const AROUND: i64 = 480_000;
+
+/// A stream, on its side.
+pub(super) struct OnSide<'a> {
+    /// Whether it is an agent's.
+    pub agent: bool,
+    /// Whose it is.
+    pub identity: &'a str,
+    /// Stretches of which all packets came, in order.
+    pub runs: Vec<Range<i64>>,
+    /// Stretches whose packets were sent and did not come.
+    pub losses: Vec<Range<i64>>,
+}
+
+/// The holes of both sides. `away` is when nothing reached us, or nothing was to; `end` is the end of the sound.
+pub(super) fn of(streams: &[OnSide<'_>], away: &[Gap], end: i64) -> Vec<Hole> {
+    let mut holes = Vec::new();
+    for agent in [true, false] {
+        let side: Vec<&OnSide<'_>> = streams.iter().filter(|stream| stream.agent == agent).collect();
+        let missing = side.iter().flat_map(|stream| stream.losses.clone());
+        let missing = missing.chain(away.iter().filter(|away| away.reason != "paused").map(range));
+        let kept = side.iter().flat_map(|stream| stream.runs.clone());
+        let pauses = away.iter().filter(|away| away.reason == "paused").map(range);
+        let pauses = pauses.map(|pause| pause.start - PAUSE_MARGIN..pause.end + PAUSE_MARGIN);
+        let missing = without(&joined(missing), &joined(kept.chain(pauses)));
+        for hole in missing.into_iter().map(|hole| hole.start.max(0)..hole.end.min(end)) {
+            if hole.end - hole.start < SHORTEST_GAP {
+                continue;
+            }
+            let several = people(&side, &hole) > 1;
+            holes.push(Hole { start: hole.start, samples: hole.end - hole.start, agent, several });
+        }
+    }
+    holes
+}
+
+fn range(gap: &Gap) -> Range<i64> {
+    gap.start..gap.start.saturating_add(gap.samples)
+}
+
+/// How many people were there.
+fn people(side: &[&OnSide<'_>], hole: &Range<i64>) -> usize {
+    let there = side.iter().filter(|stream| {
+        let (Some(first), Some(last)) = (stream.runs.first(), stream.runs.last()) else { return false };
+        first.start < hole.end + AROUND && last.end > hole.start - AROUND
+    });
+    there.map(|stream| stream.identity).collect::<BTreeSet<_>>().len()
+}
+
+#[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a list of stretches that has one")]
+mod tests {
+    use super::*;
+
+    const S: i64 = 48_000;
+
+    fn stream(agent: bool, identity: &str, runs: &[Range<i64>]) -> OnSide<'static> {
+        let runs: Vec<Range<i64>> = runs.iter().map(|run| run.start * S..run.end * S).collect();
+        let losses = runs.windows(2).map(|pair| pair[0].end..pair[1].start).collect();
+        OnSide { agent, identity: Box::leak(identity.to_owned().into_boxed_str()), runs, losses }
+    }
+
+    fn gap(start: i64, end: i64, reason: &str) -> Gap {
+        Gap { start: start * S, samples: (end - start) * S, reason: reason.to_owned() }
+    }
+
+    fn told(holes: &[Hole]) -> Vec<(i64, i64, bool, bool)> {
+        holes.iter().map(|hole| (hole.start / S, (hole.start + hole.samples) / S, hole.agent, hole.several)).collect()
+    }
+
+    #[test]
+    fn a_side_is_missing_when_nobody_of_it_came() {
+        let streams = [
+            stream(true, "helper", &[0..10, 13..60]),
+            stream(false, "bob", &[0..60]),
+            stream(false, "carol", &[0..30, 40..60]),
+        ];
+        // Bob was heard while Carol's packets were lost: what a session has of the users' side may be his.
+        assert_eq!(told(&of(&streams, &[], 60 * S)), [(10, 13, true, false)]);
+    }
+
+    #[test]
+    fn who_was_away_missed_both_sides_and_a_pause_is_nobodys_to_fill() {
+        let streams = [
+            stream(true, "helper", &[0..20, 30..60]),
+            stream(false, "bob", &[0..20, 30..60]),
+            stream(false, "carol", &[28..60]),
+        ];
+        let away = [gap(20, 30, "connection_lost"), gap(22, 25, "paused")];
+        let holes = of(&streams, &away, 60 * S);
+        let edges = [(20 * S, 22 * S - PAUSE_MARGIN), (25 * S + PAUSE_MARGIN, 30 * S)];
+        let agent: Vec<_> =
+            holes.iter().filter(|hole| hole.agent).map(|hole| (hole.start, hole.start + hole.samples)).collect();
+        assert_eq!(agent, edges);
+        let others: Vec<_> = holes.iter().filter(|hole| !hole.agent).map(|hole| hole.start + hole.samples).collect();
+        assert_eq!(others, [edges[0].1, 28 * S], "Carol came back to us first");
+        assert!(holes.iter().all(|hole| hole.several != hole.agent));
+    }
+}

@@ -1,0 +1,224 @@
+//! Holes in what the recorder heard are filled with what a session of the same room has.
+//!
+//! A session has the agent and one user, each on a side of its own. So each side of a hole is filled by itself, and only where
+//! nobody of that side was heard: whoever else was on it is then still missing, which the gaps go on saying. Where the sound lies in
+//! the session is found by ear ([`alignment`]); its clock is another machine's. Nothing moves: the timeline and its length stay.
+
+mod alignment;
+
+use std::ops::Range;
+
+use echosphere_domain::id::CaptureId;
+use echosphere_domain::ranges::{joined, without};
+use echosphere_domain::recording::{Audio, CaptureStatus, Fill, Gap, Source as CaptureSource};
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_recorder::sound::{Hole, Index};
+
+use self::alignment::Alignment;
+use super::Error;
+use super::compose::Piece;
+use super::redaction::Withheld;
+use crate::app::App;
+use crate::render::Source;
+
+/// What is shorter is not worth a seam (100 ms): a decoder conceals that much.
+const SHORTEST: i64 = 4_800;
+
+/// A session that may have what is missing.
+struct Session {
+    capture: CaptureId,
+    started_at: WallTime,
+    source: Source,
+    /// What it has itself, in its own samples: neither lost nor withheld.
+    has: Vec<Range<i64>>,
+}
+
+impl Session {
+    fn of(piece: &Piece, withheld: &Withheld) -> Option<Self> {
+        let capture = &piece.capture;
+        let is_kept = matches!(capture.status, CaptureStatus::Complete | CaptureStatus::Partial);
+        let source = piece.source.clone().filter(|_| is_kept && capture.source == CaptureSource::Upload)?;
+        let started_at = capture.started_at?;
+        let sound = 0..i64::try_from(source.audio().samples).unwrap_or(i64::MAX);
+        let lost = piece.gaps.iter().map(|gap| {
+            let start = gap.start.as_samples_48k();
+            start..start.saturating_add(gap.duration.as_samples_48k())
+        });
+        let missing = joined(lost.chain(withheld.of_sound(started_at)));
+        let has = without(&[sound], &missing);
+        Some(Self { capture: capture.id, started_at, source, has })
+    }
+}
+
+/// Fills the holes of the recorder's captures among these from the sessions among them: each piece tells what is left to be missing,
+/// and what has to be rendered again. Returns the captures whose sound is another one than before.
+pub(super) async fn fill(
+    app: &App,
+    pieces: &mut [Piece],
+    withheld: &Withheld,
+) -> Result<Vec<(CaptureId, Audio)>, Error> {
+    let sessions: Vec<Session> = pieces.iter().filter_map(|piece| Session::of(piece, withheld)).collect();
+    let mut changed = Vec::new();
+    for piece in pieces.iter_mut().filter(|piece| piece.capture.source == CaptureSource::Recorder) {
+        let (Some(source), Some(started_at)) = (piece.source.clone(), piece.capture.started_at) else { continue };
+        let (Some(index), Some(audio)) = (source.log_index(), piece.capture.audio.as_mut()) else { continue };
+        let fills = fills(app, &source, index, started_at, &sessions).await?;
+        let differ = audio.fills.iter().filter(|fill| !fills.contains(fill));
+        let differ = differ.chain(fills.iter().filter(|fill| !audio.fills.contains(fill)));
+        let differ: Vec<Range<MediaTime>> = differ.map(|fill| media(&fill.range())).collect();
+        if differ.is_empty() {
+            continue;
+        }
+        piece.improved.extend(differ);
+        piece.gaps = unfilled(index, &fills);
+        audio.fills = fills;
+        changed.push((piece.capture.id, audio.clone()));
+    }
+    Ok(changed)
+}
+
+async fn fills(
+    app: &App,
+    room: &Source,
+    index: &Index,
+    started_at: WallTime,
+    sessions: &[Session],
+) -> Result<Vec<Fill>, Error> {
+    let mut fills: Vec<Fill> = Vec::new();
+    for session in sessions {
+        // Where the session has what lies at our first sample, as far as clocks can be believed.
+        let behind = MediaTime::from_nanos(started_at.since(session.started_at)).as_samples_48k();
+        let mut alignment = Alignment::new(room, index.is_mixed, &session.source, behind);
+        for hole in &index.holes {
+            let filled = fills.iter().filter(|fill| fill.agent == hole.agent).map(Fill::range);
+            let left = without(&[range(hole)], &joined(filled));
+            if left.is_empty() || !session.may_have(hole, behind) {
+                continue;
+            }
+            let Some(shift) = alignment.near(app, hole).await? else { continue };
+            let has = session.has.iter().map(|has| has.start.saturating_sub(shift)..has.end.saturating_sub(shift));
+            let has: Vec<Range<i64>> = has.collect();
+            let parts = without(&left, &without(&[range(hole)], &has));
+            for part in parts.into_iter().filter(|part| part.end - part.start >= SHORTEST) {
+                let (start, samples) = (part.start, part.end - part.start);
+                fills.push(Fill { start, samples, agent: hole.agent, from: session.capture, at: start + shift });
+            }
+        }
+    }
+    fills.sort_by_key(|fill| (fill.start, fill.agent));
+    Ok(fills)
+}
+
+impl Session {
+    /// Whether it was going on about then.
+    fn may_have(&self, hole: &Hole, behind: i64) -> bool {
+        let from = hole.start + behind - alignment::WIDEST;
+        let to = hole.start + hole.samples + behind + alignment::WIDEST;
+        self.has.iter().any(|has| has.start < to && has.end > from)
+    }
+}
+
+fn range(hole: &Hole) -> Range<i64> {
+    hole.start..hole.start.saturating_add(hole.samples)
+}
+
+fn media(samples: &Range<i64>) -> Range<MediaTime> {
+    MediaTime::from_samples_48k(samples.start)..MediaTime::from_samples_48k(samples.end)
+}
+
+/// What is missing of a capture log after its holes were filled.
+pub(super) fn unfilled(index: &Index, fills: &[Fill]) -> Vec<Gap> {
+    let of_side = |agent: bool| {
+        let holes = index.holes.iter().filter(|hole| hole.agent == agent);
+        let (several, alone): (Vec<&Hole>, Vec<&Hole>) = holes.partition(|hole| hole.several);
+        let filled = joined(fills.iter().filter(|fill| fill.agent == agent).map(Fill::range));
+        let mut left = without(&joined(alone.into_iter().map(range)), &filled);
+        left.extend(several.into_iter().map(range));
+        left
+    };
+    let left = joined(of_side(true).into_iter().chain(of_side(false)));
+    let mut gaps = Vec::new();
+    for gap in &index.gaps {
+        let all = gap.start..gap.start.saturating_add(gap.samples);
+        let is_touched = fills.iter().any(|fill| fill.start < all.end && fill.range().end > all.start);
+        let parts = if is_touched && gap.reason != "paused" {
+            let outside = without(std::slice::from_ref(&all), &left);
+            let parts = without(std::slice::from_ref(&all), &outside);
+            parts.into_iter().filter(|part| part.end - part.start >= SHORTEST).collect()
+        } else {
+            vec![all]
+        };
+        gaps.extend(parts.iter().map(media).map(|part| Gap {
+            start: part.start,
+            duration: part.end - part.start,
+            reason: gap.reason.clone(),
+        }));
+    }
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use echosphere_recorder::sound;
+
+    const S: i64 = 48_000;
+
+    fn gap(start: i64, samples: i64, reason: &str) -> sound::Gap {
+        sound::Gap { start, samples, reason: reason.to_owned() }
+    }
+
+    fn hole(start: i64, samples: i64, agent: bool, several: bool) -> Hole {
+        Hole { start, samples, agent, several }
+    }
+
+    fn fill(start: i64, samples: i64, agent: bool) -> Fill {
+        let from = CaptureId::new(uuid::Uuid::from_u128(2));
+        Fill { start, samples, agent, from, at: start }
+    }
+
+    fn told(gaps: &[Gap]) -> Vec<(&str, i64, i64)> {
+        gaps.iter().map(|gap| (gap.reason.as_str(), gap.start.as_millis(), gap.duration.as_millis())).collect()
+    }
+
+    #[test]
+    fn a_gap_is_gone_when_both_sides_of_it_are_filled() {
+        let index = Index {
+            gaps: vec![
+                gap(10 * S, 5 * S, "connection_lost"),
+                gap(30 * S, 2 * S, "paused"),
+                gap(40 * S, S, "packets_lost"),
+            ],
+            holes: vec![
+                hole(10 * S, 5 * S, true, false),
+                hole(10 * S, 5 * S, false, false),
+                hole(40 * S, S, false, false),
+            ],
+            ..Index::default()
+        };
+        let pause = ("paused", 30_000, 2_000);
+        let lost = ("packets_lost", 40_000, 1_000);
+        assert_eq!(told(&unfilled(&index, &[])), [("connection_lost", 10_000, 5_000), pause, lost]);
+        let agent = fill(10 * S, 5 * S, true);
+        assert_eq!(
+            told(&unfilled(&index, std::slice::from_ref(&agent))),
+            [("connection_lost", 10_000, 5_000), pause, lost]
+        );
+        let both = [agent.clone(), fill(10 * S, 5 * S, false)];
+        assert_eq!(told(&unfilled(&index, &both)), [pause, lost]);
+        // The session ended in the middle of the hole.
+        let half = [agent, fill(10 * S, 2 * S, false)];
+        assert_eq!(told(&unfilled(&index, &half)), [("connection_lost", 12_000, 3_000), pause, lost]);
+    }
+
+    #[test]
+    fn who_else_was_there_is_still_missing() {
+        let index = Index {
+            gaps: vec![gap(10 * S, 5 * S, "recorder_restarted")],
+            holes: vec![hole(10 * S, 5 * S, true, false), hole(10 * S, 5 * S, false, true)],
+            ..Index::default()
+        };
+        let both = [fill(10 * S, 5 * S, true), fill(10 * S, 5 * S, false)];
+        assert_eq!(told(&unfilled(&index, &both)), [("recorder_restarted", 10_000, 5_000)]);
+    }
+}

@@ -1,11 +1,11 @@
 // Holes in what the recorder heard are filled with what the agent's session of the same room has; nothing moves by that.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
 import { behindPath } from './room/path.mjs';
-import { assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
+import { HEARD, SILENT, assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
 import { uploadSession } from './room/session.mjs';
 
 const PEOPLE = [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }];
@@ -33,90 +33,126 @@ const inside = (found, { start_ms, duration_ms }, recording) => found.filter((co
   return at > start_ms / 1000 + 0.1 && at + 0.5 < (start_ms + duration_ms) / 1000;
 });
 
-test('a restart in the middle of a call: the session that comes afterwards fills the hole, and nothing moves', async () => {
-  const livekit = await LiveKit.start();
-  const server = await EchoSphere.start(livekit.env);
-  const people = speakers(livekit, { room: 'hole', seconds: 40, start: now() + 1, people: PEOPLE });
-  try {
-    const from = now() + 0.3;
-    const id = await begin(server, 'hole');
-    await until('some seconds', async () => (await get(server, id)).duration_ms > 12_000, 60);
-    await server.kill();
-    await sleep(6000);
-    await server.restart(livekit.env);
-    await people.ended;
-    const to = now();
-    await livekit.api('DeleteRoom', { room: 'hole' });
-    const before = await reached(server, id, 'COMPLETED');
-    await server.settled();
-    const said = people.said();
-    const [hole] = before.gaps;
-    assert.deepEqual(before.gaps.map(({ reason }) => reason), ['recorder_restarted']);
-    assert.ok(before.partial && hole.duration_ms > 6000, JSON.stringify(hole));
-    const without = await heard(before, said);
-    const silent = inside(without.found, hole, before);
-    assert.ok(silent.length >= 8 && silent.every((code) => code.score < 0.3), JSON.stringify(silent));
-
-    await uploadSession(server, { ...AGENT, roomSid: before.room_sid, said, from, to });
-    const after = await filled(server, id);
-    assert.deepEqual([after.gaps, after.partial, after.status], [[], false, 'COMPLETED'], JSON.stringify(after.captures));
-    assert.deepEqual([after.started_at, after.duration_ms], [before.started_at, before.duration_ms]);
-    assert.equal((await server.get('/v1/recordings')).items.length, 1);
-    const { found, playlist } = await heard(after, said);
-    assert.deepEqual(playlist.segments.map(({ duration }) => duration), without.playlist.segments.map(({ duration }) => duration));
-    const isExpected = (code) => isWhole(code, said) && isClear(code, hole, after);
-    const constants = assertInPlace(found, isExpected);
-    const there = inside(found, hole, after);
-    assert.ok(there.every((code) => code.score > 0.8 && code.other < 0.3), JSON.stringify(there));
-    console.log(`# ${there.length} codes in a hole of ${hole.duration_ms} ms; ${JSON.stringify(constants)} ms; ${found.filter(isExpected).length} in all`);
-  } finally {
-    await people.stop();
-    await server.stop();
-    await livekit.stop();
-  }
-});
-
 /** Whether a code is not cut by an edge of a hole: there the two sounds meet, and each is on its own way. */
 function isClear(code, { start_ms, duration_ms }, recording) {
   const at = code.sent - zero(recording);
   return [start_ms, start_ms + duration_ms].every((edge) => at + 0.55 < edge / 1000 || at > edge / 1000 + 0.1);
 }
 
-test('a session that comes while the call goes on fills what the network took, and nothing of a pause', async () => {
-  const place = await behindPath({ tcp_port: 0 });
-  const people = speakers(place.livekit, { room: 'away', seconds: 50, start: now() + 1, people: PEOPLE });
-  try {
-    const from = now() + 0.3;
-    const id = await begin(place.server, 'away');
-    await until('some seconds', async () => (await get(place.server, id)).duration_ms > 10_000, 60);
-    place.path.away(true);
-    await sleep(8000);
-    place.path.away(false);
-    await sleep(6000);
-    assert.equal((await place.server.post(`/v1/recordings/${id}/pause`)).status, 200);
-    await sleep(6000);
-    assert.equal((await place.server.post(`/v1/recordings/${id}/resume`)).status, 200);
-    await sleep(6000);
-    const live = await get(place.server, id);
-    await uploadSession(place.server, { ...AGENT, roomSid: live.room_sid, said: people.said(), from, to: now() });
-    await people.ended;
-    await place.livekit.api('DeleteRoom', { room: 'away' });
-    await reached(place.server, id, 'COMPLETED');
-    const recording = await filled(place.server, id);
-    const said = people.said();
-    assert.deepEqual(gaps(recording).map(([reason]) => reason), ['paused'], JSON.stringify(recording.gaps));
-    const [pause] = recording.gaps;
-    const { found } = await heard(recording, said);
-    const secret = inside(found, pause, recording);
-    assert.ok(secret.length >= 8 && secret.every((code) => code.score < 0.3 && code.other < 0.3), JSON.stringify(secret));
-    // The edges of the hole are not told any more: each second of it has its codes, but for two at its seams.
-    const expected = found.filter((code) => isWhole(code, said) && !secret.includes(code) && isClear(code, pause, recording));
-    const damaged = expected.filter((code) => code.score < 0.8);
-    assert.ok(damaged.length <= 2, JSON.stringify(damaged));
-    const constants = assertInPlace(found, (code) => expected.includes(code) && !damaged.includes(code));
-    console.log(`# ${expected.length} codes, ${damaged.length} at seams; ${JSON.stringify(constants)} ms`);
-  } finally {
-    await people.stop();
-    await place.stop();
-  }
+// Each has servers of its own.
+describe('holes are filled', { concurrency: true }, () => {
+  test('a restart in the middle of a call: the session that comes afterwards fills the hole, and nothing moves', async () => {
+    const livekit = await LiveKit.start();
+    const server = await EchoSphere.start(livekit.env);
+    const people = speakers(livekit, { room: 'hole', seconds: 40, start: now() + 1, people: PEOPLE });
+    try {
+      const from = now() + 0.3;
+      const id = await begin(server, 'hole');
+      await until('some seconds', async () => (await get(server, id)).duration_ms > 12_000, 60);
+      await server.kill();
+      await sleep(6000);
+      await server.restart(livekit.env);
+      await people.ended;
+      const to = now();
+      await livekit.api('DeleteRoom', { room: 'hole' });
+      const before = await reached(server, id, 'COMPLETED');
+      await server.settled();
+      const said = people.said();
+      const [hole] = before.gaps;
+      assert.deepEqual(before.gaps.map(({ reason }) => reason), ['recorder_restarted']);
+      assert.ok(before.partial && hole.duration_ms > 6000, JSON.stringify(hole));
+      const without = await heard(before, said);
+      const silent = inside(without.found, hole, before);
+      assert.ok(silent.length >= 8 && silent.every((code) => code.score < SILENT), JSON.stringify(silent));
+
+      await uploadSession(server, { ...AGENT, roomSid: before.room_sid, said, from, to });
+      const after = await filled(server, id);
+      assert.deepEqual([after.gaps, after.partial, after.status], [[], false, 'COMPLETED'], JSON.stringify(after.captures));
+      assert.deepEqual([after.started_at, after.duration_ms], [before.started_at, before.duration_ms]);
+      assert.equal((await server.get('/v1/recordings')).items.length, 1);
+      const { found, playlist } = await heard(after, said);
+      assert.deepEqual(playlist.segments.map(({ duration }) => duration), without.playlist.segments.map(({ duration }) => duration));
+      const isExpected = (code) => isWhole(code, said) && isClear(code, hole, after);
+      const constants = assertInPlace(found, isExpected);
+      const there = inside(found, hole, after);
+      assert.ok(there.every((code) => code.score > HEARD && code.other < SILENT), JSON.stringify(there));
+      console.log(`# ${there.length} codes in a hole of ${hole.duration_ms} ms; ${JSON.stringify(constants)} ms; ${found.filter(isExpected).length} in all`);
+    } finally {
+      await people.stop();
+      await server.stop();
+      await livekit.stop();
+    }
+  });
+
+  test('a session that comes while the call goes on fills what the network took, and nothing of a pause', async () => {
+    const place = await behindPath({ tcp_port: 0 });
+    const people = speakers(place.livekit, { room: 'away', seconds: 50, start: now() + 1, people: PEOPLE });
+    try {
+      const from = now() + 0.3;
+      const id = await begin(place.server, 'away');
+      await until('some seconds', async () => (await get(place.server, id)).duration_ms > 10_000, 60);
+      place.path.away(true);
+      await sleep(8000);
+      place.path.away(false);
+      await sleep(6000);
+      assert.equal((await place.server.post(`/v1/recordings/${id}/pause`)).status, 200);
+      await sleep(6000);
+      assert.equal((await place.server.post(`/v1/recordings/${id}/resume`)).status, 200);
+      await sleep(6000);
+      const live = await get(place.server, id);
+      await uploadSession(place.server, { ...AGENT, roomSid: live.room_sid, said: people.said(), from, to: now() });
+      await people.ended;
+      await place.livekit.api('DeleteRoom', { room: 'away' });
+      await reached(place.server, id, 'COMPLETED');
+      const recording = await filled(place.server, id);
+      const said = people.said();
+      assert.deepEqual(gaps(recording).map(([reason]) => reason), ['paused'], JSON.stringify(recording.gaps));
+      const [pause] = recording.gaps;
+      const { found } = await heard(recording, said);
+      const secret = inside(found, pause, recording);
+      assert.ok(secret.length >= 8 && secret.every((code) => code.score < SILENT && code.other < SILENT), JSON.stringify(secret));
+      // The edges of the hole are not told any more: each second of it has its codes, but for two at its seams.
+      const expected = found.filter((code) => isWhole(code, said) && !secret.includes(code) && isClear(code, pause, recording));
+      const damaged = expected.filter((code) => code.score < HEARD);
+      assert.ok(damaged.length <= 2, JSON.stringify(damaged));
+      const constants = assertInPlace(found, (code) => expected.includes(code) && !damaged.includes(code));
+      console.log(`# ${expected.length} codes, ${damaged.length} at seams; ${JSON.stringify(constants)} ms`);
+    } finally {
+      await people.stop();
+      await place.stop();
+    }
+  });
+
+  test('a network that does not come back: the session has the rest of the call', async () => {
+    const place = await behindPath({ tcp_port: 0 }, undefined, { ECHOSPHERE_RECORDER_GIVE_UP_AFTER: '5s' });
+    const people = speakers(place.livekit, { room: 'gone', seconds: 45, start: now() + 1, people: PEOPLE });
+    try {
+      const from = now() + 0.3;
+      const id = await begin(place.server, 'gone');
+      await until('some seconds', async () => (await get(place.server, id)).duration_ms > 12_000, 60);
+      place.path.away(true);
+      place.proxy.cut(600_000);
+      const before = await reached(place.server, id, 'COMPLETED', 60);
+      await place.server.settled();
+      assert.ok(before.partial && before.duration_ms < 20_000, `${before.duration_ms}`);
+      await people.ended;
+      const said = people.said();
+      const to = now();
+      await uploadSession(place.server, { ...AGENT, roomSid: before.room_sid, said, from, to });
+      const after = await filled(place.server, id);
+      assert.deepEqual([after.gaps, after.partial, after.started_at], [[], false, before.started_at], JSON.stringify([after.gaps, after.partial, after.duration_ms, before.gaps, before.duration_ms, after.captures]));
+      const end = zero(after) + after.duration_ms / 1000;
+      assert.ok(Math.abs(end - to) < 0.3, `it ends ${end - to} s after the session`);
+      const { found } = await heard(after, said);
+      const seam = { start_ms: before.duration_ms, duration_ms: 0 };
+      const expected = found.filter((code) => isWhole(code, said) && isClear(code, seam, after) && Math.abs(code.sent - zero(after) - seam.start_ms / 1000) > 1.5);
+      const rest = expected.filter((code) => code.sent > zero(after) + seam.start_ms / 1000);
+      assert.ok(rest.length >= 40, `${rest.length}`);
+      const constants = assertInPlace(found, (code) => expected.includes(code));
+      console.log(`# ${before.duration_ms} ms heard, ${after.duration_ms} ms in all, ${rest.length} codes behind the end; ${JSON.stringify(constants)} ms`);
+    } finally {
+      await people.stop();
+      await place.stop();
+    }
+  });
 });

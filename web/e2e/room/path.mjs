@@ -132,8 +132,8 @@ export class UdpPath {
 /** Names the path in the server's UDP candidates, and leaves those of TCP; both have the same length, so that no frame changes its. */
 export const redirected = (data) => Buffer.from(data.toString('latin1').replaceAll(/( udp \d+ )127\.0\.0\.1( \d+ typ host)/gi, `$1${NAMED}$2`), 'latin1');
 
-/** A LiveKit server behind a UDP path, and an EchoSphere that records its rooms; signalling goes through `proxy`. */
-export async function behindPath(rtc = {}, change = undefined) {
+/** A LiveKit server behind a UDP path, and an EchoSphere (with these variables) that records its rooms; signalling goes through `proxy`. */
+export async function behindPath(rtc = {}, change = undefined, variables = {}) {
   const made = [];
   const stop = async () => { for (const one of made.reverse()) await one(); };
   const begun = (part, end) => { made.push(() => end(part)); return part; };
@@ -142,7 +142,7 @@ export async function behindPath(rtc = {}, change = undefined) {
     const livekit = begun(await LiveKit.start('', own), (part) => part.stop());
     const path = begun(await UdpPath.start(livekit.udp), (part) => part.close());
     const proxy = begun(await cuttable(livekit.port, change), (part) => part.close());
-    const server = begun(await EchoSphere.start({ ...livekit.env, LIVEKIT_URL: proxy.url }), (part) => part.stop());
+    const server = begun(await EchoSphere.start({ ...livekit.env, LIVEKIT_URL: proxy.url, ...variables }), (part) => part.stop());
     return { livekit, path, proxy, server, stop };
   } catch (error) {
     await stop();

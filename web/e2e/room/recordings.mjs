@@ -82,8 +82,10 @@ export function isWhole(code, said) {
   return joined !== undefined && code.sent > joined.at + 0.7 && (!left || code.sent + 0.4 < left.at);
 }
 
-/** From this match on a code is heard; below it, it is not. A whole code has 0.99; one whose half is damaged may have 0.4. */
-export const HEARD = 0.3;
+/** From this match on a code is whole. Out of libopus it comes with 0.95 and more. */
+export const HEARD = 0.8;
+/** Below this match nothing of a code is there: another code may look like it by so much. */
+export const SILENT = 0.3;
 
 /** Checks that every code is where it was sent, but for one constant a speaker (ms); returns the constants. */
 export function assertInPlace(found, expected) {

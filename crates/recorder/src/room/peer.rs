@@ -23,6 +23,12 @@ const RETRY: Duration = Duration::from_millis(100);
 /// leaves with the next look into the sockets, up to 80 ms later.
 const ASK_EVERY: Duration = Duration::from_millis(140);
 
+/// How long at most until the path is tried again while nothing comes back on it. str0m's own 3 s would be a silence of 3 s more behind
+/// each outage. It is also how often a path that works is looked after.
+const TRY_PATH_EVERY: Duration = Duration::from_secs(1);
+/// How often that is done before the path is given up: for about as long as with str0m's own 9 times 3 s.
+const TRY_PATH: usize = 22;
+
 /// What comes out of a peer connection.
 pub enum Happening<'p> {
     /// An entry for the log, with the moment of its arrival; of this participant.
@@ -114,7 +120,10 @@ pub struct Peer {
 impl Peer {
     /// A peer connection that waits for an offer.
     pub fn new(now: Instant) -> Self {
-        let rtc = Rtc::builder().clear_codecs().enable_opus(true, false).set_rtp_mode(true).build(now);
+        let mut rtc = Rtc::builder().clear_codecs().enable_opus(true, false).set_rtp_mode(true);
+        rtc.set_max_stun_rto(TRY_PATH_EVERY);
+        rtc.set_max_stun_retransmits(TRY_PATH);
+        let rtc = rtc.build(now);
         Self {
             rtc,
             offered: HashMap::new(),

@@ -345,7 +345,8 @@ impl Assembler {
         let away = self.away.iter().map(|away| gap(&(at(away.from)..away.to.map_or(end, at)), away.reason));
         let away: Vec<Gap> = away.collect();
         index.is_mixed = self.layout == Layout::Mix;
-        index.holes = holes::of(&self.sides(&index), &away, end);
+        let open = self.is_cut().then_some(LONGEST - end);
+        index.holes = holes::of(&self.sides(&index), &away, end, open);
         index.gaps.extend(away);
         index.restarts = self.restarts.iter().map(|&wall| at(wall)).collect();
         tidy(&mut index, end);
@@ -369,6 +370,14 @@ impl Assembler {
 
     fn is_agent(&self, participant_sid: &str) -> bool {
         self.people.get(participant_sid).is_some_and(|person| person.kind == "AGENT")
+    }
+
+    /// Whether the sound ends because we lost it, and not because the conversation ended or was to be recorded no longer.
+    fn is_cut(&self) -> bool {
+        let open = self.away.iter().filter(|away| away.to.is_none());
+        let (paused, lost): (Vec<&Away>, Vec<&Away>) = open.partition(|away| away.reason == "paused");
+        let ended = self.ended.as_ref().map(|(_, reason)| reason.as_str());
+        paused.is_empty() && (!lost.is_empty() || matches!(ended, None | Some("connection_lost" | ended::DISK_FULL)))
     }
 
     /// When the conversation ended, apart from its last packet: when the last one left, or when we stopped.

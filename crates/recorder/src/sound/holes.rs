@@ -25,8 +25,9 @@ pub(super) struct OnSide<'a> {
     pub losses: Vec<Range<i64>>,
 }
 
-/// The holes of both sides. `away` is when nothing reached us, or nothing was to; `end` is the end of the sound.
-pub(super) fn of(streams: &[OnSide<'_>], away: &[Gap], end: i64) -> Vec<Hole> {
+/// The holes of both sides. `away` is when nothing reached us, or nothing was to; `end` is the end of the sound. Behind it there is one
+/// more hole when the conversation went on, nobody knows for how long: `open` samples at most.
+pub(super) fn of(streams: &[OnSide<'_>], away: &[Gap], end: i64, open: Option<i64>) -> Vec<Hole> {
     let mut holes = Vec::new();
     for agent in [true, false] {
         let side: Vec<&OnSide<'_>> = streams.iter().filter(|stream| stream.agent == agent).collect();
@@ -42,6 +43,9 @@ pub(super) fn of(streams: &[OnSide<'_>], away: &[Gap], end: i64) -> Vec<Hole> {
             }
             let several = people(&side, &hole) > 1;
             holes.push(Hole { start: hole.start, samples: hole.end - hole.start, agent, several });
+        }
+        if let Some(samples) = open {
+            holes.push(Hole { start: end, samples, agent, several: people(&side, &(end..end)) > 1 });
         }
     }
     holes
@@ -89,7 +93,7 @@ mod tests {
             stream(false, "carol", &[0..30, 40..60]),
         ];
         // Bob was heard while Carol's packets were lost: what a session has of the users' side may be his.
-        assert_eq!(told(&of(&streams, &[], 60 * S)), [(10, 13, true, false)]);
+        assert_eq!(told(&of(&streams, &[], 60 * S, None)), [(10, 13, true, false)]);
     }
 
     #[test]
@@ -100,7 +104,7 @@ mod tests {
             stream(false, "carol", &[28..60]),
         ];
         let away = [gap(20, 30, "connection_lost"), gap(22, 25, "paused")];
-        let holes = of(&streams, &away, 60 * S);
+        let holes = of(&streams, &away, 60 * S, None);
         let edges = [(20 * S, 22 * S - PAUSE_MARGIN), (25 * S + PAUSE_MARGIN, 30 * S)];
         let agent: Vec<_> =
             holes.iter().filter(|hole| hole.agent).map(|hole| (hole.start, hole.start + hole.samples)).collect();
@@ -108,5 +112,13 @@ mod tests {
         let others: Vec<_> = holes.iter().filter(|hole| !hole.agent).map(|hole| hole.start + hole.samples).collect();
         assert_eq!(others, [edges[0].1, 28 * S], "Carol came back to us first");
         assert!(holes.iter().all(|hole| hole.several != hole.agent));
+    }
+
+    #[test]
+    fn behind_a_sound_that_was_cut_there_is_a_hole_without_a_known_end() {
+        let streams =
+            [stream(true, "helper", &[0..10]), stream(false, "bob", &[0..8]), stream(false, "carol", &[0..9])];
+        let holes = of(&streams, &[], 10 * S, Some(100 * S));
+        assert_eq!(told(&holes), [(10, 110, true, false), (10, 110, false, true)]);
     }
 }

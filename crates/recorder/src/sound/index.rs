@@ -99,7 +99,7 @@ pub struct Index {
     /// Windows (ranges of samples) that live rendering made of less, or placed otherwise.
     #[prost(message, repeated, tag = "7")]
     pub improved: Vec<Extent>,
-    /// What is missing of each side, unasked.
+    /// What is missing of each side, unasked. Behind the end as well, when the sound was cut there.
     #[prost(message, repeated, tag = "8")]
     pub holes: Vec<Hole>,
     /// Whether everybody is heard on both sides.

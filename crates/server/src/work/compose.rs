@@ -31,12 +31,14 @@ pub struct Piece {
     pub improved: Vec<std::ops::Range<MediaTime>>,
     /// Its sound, to listen to.
     pub source: Option<Source>,
+    /// Whether it was cut at its end, and another capture has the rest: then nothing is missing there.
+    pub is_end_filled: bool,
 }
 
 impl Piece {
     /// A capture that came whole.
     pub fn new(capture: Capture, gaps: Vec<Gap>) -> Self {
-        Self { capture, gaps, restarts: Vec::new(), improved: Vec::new(), source: None }
+        Self { capture, gaps, restarts: Vec::new(), improved: Vec::new(), source: None, is_end_filled: false }
     }
 }
 
@@ -149,7 +151,8 @@ fn append(composition: &mut Composition, piece: &Piece, stored: &Stored<'_>) {
 pub fn content(composition: &Composition, pieces: &[Piece], silent: Reason) -> Content {
     let counted = pieces.iter().filter(|piece| piece.capture.status != CaptureStatus::Superseded);
     let partial = counted.into_iter().any(|piece| {
-        matches!(piece.capture.status, CaptureStatus::Partial | CaptureStatus::Failed) || !piece.gaps.is_empty()
+        let is_cut = matches!(piece.capture.status, CaptureStatus::Partial | CaptureStatus::Failed);
+        is_cut && !piece.is_end_filled || !piece.gaps.is_empty()
     });
     if composition.segments.is_empty() {
         Content::Silent { reason: silent, partial }

@@ -23,6 +23,8 @@ use crate::render::Source;
 
 /// What is shorter is not worth a seam (100 ms): a decoder conceals that much.
 const SHORTEST: i64 = 4_800;
+/// What a session has behind the end of ours is put there from this length on (1 s): a session ends a little later than its room.
+const SHORTEST_END: i64 = 48_000;
 
 /// A session that may have what is missing.
 struct Session {
@@ -66,11 +68,14 @@ pub(super) async fn fill(
         let differ = audio.fills.iter().filter(|fill| !fills.contains(fill));
         let differ = differ.chain(fills.iter().filter(|fill| !audio.fills.contains(fill)));
         let differ: Vec<Range<MediaTime>> = differ.map(|fill| media(&fill.range())).collect();
+        piece.gaps = unfilled(index, &fills);
+        piece.is_end_filled = is_end_filled(index, &fills);
         if differ.is_empty() {
             continue;
         }
         piece.improved.extend(differ);
-        piece.gaps = unfilled(index, &fills);
+        let end = fills.iter().map(|fill| fill.range().end).max().unwrap_or(0);
+        audio.samples = index.samples.max(u64::try_from(end).unwrap_or(0));
         audio.fills = fills;
         changed.push((piece.capture.id, audio.clone()));
     }
@@ -99,7 +104,8 @@ async fn fills(
             let has = session.has.iter().map(|has| has.start.saturating_sub(shift)..has.end.saturating_sub(shift));
             let has: Vec<Range<i64>> = has.collect();
             let parts = without(&left, &without(&[range(hole)], &has));
-            for part in parts.into_iter().filter(|part| part.end - part.start >= SHORTEST) {
+            let shortest = if is_behind(index, hole) { SHORTEST_END } else { SHORTEST };
+            for part in parts.into_iter().filter(|part| part.end - part.start >= shortest) {
                 let (start, samples) = (part.start, part.end - part.start);
                 fills.push(Fill { start, samples, agent: hole.agent, from: session.capture, at: start + shift });
             }
@@ -116,6 +122,23 @@ impl Session {
         let to = hole.start + hole.samples + behind + alignment::WIDEST;
         self.has.iter().any(|has| has.start < to && has.end > from)
     }
+}
+
+/// Whether a hole lies behind the end of what we heard.
+fn is_behind(index: &Index, hole: &Hole) -> bool {
+    u64::try_from(hole.start).is_ok_and(|start| start >= index.samples)
+}
+
+/// Whether what we did not hear of the end was filled, both sides of it, up to the same place.
+fn is_end_filled(index: &Index, fills: &[Fill]) -> bool {
+    let behind: Vec<&Hole> = index.holes.iter().filter(|hole| is_behind(index, hole)).collect();
+    let end =
+        |agent: bool| fills.iter().filter(|fill| fill.agent == agent).map(|fill| fill.range().end).max().unwrap_or(0);
+    // Each side is on its own way to the session.
+    let end_together = (end(true) - end(false)).abs() < SHORTEST_END;
+    let is_filled =
+        |hole: &&Hole| !hole.several && fills.iter().any(|fill| fill.agent == hole.agent && fill.start == hole.start);
+    !behind.is_empty() && behind.iter().all(is_filled) && end_together
 }
 
 fn range(hole: &Hole) -> Range<i64> {
@@ -209,6 +232,19 @@ mod tests {
         // The session ended in the middle of the hole.
         let half = [agent, fill(10 * S, 2 * S, false)];
         assert_eq!(told(&unfilled(&index, &half)), [("connection_lost", 12_000, 3_000), pause, lost]);
+    }
+
+    #[test]
+    fn an_end_that_was_cut_is_filled_on_both_sides_or_is_not() {
+        let open = |agent, several| hole(20 * S, 1_000 * S, agent, several);
+        let index =
+            Index { samples: 20 * 48_000, holes: vec![open(true, false), open(false, false)], ..Index::default() };
+        let both = [fill(20 * S, 9 * S, true), fill(20 * S, 9 * S - 2_400, false)];
+        assert!(is_end_filled(&index, &both) && !is_end_filled(&index, &both[..1]) && !is_end_filled(&index, &[]));
+        let others = Index { holes: vec![open(true, false), open(false, true)], ..index.clone() };
+        assert!(!is_end_filled(&others, &both));
+        let ended = Index { holes: Vec::new(), ..index };
+        assert!(!is_end_filled(&ended, &[]), "nothing is missing");
     }
 
     #[test]

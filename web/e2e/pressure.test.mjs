@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -36,6 +36,18 @@ async function assertHeard(recording, said, expected) {
   const wanted = (code) => expected(code) && isWhole(code, said);
   assertInPlace(found, wanted);
   return { playlist, count: found.filter(wanted).length };
+}
+
+/** Takes all that is free on a disk. */
+function fill(path) {
+  const file = openSync(path, 'w');
+  try {
+    for (;;) writeSync(file, Buffer.alloc(4096));
+  } catch (error) {
+    assert.equal(error.code, 'ENOSPC');
+  } finally {
+    closeSync(file);
+  }
 }
 
 const memory = (server) => Number(readFileSync(`/proc/${server.process.child.pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
@@ -85,7 +97,7 @@ test('a storage that takes nothing: what is heard waits on the disk, outlives ki
   const objects = join(folder, 'objects');
   mkdirSync(objects);
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', objects]);
-  const env = { ...livekit.env, ECHOSPHERE_STORAGE_URL: `file://${objects}` };
+  const env = { ...livekit.env, ECHOSPHERE_STORAGE_URL: `file://${objects}`, ECHOSPHERE_RECORDER_MAX_SPOOL: '48 KiB' };
   const server = await EchoSphere.start(env);
   const people = speakers(livekit, { room: 'away', seconds: 60, start: Date.now() / 1000 + 2, people: [{ identity: 'bob', number: 1 }] });
   const filler = join(objects, 'filler');
@@ -94,8 +106,7 @@ test('a storage that takes nothing: what is heard waits on the disk, outlives ki
     await reached(server, id, 'ACTIVE');
     await sleep(6000);
     // Not a byte is free.
-    const { bsize, bfree } = statfsSync(objects);
-    writeFileSync(filler, Buffer.alloc(bsize * bfree));
+    fill(filler);
     assert.equal(statfsSync(objects).bfree, 0);
     await until('chunks on the disk', () => waiting(server).length >= 1, 25);
     const before = memory(server);
@@ -110,9 +121,16 @@ test('a storage that takes nothing: what is heard waits on the disk, outlives ki
     await until('the room is recorded again', async () => await metric(server, 'echosphere_rooms') === 1, 10);
     await until('more waits', () => waiting(server).length > left.length, 30);
     console.log(`# ${waiting(server).length} chunks wait on the disk; memory ${before.toFixed(0)} MiB before, ${memory(server).toFixed(0)} MiB after the kill`);
+    const refused = await until('a refusal', async () => {
+      const answer = await server.post('/v1/recordings', { room_name: 'one-more' });
+      return answer.status === 503 && answer;
+    }, 30);
+    assert.match(refused.body.detail, /recorder\.max_spool/);
+    assert.equal(await metric(server, 'echosphere_spool_alarm'), 1);
     rmSync(filler);
     await until('all is sent', () => waiting(server).length === 0, 20);
     await until('the gauge is down', async () => await metric(server, 'echosphere_spool_bytes') === 0, 5);
+    assert.match(server.process.output(), /half of what may wait on the disk waits there/);
     await people.ended;
     await livekit.api('DeleteRoom', { room: 'away' });
     const recording = await reached(server, id, 'COMPLETED', 40);
@@ -156,6 +174,61 @@ test('limits are told: the longest a recording may get, and rooms that are refus
     }, 5);
     assert.equal(code, 503);
     assert.match(body.detail, /recorder\.min_free_disk/);
+  } finally {
+    await people.stop();
+    await server.stop();
+  }
+});
+
+test('a full disk: the room is left, what was kept until then is there, and the recording says why', async () => {
+  const dir = join(folder, 'small');
+  mkdirSync(dir);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', dir]);
+  const filler = join(dir, 'filler');
+  const server = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RECORDER_MIN_FREE_DISK: '1 MiB', ECHOSPHERE_STORAGE_URL: `file://${join(folder, 'elsewhere')}` }, dir);
+  const people = speakers(livekit, { room: 'full', seconds: 45, start: Date.now() / 1000 + 1, people: [{ identity: 'bob', number: 1 }] });
+  try {
+    const id = await begin(server, 'full');
+    await until('some seconds', async () => (await get(server, id)).duration_ms > 9000, 40);
+    fill(filler);
+    const from = Date.now() / 1000;
+    await until('it is left', () => /the disk was full|DISK_FULL|disk_full/i.test(server.process.output()), 40);
+    // Whoever asks meanwhile is answered, and told why nothing more is recorded.
+    assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
+    const { status, body } = await server.post('/v1/recordings', { room_name: 'another' });
+    assert.equal(status, 503, JSON.stringify(body));
+    assert.match(body.detail, /recorder\.min_free_disk/);
+    rmSync(filler);
+    const recording = await reached(server, id, 'COMPLETED', 60);
+    assert.ok(recording.partial, JSON.stringify(recording));
+    assert.match(recording.captures[0].error, /the disk was full/);
+    // What could not be written was held in memory until the room was left.
+    const end = zero(recording) + recording.duration_ms / 1000;
+    const { count } = await assertHeard(recording, people.said(), (code) => code.sent + 0.6 < end);
+    console.log(`# ${count} codes in place; the recording ends ${(end - from).toFixed(2)} s after the disk was full`);
+    assert.ok(end > from + 9 && count >= 18, `${count}`);
+  } finally {
+    await people.stop();
+    await server.process.stop();
+    execFileSync('umount', ['-l', dir]);
+  }
+});
+
+test('a busy machine: no more rooms are begun, and those that go on are', async () => {
+  const server = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RECORDER_MAX_CPU: '1' });
+  const people = speakers(livekit, { room: 'busy', seconds: 25, start: Date.now() / 1000 + 1, people: [{ identity: 'bob', number: 1 }] });
+  try {
+    const id = await begin(server, 'busy');
+    const refused = await until('a refusal', async () => {
+      const answer = await server.post('/v1/recordings', { room_name: 'busy-too' });
+      if (answer.status === 201) await server.post(`/v1/recordings/${answer.body.id}/stop`);
+      return answer.status === 503 && answer;
+    }, 20);
+    assert.match(refused.body.detail, /recorder\.max_cpu/);
+    await people.ended;
+    await livekit.api('DeleteRoom', { room: 'busy' });
+    const recording = await reached(server, id, 'COMPLETED');
+    assert.deepEqual([recording.partial, recording.gaps], [false, []]);
   } finally {
     await people.stop();
     await server.stop();

@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
 import { assertDates, listing } from './room/hls.mjs';
+import { cuttable } from './room/network.mjs';
 import { assertInPlace, begin, codes, gaps, get, isWhole, median, now, reached, sound, zero } from './room/recordings.mjs';
 
 let livekit;
@@ -71,13 +72,14 @@ test('thirty times kill -9 in the middle of a call: each time the next process g
   for (const [n, seconds] of unwritten.entries()) {
     assert.ok(seconds <= 1 && seconds > down[n][0] - down[n][1], `kill ${n}: the gap begins ${seconds} s before it`);
   }
-  // A second each. A machine that is busy with other things may take longer to get back into the room, now and then.
-  assert.ok(lost.filter((seconds) => seconds <= 1).length >= KILLS - 3 && Math.max(...lost) <= 2.5, lost.join(', '));
+  assert.ok(Math.max(...lost) <= 1, lost.join(', '));
   assert.ok(restarts > 0 && restarts <= KILLS, `${restarts}`);
   assert.deepEqual((await server.get('/v1/recordings?room_name=kills')).items.map((item) => item.id), [id]);
   const found = await codes(recording, pcm, people.said().filter((line) => line.sent > zero(recording) + 1), ['helper']);
   const end = zero(recording) + recording.duration_ms / 1000;
-  const isHeard = (code) => code.at > 0 && code.sent + 0.6 < end && held.every(([, start, length]) => code.at + 0.5 < start || code.at > start + length + 0.02);
+  // A decoder that begins in the middle of a sound needs 80 ms to find into it.
+  const isHeard = (code) => code.at > 0 && code.sent + 0.6 < end && held.every(([, start, length]) => code.at + 0.5 < start || code.at > start + length + 0.1);
+  if (process.env.E2E_CODES) console.log(`# ${JSON.stringify(held)}`);
   assert.ok(found.filter(isHeard).length >= 20, `${found.filter(isHeard).length}`);
   assertInPlace(found, (code) => isHeard(code) && isWhole(code, people.said()));
 });
@@ -98,5 +100,57 @@ test('a LiveKit server that is killed and comes back: one recording ends, or goe
   } finally {
     await mine.stop();
     await other.stop();
+  }
+});
+
+test('a LiveKit server that is away when we come back: its room is waited for, and gone on with', async () => {
+  // Signalling alone is away: the room itself goes on.
+  const proxy = await cuttable(livekit.port);
+  const env = { ...livekit.env, LIVEKIT_URL: proxy.url };
+  const mine = await EchoSphere.start(env);
+  const people = speakers(livekit, { room: 'waits', seconds: 30, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
+  try {
+    const id = await begin(mine, 'waits');
+    await until('sound', async () => (await get(mine, id)).duration_ms > 5000, 30);
+    await mine.kill();
+    proxy.cut(6000);
+    const from = now();
+    await mine.restart(env);
+    await people.ended;
+    await livekit.api('DeleteRoom', { room: 'waits' });
+    const recording = await reached(mine, id, 'COMPLETED');
+    const [[reason, start, length], ...more] = gaps(recording);
+    assert.deepEqual([reason, more], ['recorder_restarted', []]);
+    const back = zero(recording) + start + length - from - 6;
+    console.log(`# back ${back.toFixed(2)} s after LiveKit`);
+    assert.ok(back < 2, `${back} s`);
+    const { pcm } = await sound(recording);
+    const found = await codes(recording, pcm, people.said().filter((line) => line.kind === 'code' && line.sent > from + 6 + back + 0.1));
+    assert.ok(found.length >= 8, `${found.length}`);
+    assertInPlace(found, (code) => isWhole(code, people.said()));
+  } finally {
+    await people.stop();
+    await mine.stop();
+    proxy.close();
+  }
+});
+
+test('a room that ends while nobody listens: what was heard is there, and that its end is missing is said', async () => {
+  const mine = await EchoSphere.start(livekit.env);
+  const people = speakers(livekit, { room: 'missed', seconds: 12, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
+  try {
+    const id = await begin(mine, 'missed');
+    await until('sound', async () => (await get(mine, id)).duration_ms > 5000, 30);
+    await mine.kill();
+    await people.ended;
+    await livekit.api('DeleteRoom', { room: 'missed' });
+    await mine.restart(livekit.env);
+    const recording = await reached(mine, id, 'COMPLETED');
+    assert.ok(recording.partial && recording.duration_ms > 4500, JSON.stringify(recording));
+    assert.match(recording.captures[0].error, /ended while nobody listened/);
+    assert.equal((await livekit.api('ListRooms', { names: ['missed'] })).rooms?.length ?? 0, 0, 'a room was made by looking for it');
+  } finally {
+    await people.stop();
+    await mine.stop();
   }
 });

@@ -46,7 +46,9 @@ impl Sound {
         let frames = sound.pitches.len() / BANDS;
         for band in 0..BANDS {
             let mean = sound.pitches.iter().skip(band).step_by(BANDS).sum::<f32>() / frames.max(1) as f32;
-            sound.pitches.iter_mut().skip(band).step_by(BANDS).for_each(|value| *value -= mean);
+            for value in sound.pitches.iter_mut().skip(band).step_by(BANDS) {
+                *value -= mean;
+            }
         }
         sound
     }

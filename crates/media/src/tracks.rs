@@ -124,7 +124,9 @@ impl Mixer {
                 pair[1] = pair[1].saturating_add(voice * channels[1]);
             }
         }
-        patches.iter().for_each(|patch| patch.add(range.start, out));
+        for patch in patches {
+            patch.add(range.start, out);
+        }
         Ok(bad)
     }
 

@@ -20,6 +20,8 @@ pub enum Error {
         url: String,
         /// Why.
         reason: String,
+        /// Whether that may pass by itself.
+        may_pass: bool,
     },
     /// It says no.
     #[error("LiveKit refuses: {status} {message}")]
@@ -59,6 +61,16 @@ pub struct RoomService<'w> {
     secret: &'w SecretString,
 }
 
+impl Error {
+    /// Whether it may be otherwise in a moment, with nobody doing anything.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { may_pass, .. } => *may_pass,
+            Self::Refused { status, .. } => matches!(status, 502..=504),
+        }
+    }
+}
+
 impl<'w> RoomService<'w> {
     /// The service of a server, for a key pair.
     pub fn new(wire: &'w Wire, url: &str, key: &'w str, secret: &'w SecretString) -> Self {
@@ -85,7 +97,9 @@ impl<'w> RoomService<'w> {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
-        Error::Unreachable { url: self.base.clone(), reason: root_cause(&error.without_url()) }
+        let is_away = error.is_timeout() || error.is_connect() || error.is_request();
+        let may_pass = is_away && !is_distrust(&error);
+        Error::Unreachable { url: self.base.clone(), reason: root_cause(&error.without_url()), may_pass }
     }
 
     async fn list(&self, which: Value, now: WallTime) -> Result<Vec<Room>, Error> {
@@ -127,6 +141,15 @@ impl<'w> RoomService<'w> {
 /// protojson writes 32-bit numbers as numbers and 64-bit ones as texts.
 fn number(value: Option<&Value>) -> u64 {
     value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())).unwrap_or(0)
+}
+
+/// Whether an error says that the other side is not whom we trust: that does not pass.
+fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_tls = |error: &(dyn std::error::Error + 'static)| {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        error.is::<rustls::Error>() || inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(of_tls)
 }
 
 /// The innermost reason, which is the one that helps.

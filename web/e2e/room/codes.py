@@ -60,7 +60,7 @@ def main():
         at = event["sent"] - zero
         off, score = find(sound[:, channel], at, event["number"], event["second"])
         _, other = find(sound[:, 1 - channel], at, event["number"], event["second"])
-        print(json.dumps({**event, "at": at, "off_ms": None if off is None else round(off * 1000, 1),
+        print(json.dumps({**event, "at": at, "channel": channel, "off_ms": None if off is None else round(off * 1000, 1),
                           "score": round(score, 3), "other": round(other, 3)}))
 
 

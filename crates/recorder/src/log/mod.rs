@@ -218,7 +218,7 @@ pub struct Ended {
     pub reason: String,
 }
 
-/// Reasons for which we end a capture ourselves, as [`Ended::reason`] has them.
+/// Reasons for the end of a capture that are not the room's own, as [`Ended::reason`] has them.
 pub mod ended {
     /// Somebody stopped it.
     pub const STOPPED: &str = "stopped";
@@ -226,6 +226,8 @@ pub mod ended {
     pub const MAX_DURATION: &str = "max_duration";
     /// The disk takes nothing any more.
     pub const DISK_FULL: &str = "disk_full";
+    /// The room ended while we were away from it.
+    pub const MISSED: &str = "ended_while_away";
 }
 
 /// The connection to the room. While it is down, what is spoken does not reach us.

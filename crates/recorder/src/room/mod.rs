@@ -32,7 +32,7 @@ use self::people::{Changes, Exclusions, LeftOut, People};
 use self::signal::Attempt;
 pub use self::signal::MakeToken;
 use self::transport::Transport;
-use crate::log::{Body, Joined, Pause, Speaker, Speakers};
+use crate::log::{Body, Joined, Pause, Speaker, Speakers, ended};
 
 /// Neither side notices a dead path for more than 15 s by itself: no packet at all for this long, and we look.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -95,6 +95,8 @@ pub enum End {
     HandedOver,
     /// The room ended, or we were removed from it: LiveKit's word.
     Room(String),
+    /// The room ended while we were away from it: its last part was not heard.
+    Missed,
     /// Nobody ever came.
     Nobody,
     /// Somebody's track is end-to-end encrypted.
@@ -110,6 +112,7 @@ impl End {
             Self::Stopped => "stopped",
             Self::HandedOver => "handed_over",
             Self::Room(_) => "room_ended",
+            Self::Missed => ended::MISSED,
             Self::Nobody => "nobody_came",
             Self::Encrypted(_) => "encrypted",
             Self::Lost(_) => "connection_lost",
@@ -278,7 +281,7 @@ impl<L: Listener> Room<'_, L> {
         let ours = if again { Some(self.room_sid.as_str()) } else { self.settings.expected_room.as_deref() };
         if ours.is_some_and(|sid| sid != room.sid) {
             // Ours is over; joining made, or found, another one of that name.
-            return Flow::End(End::Room("the room ended while we were away".to_owned()));
+            return Flow::End(End::Missed);
         }
         let resumed = self.settings.expected_room.is_some() && !again;
         self.room_sid.clone_from(&room.sid);

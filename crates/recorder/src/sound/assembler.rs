@@ -377,7 +377,8 @@ impl Assembler {
         let open = self.away.iter().filter(|away| away.to.is_none());
         let (paused, lost): (Vec<&Away>, Vec<&Away>) = open.partition(|away| away.reason == "paused");
         let ended = self.ended.as_ref().map(|(_, reason)| reason.as_str());
-        paused.is_empty() && (!lost.is_empty() || matches!(ended, None | Some("connection_lost" | ended::DISK_FULL)))
+        paused.is_empty()
+            && (!lost.is_empty() || matches!(ended, None | Some("connection_lost" | ended::DISK_FULL | ended::MISSED)))
     }
 
     /// When the conversation ended, apart from its last packet: when the last one left, or when we stopped.

@@ -393,8 +393,8 @@ fn run(app: &SharedApp, recording: Recording, capture: &Capture, left: Left, tol
     app.rooms.begin(id, || Running { session: kept, commands, task: tokio::spawn(task) });
 }
 
-/// Waits until the room exists. Joining would make it, and leave an empty room behind when nobody comes. `None` when it is
-/// there, or cannot be asked for: joining will tell why.
+/// Waits until the room exists, and LiveKit can be reached at all. Joining would make the room, and leave an empty one behind when
+/// nobody comes. `None` when it is there, or cannot be asked for: joining will tell why.
 async fn wait_for_room(
     session: &Session,
     settings: &mut room::Settings,
@@ -403,13 +403,27 @@ async fn wait_for_room(
 ) -> Option<room::End> {
     let name = session.recording.room_name.as_deref().unwrap_or_default();
     let service = RoomService::new(&session.app.wire, &settings.url, &key.key, &key.secret);
-    let until = Instant::now() + settings.wait_for_people;
-    while settings.expected_room.is_none() && matches!(service.exists(name, clock::now()).await, Ok(false)) {
-        if Instant::now() > until {
-            return Some(room::End::Nobody);
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        let (patience, end) = match service.exists(name, clock::now()).await {
+            // An earlier process was in it.
+            Ok(false) if settings.expected_room.is_some() => return Some(room::End::Missed),
+            Ok(false) => (settings.wait_for_people, Some(room::End::Nobody)),
+            Err(error) if error.may_pass() => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(recording = %session.recording.id, %error, "a room is waited for");
+                }
+                (settings.give_up_after, None)
+            }
+            Ok(true) | Err(_) => return None,
+        };
+        if began.elapsed() > patience {
+            return end;
         }
+        let nobody = if settings.expected_room.is_some() { room::End::Stopped } else { room::End::Nobody };
         match tokio::time::timeout(LOOK_FOR_ROOM, inbox.recv()).await {
-            Ok(Some(Command::Stop)) => return Some(room::End::Nobody),
+            Ok(Some(Command::Stop)) => return Some(nobody),
             Ok(Some(Command::HandOver) | None) => return Some(room::End::HandedOver),
             Ok(Some(Command::Pause)) => settings.paused = true,
             Ok(Some(Command::Resume)) => settings.paused = false,
@@ -419,7 +433,6 @@ async fn wait_for_room(
             Err(_) => {}
         }
     }
-    None
 }
 
 /// Keeps what an earlier process heard of a room that cannot be gone on with, and ends it, in the background.

@@ -142,6 +142,9 @@ fn settle(capture: &mut Capture, app: &App, recording: &Recording, log: &Log, in
         Some("encrypted") => {
             problems.push("the room is end-to-end encrypted; it cannot be recorded without its key".to_owned());
         }
+        Some(ended::MISSED) => {
+            problems.push("the room ended while nobody listened to it; its last part is missing".to_owned());
+        }
         Some(ended::DISK_FULL) => problems.push("the disk was full; what was kept until then is here".to_owned()),
         Some(_) => {}
     }

@@ -145,11 +145,9 @@ fn number(value: Option<&Value>) -> u64 {
 
 /// Whether an error says that the other side is not whom we trust: that does not pass.
 fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
-    let of_tls = |error: &(dyn std::error::Error + 'static)| {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        error.is::<rustls::Error>() || inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
-    };
-    std::iter::successors(Some(error), |error| error.source()).any(of_tls)
+    // An I/O error's source is the source of what it holds: what it holds itself has to be asked for.
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || held.is_some_and(|held| is_distrust(held)) || error.source().is_some_and(is_distrust)
 }
 
 /// The innermost reason, which is the one that helps.

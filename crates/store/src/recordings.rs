@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::{Content, Status};
-use echosphere_domain::recording::{Audio, Capture, Gap, Participant, Recording};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap, Participant, Recording};
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
@@ -48,6 +48,8 @@ pub struct Publication {
     pub recording: RecordingId,
     /// The revision that was current when the decision was made.
     pub based_on: u32,
+    /// The recording's other captures, as read before the decision: another one, or one that is further now, is a conflict too.
+    pub beside: Vec<(CaptureId, CaptureStatus)>,
     /// The capture, with what was found out about it.
     pub capture: Capture,
     /// The index of its audio, in the media crate's own form.

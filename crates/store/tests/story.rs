@@ -122,6 +122,7 @@ fn publication(joined: &Joined, now: WallTime) -> Publication {
     Publication {
         recording: joined.recording.id,
         based_on: joined.recording.state.revision,
+        beside: Vec::new(),
         segments: vec![segment(0), segment(1)],
         capture,
         audio_index: Some(vec![1, 2, 3]),
@@ -222,6 +223,12 @@ async fn a_whole_upload_takes_the_place_of_a_cut_one() {
     let lease = world.lease(TaskKind::Ingest, at(4)).await;
     let mut wanted = publication(&whole, at(4));
     wanted.supersedes = vec![cut.capture.id];
+    // What was decided without the other capture, or when it was not read yet, is decided anew.
+    for beside in [vec![], vec![(cut.capture.id, CaptureStatus::Processing)]] {
+        let stale = Publication { beside, ..wanted.clone() };
+        assert!(matches!(world.store.publish(&stale, &lease).await, Err(Error::Conflict(_))));
+    }
+    wanted.beside = vec![(cut.capture.id, CaptureStatus::Complete)];
     let stale = Publication { based_on: 0, ..wanted.clone() };
     assert!(matches!(world.store.publish(&stale, &lease).await, Err(Error::Conflict(_))));
     let recording = world.store.publish(&wanted, &lease).await.unwrap();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
-use echosphere_domain::lifecycle::{Reason, Status};
+use echosphere_domain::lifecycle::Reason;
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::time::{MediaTime, WallTime};
@@ -308,9 +308,10 @@ async fn publication(
     withheld: &Withheld,
 ) -> Result<Publication, Error> {
     let current = app.store.segments(recording.id, AUDIO_RENDITION).await?;
-    // While a room is being recorded, its own log is what is heard; the session is composed with it when the room ends.
-    let is_live = matches!(recording.state.status, Status::Starting | Status::Active)
-        && captures.iter().any(|capture| capture.source == Source::Recorder);
+    // Until its room has ended and was read, the recorder's log is what is heard; the session is composed with it then.
+    let is_live = captures
+        .iter()
+        .any(|capture| capture.source == Source::Recorder && capture.status == CaptureStatus::Processing);
     let others = captures.iter().filter(|other| other.id != read.piece.capture.id && !supersedes.contains(&other.id));
     let mut pieces = pieces::load(app, recording, others).await?;
     let mut piece = read.piece.clone();
@@ -328,6 +329,7 @@ async fn publication(
     Ok(Publication {
         recording: recording.id,
         based_on: recording.state.revision,
+        beside: pieces::beside(captures, capture.id),
         audio_index: read.index.as_ref().map(OpusIndex::to_bytes),
         capture,
         transcript: read.transcript,

@@ -1,6 +1,7 @@
 //! Captures that were read before, as they are composed.
 
-use echosphere_domain::recording::{Capture, Gap, Recording};
+use echosphere_domain::id::CaptureId;
+use echosphere_domain::recording::{Capture, CaptureStatus, Gap, Recording};
 use echosphere_domain::time::MediaTime;
 use echosphere_media::ogg::OpusIndex;
 
@@ -25,6 +26,11 @@ pub(super) async fn load(
         });
     }
     Ok(pieces)
+}
+
+/// What a publication is told of the captures that it was decided beside.
+pub(super) fn beside(captures: &[Capture], own: CaptureId) -> Vec<(CaptureId, CaptureStatus)> {
+    captures.iter().filter(|other| other.id != own).map(|other| (other.id, other.status)).collect()
 }
 
 /// A capture with its sound.

@@ -101,6 +101,7 @@ async fn publication(
     Ok(Publication {
         recording: recording.id,
         based_on: recording.state.revision,
+        beside: pieces::beside(captures, capture.id),
         audio_index: index.as_ref().map(Index::to_bytes),
         transcript: (!words.turns.is_empty()).then_some(words),
         supersedes: Vec::new(),

@@ -1,5 +1,7 @@
 //! The switch to a new revision, the end of its rendering, and the end of a recording: one transaction each.
 
+use std::collections::BTreeSet;
+
 use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::{Deletion, Event};
 use echosphere_domain::recording::{CaptureStatus, Recording};
@@ -23,6 +25,9 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
     if recording.state.revision != wanted.based_on {
         return Err(Error::Conflict(wanted.recording));
     }
+    if beside(connection, &wanted).await? != known(&wanted) {
+        return Err(Error::Conflict(wanted.recording));
+    }
     write_capture(connection, &wanted).await?;
     if let Some(upload) = wanted.capture.upload {
         let body = recording.prefix.upload_body(wanted.capture.attempt);
@@ -36,6 +41,9 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
         }
         None if deleted => effects::step_recording(connection, &mut recording, Event::UploadJoined, wanted.now).await?,
         None => {
+            for superseded in &wanted.supersedes {
+                supersede(connection, &recording, *superseded, wanted.now).await?;
+            }
             telemetry::fill_facts(connection, wanted.recording, &wanted.facts).await?;
             return uploads::recording_by_id(connection, wanted.recording).await;
         }
@@ -54,6 +62,22 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
     replace_segments(connection, &recording, &wanted).await?;
     write_facts(connection, &wanted).await?;
     uploads::recording_by_id(connection, wanted.recording).await
+}
+
+/// The other captures now, each with its status.
+async fn beside(connection: &mut SqliteConnection, wanted: &Publication) -> Result<BTreeSet<(String, String)>> {
+    let rows = sqlx::query_as("SELECT id, status FROM captures WHERE recording = ? AND id <> ?")
+        .bind(wanted.recording.to_string())
+        .bind(wanted.capture.id.to_string())
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The other captures as they were when the decision was made.
+fn known(wanted: &Publication) -> BTreeSet<(String, String)> {
+    wanted.beside.iter().map(|(id, status)| (id.to_string(), word(*status))).collect()
 }
 
 async fn write_capture(connection: &mut SqliteConnection, wanted: &Publication) -> Result<()> {

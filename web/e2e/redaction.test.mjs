@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { EchoSphere, LiveKit, freePort, python, root, sleep, start, until } from './harness.mjs';
+import { call, settled } from './agent/held.mjs';
+import { EchoSphere, LiveKit, sleep, until } from './harness.mjs';
 
-const agent = join(root, 'web/e2e/agent');
 const SECONDS = 48_000;
 let livekit;
 let folder;
@@ -24,35 +24,6 @@ after(async () => {
   await livekit?.stop();
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
-
-/** A call that is held at gates: before each of the caller's lines and before the goodbye. */
-async function call(server, room, attributes = {}) {
-  const gates = mkdtempSync(join(folder, 'gates-'));
-  const env = {
-    ...livekit.env, LIVEKIT_OBSERVABILITY_URL: server.url, E2E_PORT: String(await freePort()), E2E_SCRIPT: 'script-redaction.json',
-    E2E_GATES: gates, E2E_ATTRIBUTES: JSON.stringify(attributes),
-  };
-  const worker = start(python, ['agent.py', 'start'], { env, cwd: agent });
-  await until('the worker', () => /registered worker/.test(worker.output()), 60);
-  const caller = start(python, ['caller.py', room, 'e2e'], { env, cwd: agent });
-  const said = () => caller.output().split('\n').filter((line) => line.startsWith('{"said"')).map((line) => JSON.parse(line));
-  return {
-    said,
-    /** Lets the caller go on, and waits until the line was said and answered. */
-    line: async (number) => {
-      writeFileSync(join(gates, String(number)), '');
-      return until(`line ${number}`, () => said()[number], 60);
-    },
-    bye: async () => {
-      writeFileSync(join(gates, '3'), '');
-      await caller.ended;
-      // How the client library goes down is not what is tested; the agent leaves when its upload is done.
-      assert.match(caller.output(), /"left"/, `${caller.output()}\n${worker.output().slice(-6000)}`);
-      await livekit.api('DeleteRoom', { room });
-    },
-    stop: async () => { await caller.stop(); await worker.stop(); },
-  };
-}
 
 /** Every file that EchoSphere has, and what it printed. */
 function everything(server) {
@@ -150,20 +121,10 @@ function entries({ path, bytes }) {
 const PACKET = 3;
 const isLog = ({ path }) => path.endsWith('.esc') || path.endsWith('.journal');
 
-/** Waits until the room and the session are both in the recording, and nothing is left to do. */
-async function settled(server, id) {
-  await until('the session and the end', async () => {
-    const recording = await server.get(`/v1/recordings/${id}`);
-    return recording.status === 'COMPLETED' && recording.captures.filter((capture) => capture.status !== 'PROCESSING').length === 2;
-  }, 90);
-  await server.settled();
-  return server.get(`/v1/recordings/${id}`);
-}
-
 test('a pause: neither its words nor its sound are anywhere, and all around it is there', async () => {
   const server = await EchoSphere.start(livekit.env);
   const { body } = await server.post('/v1/recordings', { room_name: 'pause' });
-  const held = await call(server, 'pause');
+  const held = await call({ livekit, server, folder, room: 'pause' });
   try {
     await until('the recording', async () => (await server.get(`/v1/recordings/${body.id}`)).status === 'ACTIVE', 60);
     const first = await held.line(0);
@@ -230,7 +191,7 @@ test('a pause: neither its words nor its sound are anywhere, and all around it i
 test('somebody who asks not to be recorded: neither the words nor the sound are anywhere, and the agent is there', async () => {
   const server = await EchoSphere.start(livekit.env);
   const { body } = await server.post('/v1/recordings', { room_name: 'shy' });
-  const held = await call(server, 'shy', { 'echosphere.record': 'false' });
+  const held = await call({ livekit, server, folder, room: 'shy', attributes: { 'echosphere.record': 'false' } });
   try {
     await until('the recording', async () => (await server.get(`/v1/recordings/${body.id}`)).status === 'ACTIVE', 60);
     const first = await held.line(0);

@@ -1,11 +1,13 @@
 // Holes in what the recorder heard are filled with what the agent's session of the same room has; nothing moves by that.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
+import { call, settled } from './agent/held.mjs';
 import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
 import { behindPath } from './room/path.mjs';
-import { HEARD, SILENT, assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
+import { HEARD, SILENT, assertInPlace, begin, codes, folder, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
 import { uploadSession } from './room/session.mjs';
 
 const PEOPLE = [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }];
@@ -32,6 +34,23 @@ const inside = (found, { start_ms, duration_ms }, recording) => found.filter((co
   const at = code.sent - zero(recording);
   return at > start_ms / 1000 + 0.1 && at + 0.5 < (start_ms + duration_ms) / 1000;
 });
+
+/** Raw stereo sound. */
+function wave(path) {
+  const bytes = readFileSync(path);
+  return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+}
+
+/** When a channel is first heard from a moment on, in seconds. */
+function onset(stereo, channel, from) {
+  const step = 480;
+  for (let at = Math.round(from * 48_000); at + step < stereo.length / 2; at += step) {
+    let sum = 0;
+    for (let n = at; n < at + step; n += 1) sum += stereo[2 * n + channel] ** 2;
+    if (Math.sqrt(sum / step) > 300) return at / 48_000;
+  }
+  return Infinity;
+}
 
 /** Whether a code is not cut by an edge of a hole: there the two sounds meet, and each is on its own way. */
 function isClear(code, { start_ms, duration_ms }, recording) {
@@ -153,6 +172,48 @@ describe('holes are filled', { concurrency: true }, () => {
     } finally {
       await people.stop();
       await place.stop();
+    }
+  });
+
+  test('a real agent: the words that were said while nobody listened are in the replay, where they were said', async () => {
+    const livekit = await LiveKit.start();
+    const server = await EchoSphere.start(livekit.env);
+    let held;
+    try {
+      const id = await begin(server, 'real');
+      held = await call({ livekit, server, folder, room: 'real' });
+      await reached(server, id, 'ACTIVE');
+      const first = await held.line(0);
+      await sleep(1500);
+      await server.kill();
+      const missed = await held.line(1);
+      await sleep(1000);
+      await server.restart(livekit.env);
+      await sleep(3000);
+      const last = await held.line(2);
+      await held.bye();
+      const recording = await settled(server, id);
+      assert.deepEqual([recording.gaps, recording.partial], [[], false], JSON.stringify(recording.captures));
+      const { turns } = await server.get(`/v1/recordings/${id}/transcript`);
+      const lines = turns.filter(({ kind, role }) => kind === 'message' && role === 'user');
+      assert.equal(lines.length, 3);
+      const { pcm } = await sound(recording);
+      const stereo = wave(pcm);
+      // From the moment at which the caller believed to speak until it is heard.
+      const late = [first, missed, last].map((line) => onset(stereo, 1, line.at - zero(recording)) - (line.at - zero(recording)));
+      const answer = onset(stereo, 0, missed.until - zero(recording)) - (missed.until - zero(recording));
+      console.log(`# heard ${late.map((seconds) => seconds.toFixed(2)).join(', ')} s after it was said; the answer to what was missed after ${answer.toFixed(2)} s`);
+      assert.ok(late.every((seconds) => Math.abs(seconds - late[0]) < 0.15), late.join(', '));
+      assert.ok(answer < 4, `${answer}`);
+      // The transcript points at it.
+      for (const [n, line] of lines.entries()) {
+        const heard = [first, missed, last][n].at - zero(recording) + late[n];
+        assert.ok(Math.abs(line.start_ms / 1000 - heard) < 0.3, `line ${n} is at ${line.start_ms} ms and heard at ${heard} s`);
+      }
+    } finally {
+      await held?.stop();
+      await server.stop();
+      await livekit.stop();
     }
   });
 });

@@ -46,7 +46,7 @@ impl<L: Listener> Outlet for Ears<'_, L> {
                 }
             }
             Happening::Data(at, bytes) => {
-                if let Some(bytes) = self.filter.admit(&bytes, self.paused, self.people) {
+                if let Some(bytes) = self.filter.admit(at, &bytes, self.paused, self.people) {
                     self.listener.entry(at, Body::Data(bytes));
                 }
             }

@@ -324,6 +324,9 @@ impl<L: Listener> Room<'_, L> {
                 let paused = command == Command::Pause;
                 if paused != self.paused {
                     self.paused = paused;
+                    if !paused {
+                        self.filter.resumed(now);
+                    }
                     self.listener.entry(now, Body::Pause(Pause { paused }));
                 }
             }

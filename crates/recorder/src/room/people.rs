@@ -97,6 +97,16 @@ impl People {
         self.present.get(sid).map(|person| person.identity.as_str())
     }
 
+    /// Whether a text is an agent's own line: of the owner of the track that it tells of, else of whoever sent it.
+    pub fn is_agents_line(&self, track_sid: Option<&str>, sender: &str) -> bool {
+        let owns = |person: &&proto::ParticipantInfo| {
+            person.tracks.iter().any(|track| track_sid.is_some_and(|sid| track.sid == sid))
+        };
+        let owner = self.present.values().find(owns);
+        let speaker = owner.or_else(|| self.present.values().find(|person| person.identity == sender));
+        speaker.is_some_and(|person| person.kind() == proto::participant_info::Kind::Agent)
+    }
+
     /// The tracks that we subscribed to.
     pub fn subscribed(&self) -> Vec<String> {
         self.asked.iter().cloned().collect()

@@ -109,6 +109,7 @@ struct Process {
     number: usize,
     cut_at: i64,
     segment: i64,
+    flushed_at: i64,
     most_held: usize,
 }
 
@@ -125,8 +126,16 @@ impl Process {
         for entries in recovered.captures.into_values() {
             capture.recover(entries);
         }
-        let mut process =
-            Self { capture, journal, began, number, cut_at: now, segment: (now - T0) / (4 * SECOND), most_held: 0 };
+        let mut process = Self {
+            capture,
+            journal,
+            began,
+            number,
+            cut_at: now,
+            segment: (now - T0) / (4 * SECOND),
+            flushed_at: now,
+            most_held: 0,
+        };
         let streams = process.capture.assembler().streams();
         assert_eq!(streams, 2 * number as u32, "the streams of the process before are known");
         process.take(
@@ -174,6 +183,11 @@ impl Process {
                 self.capture.kept(chunk.before);
                 chunks.push(chunk.bytes);
             }
+        }
+        // The disk goes by real time, of which the whole call takes seconds: it would be thought to stand still.
+        if now - self.flushed_at >= 30 * SECOND {
+            self.flushed_at = now;
+            self.journal.flush().unwrap();
         }
         let Some(zero) = self.capture.assembler().zero() else { return };
         let samples = |segment: i64| segment * 4 * 48_000..(segment + 1) * 4 * 48_000;

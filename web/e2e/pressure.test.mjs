@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
-import { assertInPlace, begin, codes, get, isWhole, reached, sound, zero } from './room/recordings.mjs';
+import { assertInPlace, begin, codes, get, isWhole, lasts, reached, sound, zero } from './room/recordings.mjs';
 
 let livekit;
 let folder;
@@ -191,7 +191,7 @@ describe('rooms under pressure', { concurrency: 2 }, () => {
     const people = speakers(livekit, { room: 'full', seconds: 45, start: Date.now() / 1000 + 1, people: [{ identity: 'bob', number: 1 }] });
     try {
       const id = await begin(server, 'full');
-      await until('some seconds', async () => (await get(server, id)).duration_ms > 9000, 40);
+      await lasts(server, id, 9000, 40);
       fill(filler);
       const from = Date.now() / 1000;
       await until('it is left', () => /the disk was full|DISK_FULL|disk_full/i.test(server.process.output()), 40);

@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { call, settled } from './agent/held.mjs';
+import { call } from './agent/held.mjs';
 import { EchoSphere, LiveKit, sleep, until } from './harness.mjs';
+import { settled } from './room/recordings.mjs';
+import { loudness } from './room/wave.mjs';
 
 const SECONDS = 48_000;
 let livekit;
@@ -50,9 +52,7 @@ function loudest({ pcm, zero }, channel, from, to) {
   let most = -1;
   const step = SECONDS / 10;
   for (let at = Math.max(0, Math.round((from - zero) * SECONDS)); at + step <= Math.min(pcm.length / 2, (to - zero) * SECONDS); at += step) {
-    let sum = 0;
-    for (let n = at; n < at + step; n += 1) sum += pcm[2 * n + channel] ** 2;
-    most = Math.max(most, Math.sqrt(sum / step));
+    most = Math.max(most, loudness(pcm, channel, at, step));
   }
   return most;
 }

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
 import { assertDates, listing } from './room/hls.mjs';
 import { cuttable } from './room/network.mjs';
-import { assertInPlace, begin, codes, gaps, get, isWhole, median, now, reached, sound, zero } from './room/recordings.mjs';
+import { assertInPlace, begin, codes, gaps, get, isWhole, lasts, median, now, reached, sound, zero } from './room/recordings.mjs';
 
 let livekit;
 let server;
@@ -29,7 +29,7 @@ test('thirty times kill -9 in the middle of a call: each time the next process g
   const plan = { room: 'kills', seconds: 200, people: [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }] };
   const people = speakers(livekit, plan);
   const id = await begin(server, 'kills');
-  await until('sound', async () => (await get(server, id)).duration_ms > 3000, 40);
+  await lasts(server, id, 3000, 40);
   /** Those who listen in the room, or did until a moment ago. */
   const recorders = async () => {
     const { participants } = await livekit.api('ListParticipants', { room: 'kills' });
@@ -90,7 +90,7 @@ test('a LiveKit server that is killed and comes back: one recording ends, or goe
   try {
     const people = speakers(other, { room: 'crash', seconds: 8, people: [{ identity: 'bob', number: 1 }] });
     const { body } = await mine.post('/v1/recordings', { room_name: 'crash' });
-    await until('sound', async () => (await mine.get(`/v1/recordings/${body.id}`)).duration_ms > 3000, 30);
+    await lasts(mine, body.id, 3000, 30);
     await other.process.stop();
     await sleep(1000);
     await other.run();
@@ -111,7 +111,7 @@ test('a LiveKit server that is away when we come back: its room is waited for, a
   const people = speakers(livekit, { room: 'waits', seconds: 30, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
   try {
     const id = await begin(mine, 'waits');
-    await until('sound', async () => (await get(mine, id)).duration_ms > 5000, 30);
+    await lasts(mine, id, 5000, 30);
     await mine.kill();
     proxy.cut(6000);
     const from = now();
@@ -140,7 +140,7 @@ test('a room that ends while nobody listens: what was heard is there, and that i
   const people = speakers(livekit, { room: 'missed', seconds: 12, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
   try {
     const id = await begin(mine, 'missed');
-    await until('sound', async () => (await get(mine, id)).duration_ms > 5000, 30);
+    await lasts(mine, id, 5000, 30);
     await mine.kill();
     await people.ended;
     await livekit.api('DeleteRoom', { room: 'missed' });

@@ -1,25 +1,18 @@
 // Holes in what the recorder heard are filled with what the agent's session of the same room has; nothing moves by that.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
-import { call, settled } from './agent/held.mjs';
-import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
+import { call } from './agent/held.mjs';
+import { EchoSphere, LiveKit, sleep, speakers } from './harness.mjs';
 import { behindPath } from './room/path.mjs';
-import { HEARD, SILENT, assertInPlace, begin, codes, folder, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
+import { HEARD, SILENT, assertInPlace, begin, codes, folder, gaps, get, isWhole, lasts, now, reached, settled, sound, zero } from './room/recordings.mjs';
 import { uploadSession } from './room/session.mjs';
+import { firstVoice } from './room/wave.mjs';
 
 const PEOPLE = [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }];
 /** The agent's clock is fast, and Bob's sound is on its way to it for a while. */
 const AGENT = { clock: 1.3, delays: { bob: 0.09, helper: 0.01 }, agents: ['helper'] };
-
-/** Waits until a session was taken into a recording and all of it is rendered. */
-async function filled(server, id) {
-  await until('the session', async () => (await get(server, id)).captures.some(({ source, status }) => source === 'upload' && status !== 'PROCESSING'), 60);
-  await server.settled();
-  return get(server, id);
-}
 
 /** What a recording sounds like, with the codes that were said while it went on. */
 async function heard(recording, said) {
@@ -34,23 +27,6 @@ const inside = (found, { start_ms, duration_ms }, recording) => found.filter((co
   const at = code.sent - zero(recording);
   return at > start_ms / 1000 + 0.1 && at + 0.5 < (start_ms + duration_ms) / 1000;
 });
-
-/** Raw stereo sound. */
-function wave(path) {
-  const bytes = readFileSync(path);
-  return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-}
-
-/** When a channel is first heard from a moment on, in seconds. */
-function onset(stereo, channel, from) {
-  const step = 480;
-  for (let at = Math.round(from * 48_000); at + step < stereo.length / 2; at += step) {
-    let sum = 0;
-    for (let n = at; n < at + step; n += 1) sum += stereo[2 * n + channel] ** 2;
-    if (Math.sqrt(sum / step) > 300) return at / 48_000;
-  }
-  return Infinity;
-}
 
 /** Whether a code is not cut by an edge of a hole: there the two sounds meet, and each is on its own way. */
 function isClear(code, { start_ms, duration_ms }, recording) {
@@ -67,7 +43,7 @@ describe('holes are filled', { concurrency: true }, () => {
     try {
       const from = now() + 0.3;
       const id = await begin(server, 'hole');
-      await until('some seconds', async () => (await get(server, id)).duration_ms > 12_000, 60);
+      await lasts(server, id, 12_000);
       await server.kill();
       await sleep(6000);
       await server.restart(livekit.env);
@@ -85,7 +61,7 @@ describe('holes are filled', { concurrency: true }, () => {
       assert.ok(silent.length >= 8 && silent.every((code) => code.score < SILENT), JSON.stringify(silent));
 
       await uploadSession(server, { ...AGENT, roomSid: before.room_sid, said, from, to });
-      const after = await filled(server, id);
+      const after = await settled(server, id);
       assert.deepEqual([after.gaps, after.partial, after.status], [[], false, 'COMPLETED'], JSON.stringify(after.captures));
       assert.deepEqual([after.started_at, after.duration_ms], [before.started_at, before.duration_ms]);
       assert.equal((await server.get('/v1/recordings')).items.length, 1);
@@ -109,7 +85,7 @@ describe('holes are filled', { concurrency: true }, () => {
     try {
       const from = now() + 0.3;
       const id = await begin(place.server, 'away');
-      await until('some seconds', async () => (await get(place.server, id)).duration_ms > 10_000, 60);
+      await lasts(place.server, id, 10_000);
       place.path.away(true);
       await sleep(8000);
       place.path.away(false);
@@ -123,7 +99,7 @@ describe('holes are filled', { concurrency: true }, () => {
       await people.ended;
       await place.livekit.api('DeleteRoom', { room: 'away' });
       await reached(place.server, id, 'COMPLETED');
-      const recording = await filled(place.server, id);
+      const recording = await settled(place.server, id);
       const said = people.said();
       assert.deepEqual(gaps(recording).map(([reason]) => reason), ['paused'], JSON.stringify(recording.gaps));
       const [pause] = recording.gaps;
@@ -148,7 +124,7 @@ describe('holes are filled', { concurrency: true }, () => {
     try {
       const from = now() + 0.3;
       const id = await begin(place.server, 'gone');
-      await until('some seconds', async () => (await get(place.server, id)).duration_ms > 12_000, 60);
+      await lasts(place.server, id, 12_000);
       place.path.away(true);
       place.proxy.cut(600_000);
       const before = await reached(place.server, id, 'COMPLETED', 60);
@@ -158,7 +134,7 @@ describe('holes are filled', { concurrency: true }, () => {
       const said = people.said();
       const to = now();
       await uploadSession(place.server, { ...AGENT, roomSid: before.room_sid, said, from, to });
-      const after = await filled(place.server, id);
+      const after = await settled(place.server, id);
       assert.deepEqual([after.gaps, after.partial, after.started_at], [[], false, before.started_at], JSON.stringify([after.gaps, after.partial, after.duration_ms, before.gaps, before.duration_ms, after.captures]));
       const end = zero(after) + after.duration_ms / 1000;
       assert.ok(Math.abs(end - to) < 0.3, `it ends ${end - to} s after the session`);
@@ -199,16 +175,15 @@ describe('holes are filled', { concurrency: true }, () => {
       const answers = turns.filter(({ kind, role }) => kind === 'message' && role === 'agent').slice(1);
       assert.deepEqual([lines.length, answers.length], [3, 3]);
       const { pcm } = await sound(recording);
-      const stereo = wave(pcm);
       // From the moment at which the caller believed to speak until it is heard.
-      const late = [first, missed, last].map((line) => onset(stereo, 1, line.at - zero(recording)) - (line.at - zero(recording)));
+      const late = [first, missed, last].map((line) => firstVoice(pcm, 1, line.at - zero(recording)) - (line.at - zero(recording)));
       console.log(`# heard ${late.map((seconds) => seconds.toFixed(2)).join(', ')} s after it was said`);
       assert.ok(late.every((seconds) => Math.abs(seconds - late[0]) < 0.15), late.join(', '));
       // The transcript points at it.
       for (const [n, line] of lines.entries()) {
         const heard = [first, missed, last][n].at - zero(recording) + late[n];
         assert.ok(Math.abs(line.start_ms / 1000 - heard) < 0.3, `line ${n} is at ${line.start_ms} ms and heard at ${heard} s`);
-        const answer = onset(stereo, 0, heard);
+        const answer = firstVoice(pcm, 0, heard);
         assert.ok(Math.abs(answers[n].start_ms / 1000 - answer) < 0.3, `answer ${n} is at ${answers[n].start_ms} ms and heard at ${answer} s`);
       }
     } finally {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { sleep, speakers, until } from './harness.mjs';
 import { behindPath, redirected } from './room/path.mjs';
-import { assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
+import { assertInPlace, begin, codes, gaps, get, isWhole, lasts, now, reached, sound, zero } from './room/recordings.mjs';
 
 /** Ends a room and returns its recording, and the codes that were said in it once everybody was surely being listened to. */
 async function ended({ livekit, server }, id, room, people, agents = []) {
@@ -51,7 +51,7 @@ async function outage(seconds, signalling) {
   const people = speakers(place.livekit, { room, seconds: 23 + seconds, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
   try {
     const id = await begin(place.server, room);
-    await until('a few seconds', async () => (await get(place.server, id)).duration_ms > 5000, 40);
+    await lasts(place.server, id, 5000, 40);
     const from = now();
     place.path.away(true);
     if (signalling) place.proxy.cut(seconds * 1000);

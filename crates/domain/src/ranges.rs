@@ -1,4 +1,4 @@
-//! Lists of stretches: put together, and taken from one another.
+//! Lists of stretches: put together, taken from one another, and what two have in common.
 
 use std::ops::Range;
 
@@ -35,6 +35,11 @@ pub fn without(ranges: &[Range<i64>], others: &[Range<i64>]) -> Vec<Range<i64>> 
     left
 }
 
+/// What stretches have in common with others; both as [`joined`] gives them, and so is the answer.
+pub fn common(ranges: &[Range<i64>], others: &[Range<i64>]) -> Vec<Range<i64>> {
+    without(ranges, &without(ranges, others))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,9 +61,11 @@ mod tests {
             let list = |pairs: &[(i64, i64)]| joined(pairs.iter().map(|(start, length)| *start..start + length));
             let (some, others) = (list(&some), list(&others));
             let left = without(&some, &others);
+            let both = common(&some, &others);
             let has = |ranges: &[Range<i64>], at: i64| ranges.iter().any(|range| range.contains(&at));
             for at in 0..90 {
                 prop_assert_eq!(has(&left, at), has(&some, at) && !has(&others, at));
+                prop_assert_eq!(has(&both, at), has(&some, at) && has(&others, at));
             }
             prop_assert_eq!(joined(left.clone()), left);
         }

@@ -8,8 +8,8 @@ use crate::SAMPLE_RATE;
 
 /// The longest Opus packet, in samples.
 const LONGEST_PACKET: usize = 5_760;
-/// A hole up to this long (100 ms) is concealed by the decoder; a longer one is silent.
-const CONCEALED: i64 = 4_800;
+/// A hole up to this long, in samples (100 ms), is concealed by the decoder; a longer one is silent.
+pub const CONCEALED: i64 = 4_800;
 /// The decoder conceals in units of 2.5 ms.
 const UNIT: i64 = 120;
 /// A packet that begins this little before the end of the one before (2.5 ms) is faded into it.

@@ -49,57 +49,45 @@ pub async fn load(
     capture: &Capture,
 ) -> Result<Option<Source>, echosphere_store::Error> {
     let Some(audio) = &capture.audio else { return Ok(None) };
-    if audio.fills.is_empty() {
-        return alone(app, recording, capture, audio).await;
-    }
-    if let Some(source) = app.sources.get(capture.id, audio) {
-        return Ok(Some(source));
-    }
-    let mut others = Vec::new();
-    for other in captures.iter().filter(|other| audio.fills.iter().any(|fill| fill.from == other.id)) {
-        let Some(sound) = &other.audio else { continue };
-        others.extend(alone(app, recording, other, sound).await?.map(|source| (other.id, source)));
-    }
-    let Some(bytes) = app.store.audio_index(capture.id).await? else { return Ok(None) };
-    let index = log_index(capture, &bytes)?;
-    let source = Source::log(audio.clone(), index, chunks(recording, capture, audio), others);
-    app.sources.keep(capture.id, &source);
-    Ok(Some(source))
-}
-
-/// A capture that needs no other one.
-async fn alone(
-    app: &App,
-    recording: &Recording,
-    capture: &Capture,
-    audio: &Audio,
-) -> Result<Option<Source>, echosphere_store::Error> {
     if let Some(source) = app.sources.get(capture.id, audio) {
         return Ok(Some(source));
     }
     let Some(bytes) = app.store.audio_index(capture.id).await? else { return Ok(None) };
+    let corrupt = |reason: String| echosphere_store::Error::Corrupt {
+        row: format!("captures.audio_index of {}", capture.id),
+        reason,
+    };
     let source = if audio.chunks > 0 {
-        let index = log_index(capture, &bytes)?;
-        Source::log(audio.clone(), index, chunks(recording, capture, audio), Vec::new())
+        let index = Index::from_bytes(&bytes).ok_or_else(|| corrupt("not the index of a capture log".to_owned()))?;
+        let lenders = lenders(app, recording, captures, audio).await?;
+        Source::log(audio.clone(), index, chunks(recording, capture, audio), lenders)
     } else {
-        let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(capture, error.to_string()))?;
+        let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
         Source::ogg(audio.clone(), index, channel_map(capture.source))
     };
     app.sources.keep(capture.id, &source);
     Ok(Some(source))
 }
 
+/// The captures that fill the holes of a sound.
+async fn lenders(
+    app: &App,
+    recording: &Recording,
+    captures: &[Capture],
+    audio: &Audio,
+) -> Result<Vec<(CaptureId, Source)>, echosphere_store::Error> {
+    let mut lenders = Vec::new();
+    for other in captures.iter().filter(|other| audio.fills.iter().any(|fill| fill.from == other.id)) {
+        // What lends has no holes itself: this goes no deeper.
+        let source = Box::pin(load(app, recording, captures, other)).await?;
+        lenders.extend(source.map(|source| (other.id, source)));
+    }
+    Ok(lenders)
+}
+
 /// The keys of a capture log's chunks.
 pub fn chunks(recording: &Recording, capture: &Capture, audio: &Audio) -> Vec<ObjectKey> {
     (0..audio.chunks).map(|number| recording.prefix.log_chunk(capture.attempt, number)).collect()
-}
-
-fn log_index(capture: &Capture, bytes: &[u8]) -> Result<Index, echosphere_store::Error> {
-    Index::from_bytes(bytes).ok_or_else(|| corrupt(capture, "not the index of a capture log".to_owned()))
-}
-
-fn corrupt(capture: &Capture, reason: String) -> echosphere_store::Error {
-    echosphere_store::Error::Corrupt { row: format!("captures.audio_index of {}", capture.id), reason }
 }
 
 /// The key of a segment. It follows from what is rendered, so that rendering it twice stores the same bytes at the same key.

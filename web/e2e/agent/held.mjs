@@ -36,13 +36,3 @@ export async function call({ livekit, server, folder, room, attributes = {} }) {
     stop: async () => { await caller.stop(); await worker.stop(); },
   };
 }
-
-/** Waits until the room and the session are both in the recording, and nothing is left to do. */
-export async function settled(server, id) {
-  await until('the session and the end', async () => {
-    const recording = await server.get(`/v1/recordings/${id}`);
-    return recording.status === 'COMPLETED' && recording.captures.filter((capture) => capture.status !== 'PROCESSING').length === 2;
-  }, 90);
-  await server.settled();
-  return server.get(`/v1/recordings/${id}`);
-}

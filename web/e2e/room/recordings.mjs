@@ -33,20 +33,36 @@ export function reached(server, id, wanted, seconds = 60) {
   }, seconds);
 }
 
+/** Waits until more than so much of a recording is there. */
+export function lasts(server, id, ms, seconds = 60) {
+  return until(`${ms} ms of the recording`, async () => (await get(server, id)).duration_ms > ms, seconds);
+}
+
+/** Waits until the room and a session are both in the recording, and nothing is left to do. */
+export async function settled(server, id) {
+  await until('the session and the end', async () => {
+    const recording = await get(server, id);
+    return recording.status === 'COMPLETED' && recording.captures.filter((capture) => capture.status !== 'processing').length === 2;
+  }, 90);
+  await server.settled();
+  return get(server, id);
+}
+
 /** The gaps of a recording: reason, start and length in seconds. */
 export const gaps = (recording) => recording.gaps.map((gap) => [gap.reason, gap.start_ms / 1000, gap.duration_ms / 1000]);
 
-/** Runs a program to its end and returns what it printed. Nothing waits meanwhile: proxies of the test go on in this process. */
-function run(program, args, { input = '', cwd = root } = {}) {
+/** Runs a program to its end and returns what it printed, as bytes. Nothing waits meanwhile: proxies of the test go on in this process. */
+export function run(program, args, { input = '', cwd = root } = {}) {
   const child = spawn(program, args, { cwd });
-  let [output, errors] = ['', ''];
-  child.stdout.on('data', (data) => { output += data; });
+  const output = [];
+  let errors = '';
+  child.stdout.on('data', (data) => output.push(data));
   child.stderr.on('data', (data) => { errors += data; });
   child.stdin.on('error', () => {});
   child.stdin.end(input);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => (code === 0 ? resolve(output) : reject(new Error(`${program} ended with ${code}: ${errors}`))));
+    child.on('close', (code) => (code === 0 ? resolve(Buffer.concat(output)) : reject(new Error(`${program} ended with ${code}: ${errors}`))));
   });
 }
 
@@ -70,7 +86,7 @@ export async function sound(recording) {
 export async function codes(recording, pcm, said, agents = []) {
   const input = said.map((line) => JSON.stringify(line)).join('\n');
   const output = await run(python, ['codes.py', pcm, String(zero(recording)), agents.join(',')], { input, cwd: join(root, 'web/e2e/room') });
-  return output.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  return output.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line));
 }
 
 /** Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by leaving. */

@@ -1,10 +1,10 @@
 // A session upload as the agents SDK makes it, of a call that speakers.py held: same parts, same sound format.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
 import { python, root, token } from '../harness.mjs';
+import { run } from './recordings.mjs';
 
 function varint(value) {
   const bytes = [];
@@ -25,26 +25,12 @@ function header({ roomSid, jobId, zero, seconds }) {
   return Buffer.concat([text(1, roomSid), number(3, Math.round(seconds * 1000)), bytes(4, start), text(8, jobId), text(11, JSON.stringify(summary))]);
 }
 
-function piped(program, args, input, cwd = root) {
-  const child = spawn(program, args, { cwd });
-  const parts = [];
-  let errors = '';
-  child.stdout.on('data', (data) => parts.push(data));
-  child.stderr.on('data', (data) => { errors += data; });
-  child.stdin.on('error', () => {});
-  child.stdin.end(input);
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) => (code === 0 ? resolve(Buffer.concat(parts)) : reject(new Error(`${program} ended with ${code}: ${errors}`))));
-  });
-}
-
 /** Sends what an agent would send of a call. `from` and `to`: when it recorded; `clock`: by how much its clock is fast; `delays`: how long each identity's sound took to it. */
 export async function uploadSession(server, { roomSid, said, from, to, clock, delays, agents }) {
   const seconds = to - from;
   const input = said.map((line) => JSON.stringify(line)).join('\n');
-  const pcm = await piped(python, ['session.py', String(from), String(seconds), JSON.stringify(delays), agents.join(',')], input, join(root, 'web/e2e/room'));
-  const ogg = await piped('ffmpeg', ['-v', 'error', '-f', 's16le', '-ac', '2', '-ar', '48000', '-i', '-', '-c:a', 'libopus', '-b:a', '128k', '-f', 'ogg', '-'], pcm);
+  const pcm = await run(python, ['session.py', String(from), String(seconds), JSON.stringify(delays), agents.join(',')], { input, cwd: join(root, 'web/e2e/room') });
+  const ogg = await run('ffmpeg', ['-v', 'error', '-f', 's16le', '-ac', '2', '-ar', '48000', '-i', '-', '-c:a', 'libopus', '-b:a', '128k', '-f', 'ogg', '-'], { input: pcm });
   const form = new FormData();
   form.append('header', new Blob([header({ roomSid, jobId: 'AJ_filling', zero: from + clock, seconds })], { type: 'application/protobuf' }), 'header.binpb');
   form.append('chat_history', new Blob(['{"items":[]}'], { type: 'application/json' }), 'chat_history.json');

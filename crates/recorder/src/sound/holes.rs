@@ -32,9 +32,9 @@ pub(super) fn of(streams: &[OnSide<'_>], away: &[Gap], end: i64, open: Option<i6
     for agent in [true, false] {
         let side: Vec<&OnSide<'_>> = streams.iter().filter(|stream| stream.agent == agent).collect();
         let missing = side.iter().flat_map(|stream| stream.losses.clone());
-        let missing = missing.chain(away.iter().filter(|away| away.reason != "paused").map(range));
+        let missing = missing.chain(away.iter().filter(|away| away.reason != "paused").map(Gap::range));
         let kept = side.iter().flat_map(|stream| stream.runs.clone());
-        let pauses = away.iter().filter(|away| away.reason == "paused").map(range);
+        let pauses = away.iter().filter(|away| away.reason == "paused").map(Gap::range);
         let pauses = pauses.map(|pause| pause.start - PAUSE_MARGIN..pause.end + PAUSE_MARGIN);
         let missing = without(&joined(missing), &joined(kept.chain(pauses)));
         for hole in missing.into_iter().map(|hole| hole.start.max(0)..hole.end.min(end)) {
@@ -49,10 +49,6 @@ pub(super) fn of(streams: &[OnSide<'_>], away: &[Gap], end: i64, open: Option<i6
         }
     }
     holes
-}
-
-fn range(gap: &Gap) -> Range<i64> {
-    gap.start..gap.start.saturating_add(gap.samples)
 }
 
 /// How many people were there.

@@ -24,6 +24,13 @@ pub struct Gap {
     pub reason: String,
 }
 
+impl Gap {
+    /// Its samples.
+    pub fn range(&self) -> Range<i64> {
+        self.start..self.start.saturating_add(self.samples)
+    }
+}
+
 /// A stretch in which one side was not heard although nobody asked for that. Another source may have it.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Hole {
@@ -39,6 +46,13 @@ pub struct Hole {
     /// Whether several people were on that side around it: a source that has one of them does not have all of it.
     #[prost(bool, tag = "4")]
     pub several: bool,
+}
+
+impl Hole {
+    /// Its samples.
+    pub fn range(&self) -> Range<i64> {
+        self.start..self.start.saturating_add(self.samples)
+    }
 }
 
 /// A stream with its place on the timeline.

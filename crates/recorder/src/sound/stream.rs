@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use echosphere_media::ogg::packet_duration;
+use echosphere_media::tracks::CONCEALED;
 
 use super::index::Extent;
 use crate::clock::{Clock, Placement};
 use crate::log::{Packet, Stream};
 
-/// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention (100 ms).
-pub(super) const SHORTEST_GAP: i64 = 4_800;
+/// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention.
+pub(super) const SHORTEST_GAP: i64 = CONCEALED;
 /// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, `OpusSilenceFrame`).
 const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 

@@ -9,9 +9,10 @@ mod alignment;
 use std::ops::Range;
 
 use echosphere_domain::id::CaptureId;
-use echosphere_domain::ranges::{joined, without};
+use echosphere_domain::ranges::{common, joined, without};
 use echosphere_domain::recording::{Audio, CaptureStatus, Fill, Gap, Source as CaptureSource};
 use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_media::tracks::CONCEALED;
 use echosphere_recorder::sound::{Hole, Index};
 
 use self::alignment::Alignment;
@@ -21,8 +22,8 @@ use super::redaction::Withheld;
 use crate::app::App;
 use crate::render::Source;
 
-/// What is shorter is not worth a seam (100 ms): a decoder conceals that much.
-const SHORTEST: i64 = 4_800;
+/// What is shorter is not worth a seam: a decoder conceals that much.
+const SHORTEST: i64 = CONCEALED;
 /// What a session has behind the end of ours is put there from this length on (1 s): a session ends a little later than its room.
 const SHORTEST_END: i64 = 48_000;
 
@@ -68,12 +69,12 @@ pub(super) async fn fill(
         let differ = audio.fills.iter().filter(|fill| !fills.contains(fill));
         let differ = differ.chain(fills.iter().filter(|fill| !audio.fills.contains(fill)));
         let differ: Vec<Range<MediaTime>> = differ.map(|fill| media(&fill.range())).collect();
-        piece.gaps = unfilled(index, &fills);
-        piece.is_end_filled = is_end_filled(index, &fills);
         if differ.is_empty() {
             continue;
         }
         piece.improved.extend(differ);
+        piece.gaps = unfilled(index, &fills);
+        piece.is_end_filled = is_end_filled(index, &fills);
         let end = fills.iter().map(|fill| fill.range().end).max().unwrap_or(0);
         audio.samples = index.samples.max(u64::try_from(end).unwrap_or(0));
         audio.fills = fills;
@@ -96,14 +97,14 @@ async fn fills(
         let mut alignment = Alignment::new(room, index.is_mixed, &session.source, behind);
         for hole in &index.holes {
             let filled = fills.iter().filter(|fill| fill.agent == hole.agent).map(Fill::range);
-            let left = without(&[range(hole)], &joined(filled));
+            let left = without(&[hole.range()], &joined(filled));
             if left.is_empty() || !session.may_have(hole, behind) {
                 continue;
             }
             let Some(shift) = alignment.near(app, hole).await? else { continue };
             let has = session.has.iter().map(|has| has.start.saturating_sub(shift)..has.end.saturating_sub(shift));
             let has: Vec<Range<i64>> = has.collect();
-            let parts = without(&left, &without(&[range(hole)], &has));
+            let parts = common(&left, &has);
             let shortest = if is_behind(index, hole) { SHORTEST_END } else { SHORTEST };
             for part in parts.into_iter().filter(|part| part.end - part.start >= shortest) {
                 let (start, samples) = (part.start, part.end - part.start);
@@ -119,7 +120,7 @@ impl Session {
     /// Whether it was going on about then.
     fn may_have(&self, hole: &Hole, behind: i64) -> bool {
         let from = hole.start + behind - alignment::WIDEST;
-        let to = hole.start + hole.samples + behind + alignment::WIDEST;
+        let to = hole.range().end + behind + alignment::WIDEST;
         self.has.iter().any(|has| has.start < to && has.end > from)
     }
 }
@@ -130,7 +131,7 @@ fn is_behind(index: &Index, hole: &Hole) -> bool {
 }
 
 /// Whether what we did not hear of the end was filled, both sides of it, up to the same place.
-fn is_end_filled(index: &Index, fills: &[Fill]) -> bool {
+pub(super) fn is_end_filled(index: &Index, fills: &[Fill]) -> bool {
     let behind: Vec<&Hole> = index.holes.iter().filter(|hole| is_behind(index, hole)).collect();
     let end =
         |agent: bool| fills.iter().filter(|fill| fill.agent == agent).map(|fill| fill.range().end).max().unwrap_or(0);
@@ -139,10 +140,6 @@ fn is_end_filled(index: &Index, fills: &[Fill]) -> bool {
     let is_filled =
         |hole: &&Hole| !hole.several && fills.iter().any(|fill| fill.agent == hole.agent && fill.start == hole.start);
     !behind.is_empty() && behind.iter().all(is_filled) && end_together
-}
-
-fn range(hole: &Hole) -> Range<i64> {
-    hole.start..hole.start.saturating_add(hole.samples)
 }
 
 fn media(samples: &Range<i64>) -> Range<MediaTime> {
@@ -155,18 +152,17 @@ pub(super) fn unfilled(index: &Index, fills: &[Fill]) -> Vec<Gap> {
         let holes = index.holes.iter().filter(|hole| hole.agent == agent);
         let (several, alone): (Vec<&Hole>, Vec<&Hole>) = holes.partition(|hole| hole.several);
         let filled = joined(fills.iter().filter(|fill| fill.agent == agent).map(Fill::range));
-        let mut left = without(&joined(alone.into_iter().map(range)), &filled);
-        left.extend(several.into_iter().map(range));
+        let mut left = without(&joined(alone.into_iter().map(Hole::range)), &filled);
+        left.extend(several.into_iter().map(Hole::range));
         left
     };
     let left = joined(of_side(true).into_iter().chain(of_side(false)));
     let mut gaps = Vec::new();
     for gap in &index.gaps {
-        let all = gap.start..gap.start.saturating_add(gap.samples);
+        let all = gap.range();
         let is_touched = fills.iter().any(|fill| fill.start < all.end && fill.range().end > all.start);
         let parts = if is_touched && gap.reason != "paused" {
-            let outside = without(std::slice::from_ref(&all), &left);
-            let parts = without(std::slice::from_ref(&all), &outside);
+            let parts = common(&[all], &left);
             parts.into_iter().filter(|part| part.end - part.start >= SHORTEST).collect()
         } else {
             vec![all]

@@ -35,15 +35,18 @@ pub(super) fn beside(captures: &[Capture], own: CaptureId) -> Vec<(CaptureId, Ca
 
 /// A capture with its sound.
 pub(super) fn of(capture: Capture, source: Source) -> Piece {
-    let (mut gaps, mut restarts) = (Vec::new(), Vec::new());
+    let mut piece = Piece::new(capture, Vec::new());
     if let Some(index) = source.ogg_index() {
-        gaps = of_ogg(index, false, MediaTime::ZERO);
+        piece.gaps = of_ogg(index, false, MediaTime::ZERO);
     }
     if let Some(index) = source.log_index() {
-        gaps = filling::unfilled(index, &source.audio().fills);
-        restarts = index.restarts.iter().map(|&sample| MediaTime::from_samples_48k(sample)).collect();
+        let fills = &source.audio().fills;
+        piece.gaps = filling::unfilled(index, fills);
+        piece.is_end_filled = filling::is_end_filled(index, fills);
+        piece.restarts = index.restarts.iter().map(|&sample| MediaTime::from_samples_48k(sample)).collect();
     }
-    Piece { gaps, restarts, source: Some(source), ..Piece::new(capture, Vec::new()) }
+    piece.source = Some(source);
+    piece
 }
 
 /// What is missing of an Ogg file, in its own media time: holes, and the end of a cut upload, as far as the length of the

@@ -22,10 +22,8 @@ fn failed(error: sqlx::Error) -> Error {
 pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publication, lease: Lease) -> Result<Recording> {
     tasks::finish(connection, lease).await?;
     let mut recording = uploads::recording_by_id(connection, wanted.recording).await?;
-    if recording.state.revision != wanted.based_on {
-        return Err(Error::Conflict(wanted.recording));
-    }
-    if beside(connection, &wanted).await? != known(&wanted) {
+    let is_known = beside(connection, &wanted).await? == known(&wanted);
+    if recording.state.revision != wanted.based_on || !is_known {
         return Err(Error::Conflict(wanted.recording));
     }
     write_capture(connection, &wanted).await?;
@@ -40,19 +38,17 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
             effects::step_recording(connection, &mut recording, Event::Published(content), wanted.now).await?;
         }
         None if deleted => effects::step_recording(connection, &mut recording, Event::UploadJoined, wanted.now).await?,
-        None => {
-            for superseded in &wanted.supersedes {
-                supersede(connection, &recording, *superseded, wanted.now).await?;
-            }
-            telemetry::fill_facts(connection, wanted.recording, &wanted.facts).await?;
-            return uploads::recording_by_id(connection, wanted.recording).await;
-        }
+        None => {}
     }
     if deleted {
         return Ok(recording);
     }
     for superseded in &wanted.supersedes {
         supersede(connection, &recording, *superseded, wanted.now).await?;
+    }
+    if wanted.content.is_none() {
+        telemetry::fill_facts(connection, wanted.recording, &wanted.facts).await?;
+        return uploads::recording_by_id(connection, wanted.recording).await;
     }
     for (capture, audio) in &wanted.filled {
         let write = sqlx::query("UPDATE captures SET audio = ? WHERE id = ? AND recording = ?").bind(json(audio));

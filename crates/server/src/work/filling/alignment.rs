@@ -57,7 +57,7 @@ impl<'a> Alignment<'a> {
 
     /// Compares both sides around a hole.
     async fn listen(&mut self, app: &App, hole: &Hole) -> Result<(), Error> {
-        let end = hole.start.saturating_add(hole.samples);
+        let end = hole.range().end;
         let length = i64::try_from(self.room.audio().samples).unwrap_or(i64::MAX);
         let before = whole((hole.start - AROUND).max(0)..hole.start);
         let after = whole(end..(end + AROUND).min(length).max(end));

@@ -1,15 +1,17 @@
 //! Reads a capture log and knows what it amounts to.
 
+mod hindsight;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use echosphere_media::tracks::Track;
 
-use super::index::{self, Extent, Gap, Index, PlacedStream};
+use super::Layout;
+use super::index::{self, PlacedStream};
 use super::stream::{LONGEST_PACKET, StreamState};
-use super::{Layout, holes};
-use crate::clock::{self, Clock, LONGEST, Placement, Step};
-use crate::log::{Body, Entry, Joined, Packet, Participant, Stream, ended};
+use crate::clock::{self, Clock, Placement, Step};
+use crate::log::{Body, Entry, Joined, Packet, Participant, Stream};
 
 /// The timeline begins this long before the first packet arrived, so that what was spoken before it but came behind it has a
 /// place (200 ms).
@@ -71,7 +73,7 @@ pub struct Assembler {
 
 impl Assembler {
     /// An assembler that has read nothing. Live rendering waits `lag` nanoseconds behind the end of a segment: packets that
-    /// come later than that behind their place were not heard live, and their windows are [`Index::improved`].
+    /// come later than that behind their place were not heard live, and their windows are [`super::Index::improved`].
     pub fn new(layout: Layout, lag: i64) -> Self {
         Self { layout, lag, ..Self::default() }
     }
@@ -310,210 +312,7 @@ impl Assembler {
         }
     }
 
-    /// What the log amounts to; `None` when no packet came.
-    pub fn index(&self) -> Option<Index> {
-        let zero = self.zero?;
-        let mut index = Index { zero, ..Index::default() };
-        let mut end = 0;
-        for stream in self.streams.values().filter(|stream| !stream.runs.is_empty()) {
-            let hindsight = stream.clock.placement(zero);
-            let span = stream
-                .runs
-                .values()
-                .fold((u64::MAX, 0), |(from, to), run| (from.min(run.start_rtp), to.max(run.end_rtp)));
-            // What was heard live stays where it was, unless hindsight knows much better.
-            let keep = !stream.live.steps.is_empty() && stream.live.difference(&hindsight, span.0, span.1) <= MOVED;
-            if !keep && !stream.live.steps.is_empty() {
-                index.improved.push(Extent { start: 0, end: LONGEST });
-            }
-            let placement = if keep { stream.live.clone() } else { hindsight };
-            end = end.max(placement.sample(span.1).unwrap_or(0));
-            index.gaps.extend(stream.losses(&placement).into_iter().map(|hole| gap(&hole, "packets_lost")));
-            let late = self.late.iter().filter(|late| late.stream == stream.about.stream);
-            index.improved.extend(late.filter_map(|late| {
-                Some(Extent {
-                    start: placement.sample(late.first)?,
-                    end: placement.sample(late.last)? + LONGEST_PACKET,
-                })
-            }));
-            stream.extend_chunks(&placement, &mut index.chunks);
-            index.streams.push(self.placed(stream, placement));
-        }
-        let at = |wall: i64| clock::samples(wall.saturating_sub(zero));
-        end = end.max(self.natural_end().map_or(0, at)).clamp(0, LONGEST);
-        index.samples = end as u64;
-        let away = self.away.iter().map(|away| gap(&(at(away.from)..away.to.map_or(end, at)), away.reason));
-        let away: Vec<Gap> = away.collect();
-        index.is_mixed = self.layout == Layout::Mix;
-        let open = self.is_cut().then_some(LONGEST - end);
-        index.holes = holes::of(&self.sides(&index), &away, end, open);
-        index.gaps.extend(away);
-        index.restarts = self.restarts.iter().map(|&wall| at(wall)).collect();
-        tidy(&mut index, end);
-        Some(index)
-    }
-
-    /// The streams by side, as the index has them.
-    fn sides<'a>(&'a self, index: &'a Index) -> Vec<holes::OnSide<'a>> {
-        let streams = index.streams.iter().filter_map(|placed| {
-            let state = self.streams.get(&placed.stream)?;
-            let person = self.people.get(&placed.participant_sid);
-            Some(holes::OnSide {
-                agent: self.is_agent(&placed.participant_sid),
-                identity: person.map_or(placed.participant_sid.as_str(), |person| person.identity.as_str()),
-                runs: state.extents(placed.placement.as_ref()?),
-                losses: state.losses(placed.placement.as_ref()?),
-            })
-        });
-        streams.collect()
-    }
-
     fn is_agent(&self, participant_sid: &str) -> bool {
         self.people.get(participant_sid).is_some_and(|person| person.kind == "AGENT")
-    }
-
-    /// Whether the sound ends because we lost it, and not because the conversation ended or was to be recorded no longer.
-    fn is_cut(&self) -> bool {
-        let open = self.away.iter().filter(|away| away.to.is_none());
-        let (paused, lost): (Vec<&Away>, Vec<&Away>) = open.partition(|away| away.reason == "paused");
-        let ended = self.ended.as_ref().map(|(_, reason)| reason.as_str());
-        paused.is_empty()
-            && (!lost.is_empty() || matches!(ended, None | Some("connection_lost" | ended::DISK_FULL | ended::MISSED)))
-    }
-
-    /// When the conversation ended, apart from its last packet: when the last one left, or when we stopped.
-    fn natural_end(&self) -> Option<i64> {
-        let everybody_left = self.people.values().all(|person| person.gone);
-        match self.ended.as_ref().map(|(at, reason)| (*at, reason.as_str())) {
-            Some((at, ended::STOPPED | ended::MAX_DURATION | ended::DISK_FULL)) => Some(at),
-            _ if everybody_left => self.last_gone,
-            _ => None,
-        }
-    }
-}
-
-fn gap(range: &Range<i64>, reason: &str) -> Gap {
-    Gap { start: range.start, samples: range.end - range.start, reason: reason.to_owned() }
-}
-
-/// Gaps inside the sound only, in order; what another gap explains is not told twice.
-fn tidy(index: &mut Index, end: i64) {
-    index.gaps.retain_mut(|gap| {
-        let (start, until) = (gap.start.clamp(0, end), (gap.start + gap.samples).clamp(0, end));
-        (gap.start, gap.samples) = (start, until - start);
-        gap.samples > 0
-    });
-    let told = index.gaps.clone();
-    let inside = |gap: &Gap, other: &Gap| {
-        other.reason != "packets_lost"
-            && other.start <= gap.start + 9_600
-            && other.start + other.samples + 9_600 >= gap.start + gap.samples
-    };
-    index.gaps.retain(|gap| gap.reason != "packets_lost" || !told.iter().any(|other| inside(gap, other)));
-    index.gaps.sort_by_key(|gap| (gap.start, gap.samples));
-    index.gaps.dedup();
-    index.improved.sort_by_key(|extent| extent.start);
-    index.improved.dedup_by(|next, before| {
-        let joins = next.start <= before.end;
-        if joins {
-            before.end = before.end.max(next.end);
-        }
-        joins
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use echosphere_media::tracks::Channel;
-
-    use crate::log::{Ended, Pause};
-
-    const MS: i64 = 1_000_000;
-    const T0: i64 = 1_795_439_500_000 * MS;
-
-    /// A log of one track: a packet every 20 ms, each 5 ms on its way.
-    struct Log {
-        assembler: Assembler,
-        entries: Vec<Entry>,
-    }
-
-    impl Log {
-        fn new() -> Self {
-            let mut log = Self { assembler: Assembler::new(Layout::AgentLeft, 1_000 * MS), entries: Vec::new() };
-            let stream =
-                Stream { stream: 0, track_sid: "TR".into(), participant_sid: "PA".into(), ..Stream::default() };
-            log.take(T0, Body::Stream(stream));
-            log
-        }
-
-        fn take(&mut self, at: i64, body: Body) {
-            let entry = Entry { number: self.entries.len() as u64, at, body: Some(body) };
-            self.assembler.take(&entry, 0);
-            self.entries.push(entry);
-        }
-
-        fn packet(&mut self, number: u64, at: i64, payload: &[u8]) {
-            let packet = Packet { stream: 0, sequence: number, rtp: number * 960, payload: payload.to_vec() };
-            self.take(at, Body::Packet(packet));
-        }
-
-        fn packets(&mut self, numbers: Range<u64>) {
-            for number in numbers {
-                self.packet(number, T0 + number as i64 * 20 * MS + 5 * MS, &[0x78, 1, 2]);
-            }
-        }
-    }
-
-    fn gaps(index: &Index) -> Vec<(&str, i64, i64)> {
-        index.gaps.iter().map(|gap| (gap.reason.as_str(), gap.start / 48, gap.samples / 48)).collect()
-    }
-
-    #[test]
-    fn packets_lie_where_they_were_spoken_whatever_the_server_adds_in_the_end() {
-        let mut log = Log::new();
-        log.packets(0..500);
-        // The server's own silence comes all at once, with times of the future.
-        for number in 500..510 {
-            log.packet(number, T0 + 500 * 20 * MS, &[0xf8, 0xff, 0xfe]);
-        }
-        let index = log.assembler.index().unwrap();
-        let placement = index.streams[0].placement.as_ref().unwrap();
-        // 200 ms of lead before the arrival of the first packet.
-        assert_eq!(placement.sample(0), Some(9_600));
-        assert_eq!(placement.sample(960 * 499), Some(9_600 + 960 * 499));
-        assert_eq!(gaps(&index), []);
-        let tracks = index.tracks(&log.entries, &(48_000..96_000));
-        assert_eq!((tracks.len(), tracks[0].channel), (1, Channel::Right));
-        assert!(tracks[0].packets.windows(2).all(|pair| pair[0].start + 960 == pair[1].start));
-        assert_eq!(index.chunks_for(&(0..48_000)), [0]);
-        assert_eq!(Index::from_bytes(&index.to_bytes()), Some(index));
-    }
-
-    #[test]
-    fn what_is_missing_is_told_once_and_why() {
-        let mut log = Log::new();
-        log.packets(0..100);
-        log.packets(250..300);
-        log.take(T0 + 6_000 * MS, Body::Pause(Pause { paused: true }));
-        log.take(T0 + 8_000 * MS, Body::Pause(Pause { paused: false }));
-        log.packets(400..450);
-        log.take(T0 + 9_000 * MS, Body::Ended(Ended { reason: "stopped".into() }));
-        let index = log.assembler.index().unwrap();
-        assert_eq!(gaps(&index), [("packets_lost", 2_200, 3_000), ("paused", 6_195, 2_000)]);
-        assert_eq!(index.samples / 48, 9_200, "the last packet ends behind the stop");
-    }
-
-    #[test]
-    fn a_lost_packet_that_came_again_is_no_loss_and_doubles_are_one() {
-        let mut log = Log::new();
-        log.packets(0..50);
-        log.packets(60..100);
-        log.packets(45..60);
-        let index = log.assembler.index().unwrap();
-        assert_eq!(gaps(&index), []);
-        let tracks = index.tracks(&log.entries, &(0..200_000));
-        assert_eq!(tracks[0].packets.len(), 100);
-        assert!(tracks[0].packets.iter().all(|packet| !packet.after_loss));
     }
 }

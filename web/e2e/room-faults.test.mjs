@@ -77,9 +77,8 @@ test('thirty times kill -9 in the middle of a call: each time the next process g
   assert.deepEqual((await server.get('/v1/recordings?room_name=kills')).items.map((item) => item.id), [id]);
   const found = await codes(recording, pcm, people.said().filter((line) => line.sent > zero(recording) + 1), ['helper']);
   const end = zero(recording) + recording.duration_ms / 1000;
-  // A decoder that begins in the middle of a sound needs 80 ms to find into it.
-  const isHeard = (code) => code.at > 0 && code.sent + 0.6 < end && held.every(([, start, length]) => code.at + 0.5 < start || code.at > start + length + 0.1);
-  if (process.env.E2E_CODES) console.log(`# ${JSON.stringify(held)}`);
+  // What a gap does not name is there, from its very end on.
+  const isHeard = (code) => code.at > 0 && code.sent + 0.6 < end && held.every(([, start, length]) => code.at + 0.5 < start || code.at > start + length);
   assert.ok(found.filter(isHeard).length >= 20, `${found.filter(isHeard).length}`);
   assertInPlace(found, (code) => isHeard(code) && isWhole(code, people.said()));
 });
@@ -125,7 +124,7 @@ test('a LiveKit server that is away when we come back: its room is waited for, a
     console.log(`# back ${back.toFixed(2)} s after LiveKit`);
     assert.ok(back < 2, `${back} s`);
     const { pcm } = await sound(recording);
-    const found = await codes(recording, pcm, people.said().filter((line) => line.kind === 'code' && line.sent > from + 6 + back + 0.1));
+    const found = await codes(recording, pcm, people.said().filter((line) => line.kind === 'code' && line.sent > from + 6 + back));
     assert.ok(found.length >= 8, `${found.length}`);
     assertInPlace(found, (code) => isWhole(code, people.said()));
   } finally {

@@ -16,6 +16,12 @@ function relay(near, far, sockets, change = (data) => data) {
   }
 }
 
+/** Node 20 never ends after it has reset a socket that was about to close by itself. */
+function reset(socket) {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 const listening = (server) => new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(server.address().port)); });
 
 /** A proxy for TCP that can be cut: every connection is reset, and new ones are refused for a while. `change` may alter what comes back. */
@@ -29,7 +35,7 @@ export async function cuttable(target, change = undefined) {
   const port = await listening(proxy);
   return {
     url: `ws://127.0.0.1:${port}`,
-    cut: (ms) => { downUntil = Date.now() + ms; for (const socket of sockets) socket.resetAndDestroy(); },
+    cut: (ms) => { downUntil = Date.now() + ms; sockets.forEach(reset); },
     close: () => { for (const socket of sockets) socket.destroy(); proxy.close(); },
   };
 }

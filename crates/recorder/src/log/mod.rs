@@ -197,7 +197,7 @@ pub struct Joined {
     /// Its name.
     #[prost(string, tag = "2")]
     pub room_name: String,
-    /// Whether another process recorded before: what lies between is lost.
+    /// Whether another process recorded before: what lies between is lost, up to the first packet, or the link that is up.
     #[prost(bool, tag = "3")]
     pub resumed: bool,
 }

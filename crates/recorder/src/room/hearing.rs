@@ -8,6 +8,7 @@ use str0m::net::{Protocol, Transmit};
 use super::data::Filter;
 use super::peer::{Datagram, Happening, Outlet};
 use super::people::People;
+use super::recovery::SPEECHLESS;
 use super::transport::{TcpPacket, Transport};
 use super::{Listener, Room};
 use crate::log::Body;
@@ -67,7 +68,6 @@ impl<L: Listener> Room<'_, L> {
 
     /// Takes everything that has come so far.
     pub(super) fn hear(&mut self) {
-        let before = self.last_packet;
         let Self { peer, transport, numbers, people, filter, listener, paused, last_packet, .. } = self;
         let to = transport.local;
         let transport_now = &*transport;
@@ -81,9 +81,7 @@ impl<L: Listener> Room<'_, L> {
         while let Ok(packet) = self.transport.tcp_packets.try_recv() {
             self.take_tcp(&packet);
         }
-        if self.link_lost && self.peer.is_up && self.last_packet > before {
-            self.link_back(self.last_packet);
-        }
+        self.look_at_link(SPEECHLESS);
     }
 
     /// Takes a packet that came over TCP.

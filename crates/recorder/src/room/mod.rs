@@ -161,7 +161,8 @@ struct Room<'l, L> {
     last_packet: Instant,
     media_attempts: u32,
     lost_since: Option<Instant>,
-    link_lost: bool,
+    /// What comes behind this moment shows that the link is back.
+    link_lost: Option<Instant>,
     next_tick: Instant,
 }
 
@@ -176,6 +177,7 @@ pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<C
         Err(error) => return End::Lost(error.to_string()),
     };
     let now = Instant::now();
+    let taken_over = settings.expected_room.is_some();
     let mut room = Room {
         people: People::new(settings.exclusions.clone()),
         numbers: StreamNumbers::from(settings.first_stream),
@@ -191,7 +193,7 @@ pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<C
         last_packet: now,
         media_attempts: 0,
         lost_since: None,
-        link_lost: false,
+        link_lost: taken_over.then_some(now),
         next_tick: now,
     };
     let mut link = Signalling { client: Arc::new(client), events, is_gone: false, attempt: None, attempts: 0 };
@@ -433,6 +435,7 @@ impl<L: Listener> Room<'_, L> {
         }
         self.hear();
         self.poll();
+        self.look_at_link(Duration::ZERO);
         if !matches!(end, End::Room(_)) {
             let leave = proto::LeaveRequest {
                 reason: proto::DisconnectReason::ClientInitiated as i32,

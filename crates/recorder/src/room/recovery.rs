@@ -14,27 +14,45 @@ use crate::log::{Body, Link};
 
 /// Resuming is not tried longer than this.
 const RESUME_FOR: Duration = Duration::from_secs(12);
+/// Where media could flow for so long and no sound came, nobody sends any.
+pub(super) const SPEECHLESS: Duration = Duration::from_secs(1);
 
 impl<L: Listener> Room<'_, L> {
     fn lost(&mut self, why: &str) {
         let now = Instant::now();
         self.lost_since.get_or_insert(now);
         tracing::info!(room = %self.room_sid, why, "the connection to the room is lost");
-        if !self.link_lost && now.duration_since(self.last_packet) > Duration::from_secs(1) {
+        if self.link_lost.is_none() && now.duration_since(self.last_packet) > Duration::from_secs(1) {
             self.link_down(why);
         }
     }
 
     fn link_down(&mut self, why: &str) {
-        self.link_lost = true;
+        let now = Instant::now();
+        self.link_lost = Some(now);
         let link = Link { up: false, since: self.listener.wall(self.last_packet), reason: why.to_owned() };
-        self.listener.entry(Instant::now(), Body::Link(link));
+        self.listener.entry(now, Body::Link(link));
     }
 
-    pub(super) fn link_back(&mut self, now: Instant) {
-        self.link_lost = false;
-        let link = Link { up: true, since: self.listener.wall(now), reason: String::new() };
-        self.listener.entry(now, Body::Link(link));
+    /// Notices when what is spoken reaches us again: sound comes, or media could flow for `speechless` and nobody sends any.
+    pub(super) fn look_at_link(&mut self, speechless: Duration) {
+        let is_waited_for = self.link_lost.is_some_and(|lost| self.last_packet > lost);
+        if !is_waited_for || !self.peer.is_up {
+            return;
+        }
+        let since = if self.peer.is_heard() { self.last_packet } else { self.peer.since };
+        if self.peer.is_heard() || self.last_packet >= since + speechless {
+            self.link_lost = None;
+            let link = Link { up: true, since: self.listener.wall(since), reason: String::new() };
+            self.listener.entry(self.last_packet, Body::Link(link));
+        }
+    }
+
+    /// The room is there again: only what comes from here on shows that sound is, too.
+    fn listens_again(&mut self, now: Instant) {
+        self.lost_since = None;
+        self.last_packet = now;
+        self.link_lost = self.link_lost.map(|_| now);
     }
 
     pub(super) fn resume(&mut self, link: &mut Signalling, why: &str) {
@@ -50,7 +68,7 @@ impl<L: Listener> Room<'_, L> {
 
     pub(super) async fn rejoin(&mut self, link: &mut Signalling, why: &str) {
         self.lost(why);
-        if !self.link_lost {
+        if self.link_lost.is_none() {
             self.link_down(why);
         }
         link.client.close().await;
@@ -64,16 +82,14 @@ impl<L: Listener> Room<'_, L> {
             Back::Resumed => {
                 link.client.send(Request::SyncState(self.sync_state())).await;
                 link.client.set_reconnected().await;
-                self.lost_since = None;
-                self.last_packet = now;
+                self.listens_again(now);
                 self.peer.since = now;
                 Flow::Go
             }
             Back::Rejoined(joined) => {
                 let (client, join, events) = *joined;
                 *link = Signalling { client: Arc::new(client), events, is_gone: false, attempt: None, attempts: 0 };
-                self.lost_since = None;
-                self.last_packet = now;
+                self.listens_again(now);
                 self.transport.disconnect();
                 self.peer = Peer::new(now);
                 self.filter.sequences.clear();
@@ -96,7 +112,7 @@ impl<L: Listener> Room<'_, L> {
         }
         link.attempts += 1;
         let cannot_resume = matches!(error, SignalError::LeaveRequest { .. } | SignalError::Client(..));
-        if cannot_resume || lost_for > RESUME_FOR || self.link_lost && link.attempts > 3 {
+        if cannot_resume || lost_for > RESUME_FOR || self.link_lost.is_some() && link.attempts > 3 {
             return Flow::Rejoin(error.to_string());
         }
         link.attempt = Some(signal::resume(Arc::clone(&link.client), link.attempts));

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use echosphere_media::tracks::Channel;
 
-    use crate::log::{Body, Ended, Entry, Packet, Pause, Stream};
+    use crate::log::{Body, Ended, Entry, Joined, Link, Packet, Pause, Stream};
 
     const MS: i64 = 1_000_000;
     const T0: i64 = 1_795_439_500_000 * MS;
@@ -194,6 +194,31 @@ mod tests {
         let index = log.assembler.index().unwrap();
         assert_eq!(gaps(&index), [("packets_lost", 2_200, 3_000), ("paused", 6_195, 2_000)]);
         assert_eq!(index.samples / 48, 9_200, "the last packet ends behind the stop");
+    }
+
+    #[test]
+    fn a_process_that_took_over_hears_from_its_first_packet_on_and_not_from_its_joining() {
+        let mut log = Log::new();
+        let taken_over = Joined { room_sid: "RM".into(), room_name: "r".into(), resumed: true };
+        log.packets(0..100);
+        log.take(T0 + 2_500 * MS, Body::Joined(taken_over.clone()));
+        log.packets(140..200);
+        log.take(T0 + 5_000 * MS, Body::Joined(taken_over.clone()));
+        // Nobody sends: then the link tells.
+        log.take(T0 + 6_200 * MS, Body::Link(Link { up: true, since: T0 + 5_200 * MS, reason: String::new() }));
+        log.take(T0 + 9_000 * MS, Body::Pause(Pause { paused: true }));
+        log.take(T0 + 9_100 * MS, Body::Joined(taken_over));
+        log.take(T0 + 10_400 * MS, Body::Link(Link { up: true, since: T0 + 9_300 * MS, reason: String::new() }));
+        log.take(T0 + 11_000 * MS, Body::Pause(Pause { paused: false }));
+        log.take(T0 + 12_000 * MS, Body::Ended(Ended { reason: ended::STOPPED.into() }));
+        let index = log.assembler.index().unwrap();
+        let told = [
+            ("recorder_restarted", 2_180, 820),
+            ("recorder_restarted", 4_180, 1_215),
+            ("recorder_restarted", 5_395, 4_100),
+            ("paused", 9_195, 2_000),
+        ];
+        assert_eq!(gaps(&index), told);
     }
 
     #[test]

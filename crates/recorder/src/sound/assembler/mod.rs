@@ -27,6 +27,15 @@ struct Away {
     reason: &'static str,
 }
 
+impl Away {
+    /// What is spoken reaches us again; a pause is over when somebody says so.
+    fn over(&mut self, at: i64) {
+        if self.reason != "paused" {
+            self.to.get_or_insert(at);
+        }
+    }
+}
+
 /// A participant's track of which packets came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
@@ -62,6 +71,8 @@ pub struct Assembler {
     sources: HashMap<String, String>,
     away: Vec<Away>,
     restarts: Vec<i64>,
+    /// Taken over from another process, and nothing was heard since.
+    is_taking_over: bool,
     /// Packets that came when their place had been rendered.
     late: Vec<Late>,
     last_at: i64,
@@ -107,6 +118,9 @@ impl Assembler {
     fn packet(&mut self, packet: &Packet, at: i64, chunk: u32) {
         let Some(stream) = self.streams.get_mut(&packet.stream) else { return };
         let zero = *self.zero.get_or_insert(at - LEAD);
+        if std::mem::take(&mut self.is_taking_over) {
+            self.away.iter_mut().for_each(|away| away.over(at));
+        }
         stream.take(packet, at);
         stream.in_chunk(chunk, packet.rtp);
         let start = stream.live.sample(packet.rtp);
@@ -149,19 +163,20 @@ impl Assembler {
 
     fn joined(&mut self, joined: &Joined, at: i64) {
         if joined.resumed && self.zero.is_some() {
-            self.leave(self.newest_packet(), "recorder_restarted");
+            let heard_until = self.away.iter().filter_map(|away| away.to).fold(self.newest_packet(), i64::max);
+            self.leave(heard_until, "recorder_restarted");
             self.restarts.push(at);
-            self.back(at);
+            self.is_taking_over = true;
         }
-        // Joined anew by the same process: the link tells when something reaches us again.
+        // Sound needs a connection for itself: the first packet tells when something reaches us again, or the link, where nobody
+        // sends. When the same process joins anew, the link does.
         self.room.get_or_insert_with(|| joined.clone());
     }
 
     /// What is spoken reaches us again.
     fn back(&mut self, at: i64) {
-        for away in self.away.iter_mut().filter(|away| away.to.is_none() && away.reason != "paused") {
-            away.to = Some(at);
-        }
+        self.is_taking_over = false;
+        self.away.iter_mut().for_each(|away| away.over(at));
     }
 
     /// Nothing reaches us from here on.

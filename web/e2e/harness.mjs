@@ -2,6 +2,7 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,13 +16,25 @@ export const KEY = 'devkey';
 export const SECRET = 'secretsecretsecretsecretsecretsecret';
 export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** A port that is free now. */
+/** Whether a server, of net or dgram, gets what it asks for. */
+function gets(server, ask) {
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    ask(() => server.close(() => resolve(true)));
+  });
+}
+
+/**
+ * A port that nobody has, for TCP and UDP. It lies below the range that the kernel takes the ports of connections from: none of
+ * those may take it before the server does, or while the server is away.
+ */
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const { port } = server.address();
-  await new Promise((resolve) => { server.close(resolve); });
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const tcp = createServer();
+    const udp = createSocket('udp4');
+    if (await gets(tcp, (then) => tcp.listen(port, '0.0.0.0', then)) && await gets(udp, (then) => udp.bind(port, '0.0.0.0', then))) return port;
+  }
 }
 
 /** Starts a program in a process group of its own; `stop` ends all of it. */
@@ -60,7 +73,7 @@ export class EchoSphere {
     const program = process.env.ECHOSPHERE_PROGRAM ?? join(root, 'target/debug/echosphere');
     if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-server`);
     const made = new EchoSphere();
-    Object.assign(made, { dir, program, listen: '127.0.0.1:0' });
+    Object.assign(made, { dir, program, listen: `127.0.0.1:${await freePort()}` });
     await made.restart(env);
     return made;
   }
@@ -71,7 +84,6 @@ export class EchoSphere {
       env: { ECHOSPHERE_LISTEN: this.listen, ECHOSPHERE_DATA_DIR: join(this.dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...env },
     });
     this.url = await until('the server', () => this.process.output().match(/listening on (http:\S+)/)?.[1], 20);
-    this.listen = new URL(this.url).host;
   }
 
   /** kill -9. */
@@ -133,7 +145,8 @@ ${extra}`);
 
   async run() {
     this.process = start(this.program, ['--config', join(this.folder, 'livekit.yaml')]);
-    await until('livekit-server', async () => (await fetch(`http://127.0.0.1:${this.port}`)).ok, 20);
+    const answers = async () => (await fetch(`http://127.0.0.1:${this.port}`)).ok;
+    await until('livekit-server', answers, 20).catch((error) => { throw new Error(`${error.message}\n${this.process.output()}`); });
   }
 
   /** The environment of whoever talks to it. */

@@ -1,5 +1,6 @@
 //! A real livekit-server on free ports.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +22,7 @@ impl LiveKit {
     pub fn start() -> Self {
         let program = program();
         let folder = tempfile::tempdir().unwrap();
-        let (port, tcp, udp) = (free_tcp(), free_tcp(), free_udp());
+        let (port, tcp, udp) = (free_port(), free_port(), free_port());
         let rtc = format!(
             "{{tcp_port: {tcp}, udp_port: {udp}, node_ip: 127.0.0.1, use_external_ip: false, enable_loopback_candidate: true}}"
         );
@@ -31,7 +32,7 @@ impl LiveKit {
         let path = folder.path().join("livekit.yaml");
         std::fs::write(&path, text).unwrap();
         let mut command = Command::new(program);
-        command.arg("--config").arg(path).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("--config").arg(path).stdout(Stdio::null());
         let child = command.spawn().unwrap();
         let livekit = Self { child, _folder: folder, port };
         livekit.wait();
@@ -77,10 +78,13 @@ fn program() -> PathBuf {
     found.into_iter().find(is_server).expect("livekit-server is missing: scripts/install.sh test")
 }
 
-fn free_tcp() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn free_udp() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that nobody has, for TCP and UDP. It lies below the range that the kernel takes the ports of connections from: none of
+/// those may take it before the server does.
+fn free_port() -> u16 {
+    loop {
+        let port = 10_000 + (RandomState::new().build_hasher().finish() % 20_000) as u16;
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() && UdpSocket::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -354,7 +354,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "rendering.workers",
         variable: "ECHOSPHERE_RENDERING_WORKERS",
         default: "the number of processors",
-        meaning: "How many windows are rendered at the same time.",
+        meaning: "How many windows are rendered at the same time. They give way to all else that the machine has to do (nice 10).",
         apply: |draft, text| {
             draft.config.render_workers = value::number(text, 1, 256)?;
             Ok(())

@@ -30,6 +30,9 @@ pub enum PoolError {
     Stopped,
 }
 
+/// How much rendering gives way to whatever else the machine has to do, hearing and LiveKit first (setpriority(2), which on Linux
+/// is for the calling thread).
+const NICE: i32 = 10;
 /// Windows that may wait at the same time with a person behind them.
 const MAX_WAITING: usize = 256;
 
@@ -134,6 +137,10 @@ impl Drop for Pool {
 }
 
 fn run(shared: &Shared, new_renderer: fn() -> Renderer) {
+    // What is not heard now is lost; what is not rendered now is rendered later.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "rendering has the priority of everything else");
+    }
     let mut renderer = new_renderer();
     while let Some(work) = shared.next() {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut renderer)));
@@ -141,5 +148,19 @@ fn run(shared: &Shared, new_renderer: fn() -> Renderer) {
             tracing::error!("a renderer panicked; it is replaced by a new one");
             renderer = new_renderer();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn rendering_gives_way_and_nothing_else_does() {
+        let pool = Pool::start(1, Renderer::new).unwrap();
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let before = nice();
+        assert_eq!(pool.run(Priority::Background, move |_| nice()).await, Ok((before + NICE).min(19)));
+        assert_eq!(nice(), before);
     }
 }

@@ -177,7 +177,6 @@ pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<C
         Err(error) => return End::Lost(error.to_string()),
     };
     let now = Instant::now();
-    let taken_over = settings.expected_room.is_some();
     let mut room = Room {
         people: People::new(settings.exclusions.clone()),
         numbers: StreamNumbers::from(settings.first_stream),
@@ -193,7 +192,7 @@ pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<C
         last_packet: now,
         media_attempts: 0,
         lost_since: None,
-        link_lost: taken_over.then_some(now),
+        link_lost: None,
         next_tick: now,
     };
     let mut link = Signalling { client: Arc::new(client), events, is_gone: false, attempt: None, attempts: 0 };
@@ -286,6 +285,9 @@ impl<L: Listener> Room<'_, L> {
             return Flow::End(End::Missed);
         }
         let resumed = self.settings.expected_room.is_some() && !again;
+        if resumed {
+            self.link_lost = Some(now);
+        }
         self.room_sid.clone_from(&room.sid);
         self.listener.entry(now, Body::Joined(Joined { room_sid: room.sid, room_name: room.name, resumed }));
         if self.settings.paused && !again {

@@ -40,12 +40,14 @@ impl<L: Listener> Room<'_, L> {
         if !is_waited_for || !self.peer.is_up {
             return;
         }
-        let since = if self.peer.is_heard() { self.last_packet } else { self.peer.since };
-        if self.peer.is_heard() || self.last_packet >= since + speechless {
-            self.link_lost = None;
-            let link = Link { up: true, since: self.listener.wall(since), reason: String::new() };
-            self.listener.entry(self.last_packet, Body::Link(link));
-        }
+        let since = match self.peer.is_heard() {
+            true => self.last_packet,
+            false if self.last_packet >= self.peer.since + speechless => self.peer.since,
+            false => return,
+        };
+        self.link_lost = None;
+        let link = Link { up: true, since: self.listener.wall(since), reason: String::new() };
+        self.listener.entry(self.last_packet, Body::Link(link));
     }
 
     /// The room is there again: only what comes from here on shows that sound is, too.

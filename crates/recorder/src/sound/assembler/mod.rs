@@ -27,15 +27,6 @@ struct Away {
     reason: &'static str,
 }
 
-impl Away {
-    /// What is spoken reaches us again; a pause is over when somebody says so.
-    fn over(&mut self, at: i64) {
-        if self.reason != "paused" {
-            self.to.get_or_insert(at);
-        }
-    }
-}
-
 /// A participant's track of which packets came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
@@ -118,14 +109,14 @@ impl Assembler {
     fn packet(&mut self, packet: &Packet, at: i64, chunk: u32) {
         let Some(stream) = self.streams.get_mut(&packet.stream) else { return };
         let zero = *self.zero.get_or_insert(at - LEAD);
-        if std::mem::take(&mut self.is_taking_over) {
-            self.away.iter_mut().for_each(|away| away.over(at));
-        }
         stream.take(packet, at);
         stream.in_chunk(chunk, packet.rtp);
         let start = stream.live.sample(packet.rtp);
         if start.is_some_and(|start| at - zero > clock::nanos(start) + self.lag) {
             self.late(packet.stream, packet.rtp);
+        }
+        if self.is_taking_over {
+            self.back(at);
         }
     }
 
@@ -176,7 +167,9 @@ impl Assembler {
     /// What is spoken reaches us again.
     fn back(&mut self, at: i64) {
         self.is_taking_over = false;
-        self.away.iter_mut().for_each(|away| away.over(at));
+        for away in self.away.iter_mut().filter(|away| away.to.is_none() && away.reason != "paused") {
+            away.to = Some(at);
+        }
     }
 
     /// Nothing reaches us from here on.

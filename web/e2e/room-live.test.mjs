@@ -58,9 +58,40 @@ test('text streams become turns, live and afterwards', async () => {
   }
 });
 
+/** Whoever goes back in a call, pauses it or listens faster is not taken to its end again, however often its playlist is read. */
+async function staysWhereItIsPut(page) {
+  const state = () => page.evaluate(() => {
+    const { audio } = document.querySelector('echosphere-player');
+    return { at: audio.currentTime, rate: audio.playbackRate };
+  });
+  assert.equal(await page.getAttribute('[data-testid=live]', 'aria-pressed'), 'true');
+  await page.evaluate(() => { document.querySelector('echosphere-player').seek(0); });
+  assert.equal(await page.getAttribute('[data-testid=live]', 'aria-pressed'), 'false');
+  await until('the beginning', async () => (await state()).at > 0.3, 10);
+  const begun = (await state()).at;
+  await sleep(6000);
+  const played = (await state()).at - begun;
+  assert.ok(begun < 3 && Math.abs(played - 6) < 1.5, `${played} s from ${begun} s on`);
+
+  await page.selectOption('[data-testid=speed]', '1.5');
+  await sleep(2000);
+  const faster = await state();
+  assert.equal(faster.rate, 1.5);
+  assert.ok(faster.at > begun + 7.5 && faster.at < begun + 12, `${faster.at} s`);
+  await page.selectOption('[data-testid=speed]', '1');
+
+  await page.click('[data-testid=play]');
+  const paused = await state();
+  await sleep(6000);
+  assert.equal((await state()).at, paused.at);
+  await page.click('[data-testid=play]');
+  await until('more of the same', async () => (await state()).at > paused.at + 0.3, 5);
+  assert.ok((await state()).at < paused.at + 3);
+}
+
 test('the page plays a call while it goes on, rewinds, and has the whole of it in the end without a reload', async () => {
   const attributes = { 'lk.segment_id': 'SG_1', 'lk.transcription_final': 'true' };
-  const plan = { room: 'live', seconds: 60, start: now() + 1, people: [
+  const plan = { room: 'live', seconds: 75, start: now() + 1, people: [
     { identity: 'bob', number: 1, texts: [{ at: 8, topic: 'lk.transcription', text: 'Is this live?', attributes }] },
     { identity: 'helper', number: 0, agent: true },
   ] };
@@ -90,10 +121,10 @@ test('the page plays a call while it goes on, rewinds, and has the whole of it i
     await shot(page, 'live-1280');
     await page.setViewportSize({ width: 360, height: 740 });
     await shot(page, 'live-360');
-    await page.evaluate(() => { document.querySelector('echosphere-player').seek(0); });
-    await until('the beginning', async () => { const at = await position(); return at > 0.3 && at < 6; }, 10);
+    await staysWhereItIsPut(page);
     await page.click('[data-testid=live]');
     await until('now', async () => await behind() < 9, 10);
+    assert.equal(await page.getAttribute('[data-testid=live]', 'aria-pressed'), 'true');
     await people.ended;
     await livekit.api('DeleteRoom', { room: 'live' });
     await until('the end', async () => await page.textContent('[data-testid=status]') === 'Ready', 30);

@@ -5,16 +5,27 @@ import { recording } from './api.js';
 import { Renewal, addresses } from './renewal.js';
 
 /**
+ * @typedef {object} Sound
+ * @property {() => void} stop stops everything
+ * @property {(follows: boolean) => void} followLive whether a listener who falls behind a call that goes on is brought back to it
+ */
+
+/** What hls.js does for a listener who follows: a little behind is caught up with unheard, far behind is jumped over. */
+const FOLLOWS = { liveMaxLatencyDuration: 20, maxLiveSyncPlaybackRate: 1.1 };
+/** And for one who chose where to listen, and how fast: nothing. At any rate but 1 hls.js would also set the listener's back to 1. */
+const STAYS = { liveMaxLatencyDuration: Infinity, maxLiveSyncPlaybackRate: 1 };
+
+/**
  * @param {HTMLAudioElement} audio @param {string} id the recording @param {string} playlist its multivariant playlist
  * @param {(message: string | null) => void} report what is wrong, or null when all is well again
- * @returns {() => void} stops everything
+ * @returns {Sound}
  */
 export function attach(audio, id, playlist, report) {
   audio.disableRemotePlayback = true;
   if (Hls.isSupported()) return withHls(audio, id, playlist, report);
   audio.src = playlist;
   audio.addEventListener('error', () => report('This browser cannot play the recording.'));
-  return () => audio.removeAttribute('src');
+  return { stop: () => audio.removeAttribute('src'), followLive: () => {} };
 }
 
 /** @param {string} id @returns {Promise<string[]>} the present addresses of all segments */
@@ -65,8 +76,7 @@ function withHls(audio, id, playlist, report) {
     backBufferLength: 120,
     // Close behind what is spoken: a segment of 4 s and what it takes until the next one is there.
     liveSyncDuration: 3,
-    liveMaxLatencyDuration: 20,
-    maxLiveSyncPlaybackRate: 1.1,
+    ...STAYS,
     xhrSetup: async (xhr, url) => {
       const fresh = await renewal.fresh(url, refused.delete(url));
       xhr.open('GET', fresh, true);
@@ -96,5 +106,5 @@ function withHls(audio, id, playlist, report) {
   });
   hls.loadSource(playlist);
   hls.attachMedia(audio);
-  return () => hls.destroy();
+  return { stop: () => hls.destroy(), followLive: (follows) => { Object.assign(hls.config, follows ? FOLLOWS : STAYS); } };
 }

@@ -4,6 +4,7 @@ import { waveform as fetchWaveform } from './api.js';
 import { element } from './dom.js';
 import { clock, spoken } from './format.js';
 import { attach } from './hls-audio.js';
+import { LiveEdge } from './live-edge.js';
 import { KEYS, listen } from './shortcuts.js';
 import { TranscriptView } from './transcript-view.js';
 import { neighbour } from './turns.js';
@@ -21,7 +22,11 @@ export class Player extends HTMLElement {
     super();
     this.audio = new Audio();
     this.audio.preload = 'auto';
-    this.detach = () => {};
+    /** @type {import('./hls-audio.js').Sound | null} */
+    this.sound = null;
+    this.live = new LiveEdge(this.audio, (follows) => this.showLive(follows));
+    /** The speed that the listener chose. */
+    this.rate = 1;
     /** @type {Recording | null} */
     this.recording = null;
     /** @type {Transcript | null} */
@@ -36,9 +41,10 @@ export class Player extends HTMLElement {
     this.className = 'player';
     // The sound is on its way while the rest is drawn.
     if (recording.playlist_url) {
-      this.detach = attach(this.audio, recording.id, recording.playlist_url, (message) => { if (this.problem) this.problem.textContent = message ?? ''; });
+      this.sound = attach(this.audio, recording.id, recording.playlist_url, (message) => { if (this.problem) this.problem.textContent = message ?? ''; });
     }
     this.build();
+    if (recording.status === 'ACTIVE') this.live.follow(true);
     if (recording.playlist_url) void this.loadWaveform();
     transcript.then((loaded) => this.showTranscript(loaded), (error) => { if (this.alignment) this.alignment.textContent = String(error.message); });
     this.startAtHash();
@@ -54,6 +60,7 @@ export class Player extends HTMLElement {
     this.recording = recording;
     this.showLength();
     this.showTracks();
+    if (recording.status !== 'ACTIVE') this.live.follow(false);
     this.wave?.set(null, this.duration, recording.gaps);
     if (ended) void this.loadWaveform();
     transcript.then((loaded) => this.showTranscript(loaded), () => { /* the next look has it */ });
@@ -61,10 +68,18 @@ export class Player extends HTMLElement {
 
   /** Goes to what is spoken now. */
   goLive() {
-    const { seekable } = this.audio;
-    if (seekable.length > 0) this.audio.currentTime = Math.max(0, seekable.end(seekable.length - 1) - 3);
+    this.choose(1);
+    this.seek(Infinity);
     void this.audio.play();
     this.view?.follow(true);
+  }
+
+  /** @param {boolean} follows */
+  showLive(follows) {
+    this.sound?.followLive(follows);
+    this.liveButton?.setAttribute('aria-pressed', String(follows));
+    // Catching up may have left another.
+    if (!follows) this.audio.playbackRate = this.rate;
   }
 
   showLength() {
@@ -85,7 +100,7 @@ export class Player extends HTMLElement {
 
   disconnectedCallback() {
     cancelAnimationFrame(this.frame);
-    this.detach();
+    this.sound?.stop();
     this.audio.pause();
   }
 
@@ -95,6 +110,11 @@ export class Player extends HTMLElement {
 
   get position() {
     return this.audio.currentTime * 1000;
+  }
+
+  /** Milliseconds at which what is spoken now is heard; infinite where no call goes on. */
+  get now() {
+    return this.recording?.status === 'ACTIVE' ? this.live.position * 1000 : Infinity;
   }
 
   build() {
@@ -143,12 +163,13 @@ export class Player extends HTMLElement {
     back.addEventListener('click', () => this.seek(this.position - 5000));
     on.addEventListener('click', () => this.seek(this.position + 5000));
     this.slider.addEventListener('input', () => this.seek(Number(this.slider?.value)));
-    this.speed.addEventListener('change', () => { this.audio.playbackRate = Number(this.speed?.value); });
+    this.speed.addEventListener('change', () => { this.choose(Number(this.speed?.value)); });
     this.muteButton.addEventListener('click', () => { this.audio.muted = !this.audio.muted; });
     link.addEventListener('click', () => void this.copyLink(link));
     keys.addEventListener('click', () => this.help?.showModal());
     canvas.addEventListener('pointerdown', (event) => this.drag(canvas, event));
     for (const event of ['play', 'pause', 'ended', 'volumechange']) this.audio.addEventListener(event, () => this.showState());
+    this.audio.addEventListener('pause', () => this.live.follow(false));
     const lanes = element('div', { class: 'lanes', 'aria-hidden': 'true' }, element('span', { class: 'agent' }, 'Agent'), element('span', { class: 'user' }, 'User'));
     return element('div', { class: 'controls' },
       element('div', { class: 'wave' }, lanes, canvas), this.slider,
@@ -214,6 +235,8 @@ export class Player extends HTMLElement {
       this.started = true;
       performance.mark('echosphere:first-audio');
     }
+    // Whoever listens faster comes to what is spoken now.
+    if (this.rate > 1 && !this.audio.paused && ms >= this.now) this.goLive();
     this.wave?.moveTo(ms);
     this.view?.moveTo(ms);
     const text = `${clock(ms)} / ${clock(this.duration)}`;
@@ -241,7 +264,9 @@ export class Player extends HTMLElement {
 
   /** @param {number} ms */
   seek(ms) {
-    this.audio.currentTime = Math.min(Math.max(0, ms), this.duration) / 1000;
+    const now = this.now;
+    this.live.follow(ms >= now);
+    this.audio.currentTime = Math.min(Math.max(0, ms), now === Infinity ? this.duration : now) / 1000;
   }
 
   /** @param {1 | -1} direction */
@@ -252,10 +277,16 @@ export class Player extends HTMLElement {
 
   /** @param {1 | -1} direction */
   faster(direction) {
-    const at = SPEEDS.indexOf(this.audio.playbackRate);
-    const speed = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at + direction))] ?? 1;
-    this.audio.playbackRate = speed;
-    if (this.speed) this.speed.value = String(speed);
+    const at = SPEEDS.indexOf(this.rate) + direction;
+    this.choose(SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at))] ?? 1);
+  }
+
+  /** @param {number} rate */
+  choose(rate) {
+    this.rate = rate;
+    this.audio.playbackRate = rate;
+    if (this.speed) this.speed.value = String(rate);
+    if (rate !== 1) this.live.follow(false);
   }
 
   /** @param {HTMLCanvasElement} canvas @param {PointerEvent} event */

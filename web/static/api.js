@@ -57,6 +57,20 @@ export class ApiError extends Error {
   }
 }
 
+/** By how much the server's clock is ahead of this one, in milliseconds. */
+let ahead = 0;
+
+/** @param {Response} response Its date has whole seconds, so a clock that is less than that off is taken for right. */
+function compareClocks(response) {
+  const off = Date.parse(response.headers.get('date') ?? '') + 500 - Date.now();
+  if (!Number.isNaN(off)) ahead = Math.abs(off) > 1000 ? off : 0;
+}
+
+/** The time by the server's clock, in Unix milliseconds. */
+export function serverNow() {
+  return Date.now() + ahead;
+}
+
 /** @param {string} path @returns {Promise<{status: number, body: any}>} */
 export async function get(path) {
   let response;
@@ -65,6 +79,7 @@ export async function get(path) {
   } catch {
     throw new ApiError(0, 'The server does not answer', 'Check that EchoSphere is running and reload the page.');
   }
+  compareClocks(response);
   const body = await response.json().catch(() => null);
   if (!response.ok) {
     throw new ApiError(response.status, body?.title ?? response.statusText, body?.detail ?? '');

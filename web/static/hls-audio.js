@@ -5,27 +5,43 @@ import { recording } from './api.js';
 import { Renewal, addresses } from './renewal.js';
 
 /**
+ * @typedef {object} Source
+ * @property {string} id the recording
+ * @property {string} playlist its multivariant playlist
+ * @property {() => number} spoken how many seconds of the call have been spoken; 0 where no call goes on
+ */
+/**
  * @typedef {object} Sound
  * @property {() => void} stop stops everything
+ * @property {() => number} now the second at which what is spoken now is heard
  * @property {(follows: boolean) => void} followLive whether a listener who falls behind a call that goes on is brought back to it
  */
 
+/** How far behind the end of what is there the sound of now is heard, in segments: until the next one is there, and a little. */
+const RESERVE = 1.25;
+/** How far behind what is spoken, in seconds: segments have 4 s, and are there some 1.3 s after their end. */
+const BEHIND = RESERVE * 4 + 1.3;
 /** What hls.js does for a listener who follows: a little behind is caught up with unheard, far behind is jumped over. */
-const FOLLOWS = { liveMaxLatencyDuration: 20, maxLiveSyncPlaybackRate: 1.1 };
+const FOLLOWS = { liveMaxLatencyDurationCount: 5, maxLiveSyncPlaybackRate: 1.1 };
 /** And for one who chose where to listen, and how fast: nothing. At any rate but 1 hls.js would also set the listener's back to 1. */
-const STAYS = { liveMaxLatencyDuration: Infinity, maxLiveSyncPlaybackRate: 1 };
+const STAYS = { liveMaxLatencyDurationCount: Infinity, maxLiveSyncPlaybackRate: 1 };
 
 /**
- * @param {HTMLAudioElement} audio @param {string} id the recording @param {string} playlist its multivariant playlist
+ * @param {HTMLAudioElement} audio @param {Source} source
  * @param {(message: string | null) => void} report what is wrong, or null when all is well again
  * @returns {Sound}
  */
-export function attach(audio, id, playlist, report) {
+export function attach(audio, source, report) {
   audio.disableRemotePlayback = true;
-  if (Hls.isSupported()) return withHls(audio, id, playlist, report);
-  audio.src = playlist;
+  if (Hls.isSupported()) return withHls(audio, source, report);
+  audio.src = source.playlist;
   audio.addEventListener('error', () => report('This browser cannot play the recording.'));
-  return { stop: () => audio.removeAttribute('src'), followLive: () => {} };
+  return { stop: () => audio.removeAttribute('src'), now: () => begin(source), followLive: () => {} };
+}
+
+/** @param {Source} source @returns {number} the second at which what is spoken now is heard, by the clock */
+function begin(source) {
+  return Math.max(0, source.spoken() - BEHIND);
 }
 
 /** @param {string} id @returns {Promise<string[]>} the present addresses of all segments */
@@ -63,7 +79,8 @@ async function restore(hls, audio, id, segment) {
 }
 
 /** @type {typeof attach} */
-function withHls(audio, id, playlist, report) {
+function withHls(audio, source, report) {
+  const { id, playlist } = source;
   const renewal = new Renewal(() => segments(id));
   const refused = new Set();
   /** @type {Set<string>} segments for which something was tried already; playing one clears it */
@@ -74,8 +91,8 @@ function withHls(audio, id, playlist, report) {
     testBandwidth: false,
     maxBufferLength: 60,
     backBufferLength: 120,
-    // Close behind what is spoken: a segment of 4 s and what it takes until the next one is there.
-    liveSyncDuration: 3,
+    liveSyncDurationCount: RESERVE,
+    startPosition: source.spoken() > 0 ? begin(source) : -1,
     ...STAYS,
     xhrSetup: async (xhr, url) => {
       const fresh = await renewal.fresh(url, refused.delete(url));
@@ -106,5 +123,18 @@ function withHls(audio, id, playlist, report) {
   });
   hls.loadSource(playlist);
   hls.attachMedia(audio);
-  return { stop: () => hls.destroy(), followLive: (follows) => { Object.assign(hls.config, follows ? FOLLOWS : STAYS); } };
+  let playlists = 0;
+  hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => { if (details.advanced) playlists += 1; });
+  const now = () => {
+    const details = hls.latestLevelDetails;
+    if (!details) return begin(source);
+    // How old the end of the first playlist is, nobody has said; those after it come when they are new.
+    const wanted = playlists > 1 ? details.edge + details.age - (hls.targetLatency ?? 0) : begin(source);
+    return Math.max(0, Math.min(wanted, details.edge - 0.5));
+  };
+  return {
+    stop: () => hls.destroy(),
+    now,
+    followLive: (follows) => { Object.assign(hls.config, follows ? FOLLOWS : STAYS); },
+  };
 }

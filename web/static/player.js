@@ -1,10 +1,9 @@
 // <echosphere-player>: sound, waveform and transcript of one recording.
 
-import { waveform as fetchWaveform } from './api.js';
+import { serverNow, waveform as fetchWaveform } from './api.js';
 import { element } from './dom.js';
 import { clock, spoken } from './format.js';
 import { attach } from './hls-audio.js';
-import { LiveEdge } from './live-edge.js';
 import { KEYS, listen } from './shortcuts.js';
 import { TranscriptView } from './transcript-view.js';
 import { neighbour } from './turns.js';
@@ -24,7 +23,8 @@ export class Player extends HTMLElement {
     this.audio.preload = 'auto';
     /** @type {import('./hls-audio.js').Sound | null} */
     this.sound = null;
-    this.live = new LiveEdge(this.audio, (follows) => this.showLive(follows));
+    /** Whether the listener keeps up with a call that goes on: until they go back, pause or choose a speed. */
+    this.follows = false;
     /** The speed that the listener chose. */
     this.rate = 1;
     /** @type {Recording | null} */
@@ -41,10 +41,11 @@ export class Player extends HTMLElement {
     this.className = 'player';
     // The sound is on its way while the rest is drawn.
     if (recording.playlist_url) {
-      this.sound = attach(this.audio, recording.id, recording.playlist_url, (message) => { if (this.problem) this.problem.textContent = message ?? ''; });
+      const source = { id: recording.id, playlist: recording.playlist_url, spoken: () => this.spoken };
+      this.sound = attach(this.audio, source, (message) => { if (this.problem) this.problem.textContent = message ?? ''; });
     }
     this.build();
-    if (recording.status === 'ACTIVE') this.live.follow(true);
+    if (this.isLive) this.follow(true);
     if (recording.playlist_url) void this.loadWaveform();
     transcript.then((loaded) => this.showTranscript(loaded), (error) => { if (this.alignment) this.alignment.textContent = String(error.message); });
     this.startAtHash();
@@ -60,7 +61,7 @@ export class Player extends HTMLElement {
     this.recording = recording;
     this.showLength();
     this.showTracks();
-    if (recording.status !== 'ACTIVE') this.live.follow(false);
+    if (!this.isLive) this.follow(false);
     this.wave?.set(null, this.duration, recording.gaps);
     if (ended) void this.loadWaveform();
     transcript.then((loaded) => this.showTranscript(loaded), () => { /* the next look has it */ });
@@ -75,7 +76,9 @@ export class Player extends HTMLElement {
   }
 
   /** @param {boolean} follows */
-  showLive(follows) {
+  follow(follows) {
+    if (this.follows === follows) return;
+    this.follows = follows;
     this.sound?.followLive(follows);
     this.liveButton?.setAttribute('aria-pressed', String(follows));
     // Catching up may have left another.
@@ -84,7 +87,7 @@ export class Player extends HTMLElement {
 
   showLength() {
     if (this.slider) this.slider.max = String(this.duration);
-    this.liveButton?.toggleAttribute('hidden', this.recording?.status !== 'ACTIVE');
+    this.liveButton?.toggleAttribute('hidden', !this.isLive);
   }
 
   /** Each participant's track can be had on its own. */
@@ -112,9 +115,18 @@ export class Player extends HTMLElement {
     return this.audio.currentTime * 1000;
   }
 
+  get isLive() {
+    return this.recording?.status === 'ACTIVE';
+  }
+
+  /** Seconds of a call that goes on that have been spoken. */
+  get spoken() {
+    return this.isLive && this.recording?.started_at ? (serverNow() - Date.parse(this.recording.started_at)) / 1000 : 0;
+  }
+
   /** Milliseconds at which what is spoken now is heard; infinite where no call goes on. */
   get now() {
-    return this.recording?.status === 'ACTIVE' ? this.live.position * 1000 : Infinity;
+    return this.isLive && this.sound ? this.sound.now() * 1000 : Infinity;
   }
 
   build() {
@@ -151,7 +163,7 @@ export class Player extends HTMLElement {
     this.speed = element('select', { 'aria-label': 'Speed', 'data-testid': 'speed' },
       ...SPEEDS.map((speed) => element('option', { value: String(speed), selected: speed === 1 }, `${speed}×`)));
     this.muteButton = element('button', { type: 'button', 'aria-label': 'Mute', 'aria-pressed': 'false' }, 'Mute');
-    this.liveButton = element('button', { type: 'button', class: 'live', hidden: this.recording?.status !== 'ACTIVE', 'data-testid': 'live' }, 'Live');
+    this.liveButton = element('button', { type: 'button', class: 'live', hidden: !this.isLive, 'data-testid': 'live' }, 'Live');
     this.liveButton.addEventListener('click', () => this.goLive());
     const link = element('button', { type: 'button', title: 'Copy a link to this moment' }, 'Link');
     const keys = element('button', { type: 'button', 'aria-label': 'Keyboard shortcuts' }, '?');
@@ -169,7 +181,9 @@ export class Player extends HTMLElement {
     keys.addEventListener('click', () => this.help?.showModal());
     canvas.addEventListener('pointerdown', (event) => this.drag(canvas, event));
     for (const event of ['play', 'pause', 'ended', 'volumechange']) this.audio.addEventListener(event, () => this.showState());
-    this.audio.addEventListener('pause', () => this.live.follow(false));
+    this.audio.addEventListener('pause', () => this.follow(false));
+    // Time has passed since the page was opened.
+    this.audio.addEventListener('play', () => { if (this.follows && Math.abs(this.now - this.position) > 1000) this.seek(this.now); });
     const lanes = element('div', { class: 'lanes', 'aria-hidden': 'true' }, element('span', { class: 'agent' }, 'Agent'), element('span', { class: 'user' }, 'User'));
     return element('div', { class: 'controls' },
       element('div', { class: 'wave' }, lanes, canvas), this.slider,
@@ -265,7 +279,7 @@ export class Player extends HTMLElement {
   /** @param {number} ms */
   seek(ms) {
     const now = this.now;
-    this.live.follow(ms >= now);
+    this.follow(ms >= now);
     this.audio.currentTime = Math.min(Math.max(0, ms), now === Infinity ? this.duration : now) / 1000;
   }
 
@@ -286,7 +300,7 @@ export class Player extends HTMLElement {
     this.rate = rate;
     this.audio.playbackRate = rate;
     if (this.speed) this.speed.value = String(rate);
-    if (rate !== 1) this.live.follow(false);
+    if (rate !== 1) this.follow(false);
   }
 
   /** @param {HTMLCanvasElement} canvas @param {PointerEvent} event */

@@ -59,6 +59,10 @@ pub fn media(kind: Kind, segments: &[Segment], mut write_uri: impl FnMut(usize, 
          #EXT-X-PLAYLIST-TYPE:{kind_tag}\n#EXT-X-INDEPENDENT-SEGMENTS\n"
     );
     head.expect("writing to a String does not fail");
+    if kind == Kind::Growing {
+        // A player may ask for the segment that comes next (RFC 8216bis, section 4.4.3.8).
+        out.push_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n");
+    }
     let mut date = DateWriter::default();
     for (position, segment) in segments.iter().enumerate() {
         if segment.discontinuity {
@@ -153,7 +157,8 @@ mod tests {
         missing.gap = true;
         let text = media(Kind::Growing, &[segment(360_000, 0), missing], write);
         assert!(text.contains("#EXT-X-VERSION:8") && text.contains("#EXT-X-GAP\n#EXTINF:4.000000,\n1.ts"));
-        assert!(!text.contains("ENDLIST") && text.contains("EVENT"));
+        assert!(!text.contains("ENDLIST") && text.contains("EVENT") && text.contains("CAN-BLOCK-RELOAD=YES"));
+        assert!(!media(Kind::Ended, &[missing], write).contains("CAN-BLOCK-RELOAD"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod events;
 pub mod get;
 pub mod list;
 pub mod playlists;
+pub mod reload;
 pub mod segment;
 pub mod start;
 pub mod track;

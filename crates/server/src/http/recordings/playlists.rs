@@ -1,5 +1,6 @@
 //! Playlists, written from the segment index at request time.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +11,8 @@ use echosphere_media::hls;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::app::{App, SharedApp};
+use super::reload::{self, Reload};
+use crate::app::SharedApp;
 use crate::clock;
 use crate::http::access;
 use crate::http::problem::Problem;
@@ -63,7 +65,7 @@ pub async fn multivariant(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (recording, _) = watch(&app, &headers, &id, &signed).await?;
-    let segments = segments(&app, &recording).await?;
+    let segments = has_sound(app.store.segments(recording.id, AUDIO_RENDITION).await?)?;
     let rates = segments.iter().filter_map(|segment| match &segment.location {
         Location::Stored { length, .. } => Some((*length, segment.duration.ticks().unsigned_abs().max(1))),
         Location::Renderable | Location::Missing { .. } => None,
@@ -84,15 +86,15 @@ pub async fn multivariant(
     Ok(playlist(text))
 }
 
-async fn segments(app: &App, recording: &Recording) -> Result<Vec<Segment>, Problem> {
-    let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
+fn has_sound(segments: Vec<Segment>) -> Result<Vec<Segment>, Problem> {
     if segments.is_empty() {
         return Err(Problem::part_not_found("the recording has no sound (yet); its transcript may be there"));
     }
     Ok(segments)
 }
 
-/// A rendition's media playlist: what is stored at presigned addresses, what is not yet at our own route.
+/// A rendition's media playlist: what is stored at presigned addresses, what is not yet at our own route. Of a room that goes on
+/// it can be asked for with a segment that is still to come.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/renditions/{rendition}/playlist.m3u8", tag = "playback",
     operation_id = "getRenditionPlaylist",
@@ -100,9 +102,11 @@ async fn segments(app: &App, recording: &Recording) -> Result<Vec<Segment>, Prob
         ("id" = String, Path, description = "The recording's id"),
         ("rendition" = String, Path, description = "The rendition: audio"),
         Signed,
+        Reload,
     ),
     responses(
         (status = 200, description = "A media playlist (RFC 8216)", content_type = "application/vnd.apple.mpegurl", body = String),
+        (status = 400, description = "The segment is further away than the next but one", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such recording or rendition", body = Problem, content_type = "application/problem+json"),
     ),
@@ -111,11 +115,19 @@ pub async fn media(
     State(app): State<SharedApp>,
     Path((id, rendition)): Path<(String, String)>,
     Query(signed): Query<Signed>,
+    reload: Result<Query<Reload>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (recording, _) = watch(&app, &headers, &id, &signed).await?;
+    let Query(reload) = reload.map_err(|error| Problem::bad_parameter(error.body_text()))?;
     check_rendition(&rendition)?;
-    let segments = segments(&app, &recording).await?;
+    let (mut recording, _) = watch(&app, &headers, &id, &signed).await?;
+    let mut segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
+    if let Some(msn) = reload.msn {
+        reload::wait_for(msn, &app, &recording, segments.len()).await?;
+        (recording, _) = watch(&app, &headers, &id, &signed).await?;
+        segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
+    }
+    let segments = has_sound(segments)?;
     let base = app.base_url(&headers);
     let signing = playback::signing(&app.presigner, &base, clock::now(), app.config.url_ttl, recording.duration);
     let signing = signing.map_err(|error| {

@@ -40,7 +40,7 @@ pub struct Snapshot {
 }
 
 /// The newest state; none before the first look.
-pub(super) type Newest = Option<Arc<Snapshot>>;
+pub type Newest = Option<Arc<Snapshot>>;
 
 /// Everybody who looks at recordings.
 pub struct Watchers {
@@ -65,7 +65,7 @@ impl Watchers {
     }
 
     /// The states of a recording, from now on.
-    pub(super) fn subscribe(app: &SharedApp, recording: &Recording) -> watch::Receiver<Newest> {
+    pub fn subscribe(app: &SharedApp, recording: &Recording) -> watch::Receiver<Newest> {
         let mut looking = app.watchers.looking();
         if let Some(known) = looking.get(&recording.id) {
             return known.subscribe();

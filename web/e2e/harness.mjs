@@ -124,13 +124,13 @@ export const python = join(tools, 'venv/bin/python');
 /** A real LiveKit server on free ports. */
 export class LiveKit {
   /** `rtc` takes the place of some of its settings for media. */
-  static async start(extra = '', rtc = {}) {
+  static async start(extra = '', rtc = {}, port = undefined) {
     const program = existsSync(tools) && readdirSync(tools).find((name) => name.startsWith('livekit-server-v'));
     if (!program || !existsSync(python)) throw new Error('livekit-server or the Python packages are missing: scripts/install.sh test');
     const made = new LiveKit();
     made.program = join(tools, program);
     made.folder = mkdtempSync(join(tmpdir(), 'echosphere-livekit-'));
-    [made.port, made.tcp, made.udp] = [await freePort(), await freePort(), await freePort()];
+    [made.port, made.tcp, made.udp] = [port ?? await freePort(), await freePort(), await freePort()];
     made.url = `ws://127.0.0.1:${made.port}`;
     writeFileSync(join(made.folder, 'livekit.yaml'), `
 port: ${made.port}

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { EchoSphere, LiveKit, speakers, until } from './harness.mjs';
+import { EchoSphere, KEY, LiveKit, freePort, speakers, until } from './harness.mjs';
 import { assertInPlace, codes, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
 
 let livekit;
@@ -25,11 +25,50 @@ test('a room that nobody enters leaves neither a recording nor a room', async ()
     const { body } = await quick.post('/v1/recordings', { room_name: 'nobody' });
     await until('the recording to go', async () => (await fetch(`${quick.url}/v1/recordings/${body.id}`)).status === 410, 20);
     assert.deepEqual((await quick.get('/v1/recordings')).items, []);
-    await until('the room to go', async () => {
-      const { rooms } = await livekit.api('ListRooms', {});
-      return !(rooms ?? []).some((room) => room.name === 'nobody' && room.num_participants > 0);
-    });
+    const { rooms } = await livekit.api('ListRooms', {});
+    assert.deepEqual((rooms ?? []).filter((room) => room.name === 'nobody'), []);
+    // A room that is there, and stays empty, is left as it was.
+    await livekit.api('CreateRoom', { name: 'empty', empty_timeout: 300 });
+    const isRecorded = async () => (await livekit.api('ListRooms', {})).rooms.find((room) => room.name === 'empty').active_recording;
+    const { body: second } = await quick.post('/v1/recordings', { room_name: 'empty' });
+    await until('it to be joined', isRecorded, 10);
+    await until('the recording to go', async () => (await fetch(`${quick.url}/v1/recordings/${second.id}`)).status === 410, 20);
+    await until('the room to be left', async () => !await isRecorded(), 20);
+    assert.deepEqual((await quick.get('/v1/recordings')).items, []);
   } finally { await quick.stop(); }
+});
+
+test('an end-to-end encrypted room is refused, and the recording says why', async () => {
+  const people = speakers(livekit, { room: 'sealed', seconds: 12, key: 'a-key-that-nobody-else-has', people: [{ identity: 'bob', number: 1 }] });
+  try {
+    await until('bob', () => people.said().some((line) => line.kind === 'joined'), 20);
+    const { body } = await server.post('/v1/recordings', { room_name: 'sealed' });
+    const recording = await reached(server, body.id, 'FAILED', 20);
+    assert.equal(recording.reason, 'encrypted');
+    assert.match(recording.captures[0].error, /end-to-end encrypted/);
+    assert.equal(recording.playlist_url, null);
+  } finally { await people.stop(); }
+});
+
+test('rooms that LiveKit tells of are recorded at once, and asking finds the same ones', async () => {
+  const [port, livekitPort] = [await freePort(), await freePort()];
+  const auto = await EchoSphere.start({
+    LIVEKIT_URL: `ws://127.0.0.1:${livekitPort}`, ECHOSPHERE_LISTEN: `127.0.0.1:${port}`, ECHOSPHERE_RECORDER_AUTO_RECORD: 'support-*', ECHOSPHERE_RECORDER_POLL_EVERY: '1h',
+  });
+  const told = await LiveKit.start(`webhook: {api_key: ${KEY}, urls: ["http://127.0.0.1:${port}/livekit/webhook"]}`, {}, livekitPort);
+  const people = ['support-1', 'private'].map((room) => speakers(told, { room, seconds: 10, people: [{ identity: 'bob', number: 1 }] }));
+  try {
+    const recording = await until('a recording', async () => (await auto.get('/v1/recordings')).items.find((item) => item.status === 'ACTIVE'), 20);
+    assert.equal(recording.room_name, 'support-1');
+    await Promise.all(people.map((person) => person.ended));
+    await told.api('DeleteRoom', { room: 'support-1' });
+    await reached(auto, recording.id, 'COMPLETED');
+    assert.equal((await auto.get('/v1/recordings')).items.length, 1);
+  } finally {
+    for (const person of people) await person.stop();
+    await auto.stop();
+    await told.stop();
+  }
 });
 
 test('rooms are recorded without being asked, and the room says that it is', async () => {

@@ -4,189 +4,147 @@
 //! where its clock stands: the lower envelope of `arrival - RTP time`. With hindsight a straight line below that envelope
 //! follows a sender's clock that runs too fast or too slow. Packets of many seconds are kept as one number, so that a live
 //! stream and a whole call cost the same to ask.
+//!
+//! A sender's RTP clock also stands still: libwebrtc counts samples, and an agent whose queue runs empty gives none for some 90 ms at
+//! each of its turns. Then the envelope steps up and stays up, whereas behind a queue in the network it comes down again. So packets
+//! above the line are kept apart until one lies on it again, which says that the clock ran on, or until so many came that it cannot
+//! be chance. Should one come lower after all, the step is taken back. Sender reports, where there are any, tell either sooner.
 
-use std::collections::BTreeMap;
+mod extend;
+mod placement;
+#[cfg(test)]
+mod standing;
+mod stretch;
+
+use std::collections::VecDeque;
+
+pub use extend::RtpTimes;
+pub use placement::{Placement, Step};
+use stretch::{BUCKET, Cell, Point, Stretch};
 
 /// Ticks a second of Opus in RTP (RFC 7587 section 4.1).
 pub const RATE: i64 = 48_000;
-/// RTP ticks that are summed up in one number.
-const BUCKET: i64 = 10 * RATE;
-/// A sender's crystal is not further off than this (parts of a million); beyond it the measurement is wrong.
-const MAX_DRIFT: f64 = 1e-3;
-/// A line needs to be seen this long, in buckets, before its slope is believed.
-const MIN_BUCKETS: usize = 6;
-/// A pause in which the sender's clock may have stood still or jumped, in nanoseconds.
-const PAUSE: i64 = 500_000_000;
-/// A jump of the clock over such a pause is believed from this size on, in nanoseconds.
-const JUMP: i64 = 150_000_000;
-/// Packets that must have come after a pause before they are compared with those before it.
-const EVIDENCE: u32 = 100;
 /// A stream, or a recording, is cut here (48 h): what lies further was not measured but made up.
 pub const LONGEST: i64 = 48 * 3600 * RATE;
-/// With fewer packets than this a stream's clock is uncertain, and a sender report is welcome.
-const FEW: u32 = 10;
 /// Placement changes in steps of this size, in samples (2.5 ms): between two steps packets follow each other exactly.
 const STEP: i64 = 120;
 
-/// A packet, or a sender report: one point that the clock passes below.
+const MS: i64 = 1_000_000;
+/// A pause in which the sender's clock may have jumped, in nanoseconds.
+const PAUSE: i64 = 500 * MS;
+/// A jump of the clock over such a pause is believed at once from this size on, in nanoseconds. Fewer packets than [`EVIDENCE`] that
+/// are further ahead than this have a wrong time.
+const JUMP: i64 = 150 * MS;
+/// Packets that must have come after a jump before it is believed at once.
+const EVIDENCE: u32 = 100;
+/// With fewer packets than this a stream's clock is uncertain, and nothing is said of a step.
+const FEW: u32 = 10;
+/// What lies no further above the line than this lies on it, in nanoseconds.
+const CLOSE: i64 = 10 * MS;
+/// Steps that are smaller than this are not looked for, in nanoseconds.
+const SMALLEST: i64 = 15 * MS;
+/// Cells above the line, at most: behind so many without a step it is the line that is wrong.
+const MOST_CELLS: usize = 240;
+/// How long packets must have stayed above the line before a step is believed while the call goes on, in nanoseconds (10 s).
+const HELD: i64 = 10_000 * MS;
+/// A queue in the network is over after this long, in RTP ticks (10 min): later a step is not taken back any more.
+const QUEUE: i64 = 600 * RATE;
+/// A queue in the network is not longer than this, in nanoseconds (1 s).
+const LONGEST_QUEUE: i64 = 1_000 * MS;
+/// How sure it must be that a step is no chance: the natural logarithm of the odds. With sender reports that say the same less is
+/// needed.
+const ODDS: f64 = 10.0;
+const ODDS_WITH_REPORTS: f64 = 3.0;
+/// After this many RTP ticks (12 s) a step is in the reports. LiveKit makes its own from the publisher's last one (livekit-server,
+/// pkg/sfu/rtpstats, `GetRtcpSenderReport`), and libwebrtc sends one each 2.5 to 7.5 s.
+const REPORTED: i64 = 12 * RATE;
+/// Sender reports that are remembered: about a minute.
+const REPORTS: usize = 16;
+
+/// What sender reports have to say to a step of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Point {
-    rtp: i64,
-    delay: i64,
-}
-
-/// A stretch of RTP time in which the sender's clock ran on.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Stretch {
-    from_rtp: i64,
-    packets: u32,
-    buckets: BTreeMap<i64, Point>,
-    best: Option<i64>,
-    reported: Option<i64>,
-}
-
-impl Stretch {
-    fn take(&mut self, point: Point) {
-        self.packets += 1;
-        let bucket = self.buckets.entry(point.rtp.div_euclid(BUCKET)).or_insert(point);
-        if point.delay < bucket.delay {
-            *bucket = point;
-        }
-        self.best = Some(self.best.map_or(point.delay, |best| best.min(point.delay)));
-    }
-
-    /// The line below all points that lies closest to them: the edge of their lower convex hull over the middle.
-    fn line(&self) -> Line {
-        // A report is up to 20 ms nearer to the speaker's mouth than the fastest packet, and only some streams get one in
-        // time: it counts where there is next to nothing else, so that all streams of a room lie alike.
-        let reported = self.reported.filter(|_| self.packets < FEW);
-        let best = self.best.into_iter().chain(reported).min().unwrap_or(0);
-        let flat = Line { at: 0, delay: best as f64, slope: 0.0 };
-        if self.buckets.len() < MIN_BUCKETS {
-            return flat;
-        }
-        let hull = lower_hull(self.buckets.values().copied());
-        let middle = self.buckets.values().map(|point| point.rtp as f64).sum::<f64>() / self.buckets.len() as f64;
-        let edge = hull.windows(2).find(|edge| edge[1].rtp as f64 >= middle);
-        let Some([from, to]) = edge.and_then(|edge| <&[Point; 2]>::try_from(edge).ok()) else { return flat };
-        let slope = (to.delay - from.delay) as f64 / (to.rtp - from.rtp) as f64;
-        // Nanoseconds a tick; a tick is 20,833 ns.
-        if slope.abs() > MAX_DRIFT * 1e9 / RATE as f64 {
-            return flat;
-        }
-        Line { at: from.rtp, delay: from.delay as f64, slope }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Line {
-    at: i64,
-    delay: f64,
-    slope: f64,
-}
-
-impl Line {
-    fn delay_at(&self, rtp: i64) -> f64 {
-        self.delay + self.slope * (rtp - self.at) as f64
-    }
-}
-
-/// Andrew's monotone chain; the points come in the order of their RTP times.
-fn lower_hull(points: impl Iterator<Item = Point>) -> Vec<Point> {
-    let mut hull: Vec<Point> = Vec::new();
-    for point in points {
-        while let [.., a, b] = hull[..] {
-            let left = i128::from(b.rtp - a.rtp) * i128::from(point.delay - a.delay);
-            let right = i128::from(b.delay - a.delay) * i128::from(point.rtp - a.rtp);
-            if left > right {
-                break;
-            }
-            hull.pop();
-        }
-        hull.push(point);
-    }
-    hull
+enum Reports {
+    Agree,
+    Disagree,
+    Silent,
 }
 
 /// What is known of a stream's clock.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Clock {
     stretches: Vec<Stretch>,
+    /// The highest RTP time that can be true, and when the last packet arrived.
     newest: Option<(i64, i64)>,
-    /// A stretch after a pause, until it is known whether the clock jumped.
-    open: Option<Stretch>,
+    /// What came since the last packet on the line, in the order of RTP times.
+    above: Vec<Cell>,
+    /// What is so far ahead of the line that the sender's clock jumped, or else has wrong times; and whether it came behind a pause.
+    ahead: Option<(Stretch, bool)>,
+    reports: VecDeque<Point>,
 }
 
 impl Clock {
-    /// A packet with this (extended) RTP time arrived, in nanoseconds since the Unix epoch.
-    pub fn packet(&mut self, rtp: u64, arrived: i64) {
-        let point = point(rtp, arrived);
-        let paused = self.newest.is_some_and(|(_, before)| arrived.saturating_sub(before) > PAUSE);
+    /// A packet with this (extended) RTP time arrived, in nanoseconds since the Unix epoch. False when it is so far ahead of the
+    /// clock that its time is taken to be wrong, until [`Clock::is_ahead`] says otherwise.
+    pub fn packet(&mut self, rtp: u64, arrived: i64) -> bool {
+        let point = Point::new(rtp, arrived);
         if self.stretches.is_empty() {
-            self.stretches.push(Stretch { from_rtp: i64::MIN, ..Stretch::default() });
-        } else if paused {
-            self.settle();
-            self.open = Some(Stretch { from_rtp: point.rtp, ..Stretch::default() });
+            self.stretches.push(Stretch::from(i64::MIN));
         }
-        self.newest = Some(self.newest.map_or((point.rtp, arrived), |(newest, _)| (newest.max(point.rtp), arrived)));
-        match &mut self.open {
-            Some(open) if point.rtp >= open.from_rtp => {
-                open.take(point);
-                if open.packets >= EVIDENCE {
-                    self.settle();
-                }
-            }
-            // In order, or a late one of before the pause.
-            _ => {
-                if let Some(stretch) = self.stretches.iter_mut().rev().find(|stretch| stretch.from_rtp <= point.rtp) {
-                    stretch.take(point);
-                }
-            }
+        let (newest, since) = self.newest.map_or((point.rtp, 0), |(rtp, at)| (rtp, arrived.saturating_sub(at)));
+        if self.is_beyond(point) {
+            return self.jump(point, since > PAUSE);
         }
+        self.less_ahead();
+        self.newest = Some((newest.max(point.rtp), arrived));
+        let Some(last) = self.stretches.last_mut() else { return true };
+        if point.rtp < last.from_rtp {
+            self.stretch_at(point.rtp).take(point);
+        } else if last.packets == 0 || last.above(point) <= CLOSE {
+            last.take(point);
+            self.run_on(self.above.len());
+            self.take_back(point);
+        } else {
+            let cell = Cell::new(point, arrived, newest, since > PAUSE);
+            self.take_above(point, cell, since);
+            self.take_back(point);
+        }
+        true
     }
 
-    /// A sender report arrived. It counts while there are only a few packets, when its sender's clock and ours agree so far
-    /// that it can be true.
+    /// Whether a packet is too far ahead of the clock to have a true time.
+    pub fn is_ahead(&self, rtp: u64, arrived: i64) -> bool {
+        self.is_beyond(Point::new(rtp, arrived))
+    }
+
+    /// A sender report arrived: the sender's wall clock, or LiveKit's, at an RTP time.
     pub fn report(&mut self, rtp: u64, ntp: i64) {
-        let point = point(rtp, ntp);
-        let Some(stretch) = self.stretches.last_mut() else { return };
-        if stretch.best.is_some_and(|best| (point.delay - best).abs() < 50_000_000) {
-            stretch.reported = Some(stretch.reported.map_or(point.delay, |known| known.min(point.delay)));
+        let point = Point::new(rtp, ntp);
+        if let Some(stretch) = self.stretches.last_mut() {
+            stretch.report(point);
         }
+        if self.reports.len() == REPORTS {
+            self.reports.pop_front();
+        }
+        self.reports.push_back(point);
+        self.look_for_steps(true);
     }
 
-    /// About how many bytes of memory this holds.
-    pub(crate) fn held(&self) -> usize {
-        // A node of a B-tree is half full at worst.
-        let buckets = self.stretches.iter().chain(&self.open).map(|stretch| stretch.buckets.len()).sum::<usize>();
-        buckets * 2 * size_of::<(i64, Point)>() + self.stretches.capacity() * size_of::<Stretch>()
-    }
-
-    /// Decides whether the clock jumped over the last pause.
-    fn settle(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        let Some(last) = self.stretches.last_mut() else { return };
-        let expected = last.line().delay_at(open.from_rtp) as i64;
-        let jumped = open.packets >= EVIDENCE && open.best.is_some_and(|best| (best - expected).abs() > JUMP);
-        if jumped {
-            self.stretches.push(open);
-            return;
-        }
-        for point in open.buckets.values() {
-            last.take(*point);
-        }
-        last.packets += open.packets;
-    }
-
-    /// Where packets go on a timeline of samples that begins at `zero` (nanoseconds since the Unix epoch).
+    /// Where packets go on a timeline of samples that begins at `zero` (nanoseconds since the Unix epoch), when nothing more comes.
     pub fn placement(&self, zero: i64) -> Placement {
+        let mut clock = self.clone();
+        clock.look_for_steps(false);
+        clock.run_on(clock.above.len());
+        clock.placement_so_far(zero)
+    }
+
+    /// Where packets go while the call goes on: steps of the clock that may be a queue in the network are not followed yet.
+    pub fn placement_so_far(&self, zero: i64) -> Placement {
         let mut placement = Placement::default();
         let newest = self.newest.map_or(0, |(rtp, _)| rtp);
         for (number, stretch) in self.stretches.iter().enumerate() {
-            let line = stretch.line();
             let first = stretch.buckets.values().next().map_or(0, |point| point.rtp);
             let end = self.stretches.get(number + 1).map_or(newest + BUCKET, |next| next.from_rtp).min(first + LONGEST);
-            let offset = |rtp: i64| samples(nanos(rtp) + line.delay_at(rtp) as i64 - zero) - rtp;
+            let offset = |rtp: i64| samples(nanos(rtp) + stretch.line.delay_at(rtp) as i64 - zero) - rtp;
             let mut current = offset(first.max(stretch.from_rtp));
             placement.steps.push(Step { from_rtp: stretch.from_rtp, offset: current });
             // Half a step early and half a step late are the farthest that a packet gets.
@@ -203,16 +161,208 @@ impl Clock {
         }
         placement
     }
+
+    /// About how many bytes of memory this holds.
+    pub(crate) fn held(&self) -> usize {
+        // A node of a B-tree is half full at worst.
+        let buckets = self.stretches.iter().map(|stretch| stretch.buckets.len()).sum::<usize>();
+        buckets * 2 * size_of::<(i64, Point)>()
+            + self.stretches.capacity() * size_of::<Stretch>()
+            + self.above.capacity() * size_of::<Cell>()
+            + self.reports.capacity() * size_of::<Point>()
+    }
+
+    fn stretch_at(&mut self, rtp: i64) -> &mut Stretch {
+        let after = self.stretches.partition_point(|stretch| stretch.from_rtp <= rtp);
+        &mut self.stretches[after.saturating_sub(1)]
+    }
+
+    /// Whether a point lies further below its line than jitter, a queue that ended or a drift over a silence explain.
+    fn is_beyond(&self, point: Point) -> bool {
+        let after = self.stretches.partition_point(|stretch| stretch.from_rtp <= point.rtp);
+        let Some(stretch) = self.stretches.get(after.saturating_sub(1)).filter(|stretch| stretch.packets > 0) else {
+            return false;
+        };
+        let jitter = if stretch.packets < EVIDENCE { LONGEST_QUEUE } else { JUMP };
+        let silence = self.newest.map_or(0, |(_, at)| point.delay.saturating_add(nanos(point.rtp)).saturating_sub(at));
+        -stretch.above(point) > jitter.saturating_add(silence.max(0) / 5_000)
+    }
+
+    /// Takes a point far below the line. True when it is believed.
+    fn jump(&mut self, point: Point, is_after_pause: bool) -> bool {
+        let (mut ahead, after_pause) =
+            self.ahead.take().unwrap_or_else(|| (Stretch::from(point.rtp), is_after_pause));
+        ahead.from_rtp = ahead.from_rtp.min(point.rtp);
+        ahead.take(point);
+        let queue = self.queue_before(point, after_pause);
+        if queue.is_some() && ahead.packets >= FEW {
+            self.run_on(self.above.len());
+            let behind = self.stretches.split_off(queue.unwrap_or(0) + 1);
+            if let Some(last) = self.stretches.last_mut() {
+                behind.iter().chain([&ahead]).for_each(|stretch| last.absorb(stretch));
+            }
+        } else if ahead.packets >= EVIDENCE {
+            self.run_on(self.above.len());
+            self.begin(ahead);
+        } else {
+            self.ahead = Some((ahead, after_pause));
+            return false;
+        }
+        self.newest = self.newest.map(|(newest, at)| (newest.max(point.rtp), at));
+        true
+    }
+
+    /// Behind which stretch there was no jump but a queue in the network, which is over with this point.
+    fn queue_before(&self, point: Point, is_after_pause: bool) -> Option<usize> {
+        let last = self.stretches.len().checked_sub(1)?;
+        if !is_after_pause && self.stretches[last].above(point) > -LONGEST_QUEUE {
+            return Some(last);
+        }
+        let pairs = self.stretches.windows(2).enumerate().rev();
+        let mut queues = pairs.take_while(|(_, pair)| point.rtp - pair[1].from_rtp < QUEUE && pair[1].rise > 0);
+        queues.find(|(_, pair)| pair[0].above(point) > -CLOSE).map(|(before, _)| before)
+    }
+
+    /// A packet whose time is right came: those that are ahead of it are less likely to be.
+    fn less_ahead(&mut self) {
+        if let Some((ahead, _)) = &mut self.ahead {
+            ahead.packets = ahead.packets.saturating_sub(1);
+            self.ahead = self.ahead.take().filter(|(ahead, _)| ahead.packets > 0);
+        }
+    }
+
+    fn take_above(&mut self, point: Point, cell: Cell, since: i64) {
+        let at = self.above.iter().rposition(|cell| cell.from_rtp <= point.rtp);
+        let next = at.map_or(0, |at| at + 1);
+        let to_rtp = at.map_or(i64::MIN, |at| self.above[at].to_rtp);
+        // Behind a silence the first packet to arrive is not always the first that was spoken.
+        if let Some(behind) = self.above.get_mut(next)
+            && point.rtp > to_rtp
+            && point.rtp.saturating_sub(to_rtp) > behind.from_rtp - point.rtp
+        {
+            return behind.take(point);
+        }
+        let is_newest = next == self.above.len();
+        match at.map(|at| &mut self.above[at]) {
+            Some(cell) if !is_newest || !cell.ends_before(point, since) => cell.take(point),
+            _ => {
+                self.above.push(cell);
+                self.look_for_steps(true);
+            }
+        }
+    }
+
+    /// The clock ran on for these first cells above the line: they were late.
+    fn run_on(&mut self, cells: usize) {
+        if let Some(last) = self.stretches.last_mut() {
+            self.above.drain(..cells).for_each(|cell| last.take_cell(&cell));
+        }
+    }
+
+    /// A step that was believed and is not there any more was a queue in the network.
+    fn take_back(&mut self, point: Point) {
+        while let [.., before, last] = &self.stretches[..]
+            && last.rise > 0
+            && point.rtp - last.from_rtp < QUEUE
+            && before.above(point) < last.rise / 2
+        {
+            let Some(last) = self.stretches.pop() else { return };
+            if let Some(before) = self.stretches.last_mut() {
+                before.absorb(&last);
+            }
+        }
+    }
+
+    /// Begins a stretch wherever the clock stood still.
+    fn look_for_steps(&mut self, goes_on: bool) {
+        while let Some(at) = self.step(goes_on) {
+            self.run_on(at);
+            let Some((first, rise)) = self.above.first().map(|cell| (cell.from_rtp, self.rise())) else { return };
+            let lowest = self.above.iter().map(|cell| cell.best.delay).min().unwrap_or(0);
+            let is_on_it = |cell: &Cell| cell.best.delay <= lowest.saturating_add(CLOSE);
+            let mine = self.above.iter().rposition(is_on_it).map_or(0, |last| last + 1);
+            let mut stretch = Stretch::from(first);
+            stretch.rise = rise;
+            self.begin(stretch);
+            self.run_on(mine);
+        }
+        if self.above.len() > MOST_CELLS {
+            self.run_on(MOST_CELLS / 2);
+        }
+    }
+
+    /// How far all that is above the line is above it, at least.
+    fn rise(&self) -> i64 {
+        let last = self.stretches.last();
+        last.and_then(|last| self.above.iter().map(|cell| last.above(cell.best)).min()).unwrap_or(0)
+    }
+
+    fn begin(&mut self, mut stretch: Stretch) {
+        // What was made of times that are ahead of all others ends here.
+        self.stretches.retain(|known| known.buckets.values().next().is_some_and(|first| first.rtp < stretch.from_rtp));
+        if self.stretches.is_empty() {
+            stretch.from_rtp = i64::MIN;
+        }
+        self.stretches.push(stretch);
+    }
+
+    /// The first cell at which the clock had stood still.
+    fn step(&self, goes_on: bool) -> Option<usize> {
+        let (mut first, mut end) = (None, self.above.len());
+        // What is surest comes first; there may be more steps before it.
+        while let Some((at, is_old)) = self.surest(end) {
+            end = at;
+            if is_old || !goes_on {
+                first = Some(at);
+            }
+        }
+        first
+    }
+
+    /// The cell from which on all packets before cell `end` are above the line, most certainly not by chance; and whether they have
+    /// been for so long that it can hardly be a queue.
+    fn surest(&self, end: usize) -> Option<(usize, bool)> {
+        let last = self.stretches.last()?;
+        let now = self.newest.map_or(0, |(_, at)| at);
+        let (mut packets, mut sum, mut rise, mut lowest) = (0, 0, i64::MAX, i64::MAX);
+        let mut best: Option<(usize, bool, f64)> = None;
+        for (number, cell) in self.above[..end].iter().enumerate().rev() {
+            (packets, sum) = (packets + cell.packets, sum + cell.sum);
+            (rise, lowest) = (rise.min(last.above(cell.best)), lowest.min(cell.best.delay));
+            let mean = (sum / i128::from(packets)) as i64;
+            let spread = last.spread().max(mean.saturating_sub(lowest) as f64).max(MS as f64);
+            // Delays that are evenly spread to twice their mean are all above `rise` with a probability of e to the power of this.
+            let odds = f64::from(packets) * rise as f64 / (2.0 * spread);
+            let needed = match self.reports_on(cell.from_rtp, rise) {
+                Reports::Agree => ODDS_WITH_REPORTS,
+                Reports::Disagree => f64::INFINITY,
+                Reports::Silent => ODDS,
+            };
+            if rise >= SMALLEST && packets >= FEW && odds >= needed && best.is_none_or(|(.., best)| odds > best) {
+                let is_plain = needed < ODDS || rise > JUMP && packets >= EVIDENCE && cell.is_after_pause;
+                best = Some((number, is_plain || now.saturating_sub(cell.arrived) >= HELD, odds));
+            }
+        }
+        best.map(|(number, is_old, _)| (number, is_old))
+    }
+
+    /// What sender reports say to a step of this size. They show it late, and their own clock may step too: so they never make one.
+    fn reports_on(&self, from_rtp: i64, rise: i64) -> Reports {
+        let Some(before) = self.reports.iter().rev().find(|report| report.rtp < from_rtp) else { return Reports::Silent };
+        let behind = self.reports.iter().filter(|report| report.rtp >= from_rtp);
+        let Some(most) = behind.clone().map(|report| report.delay - before.delay).max() else { return Reports::Silent };
+        if most >= SMALLEST && most >= rise / 2 {
+            return Reports::Agree;
+        }
+        let is_in_time = |report: &Point| report.rtp >= from_rtp.saturating_add(REPORTED);
+        let is_told = behind.clone().next_back().is_some_and(is_in_time);
+        if is_told && most < rise / 3 { Reports::Disagree } else { Reports::Silent }
+    }
 }
 
 /// Far beyond any call, and near enough that no sum of two overflows.
 fn ticks(rtp: u64) -> i64 {
     rtp.min(1 << 46) as i64
-}
-
-fn point(rtp: u64, at: i64) -> Point {
-    let rtp = ticks(rtp);
-    Point { rtp, delay: at.clamp(-(1 << 61), 1 << 61) - nanos(rtp) }
 }
 
 /// The length of samples, or ticks, of 48 kHz in nanoseconds, rounded down.
@@ -225,65 +375,10 @@ pub fn samples(nanos: i64) -> i64 {
     (i128::from(nanos) * 3 + 31_250).div_euclid(62_500) as i64
 }
 
-/// From one RTP time on, packets lie this many samples further.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Step {
-    /// The first RTP time that it is for.
-    #[prost(sint64, tag = "1")]
-    pub from_rtp: i64,
-    /// What is added to an RTP time to get a sample of the timeline.
-    #[prost(sint64, tag = "2")]
-    pub offset: i64,
-}
-
-/// Where the packets of a stream lie on the recording's timeline.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Placement {
-    /// In the order of their RTP times.
-    #[prost(message, repeated, tag = "1")]
-    pub steps: Vec<Step>,
-}
-
-impl Placement {
-    /// The sample at which the packet with this RTP time begins; `None` when the stream is not placed at all.
-    pub fn sample(&self, rtp: u64) -> Option<i64> {
-        let rtp = ticks(rtp);
-        let after = self.steps.partition_point(|step| step.from_rtp <= rtp);
-        let step = self.steps.get(after.saturating_sub(1))?;
-        Some(rtp.saturating_add(step.offset))
-    }
-
-    /// This placement for what it was used for up to `rtp`, and `newer` from there on: what was rendered stays where it is.
-    pub fn followed_by(&self, newer: &Self, rtp: u64) -> Self {
-        let from = ticks(rtp);
-        let mut steps: Vec<Step> = self.steps.iter().copied().filter(|step| step.from_rtp < from).collect();
-        let now = newer.steps.partition_point(|step| step.from_rtp <= from).saturating_sub(1);
-        if let Some(step) = newer.steps.get(now) {
-            let from_rtp = if steps.is_empty() { step.from_rtp } else { from };
-            if steps.last().is_none_or(|last| last.offset != step.offset) {
-                steps.push(Step { from_rtp, offset: step.offset });
-            }
-        }
-        steps.extend(newer.steps.iter().copied().filter(|step| step.from_rtp > from));
-        Self { steps }
-    }
-
-    /// The farthest that any packet between two RTP times lies from where `other` has it, in samples.
-    pub fn difference(&self, other: &Self, from: u64, to: u64) -> i64 {
-        let edges = self.steps.iter().chain(&other.steps).map(|step| step.from_rtp);
-        let inside =
-            edges.filter(|rtp| (ticks(from)..=ticks(to)).contains(rtp)).filter_map(|rtp| u64::try_from(rtp).ok());
-        let apart = |rtp| Some((self.sample(rtp)? - other.sample(rtp)?).abs());
-        inside.chain([from, to]).filter_map(apart).max().unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    const MS: i64 = 1_000_000;
 
     /// Numbers that look random, the same in each run.
     fn random(seed: &mut u64) -> f64 {

@@ -5,7 +5,7 @@
 //! stream of deltas. `lk.chat` is typed. The older Transcription packets come beside the streams and count only where no
 //! stream does. No times are inside: a line begins with the speaking that it belongs to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read as _;
 
 use echosphere_domain::time::WallTime;
@@ -21,30 +21,49 @@ use crate::log::{Body, Entry, Participant, Speakers};
 /// The longest text, in bytes; a compressed one is not inflated beyond it.
 const LONGEST: u64 = 256 * 1024;
 /// Streams that are open at the same time. Beyond that the oldest one is taken for broken off.
-const MOST_OPEN: usize = 64;
+pub(crate) const MOST_OPEN: usize = 64;
 /// How far before the first word of a line its speaking may have begun, in nanoseconds.
 const SPOKE_BEFORE: i64 = 20_000_000_000;
 /// How far behind the first word it may begin: an agent's text can be ahead of its voice.
 const SPOKE_AFTER: i64 = 1_500_000_000;
 
+/// How a line came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// Streams on `lk.transcription`.
+    Spoken,
+    /// Transcription packets.
+    Legacy,
+    /// Streams on `lk.chat`.
+    Typed,
+    /// ChatMessage packets.
+    Chat,
+}
+
+/// What texts of the same line have in common. Two speakers may have segments with one id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    way: Way,
+    identity: String,
+    segment: String,
+}
+
 /// One line, as far as it is known.
 #[derive(Debug, Clone, PartialEq)]
 struct Line {
+    id: String,
     order: u64,
-    identity: String,
     text: String,
     first_at: i64,
     last_at: i64,
     interrupted: bool,
-    typed: bool,
-    legacy: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Open {
     since: i64,
     header: data_stream::Header,
-    key: String,
+    key: Key,
     chunks: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -60,7 +79,8 @@ pub struct Words {
     people: HashMap<String, Participant>,
     speaking: HashMap<String, Vec<(i64, Option<i64>)>>,
     open: HashMap<String, Open>,
-    lines: BTreeMap<String, Line>,
+    lines: BTreeMap<Key, Line>,
+    ids: HashSet<String>,
     count: u64,
 }
 
@@ -115,33 +135,29 @@ impl Words {
                 }
             }
             Some(Value::Transcription(transcription)) => {
+                let identity = transcription.transcribed_participant_identity;
                 for segment in transcription.segments {
-                    let key = format!("legacy/{}/{}", transcription.transcribed_participant_identity, segment.id);
-                    let identity = transcription.transcribed_participant_identity.clone();
-                    let line = self.line(&key, identity, at);
-                    (line.text, line.last_at, line.legacy) = (segment.text, at, true);
+                    let line = self.line(Key { way: Way::Legacy, identity: identity.clone(), segment: segment.id }, at);
+                    (line.text, line.last_at) = (segment.text, at);
                 }
             }
             Some(Value::ChatMessage(chat)) if !chat.message.is_empty() => {
-                let key = format!("chat/{}", chat.id);
-                let line = self.line(&key, identity, at);
-                (line.text, line.typed) = (chat.message, true);
+                self.line(Key { way: Way::Chat, identity, segment: chat.id }, at).text = chat.message;
             }
             _ => {}
         }
     }
 
     fn header(&mut self, header: data_stream::Header, identity: String, at: i64) {
-        let topic = header.topic.as_str();
-        if !matches!(topic, "lk.transcription" | "lk.chat") {
-            return;
-        }
-        let segment = header.attributes.get("lk.segment_id").unwrap_or(&header.stream_id);
+        let way = match header.topic.as_str() {
+            "lk.transcription" => Way::Spoken,
+            "lk.chat" => Way::Typed,
+            _ => return,
+        };
+        let segment = header.attributes.get("lk.segment_id").unwrap_or(&header.stream_id).clone();
         let owner = header.attributes.get("lk.transcribed_track_id").and_then(|track| self.owner(track));
-        let identity = owner.unwrap_or(identity);
-        let key = format!("{topic}/{identity}/{segment}");
-        let typed = topic == "lk.chat";
-        self.line(&key, identity, at).typed = typed;
+        let key = Key { way, identity: owner.unwrap_or(identity), segment };
+        self.line(key.clone(), at);
         let inline = header.inline_content.clone();
         let id = header.stream_id.clone();
         let chunks = inline.clone().map(|content| (0, content)).into_iter().collect();
@@ -163,19 +179,37 @@ impl Words {
         Some(owner.identity.clone())
     }
 
-    fn line(&mut self, key: &str, identity: String, at: i64) -> &mut Line {
+    fn line(&mut self, key: Key, at: i64) -> &mut Line {
         self.count += 1;
         let order = self.count;
-        self.lines.entry(key.to_owned()).or_insert_with(|| Line {
+        let id = self.lines.get(&key).map_or_else(|| self.id(&key), |line| line.id.clone());
+        self.ids.insert(id.clone());
+        self.lines.entry(key).or_insert_with(|| Line {
+            id,
             order,
-            identity,
             text: String::new(),
             first_at: at,
             last_at: at,
             interrupted: false,
-            typed: false,
-            legacy: false,
         })
+    }
+
+    /// The id of a line that is new: its segment's, unless another one has that. What is read in the same order has the same ids, live
+    /// or afterwards.
+    fn id(&self, key: &Key) -> String {
+        // A segment that comes in both ways is shown once.
+        let other = match key.way {
+            Way::Spoken => Some(Way::Legacy),
+            Way::Legacy => Some(Way::Spoken),
+            Way::Typed | Way::Chat => None,
+        };
+        if let Some(line) = other.and_then(|way| self.lines.get(&Key { way, ..key.clone() })) {
+            return line.id.clone();
+        }
+        let Key { identity, segment, .. } = key;
+        let plain = [segment.clone(), format!("{segment}-{identity}")].into_iter();
+        let numbered = (2..).map(|number| format!("{segment}-{identity}-{number}"));
+        plain.chain(numbered).find(|id| !self.ids.contains(id)).unwrap_or_default()
     }
 
     /// Writes what a stream has brought so far into its line.
@@ -204,9 +238,11 @@ impl Words {
 
     /// What is known of what was said, in order.
     pub fn transcript(&self) -> Transcript {
-        let has_streams = self.lines.values().any(|line| !line.legacy && !line.typed);
-        let shown =
-            self.lines.iter().filter(|(_, line)| !(line.text.trim().is_empty() || (has_streams && line.legacy)));
+        let has_streams = self.lines.keys().any(|key| key.way == Way::Spoken);
+        let shown = self
+            .lines
+            .iter()
+            .filter(|(key, line)| !(line.text.trim().is_empty() || (has_streams && key.way == Way::Legacy)));
         let mut turns: Vec<(i64, u64, Turn)> = shown
             .map(|(key, line)| {
                 let turn = self.turn(key, line);
@@ -220,18 +256,19 @@ impl Words {
         Transcript { turns, alignment: Alignment { method, offset_ms: 0, confidence } }
     }
 
-    fn turn(&self, key: &str, line: &Line) -> Turn {
-        let person = self.people.values().find(|person| person.identity == line.identity);
+    fn turn(&self, key: &Key, line: &Line) -> Turn {
+        let person = self.people.values().find(|person| person.identity == key.identity);
         let is_agent = person.is_some_and(|person| person.kind == "AGENT");
-        let (start, end) = if line.typed { (None, None) } else { self.spoken(person, line) };
+        let typed = matches!(key.way, Way::Typed | Way::Chat);
+        let (start, end) = if typed { (None, None) } else { self.spoken(person, line) };
         let time = |at: Option<i64>| at.map(WallTime::from_nanos);
         let role = if is_agent { Role::Agent } else { Role::User };
         Turn {
-            speaker: Some(line.identity.clone()),
+            speaker: Some(key.identity.clone()),
             reported: Times { start: time(start), end: time(end), created: time(Some(line.first_at)) },
             interrupted: line.interrupted,
-            typed: line.typed,
-            ..Turn::new(key.rsplit('/').next().unwrap_or(key), Kind::Message, role, line.text.trim())
+            typed,
+            ..Turn::new(line.id.as_str(), Kind::Message, role, line.text.trim())
         }
     }
 
@@ -383,6 +420,34 @@ mod tests {
         words.take(&entry(2 * S, data("bob", Value::StreamHeader(inline))));
         let texts: Vec<_> = words.transcript().turns.into_iter().map(|turn| turn.text).collect();
         assert_eq!(texts, ["a long text, again and again"]);
+    }
+
+    #[test]
+    fn two_speakers_with_one_segment_id_are_two_turns_whose_ids_stay() {
+        let mut words = Words::default();
+        let ids = |words: &Words| {
+            let turns = words.transcript().turns.into_iter();
+            turns.map(|turn| (turn.id, turn.speaker.unwrap_or_default(), turn.text)).collect::<Vec<_>>()
+        };
+        whole(&mut words, S, "bob", "s1", "1", "what", false);
+        whole(&mut words, 2 * S, "ann", "s2", "1", "no", false);
+        let live = ids(&words);
+        whole(&mut words, 3 * S, "ann", "s3", "1", "No.", true);
+        whole(&mut words, 3 * S, "bob", "s4", "1", "What?", true);
+        for identity in ["bob", "ann"] {
+            let chat =
+                proto::ChatMessage { id: "1".into(), message: format!("{identity} types"), ..Default::default() };
+            words.take(&entry(4 * S, data(identity, Value::ChatMessage(chat))));
+        }
+        let settled = ids(&words);
+        let expected = [
+            ("1", "bob", "What?"),
+            ("1-ann", "ann", "No."),
+            ("1-bob", "bob", "bob types"),
+            ("1-ann-2", "ann", "ann types"),
+        ];
+        assert_eq!(settled, expected.map(|(id, speaker, text)| (id.to_owned(), speaker.to_owned(), text.to_owned())));
+        assert_eq!(live.iter().map(|(id, ..)| id).collect::<Vec<_>>(), ["1", "1-ann"]);
     }
 
     proptest! {

@@ -46,6 +46,8 @@ pub struct NewLive {
     pub labels: BTreeMap<String, String>,
     /// What the recorder is told, in the server's own form.
     pub settings: String,
+    /// Whether keeping is paused from the start.
+    pub paused: bool,
     /// The request that asks for it, if it may be sent again.
     pub once: Option<Once>,
     /// Now.
@@ -157,6 +159,9 @@ pub trait Live {
         job_id: Option<&str>,
         room_sid: Option<&str>,
     ) -> Result<Redactions>;
+
+    /// The room has ended, or we stopped, but what was kept is not in storage yet. Another room may have its name from now on.
+    async fn room_over(&self, recording: RecordingId) -> Result<()>;
 
     /// The room has ended, or we stopped: what was kept is settled in the background.
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()>;

@@ -1,7 +1,7 @@
 """People in a real room who say time codes. Reads a plan from the first argument and prints, one JSON object a line, what was
 sent when.
 
-plan: {"room", "seconds", "start" (Unix time), "people": [{"identity", "number", "join", "leave", "back", "mute": [from, to],
+plan: {"room", "seconds", "start" (Unix time), "key" (end-to-end encrypts), "people": [{"identity", "number", "join", "leave", "back", "mute": [from, to],
 "agent", "offset", "tone", "red", "dtx", "video", "attributes", "sets": {"at", "attributes"}, "texts": [{"at", "topic", "text", "attributes"}]}]};
 times in seconds from the start. From the second "tone" on it is a tone instead, which goes on until the connection is closed.
 """
@@ -103,7 +103,10 @@ async def stay(person, join, leave):
     await until(join)
     room = rtc.Room()
     room.on("disconnected", lambda reason: say(kind="disconnected", identity=person["identity"], reason=str(reason)))
-    await room.connect(URL, token(person), rtc.RoomOptions(auto_subscribe=False))
+    encryption = None
+    if PLAN.get("key"):
+        encryption = rtc.E2EEOptions(key_provider_options=rtc.KeyProviderOptions(shared_key=PLAN["key"].encode()))
+    await room.connect(URL, token(person), rtc.RoomOptions(auto_subscribe=False, encryption=encryption))
     source = rtc.AudioSource(RATE, 1, queue_size_ms=QUEUE_MS)
     track = rtc.LocalAudioTrack.create_audio_track("mic", source)
     options = rtc.TrackPublishOptions(

@@ -226,8 +226,16 @@ pub mod ended {
     pub const MAX_DURATION: &str = "max_duration";
     /// The disk takes nothing any more.
     pub const DISK_FULL: &str = "disk_full";
+    /// The room ended, or we were removed from it.
+    pub const ROOM_ENDED: &str = "room_ended";
     /// The room ended while we were away from it.
     pub const MISSED: &str = "ended_while_away";
+}
+
+/// Why a connection is down, where it matters what it was.
+pub mod link {
+    /// The process left, so that another one goes on.
+    pub const HANDED_OVER: &str = "handed_over";
 }
 
 /// The connection to the room. While it is down, what is spoken does not reach us.

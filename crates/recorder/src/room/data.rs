@@ -1,40 +1,154 @@
 //! Which messages of a room are kept: what was said, in writing; of nobody who is left out, and nothing of a pause.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::data_packet::Value;
-use proto::data_stream::header::ContentHeader;
+use proto::data_stream::{Chunk, Header, header::ContentHeader};
 
 use super::people::People;
+use crate::words::MOST_OPEN;
 
 /// The longest message that is kept.
 const LONGEST: usize = 256 * 1024;
+
+/// What is kept of one stream, in bytes of its messages: more than half an hour of speech, told word by word. A stream that goes on
+/// and on costs the log no more than that.
+const LONGEST_STREAM: usize = 1 << 20;
+
+/// Lines of which it is remembered that they are withheld, or were begun. A line's final text comes within seconds of it, long before
+/// so many others.
+const MOST_LINES: usize = 256;
 
 /// A recogniser that tells only whole lines tells one this long after it was spoken, at most. Within this time behind a pause it may be
 /// one of the pause.
 const TOLD_LATE: Duration = Duration::from_secs(3);
 
+/// A recogniser that tells of a line while it is spoken does so this long after the words, at most. What it tells of first within this
+/// time behind a pause may have been begun in it.
+const TOLD_AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A line of somebody's. Several speakers may have segments with one id.
+#[derive(Debug, Clone)]
+struct Line {
+    sender: String,
+    track: Option<String>,
+    /// Whose words they are, by identity.
+    owner: String,
+    segment: String,
+}
+
+impl Line {
+    fn new(sender: &str, track: Option<&str>, segment: &str, people: &People) -> Self {
+        Self {
+            sender: sender.to_owned(),
+            track: track.map(str::to_owned),
+            owner: people.speaker(track, sender).to_owned(),
+            segment: segment.to_owned(),
+        }
+    }
+
+    fn is_left_out(&self, people: &People) -> bool {
+        people.is_line_excluded(self.track.as_deref(), &self.sender)
+    }
+
+    fn is_agents(&self, people: &People) -> bool {
+        people.is_agents_line(self.track.as_deref(), &self.sender)
+    }
+}
+
+/// The newest lines of some kind.
+#[derive(Debug, Default)]
+struct Lines(VecDeque<Line>);
+
+impl Lines {
+    fn insert(&mut self, line: Line) {
+        if !self.contains(&line) {
+            self.0.truncate(MOST_LINES - 1);
+            self.0.push_front(line);
+        }
+    }
+
+    fn contains(&self, line: &Line) -> bool {
+        self.0.iter().any(|known| (&known.owner, &known.segment) == (&line.owner, &line.segment))
+    }
+
+    /// Takes out those of one owner, or all.
+    fn take(&mut self, owner: Option<&str>) -> VecDeque<Line> {
+        let (taken, rest) = self.0.drain(..).partition(|line| owner.is_none_or(|owner| line.owner == owner));
+        self.0 = rest;
+        taken
+    }
+}
+
+/// A stream that is being kept.
+#[derive(Debug)]
+struct Open {
+    since: Instant,
+    line: Line,
+    /// Of its messages so far.
+    bytes: usize,
+}
+
+/// What a message is judged by, beside what it says.
+struct Circumstances<'p> {
+    at: Instant,
+    paused: bool,
+    people: &'p People,
+    bytes: usize,
+}
+
+impl Circumstances<'_> {
+    fn forbid(&self, line: &Line) -> bool {
+        self.paused || line.is_left_out(self.people)
+    }
+}
+
 /// Decides message by message.
 #[derive(Debug, Default)]
 pub struct Filter {
-    admitted: HashSet<String>,
-    /// Segments of which something was heard of in a pause: their final text comes when it is over.
-    withheld: HashSet<String>,
+    admitted: HashMap<String, Open>,
+    /// Lines of which something was heard when it was not to be kept: their final text comes when it may be.
+    withheld: Lines,
     /// When the last pause ended.
     resumed: Option<Instant>,
-    /// Segments that were told of while they were spoken.
-    begun: HashSet<String>,
+    /// When those who had been left out were let in again, by identity.
+    let_in: HashMap<String, Instant>,
+    /// Users' lines that were told of while they were spoken, since the last pause.
+    begun: Lines,
     /// The last reliable message of each participant, which a resumed connection has to name.
-    pub sequences: std::collections::HashMap<String, u32>,
+    pub sequences: HashMap<String, u32>,
 }
 
 impl Filter {
-    /// A pause ended.
+    /// A pause ended. What was being said when it began went on in it.
     pub fn resumed(&mut self, at: Instant) {
         self.resumed = Some(at);
+        self.withhold_begun(None);
+    }
+
+    /// Somebody who was left out is not any more.
+    pub fn let_in(&mut self, identity: &str, at: Instant) {
+        self.let_in.insert(identity.to_owned(), at);
+        self.withhold_begun(Some(identity));
+    }
+
+    /// The connection is back, which was lost at that moment. The server tells now what it could not tell meanwhile.
+    pub fn reconnected(&mut self, lost: Instant, at: Instant) {
+        if self.resumed.is_some_and(|resumed| resumed >= lost) {
+            self.resumed(at);
+        }
+        for since in self.let_in.values_mut().filter(|since| **since >= lost) {
+            *since = at;
+        }
+    }
+
+    fn withhold_begun(&mut self, owner: Option<&str>) {
+        for line in self.begun.take(owner) {
+            self.withheld.insert(line);
+        }
     }
 
     /// The message that came at this moment, if it is to be kept.
@@ -47,67 +161,95 @@ impl Filter {
             }
             *last = packet.sequence;
         }
-        let wanted = self.is_wanted(at, &packet, paused, people);
-        (wanted && bytes.len() <= LONGEST).then(|| bytes.to_vec())
+        let now = Circumstances { at, paused, people, bytes: bytes.len() };
+        (bytes.len() <= LONGEST && self.is_wanted(&packet, &now)).then(|| bytes.to_vec())
     }
 
-    /// Whether a line may have been spoken in the pause that has just ended: a user's, of which nothing was told before all of it was.
-    fn may_be_of_pause(&mut self, at: Instant, segment: &str, is_final: bool, is_agents: bool) -> bool {
-        let just_now = self.resumed.is_some_and(|resumed| at.saturating_duration_since(resumed) < TOLD_LATE);
-        if !just_now || is_agents {
-            return false;
-        }
-        if !is_final {
-            self.begun.insert(segment.to_owned());
-        }
-        is_final && !self.begun.contains(segment)
-    }
-
-    fn is_wanted(&mut self, at: Instant, packet: &proto::DataPacket, paused: bool, people: &People) -> bool {
-        let left_out = people.is_identity_excluded(&packet.participant_identity);
+    fn is_wanted(&mut self, packet: &proto::DataPacket, now: &Circumstances<'_>) -> bool {
+        let sender = packet.participant_identity.as_str();
         match &packet.value {
-            Some(Value::StreamHeader(header)) => {
-                let text = matches!(&header.content_header, Some(ContentHeader::TextHeader(_)));
-                let segment = header.attributes.get("lk.segment_id").unwrap_or(&header.stream_id);
-                let track = header.attributes.get("lk.transcribed_track_id").map(String::as_str);
-                let is_agents = people.is_agents_line(track, &packet.participant_identity);
-                let is_spoken = header.topic == "lk.transcription";
-                let is_final = header.attributes.get("lk.transcription_final").is_none_or(|text| text != "false");
-                if paused || is_spoken && self.may_be_of_pause(at, segment, is_final, is_agents) {
-                    self.withheld.insert(segment.clone());
-                }
-                let wanted = text && header.topic.starts_with("lk.") && !left_out && !self.withheld.contains(segment);
-                if wanted {
-                    self.admitted.insert(header.stream_id.clone());
-                }
-                wanted
+            Some(Value::StreamHeader(header)) => self.header(header, sender, now),
+            Some(Value::StreamChunk(chunk)) => self.chunk(chunk, now),
+            Some(Value::StreamTrailer(trailer)) => {
+                self.admitted.remove(&trailer.stream_id).is_some_and(|open| !open.line.is_left_out(now.people))
             }
-            Some(Value::StreamChunk(chunk)) => {
-                if paused && self.admitted.remove(&chunk.stream_id) {
-                    self.withheld.insert(chunk.stream_id.clone());
-                }
-                self.admitted.contains(&chunk.stream_id)
-            }
-            Some(Value::StreamTrailer(trailer)) => self.admitted.remove(&trailer.stream_id),
-            Some(Value::Transcription(transcription)) => {
-                let left_out = people.is_identity_excluded(&transcription.transcribed_participant_identity);
-                let ids = transcription.segments.iter().map(|segment| segment.id.clone());
-                if paused {
-                    self.withheld.extend(ids);
-                    return false;
-                }
-                let identity = &transcription.transcribed_participant_identity;
-                let is_agents = people.is_agents_line(Some(transcription.track_id.as_str()), identity);
-                for segment in &transcription.segments {
-                    if self.may_be_of_pause(at, &segment.id, segment.r#final, is_agents) {
-                        self.withheld.insert(segment.id.clone());
-                    }
-                }
-                !left_out && !transcription.segments.iter().any(|segment| self.withheld.contains(&segment.id))
-            }
-            Some(Value::ChatMessage(_) | Value::SipDtmf(_)) => !paused && !left_out,
+            Some(Value::Transcription(transcription)) => self.legacy(transcription, now),
+            Some(Value::ChatMessage(_) | Value::SipDtmf(_)) => !now.paused && !now.people.is_identity_excluded(sender),
             _ => false,
         }
+    }
+
+    /// Only what is read later: an agent's streams on other topics tell of everybody's words, and do not say whose they are.
+    fn header(&mut self, header: &Header, sender: &str, now: &Circumstances<'_>) -> bool {
+        let is_spoken = header.topic == "lk.transcription";
+        let is_text = matches!(&header.content_header, Some(ContentHeader::TextHeader(_)));
+        if !(is_text && (is_spoken || header.topic == "lk.chat")) {
+            return false;
+        }
+        let attribute = |name: &str| header.attributes.get(name).map(String::as_str);
+        let segment = attribute("lk.segment_id").unwrap_or(&header.stream_id);
+        let line = Line::new(sender, attribute("lk.transcribed_track_id"), segment, now.people);
+        let is_final = attribute("lk.transcription_final") != Some("false");
+        let wanted = if is_spoken { self.may_be_told(&line, is_final, now) } else { !now.forbid(&line) };
+        if wanted && header.inline_content.is_none() {
+            self.open(&header.stream_id, line, now);
+        }
+        wanted
+    }
+
+    fn open(&mut self, stream: &str, line: Line, now: &Circumstances<'_>) {
+        let oldest = self.admitted.iter().min_by_key(|(_, open)| open.since).map(|(id, _)| id.clone());
+        if let Some(oldest) = oldest.filter(|_| self.admitted.len() >= MOST_OPEN) {
+            self.admitted.remove(&oldest);
+        }
+        self.admitted.insert(stream.to_owned(), Open { since: now.at, line, bytes: now.bytes });
+    }
+
+    fn chunk(&mut self, chunk: &Chunk, now: &Circumstances<'_>) -> bool {
+        let Some(open) = self.admitted.get_mut(&chunk.stream_id) else { return false };
+        open.bytes += now.bytes;
+        let is_forbidden = now.forbid(&open.line);
+        let goes_on = !is_forbidden && open.bytes <= LONGEST_STREAM && !self.withheld.contains(&open.line);
+        if !goes_on
+            && let Some(cut) = self.admitted.remove(&chunk.stream_id)
+            && is_forbidden
+        {
+            self.withheld.insert(cut.line);
+        }
+        goes_on
+    }
+
+    fn legacy(&mut self, told: &proto::Transcription, now: &Circumstances<'_>) -> bool {
+        let track = Some(told.track_id.as_str());
+        let mut wanted = true;
+        for segment in &told.segments {
+            let line = Line::new(&told.transcribed_participant_identity, track, &segment.id, now.people);
+            wanted &= self.may_be_told(&line, segment.r#final, now);
+        }
+        wanted
+    }
+
+    /// Whether what is told of a spoken line now may be kept. What may not is remembered, since more of the line may follow.
+    fn may_be_told(&mut self, line: &Line, is_final: bool, now: &Circumstances<'_>) -> bool {
+        if now.forbid(line) || self.may_be_of_pause(line, is_final, now) {
+            self.withheld.insert(line.clone());
+        }
+        !self.withheld.contains(line)
+    }
+
+    /// Whether a line may have been spoken in the pause that has just ended: a user's, of which nothing was told before all of it was,
+    /// or so soon that it was begun there.
+    fn may_be_of_pause(&mut self, line: &Line, is_final: bool, now: &Circumstances<'_>) -> bool {
+        if line.is_agents(now.people) || self.begun.contains(line) {
+            return false;
+        }
+        let open_since = self.resumed.max(self.let_in.get(&line.owner).copied());
+        let late = if is_final { TOLD_LATE } else { TOLD_AT_ONCE };
+        let may_be = open_since.is_some_and(|since| now.at.saturating_duration_since(since) < late);
+        if !may_be && !is_final {
+            self.begun.insert(line.clone());
+        }
+        may_be
     }
 }
 
@@ -115,18 +257,24 @@ impl Filter {
 mod tests {
     use super::*;
     use crate::room::people::Exclusions;
-    use std::collections::HashMap;
+    use std::collections::{BTreeMap, HashSet};
 
     fn header(id: &str, segment: &str, identity: &str) -> Vec<u8> {
         told(id, segment, identity, "true")
     }
 
     fn told(id: &str, segment: &str, identity: &str, is_final: &str) -> Vec<u8> {
+        of_track(id, segment, identity, is_final, None)
+    }
+
+    fn of_track(id: &str, segment: &str, identity: &str, is_final: &str, track: Option<&str>) -> Vec<u8> {
         let attributes = [("lk.segment_id", segment), ("lk.transcription_final", is_final)];
-        let header = proto::data_stream::Header {
+        let track = track.map(|track| ("lk.transcribed_track_id", track));
+        let attributes = attributes.into_iter().chain(track);
+        let header = Header {
             stream_id: id.to_owned(),
             topic: "lk.transcription".to_owned(),
-            attributes: HashMap::from(attributes.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+            attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             content_header: Some(ContentHeader::TextHeader(proto::data_stream::TextHeader::default())),
             ..Default::default()
         };
@@ -134,7 +282,49 @@ mod tests {
     }
 
     fn chunk(id: &str) -> Vec<u8> {
-        packet("a", Value::StreamChunk(proto::data_stream::Chunk { stream_id: id.to_owned(), ..Default::default() }))
+        packet("a", Value::StreamChunk(Chunk { stream_id: id.to_owned(), ..Default::default() }))
+    }
+
+    fn trailer(id: &str) -> Vec<u8> {
+        let trailer = proto::data_stream::Trailer { stream_id: id.to_owned(), ..Default::default() };
+        packet("a", Value::StreamTrailer(trailer))
+    }
+
+    fn legacy(identity: &str, track: &str, segment: &str) -> Vec<u8> {
+        let segment = proto::TranscriptionSegment { id: segment.to_owned(), r#final: true, ..Default::default() };
+        let told = proto::Transcription {
+            transcribed_participant_identity: identity.to_owned(),
+            track_id: track.to_owned(),
+            segments: vec![segment],
+        };
+        packet("helper", Value::Transcription(told))
+    }
+
+    fn person(identity: &str, kind: proto::participant_info::Kind) -> proto::ParticipantInfo {
+        let track = proto::TrackInfo { sid: format!("TR_{identity}"), ..Default::default() };
+        proto::ParticipantInfo {
+            sid: format!("PA_{identity}"),
+            identity: identity.to_owned(),
+            kind: kind as i32,
+            tracks: vec![track],
+            ..Default::default()
+        }
+    }
+
+    /// The agent `helper` and the users `bob` and `shy`; who has the attribute `record=false` is left out.
+    fn room() -> People {
+        let attributes = BTreeMap::from([("record".to_owned(), "false".to_owned())]);
+        let mut people = People::new(Exclusions { attributes, ..Exclusions::default() });
+        let users = ["bob", "shy"].map(|identity| person(identity, proto::participant_info::Kind::Standard));
+        people.update(&users);
+        people.update(&[person("helper", proto::participant_info::Kind::Agent)]);
+        people
+    }
+
+    fn shy(is_shy: bool) -> [proto::ParticipantInfo; 1] {
+        let mut person = person("shy", proto::participant_info::Kind::Standard);
+        person.attributes.insert("record".to_owned(), (!is_shy).to_string());
+        [person]
     }
 
     fn packet(identity: &str, value: Value) -> Vec<u8> {
@@ -160,14 +350,7 @@ mod tests {
 
     #[test]
     fn a_whole_line_just_behind_a_pause_may_be_of_it_and_one_that_is_being_spoken_is_not() {
-        let (mut filter, mut people, now) = (Filter::default(), People::default(), Instant::now());
-        let agent = proto::ParticipantInfo {
-            sid: "PA_1".to_owned(),
-            identity: "helper".to_owned(),
-            kind: proto::participant_info::Kind::Agent as i32,
-            ..Default::default()
-        };
-        people.update(&[agent]);
+        let (mut filter, people, now) = (Filter::default(), room(), Instant::now());
         filter.resumed(now);
         let soon = now + Duration::from_secs(1);
         assert!(filter.admit(soon, &header("S1", "SG_1", "bob"), false, &people).is_none());
@@ -182,12 +365,139 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_a_pause_cut_is_not_told_to_its_end_after_it() {
+        let (mut filter, people, now) = (Filter::default(), room(), Instant::now());
+        let later = now + Duration::from_secs(60);
+        assert!(filter.admit(now, &header("S1", "SG_1", "helper"), false, &people).is_some());
+        assert!(filter.admit(now, &told("S2", "SG_2", "bob", "false"), false, &people).is_some());
+        assert!(filter.admit(now, &chunk("S1"), true, &people).is_none());
+        filter.resumed(now);
+        assert!(filter.admit(later, &chunk("S2"), false, &people).is_none(), "it was written in the pause");
+        assert!(filter.admit(later, &header("S3", "SG_1", "helper"), false, &people).is_none());
+        assert!(filter.admit(later, &header("S4", "SG_2", "bob"), false, &people).is_none(), "begun before the pause");
+        assert!(filter.admit(later, &header("S5", "SG_2", "shy"), false, &people).is_some(), "another one's segment");
+    }
+
+    #[test]
+    fn a_line_that_is_told_of_at_once_behind_a_pause_was_begun_in_it() {
+        let (mut filter, people, now) = (Filter::default(), room(), Instant::now());
+        filter.resumed(now);
+        let (soon, later) = (now + Duration::from_millis(400), now + Duration::from_millis(1_500));
+        assert!(filter.admit(soon, &told("S1", "SG_1", "bob", "false"), false, &people).is_none());
+        assert!(filter.admit(later, &told("S2", "SG_1", "bob", "false"), false, &people).is_none());
+        assert!(filter.admit(now + 60 * TOLD_AT_ONCE, &header("S3", "SG_1", "bob"), false, &people).is_none());
+        assert!(filter.admit(soon, &told("S4", "SG_4", "helper", "false"), false, &people).is_some(), "an agent's");
+        assert!(filter.admit(later, &told("S5", "SG_5", "bob", "false"), false, &people).is_some());
+        assert!(filter.admit(later, &header("S6", "SG_5", "bob"), false, &people).is_some());
+    }
+
+    #[test]
+    fn what_is_held_back_while_the_connection_is_lost_may_be_of_a_pause_that_ended_meanwhile() {
+        let (mut filter, people, lost) = (Filter::default(), room(), Instant::now());
+        let second = Duration::from_secs(1);
+        filter.resumed(lost + second);
+        filter.reconnected(lost, lost + 10 * second);
+        assert!(filter.admit(lost + 10 * second, &header("S1", "SG_1", "bob"), false, &people).is_none());
+        filter.reconnected(lost + 20 * second, lost + 30 * second);
+        assert!(filter.admit(lost + 30 * second, &header("S2", "SG_2", "bob"), false, &people).is_some());
+    }
+
+    #[test]
     fn nothing_of_somebody_who_is_left_out() {
         let exclusions = Exclusions { identities: HashSet::from(["shy".to_owned()]), ..Exclusions::default() };
         let (mut filter, people, now) = (Filter::default(), People::new(exclusions), Instant::now());
         assert!(filter.admit(now, &header("S1", "SG_1", "shy"), false, &people).is_none());
         assert!(filter.admit(now, &chunk("S1"), false, &people).is_none());
-        let legacy = proto::Transcription { transcribed_participant_identity: "shy".to_owned(), ..Default::default() };
-        assert!(filter.admit(now, &packet("agent", Value::Transcription(legacy)), false, &people).is_none());
+        assert!(filter.admit(now, &legacy("shy", "", "SG_1"), false, &people).is_none());
+    }
+
+    #[test]
+    fn a_stream_that_is_open_ends_when_its_owner_is_left_out() {
+        let (mut filter, mut people, now) = (Filter::default(), room(), Instant::now());
+        for message in [
+            told("S1", "SG_1", "shy", "false"),
+            of_track("S2", "SG_2", "helper", "false", Some("TR_shy")),
+            of_track("S3", "SG_3", "helper", "false", Some("TR_bob")),
+            chunk("S1"),
+            chunk("S2"),
+        ] {
+            assert!(filter.admit(now, &message, false, &people).is_some());
+        }
+        people.update(&shy(true));
+        assert!(filter.admit(now, &chunk("S1"), false, &people).is_none(), "their own");
+        assert!(filter.admit(now, &trailer("S1"), false, &people).is_none());
+        assert!(filter.admit(now, &trailer("S2"), false, &people).is_none(), "an agent's, of their words");
+        assert!(filter.admit(now, &chunk("S3"), false, &people).is_some(), "somebody else's");
+        people.exclude("bob");
+        assert!(filter.admit(now, &chunk("S3"), false, &people).is_none());
+    }
+
+    #[test]
+    fn nobody_else_tells_the_words_of_somebody_who_is_left_out() {
+        let (mut filter, mut people, now) = (Filter::default(), room(), Instant::now());
+        people.update(&shy(true));
+        let told = |stream, track| of_track(stream, "SG_1", "helper", "true", Some(track));
+        assert!(filter.admit(now, &told("S1", "TR_shy"), false, &people).is_none());
+        assert!(filter.admit(now, &told("S2", "TR_bob"), false, &people).is_some());
+        assert!(filter.admit(now, &legacy("", "TR_shy", "SG_2"), false, &people).is_none());
+        assert!(filter.admit(now, &legacy("helper", "TR_shy", "SG_2"), false, &people).is_none());
+        assert!(filter.admit(now, &legacy("bob", "TR_bob", "SG_2"), false, &people).is_some());
+        let gone = shy(true).map(|person| proto::ParticipantInfo {
+            state: proto::participant_info::State::Disconnected as i32,
+            tracks: Vec::new(),
+            ..person
+        });
+        people.update(&gone);
+        assert!(filter.admit(now, &told("S3", "TR_shy"), false, &people).is_none(), "told when they have left");
+    }
+
+    #[test]
+    fn whoever_is_let_in_again_is_written_down_from_there_on() {
+        let (mut filter, mut people, now) = (Filter::default(), room(), Instant::now());
+        let second = Duration::from_secs(1);
+        assert!(filter.admit(now, &told("S0", "SG_0", "shy", "false"), false, &people).is_some());
+        people.update(&shy(true));
+        assert!(filter.admit(now, &told("S1", "SG_1", "shy", "false"), false, &people).is_none());
+        for (_, identity) in people.update(&shy(false)).let_in {
+            filter.let_in(&identity, now + second);
+        }
+        let late = now + 60 * second;
+        assert!(filter.admit(late, &header("S2", "SG_0", "shy"), false, &people).is_none(), "begun before");
+        assert!(filter.admit(late, &header("S3", "SG_1", "shy"), false, &people).is_none(), "begun when left out");
+        assert!(filter.admit(now + 2 * second, &header("S4", "SG_4", "shy"), false, &people).is_none());
+        assert!(filter.admit(now + 2 * second, &header("S5", "SG_5", "bob"), false, &people).is_some());
+        assert!(filter.admit(late, &header("S6", "SG_6", "shy"), false, &people).is_some());
+    }
+
+    #[test]
+    fn a_stream_without_end_and_streams_without_number_are_bounded() {
+        let (mut filter, people, now) = (Filter::default(), room(), Instant::now());
+        filter.admit(now, &header("S1", "SG_1", "helper"), false, &people);
+        let delta = Chunk { stream_id: "S1".to_owned(), content: vec![b'a'; 10_000], ..Default::default() };
+        let delta = packet("helper", Value::StreamChunk(delta));
+        let kept = (0..1_000).filter(|_| filter.admit(now, &delta, false, &people).is_some()).count();
+        assert_eq!(kept, LONGEST_STREAM / delta.len());
+        for number in 0..10_000 {
+            let at = now + Duration::from_secs(number);
+            filter.admit(at, &told(&number.to_string(), &number.to_string(), "bob", "false"), number > 5_000, &people);
+        }
+        assert!(filter.admitted.len() <= MOST_OPEN && filter.begun.0.len() <= MOST_LINES);
+        assert_eq!(filter.withheld.0.len(), MOST_LINES);
+    }
+
+    #[test]
+    fn streams_that_tell_of_more_than_one_line_are_not_kept() {
+        let (mut filter, people, now) = (Filter::default(), room(), Instant::now());
+        let of = |topic: &str| {
+            let header = Header {
+                stream_id: topic.to_owned(),
+                topic: topic.to_owned(),
+                content_header: Some(ContentHeader::TextHeader(proto::data_stream::TextHeader::default())),
+                ..Default::default()
+            };
+            packet("helper", Value::StreamHeader(header))
+        };
+        assert!(filter.admit(now, &of("lk.chat"), false, &people).is_some());
+        assert!(filter.admit(now, &of("lk.agent.events"), false, &people).is_none());
     }
 }

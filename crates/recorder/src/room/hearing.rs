@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Transmit};
 
 use super::data::Filter;
+use super::gate::Gate;
 use super::peer::{Datagram, Happening, Outlet};
 use super::people::People;
 use super::recovery::SPEECHLESS;
@@ -28,8 +29,24 @@ struct Ears<'r, L> {
     transport: &'r Transport,
     people: &'r People,
     filter: &'r mut Filter,
+    gate: &'r mut Gate,
     listener: &'r mut L,
     paused: bool,
+}
+
+impl<L: Listener> Ears<'_, L> {
+    /// Streams are numbered whatever happens; their sound is kept only when it may be.
+    fn may_be_kept(&mut self, at: Instant, participant: &str, body: &Body) -> bool {
+        let is_recorded = !self.people.is_excluded(participant);
+        match body {
+            Body::Packet(packet) => {
+                let is_open = is_recorded && !self.paused;
+                self.gate.admits(self.listener.wall(at), participant, packet, is_open)
+            }
+            Body::Report(_) => is_recorded && !self.paused,
+            _ => is_recorded,
+        }
+    }
 }
 
 impl<L: Listener> Outlet for Ears<'_, L> {
@@ -40,9 +57,7 @@ impl<L: Listener> Outlet for Ears<'_, L> {
     fn happened(&mut self, happening: Happening<'_>) {
         match happening {
             Happening::Entry(at, participant, body) => {
-                // Streams are numbered whatever happens; their sound is kept only when it may be.
-                let is_sound = matches!(body, Body::Packet(_) | Body::Report(_));
-                if !(self.people.is_excluded(participant) || (is_sound && self.paused)) {
+                if self.may_be_kept(at, participant, &body) {
                     self.listener.entry(at, body);
                 }
             }
@@ -68,10 +83,11 @@ impl<L: Listener> Room<'_, L> {
 
     /// Takes everything that has come so far.
     pub(super) fn hear(&mut self) {
-        let Self { peer, transport, numbers, people, filter, listener, paused, last_packet, .. } = self;
+        let Self { peer, transport, numbers, people, filter, gate, listener, paused, last_packet, .. } = self;
         let to = transport.local;
         let transport_now = &*transport;
-        let mut ears = Ears { transport: transport_now, people, filter, listener: &mut **listener, paused: *paused };
+        let mut ears =
+            Ears { transport: transport_now, people, filter, gate, listener: &mut **listener, paused: *paused };
         transport_now.udp.receive(|at, from, bytes| {
             let datagram = Datagram { at, protocol: Protocol::Udp, from, to, bytes };
             if peer.receive(&datagram, numbers, &mut ears) {
@@ -86,8 +102,8 @@ impl<L: Listener> Room<'_, L> {
 
     /// Takes a packet that came over TCP.
     pub(super) fn take_tcp(&mut self, packet: &TcpPacket) {
-        let Self { peer, transport, numbers, people, filter, listener, paused, .. } = self;
-        let mut ears = Ears { transport, people, filter, listener: &mut **listener, paused: *paused };
+        let Self { peer, transport, numbers, people, filter, gate, listener, paused, .. } = self;
+        let mut ears = Ears { transport, people, filter, gate, listener: &mut **listener, paused: *paused };
         let TcpPacket { at, bytes, from, to } = packet;
         let datagram = Datagram { at: *at, protocol: Protocol::Tcp, from: *from, to: *to, bytes };
         if peer.receive(&datagram, numbers, &mut ears) {
@@ -97,8 +113,8 @@ impl<L: Listener> Room<'_, L> {
 
     /// Sends and takes what the peer connection still has; returns when it wants to be asked again.
     pub(super) fn poll(&mut self) -> Instant {
-        let Self { peer, transport, numbers, people, filter, listener, paused, .. } = self;
-        let mut ears = Ears { transport, people, filter, listener: &mut **listener, paused: *paused };
+        let Self { peer, transport, numbers, people, filter, gate, listener, paused, .. } = self;
+        let mut ears = Ears { transport, people, filter, gate, listener: &mut **listener, paused: *paused };
         peer.poll(numbers, &mut ears)
     }
 }

@@ -5,6 +5,7 @@
 //! a lost transport, and knows a room that ended from a network that failed.
 
 mod data;
+mod gate;
 mod hearing;
 mod peer;
 pub mod people;
@@ -13,6 +14,7 @@ mod sdp;
 mod signal;
 #[cfg(test)]
 mod simulation;
+mod tcp;
 pub mod transport;
 mod udp;
 
@@ -27,6 +29,7 @@ use proto::signal_response::Message as Response;
 use tokio::sync::mpsc;
 
 use self::data::Filter;
+use self::gate::Gate;
 use self::peer::{Peer, StreamNumbers};
 use self::people::{Changes, Exclusions, LeftOut, People};
 use self::signal::Attempt;
@@ -38,8 +41,6 @@ use crate::log::{Body, Joined, Pause, Speaker, Speakers, ended};
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long media may take to flow after connecting.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(3);
-/// When UDP has not got through by then, TCP is tried beside it.
-const UDP_HEAD_START: Duration = Duration::from_millis(1_500);
 /// A room that everybody left is closed by the server (`departure_timeout`, 20 s by default); until then somebody may come
 /// back into it. Should the server not close it, we leave it after this.
 const ALONE: Duration = Duration::from_secs(180);
@@ -109,9 +110,9 @@ impl End {
     /// The word that the log keeps.
     pub fn word(&self) -> &str {
         match self {
-            Self::Stopped => "stopped",
+            Self::Stopped => ended::STOPPED,
             Self::HandedOver => "handed_over",
-            Self::Room(_) => "room_ended",
+            Self::Room(_) => ended::ROOM_ENDED,
             Self::Missed => ended::MISSED,
             Self::Nobody => "nobody_came",
             Self::Encrypted(_) => "encrypted",
@@ -149,10 +150,13 @@ struct Room<'l, L> {
     settings: Settings,
     listener: &'l mut L,
     transport: Transport,
+    /// Whether TCP is tried without waiting for UDP.
+    prefers_tcp: bool,
     peer: Peer,
     numbers: StreamNumbers,
     people: People,
     filter: Filter,
+    gate: Gate,
     ask: Vec<Request>,
     room_sid: String,
     paused: bool,
@@ -181,11 +185,13 @@ pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<C
         people: People::new(settings.exclusions.clone()),
         numbers: StreamNumbers::from(settings.first_stream),
         paused: settings.paused,
+        prefers_tcp: settings.tcp_only,
         settings,
         listener,
         transport,
         peer: Peer::new(now),
         filter: Filter::default(),
+        gate: Gate::default(),
         ask: Vec::new(),
         room_sid: String::new(),
         alone_since: None,
@@ -226,6 +232,7 @@ enum Woken {
     Signal(Option<SignalEvent>),
     Back(Result<signal::Back, tokio::task::JoinError>),
     Tcp(transport::TcpPacket),
+    Connected(tcp::Connected),
     Time,
 }
 
@@ -242,6 +249,7 @@ impl<L: Listener> Room<'_, L> {
             command = commands.recv() => Woken::Command(command.unwrap_or(Command::HandOver)),
             event = link.events.recv(), if !link.is_gone => Woken::Signal(event),
             back = async { link.attempt.as_mut().expect("checked by the condition").await }, if link.attempt.is_some() => Woken::Back(back),
+            Some(connected) = self.transport.connecting.join_next() => Woken::Connected(connected),
             Some(packet) = self.transport.tcp_packets.recv() => Woken::Tcp(packet),
             () = tokio::time::sleep_until(wake.into()) => Woken::Time,
         };
@@ -267,10 +275,11 @@ impl<L: Listener> Room<'_, L> {
                     Err(error) => Flow::Rejoin(error.to_string()),
                 }
             }
+            Woken::Connected(connected) => self.connected(connected),
             Woken::Tcp(_) | Woken::Time if now < self.next_tick => Flow::Go,
             Woken::Tcp(_) | Woken::Time => {
                 self.next_tick = now + TICK;
-                self.look(link, now).await
+                self.look(link, now)
             }
         }
     }
@@ -290,8 +299,9 @@ impl<L: Listener> Room<'_, L> {
         }
         self.room_sid.clone_from(&room.sid);
         self.listener.entry(now, Body::Joined(Joined { room_sid: room.sid, room_name: room.name, resumed }));
-        if self.settings.paused && !again {
-            self.listener.entry(now, Body::Pause(Pause { paused: true }));
+        // Whether an earlier process was paused is one thing, whether we are another.
+        if !again && (resumed || self.settings.paused) {
+            self.listener.entry(now, Body::Pause(Pause { paused: self.settings.paused }));
         }
         self.people.reset();
         let changes = self.people.only(&join.other_participants);
@@ -305,6 +315,10 @@ impl<L: Listener> Room<'_, L> {
         }
         for who in changes.left_out {
             self.listener.left_out(now, who);
+        }
+        for (participant_sid, identity) in changes.let_in {
+            self.gate.let_in(&participant_sid, self.listener.wall(now));
+            self.filter.let_in(&identity, now);
         }
         for (subscribe, tracks) in [(true, changes.wanted), (false, changes.unwanted)] {
             for (participant_sid, track) in tracks {
@@ -330,6 +344,7 @@ impl<L: Listener> Room<'_, L> {
                     self.paused = paused;
                     if !paused {
                         self.filter.resumed(now);
+                        self.gate.resumed(self.listener.wall(now));
                     }
                     self.listener.entry(now, Body::Pause(Pause { paused }));
                 }
@@ -348,6 +363,7 @@ impl<L: Listener> Room<'_, L> {
             Response::Offer(offer) => self.offer(link, &offer).await,
             Response::Trickle(trickle) if trickle.target() == proto::SignalTarget::Subscriber => {
                 self.peer.remote_candidate(&trickle.candidate_init);
+                self.try_tcp(now);
             }
             Response::Update(update) => {
                 let changes = self.people.update(&update.participants);
@@ -368,6 +384,9 @@ impl<L: Listener> Room<'_, L> {
     }
 
     async fn offer(&mut self, link: &Signalling, offer: &proto::SessionDescription) {
+        if self.peer.is_restart(offer) {
+            self.leave_tcp();
+        }
         let local = if self.settings.tcp_only { None } else { self.transport.candidate() };
         match self.peer.accept(offer, local) {
             Ok(answer) => link.client.send(Request::Answer(answer)).await,
@@ -390,7 +409,7 @@ impl<L: Listener> Room<'_, L> {
     }
 
     /// Looks after what nobody tells us: dead paths, empty rooms, the listener's own wishes.
-    async fn look(&mut self, link: &Signalling, now: Instant) -> Flow {
+    fn look(&mut self, link: &Signalling, now: Instant) -> Flow {
         self.listener.media(self.peer.is_up, self.transport.has_tcp());
         if let Some(command) = self.listener.tick(now) {
             return self.command(command);
@@ -405,30 +424,22 @@ impl<L: Listener> Room<'_, L> {
         if link.attempt.is_some() || self.peer.answer.is_none() {
             return Flow::Go;
         }
-        let waited = now.duration_since(self.peer.since);
-        if !self.peer.is_up && !self.transport.has_tcp() && (waited > UDP_HEAD_START || self.settings.tcp_only) {
-            self.try_tcp().await;
-        }
-        let dead = self.peer.is_up && now.duration_since(self.last_packet) > SILENCE;
-        let stuck = !self.peer.is_up && waited > MEDIA_TIMEOUT;
-        if !dead && !stuck {
-            return Flow::Go;
-        }
+        self.try_tcp(now);
+        let Some(why) = self.failure(now) else { return Flow::Go };
         self.media_attempts += 1;
-        let why = if dead { "no packet for 5 s" } else { "media does not flow after 3 s" };
         if self.media_attempts.is_multiple_of(4) { Flow::Rejoin(why.to_owned()) } else { Flow::Resume(why.to_owned()) }
     }
 
-    async fn try_tcp(&mut self) {
-        for address in std::mem::take(&mut self.peer.tcp_candidates) {
-            let connected = tokio::time::timeout(Duration::from_secs(1), self.transport.connect(address)).await;
-            match connected {
-                Ok(Ok(Some(candidate))) => self.peer.local_candidate(candidate),
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => tracing::debug!(%address, %error, "no ICE over TCP"),
-                Err(_) => tracing::debug!(%address, "no ICE over TCP within a second"),
-            }
+    /// Why media do not flow, if they do not.
+    fn failure(&self, now: Instant) -> Option<&'static str> {
+        if !self.peer.is_up {
+            let is_stuck = now.duration_since(self.peer.since) > MEDIA_TIMEOUT;
+            return is_stuck.then_some("media does not flow after 3 s");
         }
+        if self.is_torn() {
+            return Some("the TCP connection is gone");
+        }
+        (now.duration_since(self.last_packet) > SILENCE).then_some("no packet for 5 s")
     }
 
     async fn leave(&mut self, link: &Signalling, end: &End) {

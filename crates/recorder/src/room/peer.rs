@@ -100,9 +100,12 @@ pub struct Peer {
     offered: HashMap<u32, Offered>,
     incoming: HashMap<u32, Incoming>,
     channels: HashMap<ChannelId, String>,
+    remote_ufrag: String,
     remote: HashSet<String>,
     /// The server's TCP candidates.
     pub tcp_candidates: Vec<SocketAddr>,
+    /// What sound came over the last time, since ICE began or began anew.
+    pub heard_over: Option<Protocol>,
     /// The last answer that we gave.
     pub answer: Option<proto::SessionDescription>,
     /// Whether media can flow, and since when that is so.
@@ -129,8 +132,10 @@ impl Peer {
             offered: HashMap::new(),
             incoming: HashMap::new(),
             channels: HashMap::new(),
+            remote_ufrag: String::new(),
             remote: HashSet::new(),
             tcp_candidates: Vec::new(),
+            heard_over: None,
             answer: None,
             is_up: false,
             since: now,
@@ -138,6 +143,11 @@ impl Peer {
             ask_at: now,
             has_asked: false,
         }
+    }
+
+    /// Whether an offer restarts ICE (RFC 8839, section 4.4.1.1.1), as LiveKit's do after each resume.
+    pub fn is_restart(&self, offer: &proto::SessionDescription) -> bool {
+        !self.remote_ufrag.is_empty() && self.remote_ufrag != sdp::ice_ufrag(&offer.sdp)
     }
 
     /// Answers an offer.
@@ -152,6 +162,13 @@ impl Peer {
         }
         let parsed = SdpOffer::from_sdp_string(&offer.sdp).map_err(|error| error.to_string())?;
         let answer = self.rtc.sdp_api().accept_offer(parsed).map_err(|error| error.to_string())?;
+        if self.is_restart(offer) {
+            // str0m forgot the server's candidates; they come again, most with the same text.
+            self.remote.clear();
+            self.tcp_candidates.clear();
+            self.heard_over = None;
+        }
+        sdp::ice_ufrag(&offer.sdp).clone_into(&mut self.remote_ufrag);
         let answer = proto::SessionDescription {
             r#type: "answer".to_owned(),
             sdp: answer.to_sdp_string(),
@@ -196,6 +213,11 @@ impl Peer {
         self.rtc.add_local_candidate(candidate);
     }
 
+    /// Our end of a TCP connection is gone.
+    pub fn drop_candidate(&mut self, candidate: &Candidate) {
+        self.rtc.direct_api().invalidate_candidate(candidate);
+    }
+
     /// A packet came at that moment. Whether it was one that a peer connection understands. Its sound is handed out; whatever
     /// else comes of it waits for [`Peer::poll`].
     pub fn receive(&mut self, packet: &Datagram<'_>, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> bool {
@@ -212,7 +234,16 @@ impl Peer {
             self.ask_for_resending(false);
         }
         // str0m holds one packet of sound: it is taken before the next one comes.
-        while understood && matches!(self.output(numbers, outlet), Found::Other) {}
+        while understood {
+            match self.output(numbers, outlet) {
+                Found::Other => {}
+                Found::Sound => {
+                    self.heard_over = Some(packet.protocol);
+                    break;
+                }
+                Found::Nothing(_) => break,
+            }
+        }
         understood
     }
 

@@ -46,8 +46,18 @@ pub struct Changes {
     pub unwanted: Vec<(String, String)>,
     /// Those who are left out from now on.
     pub left_out: Vec<LeftOut>,
+    /// Those who were left out and are not any more: participant id, identity.
+    pub let_in: Vec<(String, String)>,
     /// A track that is end-to-end encrypted: its owner's identity.
     pub encrypted: Option<String>,
+}
+
+/// Whose a track is.
+#[derive(Debug)]
+struct Owner {
+    sid: String,
+    identity: String,
+    is_agent: bool,
 }
 
 /// The people in a room.
@@ -57,6 +67,10 @@ pub struct People {
     present: HashMap<String, proto::ParticipantInfo>,
     asked: HashSet<String>,
     excluded: HashSet<String>,
+    /// The newest participant id of each identity, and the owner of each track, of those who have left too: what they said may be
+    /// told later.
+    newest: HashMap<String, String>,
+    owners: HashMap<String, Owner>,
     seen_others: bool,
 }
 
@@ -86,10 +100,10 @@ impl People {
         self.excluded.contains(sid)
     }
 
-    /// Whether a participant is left out, by identity.
+    /// Whether a participant is left out, by identity; of somebody who has left, whether that was so in the end.
     pub fn is_identity_excluded(&self, identity: &str) -> bool {
         self.exclusions.identities.contains(identity)
-            || self.present.values().any(|person| person.identity == identity && self.excluded.contains(&person.sid))
+            || self.newest.get(identity).is_some_and(|sid| self.excluded.contains(sid))
     }
 
     /// The identity behind a participant id.
@@ -97,14 +111,30 @@ impl People {
         self.present.get(sid).map(|person| person.identity.as_str())
     }
 
-    /// Whether a text is an agent's own line: of the owner of the track that it tells of, else of whoever sent it.
+    /// Whose line a text is, by identity: the owner's of the track that it tells of, else the sender's.
+    pub fn speaker<'p>(&'p self, track_sid: Option<&str>, sender: &'p str) -> &'p str {
+        self.owner(track_sid).map_or(sender, |owner| owner.identity.as_str())
+    }
+
+    /// Whether a text is a line of somebody who is left out, or comes from them.
+    pub fn is_line_excluded(&self, track_sid: Option<&str>, sender: &str) -> bool {
+        let is_owners = self.owner(track_sid).is_some_and(|owner| {
+            // Somebody may have come back under the same identity, and may be recorded now.
+            self.excluded.contains(&owner.sid) || self.is_identity_excluded(&owner.identity)
+        });
+        is_owners || self.is_identity_excluded(sender)
+    }
+
+    /// Whether a text is an agent's own line.
     pub fn is_agents_line(&self, track_sid: Option<&str>, sender: &str) -> bool {
-        let owns = |person: &&proto::ParticipantInfo| {
-            person.tracks.iter().any(|track| track_sid.is_some_and(|sid| track.sid == sid))
-        };
-        let owner = self.present.values().find(owns);
-        let speaker = owner.or_else(|| self.present.values().find(|person| person.identity == sender));
-        speaker.is_some_and(|person| person.kind() == proto::participant_info::Kind::Agent)
+        self.owner(track_sid).map_or_else(
+            || self.present.values().any(|person| person.identity == sender && is_agent(person)),
+            |owner| owner.is_agent,
+        )
+    }
+
+    fn owner(&self, track_sid: Option<&str>) -> Option<&Owner> {
+        self.owners.get(track_sid?)
     }
 
     /// The tracks that we subscribed to.
@@ -141,6 +171,7 @@ impl People {
         let present = self.update(people);
         changes.entries.extend(present.entries);
         changes.left_out.extend(present.left_out);
+        changes.let_in.extend(present.let_in);
         Changes { wanted: present.wanted, unwanted: present.unwanted, encrypted: present.encrypted, ..changes }
     }
 
@@ -151,6 +182,8 @@ impl People {
         let excluded = self.exclusions.covers(&person.identity, kind, &person.attributes)
             // Whoever asked not to be recorded stays left out, until asked otherwise by a change of attributes.
             || (self.excluded.contains(&person.sid) && gone);
+        let was_excluded = self.is_identity_excluded(&person.identity);
+        self.remember(person, gone);
         let tracks = person.tracks.iter().filter(|track| track.r#type() == proto::TrackType::Audio);
         for track in tracks {
             let key = (person.sid.clone(), track.sid.clone());
@@ -169,12 +202,14 @@ impl People {
         }
         if excluded {
             if self.excluded.insert(person.sid.clone()) {
-                let agent = person.kind() == proto::participant_info::Kind::Agent;
                 let was_recorded = self.present.contains_key(&person.sid);
-                changes.left_out.push(LeftOut { agent, was_recorded });
+                changes.left_out.push(LeftOut { agent: is_agent(person), was_recorded });
             }
         } else {
             self.excluded.remove(&person.sid);
+            if was_excluded && !gone {
+                changes.let_in.push((person.sid.clone(), person.identity.clone()));
+            }
             changes.entries.push(entry(person, gone));
         }
         if gone {
@@ -183,6 +218,23 @@ impl People {
             self.present.insert(person.sid.clone(), person.clone());
         }
     }
+
+    fn remember(&mut self, person: &proto::ParticipantInfo, gone: bool) {
+        for track in &person.tracks {
+            let owner =
+                Owner { sid: person.sid.clone(), identity: person.identity.clone(), is_agent: is_agent(person) };
+            self.owners.insert(track.sid.clone(), owner);
+        }
+        let newest = self.newest.entry(person.identity.clone()).or_default();
+        // One who is gone may be told of when the next one of that identity is here already.
+        if newest.is_empty() || !gone {
+            newest.clone_from(&person.sid);
+        }
+    }
+}
+
+fn is_agent(person: &proto::ParticipantInfo) -> bool {
+    person.kind() == proto::participant_info::Kind::Agent
 }
 
 #[allow(deprecated, reason = "LiveKit still sets it, and nothing else tells a recorder of an older server")]
@@ -248,6 +300,37 @@ mod tests {
         assert_eq!(changes.left_out, [LeftOut { agent: false, was_recorded: true }]);
         assert!(people.is_excluded("PA_a"));
         assert_eq!(people.exclude("a").left_out, [], "it is told once");
+    }
+
+    #[test]
+    fn a_line_is_its_tracks_owners_also_when_they_have_left() {
+        let mut people = People::default();
+        let mut agent = person("helper", &[("TR_h", 0)]);
+        agent.kind = proto::participant_info::Kind::Agent as i32;
+        people.update(&[person("a", &[("TR_a", 0)]), agent]);
+        people.exclude("a");
+        let mut gone = person("a", &[]);
+        gone.state = proto::participant_info::State::Disconnected as i32;
+        people.update(&[gone]);
+        assert!(people.is_line_excluded(Some("TR_a"), "helper") && people.is_line_excluded(None, "a"));
+        assert!(!people.is_agents_line(Some("TR_a"), "helper") && people.is_agents_line(None, "helper"));
+        assert!(!people.is_line_excluded(Some("TR_h"), "helper") && !people.is_line_excluded(Some("TR_?"), "helper"));
+        assert_eq!(people.speaker(Some("TR_a"), "helper"), "a");
+    }
+
+    #[test]
+    fn whoever_is_let_in_again_is_told_of_once_and_what_was_theirs_before_stays_out() {
+        let attributes = BTreeMap::from([("record".to_owned(), "false".to_owned())]);
+        let mut people = People::new(Exclusions { attributes, ..Exclusions::default() });
+        let mut shy = person("a", &[("TR_a", 0)]);
+        shy.attributes.insert("record".to_owned(), "false".to_owned());
+        assert_eq!(people.update(&[shy.clone()]).let_in, []);
+        assert_eq!(people.update(&[person("a", &[("TR_a", 0)])]).let_in, [("PA_a".to_owned(), "a".to_owned())]);
+        assert_eq!(people.update(&[person("a", &[("TR_a", 0)])]).let_in, []);
+        people.update(&[shy]);
+        let back = proto::ParticipantInfo { sid: "PA_2".to_owned(), ..person("a", &[("TR_2", 0)]) };
+        assert_eq!(people.only(&[back]).let_in, [("PA_2".to_owned(), "a".to_owned())]);
+        assert!(people.is_line_excluded(Some("TR_a"), "a") && !people.is_line_excluded(Some("TR_2"), "a"));
     }
 
     #[test]

@@ -84,6 +84,7 @@ impl<L: Listener> Room<'_, L> {
             Back::Resumed => {
                 link.client.send(Request::SyncState(self.sync_state())).await;
                 link.client.set_reconnected().await;
+                self.filter.reconnected(self.lost_since.unwrap_or(now), now);
                 self.listens_again(now);
                 self.peer.since = now;
                 Flow::Go
@@ -92,8 +93,9 @@ impl<L: Listener> Room<'_, L> {
                 let (client, join, events) = *joined;
                 *link = Signalling { client: Arc::new(client), events, is_gone: false, attempt: None, attempts: 0 };
                 self.listens_again(now);
-                self.transport.disconnect();
+                self.leave_tcp();
                 self.peer = Peer::new(now);
+                self.gate.reset();
                 self.filter.sequences.clear();
                 self.joined(&join)
             }

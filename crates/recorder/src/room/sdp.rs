@@ -44,6 +44,11 @@ pub fn audio_streams(sdp: &str) -> HashMap<u32, Offered> {
     streams
 }
 
+/// The ICE user name fragment of an offer; all its media sections are one transport (BUNDLE), and have the same one.
+pub fn ice_ufrag(sdp: &str) -> &str {
+    sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default().trim_end()
+}
+
 fn attribute_of<'s>(section: &mut Section<'s>, attribute: &'s str) {
     let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
     match name {

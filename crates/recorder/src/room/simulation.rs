@@ -1,7 +1,7 @@
 //! Our peer connection against another one, in simulated time, over a network that loses, delays and reorders.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,9 @@ use str0m::rtp::rtcp::{Nack, Rtcp};
 use str0m::rtp::{RawPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
+use super::gate::Gate;
 use super::peer::{Datagram, Happening, Outlet, Peer, StreamNumbers};
+use crate::capture::Timepiece;
 use crate::log::Body;
 
 const MS: Duration = Duration::from_millis(1);
@@ -85,12 +87,26 @@ impl Network {
 type Packets = HashMap<u64, (u64, Instant, Vec<u8>)>;
 
 /// What our side heard.
-#[derive(Default)]
 struct Heard {
     out: Vec<Vec<u8>>,
     /// Of each stream.
     packets: HashMap<u32, Packets>,
     doubled: u64,
+    clock: Timepiece,
+    gate: Gate,
+    is_paused: bool,
+}
+
+impl Heard {
+    fn new(now: Instant) -> Self {
+        let clock = Timepiece::new(now, 0);
+        Self { out: Vec::new(), packets: HashMap::new(), doubled: 0, clock, gate: Gate::default(), is_paused: false }
+    }
+
+    fn resume(&mut self, at: Instant) {
+        self.is_paused = false;
+        self.gate.resumed(self.clock.at(at));
+    }
 }
 
 impl Outlet for Heard {
@@ -99,7 +115,9 @@ impl Outlet for Heard {
     }
 
     fn happened(&mut self, happening: Happening<'_>) {
-        if let Happening::Entry(at, _, Body::Packet(packet)) = happening {
+        if let Happening::Entry(at, participant, Body::Packet(packet)) = happening
+            && self.gate.admits(self.clock.at(at), participant, &packet, !self.is_paused)
+        {
             let stream = self.packets.entry(packet.stream).or_default();
             let before = stream.insert(packet.sequence, (packet.rtp, at, packet.payload));
             self.doubled += u64::from(before.is_some());
@@ -150,7 +168,7 @@ impl Call {
             server,
             peer: Peer::new(now),
             numbers: StreamNumbers::default(),
-            heard: Heard::default(),
+            heard: Heard::new(now),
             network,
             mids,
             server_wants: now,
@@ -244,6 +262,11 @@ impl Call {
     }
 
     fn talk(&mut self, packets: u64) {
+        self.talk_and(packets, |_, _| {});
+    }
+
+    /// Before each packet something else may happen.
+    fn talk_and(&mut self, packets: u64, happens: impl Fn(&mut Self, u64)) {
         let began = self.now;
         for number in 0..packets {
             let at = began + 20 * MS * number as u32;
@@ -251,6 +274,7 @@ impl Call {
                 self.run_until(at);
             }
             self.now = self.now.max(at);
+            happens(self, number);
             self.speak(number);
         }
         for _ in 0..50 {
@@ -290,6 +314,26 @@ fn five_percent_of_loss_come_again_when_asked_for() {
     let (lost, missing) = (call.network.lost, missing(&call, 3_000));
     assert!(lost > 200, "the network lost {lost}");
     assert!(missing * 100 <= lost, "{missing} of {lost} that were lost did not come again");
+}
+
+#[test]
+fn nothing_that_is_spoken_in_a_pause_is_kept_and_all_that_is_spoken_behind_it() {
+    let is_paused = |number: u64| number % 100 >= 50;
+    let mut call = Call::new(2, 0.05, 10 * MS, 13);
+    call.talk_and(3_000, |call, number| match number % 100 {
+        50 => call.heard.is_paused = true,
+        0 => call.heard.resume(call.now),
+        _ => {}
+    });
+    for stream in call.heard.packets.values() {
+        let kept: HashSet<u64> =
+            stream.values().map(|(.., payload)| u64::from_be_bytes(payload[2..].try_into().unwrap())).collect();
+        let of_pauses: Vec<u64> = kept.iter().copied().filter(|number| is_paused(*number)).collect();
+        assert!(of_pauses.is_empty(), "{of_pauses:?} were spoken in a pause");
+        // What is lost shortly before a pause comes again when nothing is kept.
+        let missing = (1..3_000).filter(|number| number % 100 < 10 && !kept.contains(number)).count();
+        assert!(missing <= 3, "{missing} packets are missing behind pauses");
+    }
 }
 
 #[test]

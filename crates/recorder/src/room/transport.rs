@@ -6,19 +6,23 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::net::{Protocol, TcpType, Transmit};
 use str0m::{Candidate, CandidateKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::udp::Udp;
 use crate::wire;
 
 /// Packets that wait to be written to a TCP connection; more are dropped, as a full UDP socket would.
 const MAX_WAITING: usize = 512;
+/// How long a TCP connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(1);
 
 /// A packet that came over TCP.
 pub struct TcpPacket {
@@ -32,13 +36,30 @@ pub struct TcpPacket {
     pub to: SocketAddr,
 }
 
+/// A TCP connection in use.
+struct Connection {
+    out: mpsc::Sender<Vec<u8>>,
+    candidate: Candidate,
+}
+
+impl Connection {
+    fn send(&self, packet: &[u8]) {
+        let _ = self.out.try_send(packet.to_vec());
+    }
+}
+
 /// The sockets of one room.
 pub struct Transport {
     /// UDP, for everything.
     pub udp: Udp,
     /// Where the server reaches `udp`.
     pub local: SocketAddr,
-    connections: HashMap<(SocketAddr, SocketAddr), mpsc::Sender<Vec<u8>>>,
+    /// By our end and the server's. One that ended stays, closed, until [`Transport::disconnect`].
+    connections: HashMap<(SocketAddr, SocketAddr), Connection>,
+    /// What reads and writes them.
+    exchanges: JoinSet<()>,
+    /// Those that are being made; each is to be [used](Transport::use_connection).
+    pub connecting: JoinSet<Option<TcpStream>>,
     tcp: mpsc::Sender<TcpPacket>,
     /// What comes over TCP.
     pub tcp_packets: mpsc::Receiver<TcpPacket>,
@@ -52,7 +73,8 @@ impl Transport {
         let udp = Udp::bind(bind, now)?;
         let local = SocketAddr::new(local, udp.local_addr()?.port());
         let (tcp, tcp_packets) = mpsc::channel(MAX_WAITING);
-        Ok(Self { udp, local, connections: HashMap::new(), tcp, tcp_packets })
+        let (exchanges, connecting) = (JoinSet::new(), JoinSet::new());
+        Ok(Self { udp, local, connections: HashMap::new(), exchanges, connecting, tcp, tcp_packets })
     }
 
     /// The candidate of the UDP socket.
@@ -60,55 +82,94 @@ impl Transport {
         Candidate::host(self.local, "udp").ok()
     }
 
-    /// Whether TCP is in use.
+    /// Whether a TCP connection is there.
     pub fn has_tcp(&self) -> bool {
-        !self.connections.is_empty()
+        self.connections.values().any(|connection| !connection.out.is_closed())
     }
 
-    /// Connects to one of the server's TCP candidates (RFC 6544 active side, RFC 4571 framing); returns our end of it.
-    pub async fn connect(&mut self, to: SocketAddr) -> io::Result<Option<Candidate>> {
-        let socket = TcpStream::connect(to).await?;
+    /// Begins to connect to one of the server's TCP candidates (RFC 6544, active side). Nobody waits for it: an address that
+    /// does not answer holds up neither the others nor the room.
+    pub fn connect(&mut self, to: SocketAddr) {
+        self.connecting.spawn(async move {
+            match tokio::time::timeout(CONNECT, TcpStream::connect(to)).await {
+                Ok(Ok(socket)) => return Some(socket),
+                Ok(Err(error)) => tracing::debug!(address = %to, %error, "no ICE over TCP"),
+                Err(_) => tracing::debug!(address = %to, "no ICE over TCP within a second"),
+            }
+            None
+        });
+    }
+
+    /// Uses a connection that was made; returns our end of it.
+    pub fn use_connection(&mut self, socket: TcpStream) -> io::Result<Candidate> {
         socket.set_nodelay(true)?;
         let (ours, theirs) = (socket.local_addr()?, socket.peer_addr()?);
-        let (mut reader, mut writer) = socket.into_split();
+        let candidate = Candidate::builder().tcp().host(ours).tcptype(TcpType::Active).build();
+        let candidate = candidate.map_err(io::Error::other)?;
+        let (out, waiting) = mpsc::channel(MAX_WAITING);
         let packets = self.tcp.clone();
-        tokio::spawn(async move {
-            while let Ok(length) = reader.read_u16().await {
-                let mut bytes = vec![0; usize::from(length)];
-                let read = reader.read_exact(&mut bytes).await;
-                if read.is_err()
-                    || packets.send(TcpPacket { at: Instant::now(), bytes, from: theirs, to: ours }).await.is_err()
-                {
-                    break;
-                }
+        self.exchanges.spawn(async move {
+            let (reader, writer) = socket.into_split();
+            // Either way ends the connection, and closes `out`.
+            tokio::select! {
+                () = read(reader, (ours, theirs), packets) => {}
+                () = write(writer, waiting) => {}
             }
         });
-        let (out, mut waiting) = mpsc::channel::<Vec<u8>>(MAX_WAITING);
-        tokio::spawn(async move {
-            while let Some(packet) = waiting.recv().await {
-                let Ok(length) = u16::try_from(packet.len()) else { continue };
-                let mut framed = length.to_be_bytes().to_vec();
-                framed.extend_from_slice(&packet);
-                if writer.write_all(&framed).await.is_err() {
-                    break;
-                }
-            }
-        });
-        self.connections.insert((ours, theirs), out);
-        Ok(Candidate::builder().tcp().host(ours).tcptype(TcpType::Active).build().ok())
+        self.connections.insert((ours, theirs), Connection { out, candidate: candidate.clone() });
+        Ok(candidate)
     }
 
-    /// Ends all TCP connections.
-    pub fn disconnect(&mut self) {
-        self.connections.clear();
+    /// Ends all TCP connections, those under way as well; returns our ends of them.
+    pub fn disconnect(&mut self) -> Vec<Candidate> {
+        (self.exchanges, self.connecting) = (JoinSet::new(), JoinSet::new());
+        self.connections.drain().map(|(_, connection)| connection.candidate).collect()
     }
 
     /// Sends what the peer connection wants sent. What a socket does not take now is lost, as on any network.
     pub fn send(&self, transmit: &Transmit) {
         if transmit.proto == Protocol::Udp {
-            self.udp.send(&transmit.contents, transmit.destination);
-        } else if let Some(connection) = self.connections.get(&(transmit.source, transmit.destination)) {
-            let _ = connection.try_send(transmit.contents.to_vec());
+            return self.udp.send(&transmit.contents, transmit.destination);
+        }
+        match self.connections.get(&(transmit.source, transmit.destination)) {
+            Some(connection) => connection.send(&transmit.contents),
+            // After an ICE restart str0m goes on with the pair of before until the server names another one, for a second or
+            // so; what was lost meanwhile is asked for in that second. The server takes it from each of our addresses that ICE
+            // knows, once.
+            None if !is_stun(&transmit.contents) => {
+                self.connections.values().for_each(|connection| connection.send(&transmit.contents));
+            }
+            None => {}
+        }
+    }
+}
+
+/// Whether a datagram is one of ICE's own (RFC 7983).
+fn is_stun(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| *first < 4)
+}
+
+/// Reads packets (RFC 4571 framing) until the server ends the connection.
+async fn read(mut reader: OwnedReadHalf, (to, from): (SocketAddr, SocketAddr), packets: mpsc::Sender<TcpPacket>) {
+    while let Ok(length) = reader.read_u16().await {
+        let mut bytes = vec![0; usize::from(length)];
+        if reader.read_exact(&mut bytes).await.is_err() {
+            return;
+        }
+        if packets.send(TcpPacket { at: Instant::now(), bytes, from, to }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Writes packets for as long as the server takes them.
+async fn write(mut writer: OwnedWriteHalf, mut waiting: mpsc::Receiver<Vec<u8>>) {
+    while let Some(packet) = waiting.recv().await {
+        let Ok(length) = u16::try_from(packet.len()) else { continue };
+        let mut framed = length.to_be_bytes().to_vec();
+        framed.extend_from_slice(&packet);
+        if writer.write_all(&framed).await.is_err() {
+            return;
         }
     }
 }

@@ -11,6 +11,7 @@ mod track_file;
 
 pub use assembler::{Assembler, Heard};
 pub use index::{Extent, Gap, Hole, Index, PlacedStream, packets};
+pub(crate) use stream::SERVER_SILENCE;
 pub use track_file::{TOLERANCE, TrackFile};
 
 /// Who is heard where.

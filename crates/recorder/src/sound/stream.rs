@@ -13,7 +13,7 @@ use crate::log::{Packet, Stream};
 /// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention.
 pub(super) const SHORTEST_GAP: i64 = CONCEALED;
 /// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, `OpusSilenceFrame`).
-const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
+pub(crate) const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 
 /// The longest packet, in samples (120 ms).
 pub(super) const LONGEST_PACKET: i64 = 5_760;

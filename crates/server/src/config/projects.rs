@@ -22,9 +22,9 @@ pub struct Project {
     pub livekit: Vec<KeyPair>,
     /// Static keys for the API.
     pub api_keys: Vec<SecretString>,
-    /// Whether session uploads are taken.
+    /// Whether session uploads are taken, and rooms recorded without being asked.
     pub recording: bool,
-    /// Rooms (names, `*` matches any run of characters) of which no session upload is taken.
+    /// Rooms (names, `*` matches any run of characters) of which no session upload is taken, and which are not recorded without being asked.
     pub excluded_rooms: Vec<String>,
 }
 

@@ -44,7 +44,7 @@ pub async fn receive(
         count("refused");
         return Err(Problem::too_large(format!("ids and names of a webhook have {LONGEST} bytes at most")));
     }
-    app.rooms.webhook_came();
+    app.rooms.webhook_came(&project);
     tracing::debug!(event = event.name, room = event.room_name, id = event.id, "a webhook came");
     let webhook = Webhook {
         project,

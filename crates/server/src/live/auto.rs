@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use echosphere_domain::id::ProjectId;
+use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_livekit::webhook::Event;
 use echosphere_recorder::rooms::RoomService;
 use sha2::{Digest, Sha256};
@@ -36,12 +36,12 @@ pub async fn told(app: &SharedApp, project: &ProjectId, event: &Event) -> Outcom
         "track_published" => !rule.agents && event.participant_kind.as_deref() != Some("EGRESS"),
         _ => false,
     };
-    if !begins || !wanted(rule, &event.room_name, &event.room_sid) {
+    if !begins || !allowed(app, project, &event.room_name) || !wanted(rule, &event.room_name, &event.room_sid) {
         return Outcome::Done;
     }
     match app.store.recorded_room(project, &event.room_sid).await {
         Ok(true) => Outcome::Done,
-        Ok(false) => begin(app, project, &event.room_name).await,
+        Ok(false) => begin(app, project, &event.room_name, &event.room_sid).await,
         Err(_) => Outcome::Later,
     }
 }
@@ -58,10 +58,10 @@ pub async fn poll(app: SharedApp) {
             _ = stopping.changed() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        for project in &app.config.projects {
-            if let Err(error) = look(&app, &project.id).await {
-                tracing::warn!(project = %project.id, %error, "LiveKit cannot be asked for its rooms");
-            }
+        // LiveKit shows all its rooms to each of its keys, so only one project asks: else each room were recorded by each.
+        let project = app.rooms.webhooks.project().unwrap_or_else(|| app.config.local_project().clone());
+        if let Err(error) = look(&app, &project).await {
+            tracing::warn!(%project, %error, "LiveKit cannot be asked for its rooms");
         }
     }
 }
@@ -75,14 +75,14 @@ async fn look(app: &SharedApp, project: &ProjectId) -> Result<(), echosphere_rec
     let service = RoomService::new(&app.wire, url, &pair.key, &pair.secret);
     let rule = &app.config.recorder.auto;
     for room in service.rooms(clock::now()).await? {
-        if room.participants == 0 || !wanted(rule, &room.name, &room.sid) || is_recorded(app, project, &room.sid).await
-        {
+        let is_wanted = allowed(app, project, &room.name) && wanted(rule, &room.name, &room.sid);
+        if room.participants == 0 || !is_wanted || is_recorded(app, project, &room.sid).await {
             continue;
         }
         let agent =
             !rule.agents || service.people(&room.name, clock::now()).await?.iter().any(|person| person.kind == "AGENT");
         if agent {
-            begin(app, project, &room.name).await;
+            begin(app, project, &room.name, &room.sid).await;
         }
     }
     Ok(())
@@ -93,17 +93,30 @@ async fn is_recorded(app: &App, project: &ProjectId, sid: &str) -> bool {
     app.store.recorded_room(project, sid).await.unwrap_or(true)
 }
 
-async fn begin(app: &SharedApp, project: &ProjectId, room: &str) -> Outcome {
+async fn begin(app: &SharedApp, project: &ProjectId, room: &str, sid: &str) -> Outcome {
     let wish = Wish { room_name: room.to_owned(), ..Wish::default() };
     match Box::pin(start(app, project, wish)).await {
         Ok((recording, _)) => tracing::info!(recording = %recording.id, room, "a room is recorded without being asked"),
-        Err(Error::Already(_)) => {}
+        Err(Error::Already(other)) => return already(app, project, other, sid).await,
         Err(error) => {
             tracing::error!(room, %error, "a room that should be recorded is not");
             return if error.may_pass() { Outcome::Later } else { Outcome::Done };
         }
     }
     Outcome::Done
+}
+
+/// A room of that name is being recorded: this one, or the one before it, which is about to end.
+async fn already(app: &App, project: &ProjectId, other: RecordingId, sid: &str) -> Outcome {
+    match app.store.recording(project, other).await {
+        Ok(Some((recording, _))) if recording.room_sid.as_deref().is_none_or(|known| known == sid) => Outcome::Done,
+        _ => Outcome::Later,
+    }
+}
+
+/// Whether a project's rooms of that name may be recorded without being asked.
+fn allowed(app: &App, project: &ProjectId, room: &str) -> bool {
+    app.config.project(project).is_some_and(|project| project.recording && !project.excludes_room(room))
 }
 
 /// Whether a rule wants a room. The choice of a share follows from the room's id, so that all who ask decide alike.
@@ -113,23 +126,28 @@ fn wanted(rule: &AutoRecord, name: &str, sid: &str) -> bool {
     rule.rooms.iter().any(|pattern| matches_pattern(pattern, name)) && lot < rule.percent
 }
 
-/// When a webhook came last.
+/// When a webhook came last, and whose key had signed it.
 #[derive(Debug, Default)]
-pub struct LastWebhook(std::sync::Mutex<Option<Instant>>);
+pub struct LastWebhook(std::sync::Mutex<Option<(Instant, ProjectId)>>);
 
 impl LastWebhook {
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<(Instant, ProjectId)>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// One came now.
-    pub fn came(&self) {
-        *self.slot() = Some(Instant::now());
+    pub fn came(&self, project: &ProjectId) {
+        *self.slot() = Some((Instant::now(), project.clone()));
     }
 
     /// Whether they come at all, lately.
     pub fn come(&self) -> bool {
-        self.slot().is_some_and(|last| last.elapsed() < Duration::from_secs(600))
+        self.slot().as_ref().is_some_and(|(last, _)| last.elapsed() < Duration::from_secs(600))
+    }
+
+    /// Whose key signs them.
+    pub fn project(&self) -> Option<ProjectId> {
+        self.slot().as_ref().map(|(_, project)| project.clone())
     }
 }
 

@@ -21,6 +21,8 @@ const CHUNK: Duration = Duration::from_secs(2);
 const SPOOLED_CHUNK: (Duration, usize) = (Duration::from_secs(8), 64 << 10);
 /// How long to wait before something is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the end of a room may take until its name can be used again in the meantime.
+const PROMPT: Duration = Duration::from_millis(300);
 /// How long storage may take for the last chunk of a room that is handed over, before the chunk stays on the disk.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -116,7 +118,10 @@ async fn come_to_the_end(session: &Session, known: &mut Known) {
 async fn end(session: &Session, known: &mut Known) -> Result<(), work::Error> {
     session.cut().await.map_err(|source| work::Error::Io { action: "keep a chunk", source })?;
     known.tell(session).await?;
-    session.outbox.emptied().await;
+    if tokio::time::timeout(PROMPT, session.outbox.emptied()).await.is_err() {
+        session.app.store.room_over(session.recording.id).await?;
+        session.outbox.emptied().await;
+    }
     session.app.store.room_ended(session.recording.id, clock::now()).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ mod told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,14 +24,15 @@ use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::token;
 use echosphere_recorder::capture::{self, Timepiece};
 use echosphere_recorder::clock::nanos;
-use echosphere_recorder::log::Body;
 use echosphere_recorder::log::journal::Journal;
 use echosphere_recorder::log::spool::Spool;
+use echosphere_recorder::log::{Body, Ended, Link, link};
 use echosphere_recorder::room::people::Exclusions;
 use echosphere_recorder::room::{self, Command, Listener};
 use echosphere_recorder::rooms::RoomService;
 use echosphere_recorder::sound::{Assembler, Heard, Index};
 use echosphere_store::{Begun, LeftOut, NewLive, Once, Repeated};
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -133,6 +135,7 @@ pub struct Rooms {
     /// Rooms that read a part of their log again, at the same time.
     late: Semaphore,
     running: Mutex<HashMap<RecordingId, Running>>,
+    left: Mutex<HashMap<RecordingId, Vec<Command>>>,
     webhooks: auto::LastWebhook,
 }
 
@@ -171,6 +174,7 @@ impl Rooms {
             load: Gauge::new(&config.recorder),
             late: Semaphore::new(config.render_workers.max(1)),
             running: Mutex::default(),
+            left: Mutex::default(),
             webhooks: auto::LastWebhook::default(),
         }
     }
@@ -180,8 +184,8 @@ impl Rooms {
     }
 
     /// A webhook came.
-    pub fn webhook_came(&self) {
-        self.webhooks.came();
+    pub fn webhook_came(&self, project: &ProjectId) {
+        self.webhooks.came(project);
     }
 
     /// Whether webhooks come, lately.
@@ -194,9 +198,31 @@ impl Rooms {
         self.running().len()
     }
 
-    /// Tells a room something; false when this process does not record it.
+    /// Tells a room something; one that is still to be taken up is told then. False when nobody listens to it any more.
     pub fn tell(&self, recording: RecordingId, command: Command) -> bool {
+        if let Some(later) = self.left().get_mut(&recording) {
+            later.push(command);
+            return true;
+        }
         self.running().get(&recording).is_some_and(|room| room.commands.try_send(command).is_ok())
+    }
+
+    /// Whether this process has a room: it listens to it, or still keeps what it heard, or is going to take it up.
+    pub fn has(&self, recording: RecordingId) -> bool {
+        self.running().contains_key(&recording) || self.left().contains_key(&recording)
+    }
+
+    /// Rooms of an earlier process that are still to be taken up, with what they were told in the meantime.
+    fn left(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Vec<Command>>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A room was taken up, or nobody wants it any more: it hears what it was told in the meantime.
+    fn taken_up(&self, recording: RecordingId) {
+        let told = self.left().remove(&recording).unwrap_or_default();
+        for command in told {
+            self.tell(recording, command);
+        }
     }
 
     /// What was said in a room so far; `None` when this process does not record it.
@@ -290,6 +316,7 @@ pub async fn start(app: &SharedApp, project: &ProjectId, wish: Wish) -> Result<(
         session_id,
         labels,
         settings: told.to_json(),
+        paused: told.paused,
         once,
         now,
     };
@@ -378,11 +405,16 @@ fn run(app: &SharedApp, recording: Recording, capture: &Capture, left: Left, tol
         let mut ear = Ear { session: Arc::clone(&session), ended_by: None };
         let end = match wait_for_room(&session, &mut settings, &service_key, &mut inbox).await {
             Some(end) => end,
-            None => Box::pin(room::run(settings, inbox, &mut ear)).await,
+            None => listen(settings, inbox, &mut ear).await,
         };
         tracing::info!(recording = %id, end = ?end, "a room is over");
-        if end != room::End::HandedOver {
-            ear.entry(Instant::now(), Body::Ended(echosphere_recorder::log::Ended { reason: ear.word(&end) }));
+        let now = Instant::now();
+        if end == room::End::HandedOver {
+            // A silent room has no packet that tells until when it was listened to.
+            let since = ear.wall(now);
+            ear.entry(now, Body::Link(Link { up: false, since, reason: link::HANDED_OVER.to_owned() }));
+        } else {
+            ear.entry(now, Body::Ended(Ended { reason: ear.word(&end) }));
         }
         let _ = over.send(end != room::End::HandedOver);
         if let Err(error) = keeper.await {
@@ -391,6 +423,12 @@ fn run(app: &SharedApp, recording: Recording, capture: &Capture, left: Left, tol
         session.app.rooms.remove(id);
     };
     app.rooms.begin(id, || Running { session: kept, commands, task: tokio::spawn(task) });
+}
+
+/// Listens until the room is over. A defect of ours ends it as a connection that is lost would: what was heard is kept.
+async fn listen(settings: room::Settings, inbox: mpsc::Receiver<Command>, ear: &mut Ear) -> room::End {
+    let listening = AssertUnwindSafe(Box::pin(room::run(settings, inbox, ear))).catch_unwind();
+    listening.await.unwrap_or_else(|_| room::End::Lost("a defect of EchoSphere; its log has the panic".to_owned()))
 }
 
 /// Waits until the room exists, and LiveKit can be reached at all. Joining would make the room, and leave an empty one behind when

@@ -47,6 +47,10 @@ impl Session {
             if self.capture().clock().at(now) < end + LAG.as_nanos() as i64 {
                 return Ok(());
             }
+            // What is listed stays, so nothing is that may lie behind the end of the recording: an empty room is open for a while.
+            if self.capture().assembler().goes_on_until().is_some_and(|until| until < end) {
+                return Ok(());
+            }
             self.render(*next, frames, zero, now).await?;
             *next += 1;
             let behind = Grid::live_segment(target, *next);

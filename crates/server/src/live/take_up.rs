@@ -1,18 +1,21 @@
 //! At the start: the rooms that an earlier process recorded are taken up where it left them.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use echosphere_domain::id::RecordingId;
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_recorder::capture::{Capture, Timepiece};
 use echosphere_recorder::log::journal::{self, Recovered};
 use echosphere_recorder::log::{Entry, chunk};
+use echosphere_recorder::room::Command;
 use echosphere_store::LiveRow;
 
 use super::outbox::Outbox;
 use super::{Left, Told, keep_rest, reach, run, segments};
-use crate::app::SharedApp;
+use crate::app::{App, SharedApp};
 use crate::work::Error;
 use crate::{capture_log, clock};
 
@@ -47,7 +50,9 @@ pub async fn take_up(app: &SharedApp, recovered: Recovered) -> Result<(), Error>
         let journalled = captures.remove(&row.capture.id.as_uuid()).unwrap_or_default();
         Unfinished { row, journalled }
     });
-    let left = round(app, unfinished.collect()).await;
+    let unfinished: Vec<Unfinished> = unfinished.collect();
+    app.rooms.left().extend(unfinished.iter().map(|room| (room.row.recording.id, Vec::new())));
+    let left = round(app, unfinished).await;
     if left.is_empty() {
         remove(app, files).await;
     } else {
@@ -64,9 +69,24 @@ async fn keep_trying(app: SharedApp, mut left: Vec<Unfinished>, files: Vec<PathB
             // Rows and files stay as they are: the next start tries again.
             return;
         }
+        left = still_wanted(&app, left).await;
         left = round(&app, left).await;
     }
     remove(&app, files).await;
+}
+
+/// Reads the rows anew: since the start somebody may have paused a room, left somebody out, or deleted its recording.
+async fn still_wanted(app: &App, left: Vec<Unfinished>) -> Vec<Unfinished> {
+    let Ok(rows) = app.store.live().await else { return left };
+    let mut rows: HashMap<RecordingId, LiveRow> = rows.into_iter().map(|row| (row.recording.id, row)).collect();
+    let mut wanted = Vec::new();
+    for Unfinished { row, journalled } in left {
+        match rows.remove(&row.recording.id) {
+            Some(row) => wanted.push(Unfinished { row, journalled }),
+            None => app.rooms.taken_up(row.recording.id),
+        }
+    }
+    wanted
 }
 
 /// Takes up what can be taken up; returns what is left.
@@ -74,9 +94,12 @@ async fn round(app: &SharedApp, unfinished: Vec<Unfinished>) -> Vec<Unfinished> 
     let mut left = Vec::new();
     for Unfinished { row, journalled } in unfinished {
         let id = row.recording.id;
-        if let Err((error, journalled)) = one(app, &row, journalled).await {
-            tracing::error!(recording = %id, %error, "a room that was being recorded cannot be taken up now");
-            left.push(Unfinished { row, journalled });
+        match one(app, &row, journalled).await {
+            Ok(()) => app.rooms.taken_up(id),
+            Err((error, journalled)) => {
+                tracing::error!(recording = %id, %error, "a room that was being recorded cannot be taken up now");
+                left.push(Unfinished { row, journalled });
+            }
         }
     }
     left
@@ -130,8 +153,10 @@ async fn one(app: &SharedApp, row: &LiveRow, journalled: Vec<Entry>) -> Result<(
     tracing::info!(recording = %recording.id, stored, chunks = log.number(), journal, "a room is taken up again");
     let has_ended = log.assembler().ended().is_some();
     let left = Left { log, outbox, rendered };
-    match reach(app, &recording.project).await {
-        Ok(reach) if !has_ended => run(app, recording.clone(), capture, left, told, reach),
+    let reach = reach(app, &recording.project).await;
+    let is_stopped = app.rooms.left().get(&recording.id).is_some_and(|told| told.contains(&Command::Stop));
+    match reach {
+        Ok(reach) if !has_ended && !is_stopped => run(app, recording.clone(), capture, left, told, reach),
         other => {
             if let Err(error) = other {
                 tracing::error!(recording = %recording.id, %error, "the room cannot be reached any more");

@@ -59,6 +59,9 @@ pub enum Error {
     /// The window could not be rendered.
     #[error(transparent)]
     Render(#[from] crate::render::Error),
+    /// What is to be erased is still being kept.
+    #[error("the recording {0} is still being kept; it is erased when its room has been left")]
+    Recorded(echosphere_domain::id::RecordingId),
     /// The server is stopping; the task goes on after the next start.
     #[error("the server is stopping")]
     Stopping,

@@ -26,7 +26,7 @@ async fn begin(connection: &mut SqliteConnection, new: NewLive) -> Result<Begun>
     }
     let row = sqlx::query(
         "SELECT id FROM recordings WHERE project = ? AND room_name = ? AND status IN ('STARTING', 'ACTIVE')
-         AND deletion = 'none' AND id IN (SELECT recording FROM live)",
+         AND deletion = 'none' AND is_over = 0 AND id IN (SELECT recording FROM live)",
     );
     let row = row.bind(new.project.as_str()).bind(&new.room_name).fetch_optional(&mut *connection).await;
     if let Some(row) = row.map_err(failed)? {
@@ -40,12 +40,16 @@ async fn begin(connection: &mut SqliteConnection, new: NewLive) -> Result<Begun>
     uploads::insert_recording(connection, &recording).await?;
     let capture = Capture::processing(new.capture, recording.id, 1, Source::Recorder);
     uploads::insert_capture(connection, &capture, &new.project).await?;
+    // A pause from the start is one like any other: later sources must know of it.
+    let pauses: Vec<Stretch> = new.paused.then_some(Stretch { from: new.now, to: None }).into_iter().collect();
     sqlx::query(
-        "INSERT INTO live (recording, capture, settings, paused, pauses, excluded) VALUES (?, ?, ?, 0, '[]', '[]')",
+        "INSERT INTO live (recording, capture, settings, paused, pauses, excluded) VALUES (?, ?, ?, ?, ?, '[]')",
     )
     .bind(recording.id.to_string())
     .bind(capture.id.to_string())
     .bind(&new.settings)
+    .bind(new.paused)
+    .bind(json(&pauses))
     .execute(&mut *connection)
     .await
     .map_err(failed)?;
@@ -58,7 +62,8 @@ async fn begin(connection: &mut SqliteConnection, new: NewLive) -> Result<Begun>
 async fn joined(connection: &mut SqliteConnection, recording: RecordingId, sid: &str) -> Result<Option<RecordingId>> {
     let row = sqlx::query(
         "SELECT other.id FROM recordings AS other JOIN recordings AS ours ON ours.project = other.project
-         WHERE ours.id = ? AND other.id <> ours.id AND other.room_sid = ? AND other.status IN ('STARTING', 'ACTIVE')",
+         WHERE ours.id = ? AND other.id <> ours.id AND other.room_sid = ? AND other.status IN ('STARTING', 'ACTIVE')
+         AND other.deletion = 'none' AND other.is_over = 0",
     );
     let row = row.bind(recording.to_string()).bind(sid).fetch_optional(&mut *connection).await.map_err(failed)?;
     if let Some(row) = row {
@@ -257,6 +262,17 @@ impl Live for SqliteStore {
         room_sid: Option<&str>,
     ) -> Result<Redactions> {
         redactions(self, None, Some(project), job_id, room_sid).await
+    }
+
+    async fn room_over(&self, recording: RecordingId) -> Result<()> {
+        self.write("note that a room is over", move |connection| {
+            Box::pin(async move {
+                let set = sqlx::query("UPDATE recordings SET is_over = 1 WHERE id = ?").bind(recording.to_string());
+                set.execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
     }
 
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()> {

@@ -79,14 +79,22 @@ impl Assembler {
             && (!lost.is_empty() || matches!(ended, None | Some("connection_lost" | ended::DISK_FULL | ended::MISSED)))
     }
 
-    /// When the conversation ended, apart from its last packet: when the last one left, or when we stopped.
+    /// When the conversation ended, apart from its last packet: when the last one left, when nothing reached us any more, or when
+    /// the room was closed or we stopped.
     fn natural_end(&self) -> Option<i64> {
-        let everybody_left = self.people.values().all(|person| person.gone);
         match self.ended.as_ref().map(|(at, reason)| (*at, reason.as_str())) {
             Some((at, ended::STOPPED | ended::MAX_DURATION | ended::DISK_FULL)) => Some(at),
-            _ if everybody_left => self.last_gone,
-            _ => None,
+            Some((at, ended::ROOM_ENDED)) => self.goes_on_until().or(Some(at)),
+            _ => self.goes_on_until(),
         }
+    }
+
+    /// Where the conversation ends if nobody comes back into the room, or the connection does not: when the last one left, or when
+    /// it was lost. `None` while it goes on. Whether anything behind it belongs to the recording is not known yet.
+    pub fn goes_on_until(&self) -> Option<i64> {
+        let everybody_left = self.people.values().all(|person| person.gone);
+        let lost = self.away.iter().filter(|away| away.to.is_none() && away.reason != "paused").map(|away| away.from);
+        lost.chain(self.last_gone.filter(|_| everybody_left)).min()
     }
 }
 
@@ -119,7 +127,7 @@ mod tests {
     use super::*;
     use echosphere_media::tracks::Channel;
 
-    use crate::log::{Body, Ended, Entry, Joined, Link, Packet, Pause, Stream};
+    use crate::log::{Body, Ended, Entry, Joined, Link, Packet, Participant, Pause, Stream, link};
 
     const MS: i64 = 1_000_000;
     const T0: i64 = 1_795_439_500_000 * MS;
@@ -197,6 +205,35 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_known_to_belong_to_it_when_everybody_left_or_the_connection_is_lost() {
+        let person = |gone| Body::Participant(Participant { sid: "PA".into(), gone, ..Participant::default() });
+        let link = |up, at: i64| Body::Link(Link { up, since: T0 + at * MS, reason: String::new() });
+        let mut log = Log::new();
+        log.take(T0, person(false));
+        log.packets(0..100);
+        assert_eq!(log.assembler.goes_on_until(), None);
+        log.take(T0 + 3_000 * MS, link(false, 2_100));
+        assert_eq!(log.assembler.goes_on_until(), Some(T0 + 2_100 * MS));
+        log.take(T0 + 4_000 * MS, link(true, 3_900));
+        assert_eq!(log.assembler.goes_on_until(), None);
+        log.take(T0 + 5_000 * MS, person(true));
+        assert_eq!(log.assembler.goes_on_until(), Some(T0 + 5_000 * MS));
+        let mut closed = log.assembler.clone();
+        log.take(T0 + 6_000 * MS, person(false));
+        assert_eq!(log.assembler.goes_on_until(), None);
+        // Whoever was silent in the end was in it until the room was closed; whoever had left was not.
+        log.take(T0 + 9_000 * MS, Body::Ended(Ended { reason: ended::ROOM_ENDED.into() }));
+        assert_eq!(log.assembler.index().unwrap().samples / 48, 9_195);
+        let end = Entry {
+            number: 900,
+            at: T0 + 9_000 * MS,
+            body: Some(Body::Ended(Ended { reason: ended::ROOM_ENDED.into() })),
+        };
+        closed.take(&end, 0);
+        assert_eq!(closed.index().unwrap().samples / 48, 5_195);
+    }
+
+    #[test]
     fn a_process_that_took_over_hears_from_its_first_packet_on_and_not_from_its_joining() {
         let mut log = Log::new();
         let taken_over = Joined { room_sid: "RM".into(), room_name: "r".into(), resumed: true };
@@ -219,6 +256,30 @@ mod tests {
             ("paused", 9_195, 2_000),
         ];
         assert_eq!(gaps(&index), told);
+    }
+
+    #[test]
+    fn the_gap_of_a_restart_in_silence_is_as_long_as_the_restart() {
+        let taken_over = Joined { room_sid: "RM".into(), room_name: "r".into(), resumed: true };
+        let left = |at: i64| Body::Link(Link { up: false, since: T0 + at * MS, reason: link::HANDED_OVER.into() });
+        let back = |at: i64| Body::Link(Link { up: true, since: T0 + at * MS, reason: String::new() });
+        let mut log = Log::new();
+        log.packets(0..100);
+        // While somebody speaks: from the last packet on.
+        log.take(T0 + 2_050 * MS, left(2_050));
+        log.take(T0 + 2_900 * MS, Body::Joined(taken_over.clone()));
+        log.packets(150..200);
+        // Everybody is silent for a minute: handed over, and killed with an entry as the last sign of life.
+        log.take(T0 + 60_000 * MS, left(60_000));
+        log.take(T0 + 61_000 * MS, Body::Joined(taken_over.clone()));
+        log.take(T0 + 62_100 * MS, back(61_100));
+        log.take(T0 + 90_000 * MS, Body::Participant(Participant { sid: "PB".into(), ..Participant::default() }));
+        log.take(T0 + 92_000 * MS, Body::Joined(taken_over));
+        log.take(T0 + 93_300 * MS, back(92_200));
+        log.take(T0 + 95_000 * MS, Body::Ended(Ended { reason: ended::STOPPED.into() }));
+        let restart = |start, long| ("recorder_restarted", start, long);
+        let told = [restart(2_180, 1_020), restart(60_195, 1_100), restart(90_195, 2_200)];
+        assert_eq!(gaps(&log.assembler.index().unwrap()), told);
     }
 
     #[test]

@@ -11,11 +11,13 @@ use super::Layout;
 use super::index::{self, PlacedStream};
 use super::stream::{LONGEST_PACKET, StreamState};
 use crate::clock::{self, Clock, Placement, Step};
-use crate::log::{Body, Entry, Joined, Packet, Participant, Stream};
+use crate::log::{Body, Entry, Joined, Packet, Participant, Stream, link};
 
 /// The timeline begins this long before the first packet arrived, so that what was spoken before it but came behind it has a
 /// place (200 ms).
 const LEAD: i64 = 200_000_000;
+/// While somebody speaks a packet comes at least this often, our looking into the socket included (200 ms).
+const SPEAKING: i64 = 200_000_000;
 /// Packets are rendered where they were once they moved less than this, in samples (5 ms).
 const MOVED: i64 = 240;
 
@@ -82,7 +84,8 @@ impl Assembler {
 
     /// Takes the next entry, which lies in this chunk.
     pub fn take(&mut self, entry: &Entry, chunk: u32) {
-        self.last_at = self.last_at.max(entry.at);
+        let before = self.last_at;
+        self.last_at = before.max(entry.at);
         match &entry.body {
             Some(Body::Packet(packet)) => self.packet(packet, entry.at, chunk),
             Some(Body::Report(report)) => {
@@ -92,10 +95,13 @@ impl Assembler {
             }
             Some(Body::Stream(stream)) => self.stream(stream),
             Some(Body::Participant(participant)) => self.participant(participant, entry.at),
-            Some(Body::Joined(joined)) => self.joined(joined, entry.at),
+            Some(Body::Joined(joined)) => self.joined(joined, entry.at, before),
             Some(Body::Pause(pause)) => self.pause(pause.paused, entry.at),
-            Some(Body::Link(link)) if link.up => self.back(link.since),
-            Some(Body::Link(link)) => self.leave(link.since, "connection_lost"),
+            Some(Body::Link(up)) if up.up => self.back(up.since),
+            Some(Body::Link(down)) if down.reason == link::HANDED_OVER => {
+                self.leave(self.heard_until(down.since), "recorder_restarted");
+            }
+            Some(Body::Link(down)) => self.leave(down.since, "connection_lost"),
             Some(Body::Placed(placed)) => {
                 if let Some(stream) = self.streams.get_mut(&placed.stream) {
                     stream.live.steps.push(Step { from_rtp: placed.from_rtp, offset: placed.offset });
@@ -152,16 +158,23 @@ impl Assembler {
         self.people.insert(participant.sid.clone(), participant.clone());
     }
 
-    fn joined(&mut self, joined: &Joined, at: i64) {
+    /// `before` is when the last entry before this one came.
+    fn joined(&mut self, joined: &Joined, at: i64, before: i64) {
         if joined.resumed && self.zero.is_some() {
-            let heard_until = self.away.iter().filter_map(|away| away.to).fold(self.newest_packet(), i64::max);
-            self.leave(heard_until, "recorder_restarted");
+            self.leave(self.heard_until(before), "recorder_restarted");
             self.restarts.push(at);
             self.is_taking_over = true;
         }
         // Sound needs a connection for itself: the first packet tells when something reaches us again, or the link, where nobody
         // sends. When the same process joins anew, the link does.
         self.room.get_or_insert_with(|| joined.clone());
+    }
+
+    /// Until when a process listened of which we know that it was there at this time. Where somebody spoke, the last packet tells;
+    /// what came behind it was not kept any more.
+    fn heard_until(&self, there: i64) -> i64 {
+        let heard = self.away.iter().filter_map(|away| away.to).fold(self.newest_packet(), i64::max);
+        if there - heard < SPEAKING { heard } else { there }
     }
 
     /// What is spoken reaches us again.

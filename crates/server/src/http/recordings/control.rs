@@ -32,12 +32,19 @@ type Answer = Result<(StatusCode, Json<view::Recording>), Problem>;
     responses(
         (status = 200, description = "The recording", body = view::Recording),
         (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is not being recorded", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The server is stopping", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    if !app.rooms.tell(recording.id, Command::Stop) && !recording.state.status.is_terminal() {
+    if app.is_stopping() {
+        return Err(Problem::unavailable("the server is stopping; the next one goes on with the room"));
+    }
+    // Whoever has it may be past listening, and still keeps the rest.
+    if !app.rooms.tell(recording.id, Command::Stop)
+        && !app.rooms.has(recording.id)
+        && !recording.state.status.is_terminal()
+    {
         // No process records it: a crash came between its last entry and its end.
         app.store.room_ended(recording.id, clock::now()).await?;
         app.work.wake();
@@ -143,5 +150,5 @@ fn send(app: &SharedApp, recording: RecordingId, command: Command) -> Result<(),
     if app.rooms.tell(recording, command) {
         return Ok(());
     }
-    Err(Problem::not_recording("no process records the room at this moment; it is being taken up"))
+    Err(Problem::not_recording("the room is over; what was heard of it is being kept"))
 }

@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 
+use echosphere_recorder::room::Command;
+
 use super::view;
 use crate::app::SharedApp;
 use crate::clock;
@@ -31,6 +33,8 @@ pub async fn delete(
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let asked = app.store.request_deletion(&caller.project, recording.id, clock::now()).await?;
     let recording = asked.ok_or_else(|| super::not_found(&id))?;
+    // Nothing more is kept of it; its bytes go when the room has been left (`work::erase`).
+    app.rooms.tell(recording.id, Command::Stop);
     app.work.wake();
     tracing::info!(recording = %recording.id, project = %recording.project, "deletion was asked for");
     Ok((StatusCode::ACCEPTED, Json(super::show(&app, &super::base(&app, &headers), recording, captures))))

@@ -1,0 +1,126 @@
+// How the recording of a room ends: its people hang up, it is deleted, it was paused all the time.
+
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { EchoSphere, LiveKit, browser, sleep, speakers, until, watchedPage } from './harness.mjs';
+import { SILENT, begin, codes, get, lasts, now, reached, settled, sound, zero } from './room/recordings.mjs';
+import { uploadSession } from './room/session.mjs';
+
+let livekit;
+
+before(async () => { livekit = await LiveKit.start(); });
+after(() => livekit?.stop());
+
+const metric = async (server, name) => Number((await (await fetch(`${server.url}/metrics`)).text()).match(new RegExp(`^${name} (.*)$`, 'm'))?.[1]);
+const files = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+
+// Each has a server of its own.
+describe('how recordings end', { concurrency: 2 }, () => {
+  test('all hang up: LiveKit keeps the room open for a while, the recording and its page end where the last one left', async () => {
+    const server = await EchoSphere.start(livekit.env);
+    await livekit.api('CreateRoom', { name: 'bye', departure_timeout: 9 });
+    const people = speakers(livekit, { room: 'bye', seconds: 15, start: now() + 1, people: [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true, leave: 13 }] });
+    const open = await browser();
+    try {
+      const id = await begin(server, 'bye');
+      await reached(server, id, 'ACTIVE');
+      const lengths = [];
+      const { page, wrong } = await watchedPage(open, { width: 1280, height: 800 });
+      await lasts(server, id, 3000);
+      await page.goto(`${server.url}/recordings/${id}`);
+      await page.click('[data-testid=play]');
+      const recording = await until('the end', async () => {
+        const seen = await get(server, id);
+        lengths.push(seen.duration_ms);
+        return seen.status === 'COMPLETED' && seen;
+      }, 60);
+      await people.ended;
+      const left = people.said().findLast((line) => line.kind === 'gone').at;
+      const end = zero(recording) + recording.duration_ms / 1000;
+      assert.ok(Math.abs(end - left) < 0.5, `it ends ${end - left} s after the last one left`);
+      assert.deepEqual(lengths, [...lengths].sort((a, b) => a - b), 'what was listed stays');
+      assert.deepEqual([recording.partial, recording.gaps], [false, []]);
+      await until('the page', async () => await page.textContent('[data-testid=status]') === 'Ready', 15);
+      const audio = () => page.evaluate(() => {
+        const { audio: element, problem } = document.querySelector('echosphere-player');
+        return { length: element.duration, at: element.currentTime, ended: element.ended, problem: problem.textContent };
+      });
+      await until('the whole length', async () => Math.abs((await audio()).length - recording.duration_ms / 1000) < 0.1, 15);
+      await until('the last word', async () => (await audio()).ended, 20);
+      assert.equal((await audio()).problem, '');
+      assert.deepEqual(wrong, []);
+    } finally {
+      await open.close();
+      await people.stop();
+      await server.stop();
+    }
+  });
+
+  test('a recording that is deleted while its room goes on: the room is left, every byte goes, and it can be recorded anew', async () => {
+    const server = await EchoSphere.start(livekit.env);
+    const people = speakers(livekit, { room: 'away', seconds: 30, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
+    try {
+      const id = await begin(server, 'away');
+      await lasts(server, id, 7000);
+      const owned = () => files(join(server.dir, 'data')).filter((file) => file.includes(id));
+      assert.ok(owned().length > 3, `${owned().length} files`);
+      const asked = await fetch(`${server.url}/v1/recordings/${id}`, { method: 'DELETE' });
+      assert.equal(asked.status, 202);
+      await until('the deletion', async () => (await fetch(`${server.url}/v1/recordings/${id}`)).status === 410, 20);
+      await until('the room to be left', async () => await metric(server, 'echosphere_rooms') === 0, 5);
+      await sleep(3000);
+      assert.deepEqual(owned(), []);
+      assert.deepEqual(readdirSync(join(server.dir, 'data', 'chunks')), []);
+      const second = await begin(server, 'away');
+      await lasts(server, second, 3000);
+      assert.equal((await server.post(`/v1/recordings/${second}/stop`)).status, 200);
+      await reached(server, second, 'COMPLETED');
+      assert.deepEqual((await server.get('/v1/recordings')).items.map((item) => item.id), [second]);
+    } finally {
+      await people.stop();
+      await server.stop();
+    }
+  });
+
+  test('a recording that is paused from the start keeps nothing until it is resumed, whoever brings it', async () => {
+    const server = await EchoSphere.start(livekit.env);
+    const call = { seconds: 40, start: now() + 1, people: [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }] };
+    const people = ['later', 'never'].map((room) => speakers(livekit, { room, ...call }));
+    try {
+      const from = now() + 0.3;
+      const [later, never] = [await begin(server, 'later', { paused: true }), await begin(server, 'never', { paused: true })];
+      await until('both to be joined', async () => (await livekit.api('ListRooms', {})).rooms.filter((room) => room.active_recording).length === 2, 20);
+      await sleep(3000);
+      await server.kill();
+      await server.restart(livekit.env);
+      await sleep(7000);
+      for (const id of [later, never]) assert.equal((await get(server, id)).status, 'STARTING', 'something was kept');
+      assert.equal((await server.post(`/v1/recordings/${later}/resume`)).status, 200);
+      const resumed = now();
+      await reached(server, later, 'ACTIVE', 10);
+      await Promise.all(people.map((speaker) => speaker.ended));
+      const to = now();
+      const sid = (await get(server, never)).room_sid;
+      for (const room of ['later', 'never']) await livekit.api('DeleteRoom', { room });
+      const recording = await reached(server, later, 'COMPLETED');
+      assert.ok(zero(recording) > resumed - 0.3, `it begins ${resumed - zero(recording)} s before it was resumed`);
+      await until('nothing', async () => ['COMPLETED', 'FAILED'].includes((await get(server, never)).status), 20);
+      const said = people[1].said();
+      await uploadSession(server, { clock: 0, delays: { bob: 0.05, helper: 0.01 }, agents: ['helper'], roomSid: sid, said, from, to });
+      const after = await settled(server, never);
+      if (after.playlist_url) {
+        const { pcm } = await sound(after);
+        const found = await codes(after, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(after) + 1 && line.sent + 1 < to), ['helper']);
+        assert.ok(found.length > 20 && found.every((code) => code.score < SILENT && code.other < SILENT), JSON.stringify(found.filter((code) => code.score >= SILENT).slice(0, 5)));
+      }
+      // Not even what is only kept, and not played.
+      for (const file of files(join(server.dir, 'data')).filter((name) => name.endsWith('.ogg'))) assert.ok(readFileSync(file).length < 60_000, file);
+    } finally {
+      for (const speaker of people) await speaker.stop();
+      await server.stop();
+    }
+  });
+});

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { EchoSphere, LiveKit, browser, sleep, speakers, until, watchedPage } from './harness.mjs';
-import { SILENT, begin, codes, get, lasts, now, reached, settled, sound, zero } from './room/recordings.mjs';
+import { SILENT, assertInPlace, begin, codes, get, isWhole, lasts, now, reached, settled, sound, zero } from './room/recordings.mjs';
 import { uploadSession } from './room/session.mjs';
 
 let livekit;
@@ -120,6 +120,45 @@ describe('how recordings end', { concurrency: 2 }, () => {
       for (const file of files(join(server.dir, 'data')).filter((name) => name.endsWith('.ogg'))) assert.ok(readFileSync(file).length < 60_000, file);
     } finally {
       for (const speaker of people) await speaker.stop();
+      await server.stop();
+    }
+  });
+
+  test('a log that is kept for a while only: afterwards the recording plays on, and a session adds to it what it can', async () => {
+    const env = { ...livekit.env, ECHOSPHERE_RECORDER_KEEP_LOG: '3s', ECHOSPHERE_STORAGE_SWEEP_EVERY: '500ms', ECHOSPHERE_STORAGE_SWEEP_AFTER: '1s' };
+    const server = await EchoSphere.start(env);
+    const people = speakers(livekit, { room: 'short', seconds: 16, start: now() + 1, people: [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }] });
+    try {
+      const from = now() + 0.3;
+      const id = await begin(server, 'short');
+      await lasts(server, id, 4000);
+      await server.kill();
+      await sleep(2000);
+      await server.restart(env);
+      await people.ended;
+      const to = now();
+      await livekit.api('DeleteRoom', { room: 'short' });
+      const before = await reached(server, id, 'COMPLETED');
+      const chunks = () => files(join(server.dir, 'data')).filter((file) => file.endsWith('.esc'));
+      assert.ok(before.tracks.length === 2 && chunks().length > 3);
+      const waveform = async () => (await server.get(`/v1/recordings/${id}/waveform?pixels=50`)).data;
+      await server.settled();
+      const shape = await waveform();
+      await until('the log to go', async () => (await get(server, id)).tracks.length === 0 && chunks().length === 0, 20);
+      const said = people.said();
+      await uploadSession(server, { clock: 0, delays: { bob: 0.05, helper: 0.01 }, agents: ['helper'], roomSid: before.room_sid, said, from, to });
+      const after = await settled(server, id);
+      assert.ok(after.revision > before.revision);
+      assert.deepEqual([after.gaps, after.duration_ms], [before.gaps, before.duration_ms]);
+      assert.deepEqual(await waveform(), shape);
+      const { pcm } = await sound(after);
+      const [gap] = after.gaps;
+      const expected = (code) => isWhole(code, said) && (code.sent + 0.6 < zero(after) + gap.start_ms / 1000 || code.sent > zero(after) + (gap.start_ms + gap.duration_ms) / 1000);
+      const found = await codes(after, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(after) + 1), ['helper']);
+      assert.ok(found.filter(expected).length > 12);
+      assertInPlace(found, expected);
+    } finally {
+      await people.stop();
       await server.stop();
     }
   });

@@ -65,6 +65,25 @@ describe('the sound of rooms', { concurrency: true }, () => {
     console.log(`# constants: ${JSON.stringify(constants)} ms; ${found.length} codes`);
   });
 
+  test('people who speak in bursts, and send nothing between them: every word is where it was said', async () => {
+    const plan = {
+      room: 'bursts', seconds: 62, start: now() + 2, people: [
+        { identity: 'agent', number: 0, agent: true, bursts: [2, 3] },
+        { identity: 'bob', number: 1, bursts: [1, 2], dtx: true },
+        { identity: 'carol', number: 2, bursts: [3, 2], offset: 0.5, red: true },
+      ],
+    };
+    const people = speakers(livekit, plan);
+    const id = await begin(server, 'bursts');
+    await people.ended;
+    await livekit.api('DeleteRoom', { room: 'bursts' });
+    const recording = await reached(server, id, 'COMPLETED', 40);
+    const { pcm } = await sound(recording);
+    const found = await codes(recording, pcm, people.said(), ['agent']);
+    const constants = assertInPlace(found, (code) => code.sent > zero(recording) + 2 && isWhole(code, people.said()));
+    console.log(`# in bursts: ${JSON.stringify(constants)} ms; ${found.length} codes`);
+  });
+
   test('the last words before a stop and before DeleteRoom are there, and a pause leaves nothing', async () => {
     const plan = { room: 'ends', seconds: 40, start: now() + 1, people: [{ identity: 'bob', number: 1 }] };
     const people = speakers(livekit, plan);

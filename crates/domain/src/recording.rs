@@ -207,6 +207,9 @@ pub struct Audio {
     pub samples: u64,
     /// The target length of its segments, in milliseconds; it stays what it was when the capture was read.
     pub segment_ms: u32,
+    /// Whether the capture log was given up (`recorder.keep_log`): the segments that were made of it are all that is left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gone: bool,
     /// What other captures have where this one has nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fills: Vec<Fill>,

@@ -16,7 +16,7 @@ mod placement;
 mod standing;
 mod stretch;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use extend::RtpTimes;
 pub use placement::{Placement, Step};
@@ -43,6 +43,8 @@ const FEW: u32 = 10;
 const CLOSE: i64 = 10 * MS;
 /// Steps that are smaller than this are not looked for, in nanoseconds.
 const SMALLEST: i64 = 15 * MS;
+/// Packets overtake each other by this much at most, in nanoseconds (600 ms).
+const WAIT: i64 = 600 * MS;
 /// Cells above the line, at most: behind so many without a step it is the line that is wrong.
 const MOST_CELLS: usize = 240;
 /// How long packets must have stayed above the line before a step is believed while the call goes on, in nanoseconds (10 s).
@@ -54,10 +56,12 @@ const LONGEST_QUEUE: i64 = 1_000 * MS;
 /// How sure it must be that a step is no chance: the natural logarithm of the odds. With sender reports that say the same less is
 /// needed.
 const ODDS: f64 = 10.0;
-const ODDS_WITH_REPORTS: f64 = 3.0;
-/// After this many RTP ticks (12 s) a step is in the reports. LiveKit makes its own from the publisher's last one (livekit-server,
+const ODDS_WITH_REPORTS: f64 = 6.0;
+/// In the middle of speech a step is less likely, by this logarithm.
+const IN_SPEECH: f64 = 5.0;
+/// After this many RTP ticks (20 s) a step is in the reports. LiveKit makes its own from the publisher's last one (livekit-server,
 /// pkg/sfu/rtpstats, `GetRtcpSenderReport`), and libwebrtc sends one each 2.5 to 7.5 s.
-const REPORTED: i64 = 12 * RATE;
+const REPORTED: i64 = 20 * RATE;
 /// Sender reports that are remembered: about a minute.
 const REPORTS: usize = 16;
 
@@ -75,6 +79,10 @@ pub struct Clock {
     stretches: Vec<Stretch>,
     /// The highest RTP time that can be true, and when the last packet arrived.
     newest: Option<(i64, i64)>,
+    /// The delays of packets above the line that came just now, by their RTP times.
+    waiting: BTreeMap<i64, i64>,
+    /// The highest RTP time and the latest arrival of all others.
+    passed: Option<(i64, i64)>,
     /// What came since the last packet on the line, in the order of RTP times.
     above: Vec<Cell>,
     /// What is so far ahead of the line that the sender's clock jumped, or else has wrong times; and whether it came behind a pause.
@@ -90,25 +98,37 @@ impl Clock {
         if self.stretches.is_empty() {
             self.stretches.push(Stretch::from(i64::MIN));
         }
-        let (newest, since) = self.newest.map_or((point.rtp, 0), |(rtp, at)| (rtp, arrived.saturating_sub(at)));
         if self.is_beyond(point) {
-            return self.jump(point, since > PAUSE);
+            let is_after_pause = self.newest.is_some_and(|(_, at)| arrived.saturating_sub(at) > PAUSE);
+            return self.jump(point, is_after_pause);
         }
         self.less_ahead();
-        self.newest = Some((newest.max(point.rtp), arrived));
-        let Some(last) = self.stretches.last_mut() else { return true };
+        self.newest = Some((self.newest.map_or(point.rtp, |(newest, _)| newest.max(point.rtp)), arrived));
+        self.sort_in(point);
+        // Packets come out of their order: what is above the line waits until those before it are there.
+        while let Some((&rtp, &delay)) = self.waiting.first_key_value()
+            && arrived.saturating_sub(delay.saturating_add(nanos(rtp))) >= WAIT
+        {
+            self.waiting.pop_first();
+            self.take_above(Point { rtp, delay });
+        }
+        true
+    }
+
+    fn sort_in(&mut self, point: Point) {
+        let Some(last) = self.stretches.last_mut() else { return };
         if point.rtp < last.from_rtp {
             self.stretch_at(point.rtp).take(point);
         } else if last.packets == 0 || last.above(point) <= CLOSE {
-            last.take(point);
-            self.run_on(self.above.len());
-            self.take_back(point);
+            // Those that wait arrived before it, and yet are later than it is: they were spoken before it.
+            self.take_all_above();
+            self.take_on_line(point);
         } else {
-            let cell = Cell::new(point, arrived, newest, since > PAUSE);
-            self.take_above(point, cell, since);
-            self.take_back(point);
+            let double = self.waiting.insert(point.rtp, point.delay);
+            if let Some(double) = double.filter(|double| *double < point.delay) {
+                self.waiting.insert(point.rtp, double);
+            }
         }
-        true
     }
 
     /// Whether a packet is too far ahead of the clock to have a true time.
@@ -132,6 +152,7 @@ impl Clock {
     /// Where packets go on a timeline of samples that begins at `zero` (nanoseconds since the Unix epoch), when nothing more comes.
     pub fn placement(&self, zero: i64) -> Placement {
         let mut clock = self.clone();
+        clock.take_all_above();
         clock.look_for_steps(false);
         clock.run_on(clock.above.len());
         clock.placement_so_far(zero)
@@ -142,7 +163,7 @@ impl Clock {
         let mut placement = Placement::default();
         let newest = self.newest.map_or(0, |(rtp, _)| rtp);
         for (number, stretch) in self.stretches.iter().enumerate() {
-            let first = stretch.buckets.values().next().map_or(0, |point| point.rtp);
+            let first = stretch.lowest.first().map_or(0, |point| point.rtp);
             let end = self.stretches.get(number + 1).map_or(newest + BUCKET, |next| next.from_rtp).min(first + LONGEST);
             let offset = |rtp: i64| samples(nanos(rtp) + stretch.line.delay_at(rtp) as i64 - zero) - rtp;
             let mut current = offset(first.max(stretch.from_rtp));
@@ -165,9 +186,9 @@ impl Clock {
     /// About how many bytes of memory this holds.
     pub(crate) fn held(&self) -> usize {
         // A node of a B-tree is half full at worst.
-        let buckets = self.stretches.iter().map(|stretch| stretch.buckets.len()).sum::<usize>();
-        buckets * 2 * size_of::<(i64, Point)>()
+        self.stretches.iter().map(|stretch| stretch.lowest.capacity() * size_of::<Point>()).sum::<usize>()
             + self.stretches.capacity() * size_of::<Stretch>()
+            + self.waiting.len() * 2 * size_of::<(i64, i64)>()
             + self.above.capacity() * size_of::<Cell>()
             + self.reports.capacity() * size_of::<Point>()
     }
@@ -190,25 +211,26 @@ impl Clock {
 
     /// Takes a point far below the line. True when it is believed.
     fn jump(&mut self, point: Point, is_after_pause: bool) -> bool {
-        let (mut ahead, after_pause) =
-            self.ahead.take().unwrap_or_else(|| (Stretch::from(point.rtp), is_after_pause));
+        let known = self.ahead.take();
+        let (mut ahead, is_after_pause) = known.unwrap_or_else(|| (Stretch::from(point.rtp), is_after_pause));
         ahead.from_rtp = ahead.from_rtp.min(point.rtp);
         ahead.take(point);
-        let queue = self.queue_before(point, after_pause);
-        if queue.is_some() && ahead.packets >= FEW {
-            self.run_on(self.above.len());
-            let behind = self.stretches.split_off(queue.unwrap_or(0) + 1);
-            if let Some(last) = self.stretches.last_mut() {
-                behind.iter().chain([&ahead]).for_each(|stretch| last.absorb(stretch));
-            }
-        } else if ahead.packets >= EVIDENCE {
-            self.run_on(self.above.len());
-            self.begin(ahead);
-        } else {
-            self.ahead = Some((ahead, after_pause));
+        let queue = self.queue_before(point, is_after_pause).filter(|_| ahead.packets >= FEW);
+        if queue.is_none() && ahead.packets < EVIDENCE {
+            self.ahead = Some((ahead, is_after_pause));
             return false;
         }
+        self.take_all_above();
+        self.run_on(self.above.len());
         self.newest = self.newest.map(|(newest, at)| (newest.max(point.rtp), at));
+        let Some(before) = queue else {
+            self.begin(ahead);
+            return true;
+        };
+        let behind = self.stretches.split_off((before + 1).min(self.stretches.len()));
+        if let Some(last) = self.stretches.last_mut() {
+            behind.iter().chain([&ahead]).for_each(|stretch| last.absorb(stretch));
+        }
         true
     }
 
@@ -231,25 +253,52 @@ impl Clock {
         }
     }
 
-    fn take_above(&mut self, point: Point, cell: Cell, since: i64) {
-        let at = self.above.iter().rposition(|cell| cell.from_rtp <= point.rtp);
-        let next = at.map_or(0, |at| at + 1);
-        let to_rtp = at.map_or(i64::MIN, |at| self.above[at].to_rtp);
-        // Behind a silence the first packet to arrive is not always the first that was spoken.
-        if let Some(behind) = self.above.get_mut(next)
-            && point.rtp > to_rtp
-            && point.rtp.saturating_sub(to_rtp) > behind.from_rtp - point.rtp
-        {
-            return behind.take(point);
+    fn take_on_line(&mut self, point: Point) {
+        self.run_on(self.above.len());
+        if let Some(last) = self.stretches.last_mut() {
+            last.take(point);
         }
-        let is_newest = next == self.above.len();
-        match at.map(|at| &mut self.above[at]) {
-            Some(cell) if !is_newest || !cell.ends_before(point, since) => cell.take(point),
+        self.pass(point);
+        self.take_back(point);
+    }
+
+    fn take_all_above(&mut self) {
+        while let Some((rtp, delay)) = self.waiting.pop_first() {
+            self.take_above(Point { rtp, delay });
+        }
+    }
+
+    /// Takes a packet that is above the line, behind those that were spoken before it.
+    fn take_above(&mut self, point: Point) {
+        let Some(last) = self.stretches.last_mut() else { return };
+        if point.rtp < last.from_rtp {
+            return self.stretch_at(point.rtp).take(point);
+        }
+        if last.above(point) <= CLOSE {
+            return self.take_on_line(point);
+        }
+        let arrived = point.delay.saturating_add(nanos(point.rtp));
+        let (before, since) = self.passed.map_or((point.rtp, 0), |(rtp, at)| (rtp, arrived.saturating_sub(at)));
+        let mut cells = self.above.iter_mut().rev();
+        match cells.find(|cell| cell.from_rtp <= point.rtp) {
+            Some(cell) if point.rtp < before || !cell.ends_before(point, since) => cell.take(point),
+            // Far later than those that it was spoken before.
+            None if (before - QUEUE..before).contains(&point.rtp) => last.take(point),
             _ => {
-                self.above.push(cell);
+                self.above.push(Cell::new(point, arrived, before, since > PAUSE));
                 self.look_for_steps(true);
             }
         }
+        self.pass(point);
+        self.take_back(point);
+    }
+
+    fn pass(&mut self, point: Point) {
+        let arrived = point.delay.saturating_add(nanos(point.rtp));
+        let (rtp, at) = self.passed.unwrap_or((point.rtp, arrived));
+        // Nothing is that late: what came before was too early.
+        let rtp = if rtp - point.rtp > QUEUE { point.rtp } else { rtp.max(point.rtp) };
+        self.passed = Some((rtp, at.max(arrived)));
     }
 
     /// The clock ran on for these first cells above the line: they were late.
@@ -299,8 +348,9 @@ impl Clock {
 
     fn begin(&mut self, mut stretch: Stretch) {
         // What was made of times that are ahead of all others ends here.
-        self.stretches.retain(|known| known.buckets.values().next().is_some_and(|first| first.rtp < stretch.from_rtp));
+        self.stretches.retain(|known| known.lowest.first().is_some_and(|first| first.rtp < stretch.from_rtp));
         if self.stretches.is_empty() {
+            self.newest = self.newest.map(|(_, at)| (stretch.from_rtp, at));
             stretch.from_rtp = i64::MIN;
         }
         self.stretches.push(stretch);
@@ -312,7 +362,7 @@ impl Clock {
         // What is surest comes first; there may be more steps before it.
         while let Some((at, is_old)) = self.surest(end) {
             end = at;
-            if is_old || !goes_on {
+            if is_old || first.is_some() || !goes_on {
                 first = Some(at);
             }
         }
@@ -332,8 +382,9 @@ impl Clock {
             let mean = (sum / i128::from(packets)) as i64;
             let spread = last.spread().max(mean.saturating_sub(lowest) as f64).max(MS as f64);
             // Delays that are evenly spread to twice their mean are all above `rise` with a probability of e to the power of this.
-            let odds = f64::from(packets) * rise as f64 / (2.0 * spread);
-            let needed = match self.reports_on(cell.from_rtp, rise) {
+            let odds =
+                f64::from(packets) * rise as f64 / (2.0 * spread) - if cell.is_behind_hole { 0.0 } else { IN_SPEECH };
+            let needed = match self.reports_on(cell, rise) {
                 Reports::Agree => ODDS_WITH_REPORTS,
                 Reports::Disagree => f64::INFINITY,
                 Reports::Silent => ODDS,
@@ -347,14 +398,15 @@ impl Clock {
     }
 
     /// What sender reports say to a step of this size. They show it late, and their own clock may step too: so they never make one.
-    fn reports_on(&self, from_rtp: i64, rise: i64) -> Reports {
-        let Some(before) = self.reports.iter().rev().find(|report| report.rtp < from_rtp) else { return Reports::Silent };
-        let behind = self.reports.iter().filter(|report| report.rtp >= from_rtp);
+    fn reports_on(&self, cell: &Cell, rise: i64) -> Reports {
+        let before = self.reports.iter().rev().find(|report| report.rtp <= cell.behind_rtp);
+        let Some(before) = before else { return Reports::Silent };
+        let behind = self.reports.iter().filter(|report| report.rtp > before.rtp);
         let Some(most) = behind.clone().map(|report| report.delay - before.delay).max() else { return Reports::Silent };
         if most >= SMALLEST && most >= rise / 2 {
             return Reports::Agree;
         }
-        let is_in_time = |report: &Point| report.rtp >= from_rtp.saturating_add(REPORTED);
+        let is_in_time = |report: &Point| report.rtp >= cell.from_rtp.saturating_add(REPORTED);
         let is_told = behind.clone().next_back().is_some_and(is_in_time);
         if is_told && most < rise / 3 { Reports::Disagree } else { Reports::Silent }
     }

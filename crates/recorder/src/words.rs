@@ -36,7 +36,7 @@ enum Way {
     Legacy,
     /// Streams on `lk.chat`.
     Typed,
-    /// ChatMessage packets.
+    /// Chat packets.
     Chat,
 }
 
@@ -73,6 +73,15 @@ impl Open {
     }
 }
 
+/// The attribute in which an agent says what it does, and the word for speaking (livekit-agents, `types.py`).
+const AGENT_STATE: &str = "lk.agent.state";
+const SPEAKING: &str = "speaking";
+
+/// What an agent says that it does: `listening`, `thinking`, `speaking`.
+fn state(participant: &Participant) -> Option<&str> {
+    participant.attributes.get(AGENT_STATE).map(String::as_str)
+}
+
 /// Reads a capture log and knows what was said in writing.
 #[derive(Debug, Clone, Default)]
 pub struct Words {
@@ -89,6 +98,7 @@ impl Words {
     pub fn take(&mut self, entry: &Entry) {
         match &entry.body {
             Some(Body::Participant(participant)) => {
+                self.agent_state(participant, entry.at);
                 self.people.insert(participant.sid.clone(), participant.clone());
             }
             Some(Body::Speakers(speakers)) => self.speakers(speakers, entry.at),
@@ -101,15 +111,29 @@ impl Words {
         }
     }
 
+    /// An agent says itself when it speaks, sooner than LiveKit hears it.
+    fn agent_state(&mut self, participant: &Participant, at: i64) {
+        let known = self.people.get(&participant.sid).and_then(state);
+        if let Some(now) = state(participant).filter(|now| known != Some(now)) {
+            self.speaks(&participant.sid, now == SPEAKING, at);
+        }
+    }
+
     fn speakers(&mut self, changed: &Speakers, at: i64) {
         for speaker in &changed.speakers {
-            let spans = self.speaking.entry(speaker.participant_sid.clone()).or_default();
-            match (speaker.active, spans.last_mut()) {
-                (true, Some((_, None))) | (false, None) => {}
-                (true, _) => spans.push((at, None)),
-                (false, Some((_, end))) => {
-                    end.get_or_insert(at);
-                }
+            if self.people.get(&speaker.participant_sid).and_then(state).is_none() {
+                self.speaks(&speaker.participant_sid, speaker.active, at);
+            }
+        }
+    }
+
+    fn speaks(&mut self, sid: &str, active: bool, at: i64) {
+        let spans = self.speaking.entry(sid.to_owned()).or_default();
+        match (active, spans.last_mut()) {
+            (true, Some((_, None))) | (false, None) => {}
+            (true, _) => spans.push((at, None)),
+            (false, Some((_, end))) => {
+                end.get_or_insert(at);
             }
         }
     }
@@ -374,6 +398,27 @@ mod tests {
         assert_eq!(turns[0].reported.start, Some(WallTime::from_nanos(S)));
         assert_eq!(turns[0].reported.end, Some(WallTime::from_nanos(3 * S)));
         assert_eq!(turns[1].reported.start, Some(WallTime::from_nanos(5 * S)));
+    }
+
+    #[test]
+    fn an_agent_speaks_when_it_says_so() {
+        let says = |state: &str| {
+            let Body::Participant(mut helper) = person("helper", "AGENT") else { unreachable!() };
+            helper.attributes.insert(AGENT_STATE.to_owned(), state.to_owned());
+            Body::Participant(helper)
+        };
+        let mut words = Words::default();
+        words.take(&entry(0, says("listening")));
+        words.take(&entry(4 * S, says("thinking")));
+        words.take(&entry(5 * S, says("speaking")));
+        // LiveKit hears it later, and thinks that it is over in each pause for breath.
+        words.take(&entry(55 * S / 10, speaks("helper", true)));
+        whole(&mut words, 6 * S, "helper", "s1", "SG_1", "Well. Let me see.", true);
+        words.take(&entry(65 * S / 10, speaks("helper", false)));
+        words.take(&entry(9 * S, says("listening")));
+        let reported = words.transcript().turns[0].reported;
+        let seconds = |at: Option<WallTime>| at.map(|at| at.as_nanos() / S);
+        assert_eq!((seconds(reported.start), seconds(reported.end)), (Some(5), Some(9)));
     }
 
     #[test]

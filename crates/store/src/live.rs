@@ -166,6 +166,10 @@ pub trait Live {
     /// The room has ended, or we stopped: what was kept is settled in the background.
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()>;
 
+    /// Gives up the capture logs of recordings that ended before a time and of which every segment is stored: their chunks are
+    /// condemned, and single tracks are there no more. Returns how many.
+    async fn give_up_logs(&self, ended_before: WallTime, now: WallTime) -> Result<u64>;
+
     /// Whether a recorder recorded that very room, or does.
     async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool>;
 

@@ -105,6 +105,7 @@ fn publication(joined: &Joined, now: WallTime) -> Publication {
         length: 2,
         samples: 384_000,
         segment_ms: 4_000,
+        is_gone: false,
         fills: Vec::new(),
     };
     capture.audio = Some(audio);

@@ -2,8 +2,9 @@
 sent when.
 
 plan: {"room", "seconds", "start" (Unix time), "key" (end-to-end encrypts), "people": [{"identity", "number", "join", "leave", "back", "mute": [from, to],
-"agent", "offset", "tone", "red", "dtx", "video", "attributes", "sets": {"at", "attributes"}, "texts": [{"at", "topic", "text", "attributes"}]}]};
-times in seconds from the start. From the second "tone" on it is a tone instead, which goes on until the connection is closed.
+"agent", "offset", "tone", "bursts": [speaks, rests], "red", "dtx", "video", "attributes", "sets": {"at", "attributes"}, "texts": [{"at", "topic", "text", "attributes"}]}]};
+times in seconds from the start. Who speaks in bursts gives nothing to LiveKit while they rest, as an agent does between its
+turns. From the second "tone" on it is a tone instead, which goes on until the connection is closed.
 """
 
 import asyncio
@@ -56,6 +57,11 @@ async def speak(person, source, stop):
             say(kind="late", identity=person["identity"], at=time.time(), by=time.time() - last)
         last = time.time()
         now = int(sent - START - person.get("offset", 0))
+        speaks, rests = person.get("bursts", (1, 0))
+        if now != second and now % (speaks + rests) >= speaks:
+            await until(now - now % (speaks + rests) + speaks + rests + person.get("offset", 0))
+            last = time.time()
+            continue
         if "tone" in person and now >= person["tone"]:
             sound, position = TONE, position % RATE
         elif now != second:

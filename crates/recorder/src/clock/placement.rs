@@ -1,5 +1,8 @@
 //! Where the packets of a stream lie on the timeline.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use super::ticks;
 
 /// From one RTP time on, packets lie this many samples further.
@@ -30,6 +33,23 @@ impl Placement {
         Some(rtp.saturating_add(step.offset))
     }
 
+    /// From here on it is so, whatever was said before of what lies behind.
+    pub(crate) fn step(&mut self, step: Step) {
+        let known = self.steps.partition_point(|known| known.from_rtp < step.from_rtp);
+        self.steps.truncate(known);
+        self.steps.push(step);
+    }
+
+    /// What [`Placement::step`] makes of this placement that one, which begins as this one does.
+    pub(crate) fn changes_to(&self, other: &Self) -> Vec<Step> {
+        let same = self.steps.iter().zip(&other.steps).take_while(|(mine, theirs)| mine == theirs).count();
+        match (self.steps.get(same), other.steps.get(same..), other.steps.last()) {
+            // Nothing is new, and something is there no more.
+            (Some(gone), Some([]), Some(last)) => vec![Step { from_rtp: gone.from_rtp, offset: last.offset }],
+            (_, new, _) => new.unwrap_or_default().to_vec(),
+        }
+    }
+
     /// This placement for what it was used for up to `rtp`, and `newer` from there on: what was rendered stays where it is.
     pub fn followed_by(&self, newer: &Self, rtp: u64) -> Self {
         let from = ticks(rtp);
@@ -43,6 +63,29 @@ impl Placement {
         }
         steps.extend(newer.steps.iter().copied().filter(|step| step.from_rtp > from));
         Self { steps }
+    }
+
+    /// This placement between two RTP times, and `better` wherever that is further off than `tolerance` samples; and the ranges of RTP
+    /// times for which that is so.
+    pub(crate) fn corrected(&self, better: &Self, from: u64, to: u64, tolerance: i64) -> (Self, Vec<Range<u64>>) {
+        let edges = self.steps.iter().chain(&better.steps).filter_map(|step| u64::try_from(step.from_rtp).ok());
+        let edges: BTreeSet<u64> = edges.filter(|rtp| (from..to).contains(rtp)).chain([from]).collect();
+        let (mut placement, mut corrected) = (Self::default(), Vec::<Range<u64>>::new());
+        for (&rtp, end) in edges.iter().zip(edges.iter().copied().skip(1).chain([to])) {
+            let (Some(mine), Some(theirs)) = (self.sample(rtp), better.sample(rtp)) else { continue };
+            let is_off = (mine - theirs).abs() > tolerance;
+            let offset = if is_off { theirs } else { mine } - ticks(rtp);
+            if placement.steps.last().is_none_or(|last| last.offset != offset) {
+                let from_rtp = if placement.steps.is_empty() { i64::MIN } else { ticks(rtp) };
+                placement.steps.push(Step { from_rtp, offset });
+            }
+            match corrected.last_mut() {
+                Some(last) if is_off && last.end == rtp => last.end = end,
+                _ if is_off => corrected.push(rtp..end),
+                _ => {}
+            }
+        }
+        (placement, corrected)
     }
 
     /// The farthest that any packet between two RTP times lies from where `other` has it, in samples.

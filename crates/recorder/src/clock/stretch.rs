@@ -1,7 +1,5 @@
 //! A stretch of RTP time in which a sender's clock ran on, and the line below its packets.
 
-use std::collections::BTreeMap;
-
 use super::{FEW, RATE, nanos, ticks};
 
 /// RTP ticks that are summed up in one number.
@@ -35,6 +33,8 @@ impl Point {
 /// A second or so of packets, all of which came later than the clock of before would have it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Cell {
+    /// The highest RTP time before it: if the clock stood still, then from there on.
+    pub behind_rtp: i64,
     pub from_rtp: i64,
     pub to_rtp: i64,
     /// When its first packet arrived.
@@ -42,6 +42,7 @@ pub(super) struct Cell {
     /// Whether nothing had arrived for a while before that.
     pub is_after_pause: bool,
     pub packets: u32,
+    pub is_behind_hole: bool,
     /// Whether its last packet followed the one before it, as those of speech do.
     is_speech: bool,
     pub best: Point,
@@ -53,8 +54,20 @@ impl Cell {
     /// A cell that begins with this packet; `newest` is the highest RTP time before it.
     pub(super) fn new(point: Point, arrived: i64, newest: i64, is_after_pause: bool) -> Self {
         let is_speech = point.rtp - newest < HOLE;
+        let is_behind_hole = !is_speech;
         let (from_rtp, to_rtp, sum) = (point.rtp, point.rtp, i128::from(point.delay));
-        Self { from_rtp, to_rtp, arrived, is_after_pause, packets: 1, is_speech, best: point, sum }
+        Self {
+            behind_rtp: newest,
+            from_rtp,
+            to_rtp,
+            arrived,
+            is_after_pause,
+            packets: 1,
+            is_speech,
+            is_behind_hole,
+            best: point,
+            sum,
+        }
     }
 
     pub(super) fn take(&mut self, point: Point) {
@@ -81,7 +94,8 @@ impl Cell {
 pub(super) struct Stretch {
     pub from_rtp: i64,
     pub packets: u32,
-    pub buckets: BTreeMap<i64, Point>,
+    /// The lowest point of every ten seconds, in the order of their RTP times.
+    pub lowest: Vec<Point>,
     /// How far it lay above the one before when it was begun, in nanoseconds; 0 when it lay below.
     pub rise: i64,
     pub line: Line,
@@ -103,17 +117,15 @@ impl Stretch {
     }
 
     pub(super) fn take_cell(&mut self, cell: &Cell) {
-        self.pass_below(cell.best);
         self.packets += cell.packets;
+        self.pass_below(cell.best);
         let mean = (cell.sum / i128::from(cell.packets)) as i64;
         self.excess += self.above(Point { delay: mean, ..cell.best }).max(0) as f64 * f64::from(cell.packets);
     }
 
     /// What was taken for a stretch of its own belongs to this one.
     pub(super) fn absorb(&mut self, other: &Self) {
-        for &point in other.buckets.values() {
-            self.pass_below(point);
-        }
+        other.lowest.iter().for_each(|point| self.pass_below(*point));
         self.packets += other.packets;
         self.excess += other.excess + other.rise as f64 * f64::from(other.packets);
     }
@@ -136,14 +148,20 @@ impl Stretch {
     }
 
     fn pass_below(&mut self, point: Point) {
-        let known = self.buckets.get(&point.rtp.div_euclid(BUCKET));
-        self.best = Some(self.best.map_or(point.delay, |best| best.min(point.delay)));
-        if known.is_none_or(|known| point.delay < known.delay) {
-            self.buckets.insert(point.rtp.div_euclid(BUCKET), point);
-            self.line = self.line_below();
-        } else if self.packets == FEW && self.reported.is_some() {
-            self.line = self.line_below();
+        let bucket = |point: &Point| point.rtp.div_euclid(BUCKET);
+        let at = self.lowest.partition_point(|known| bucket(known) < bucket(&point));
+        match self.lowest.get_mut(at) {
+            Some(known) if bucket(known) == bucket(&point) && known.delay <= point.delay => {
+                // With so many packets the report counts no more.
+                if self.packets < FEW || self.reported.take().is_none() {
+                    return;
+                }
+            }
+            Some(known) if bucket(known) == bucket(&point) => *known = point,
+            _ => self.lowest.insert(at, point),
         }
+        self.best = Some(self.best.map_or(point.delay, |best| best.min(point.delay)));
+        self.line = self.line_below();
     }
 
     /// The line below all points that lies closest to them: the edge of their lower convex hull over the middle.
@@ -153,11 +171,11 @@ impl Stretch {
         let reported = self.reported.filter(|_| self.packets < FEW);
         let best = self.best.into_iter().chain(reported).min().unwrap_or(0);
         let flat = Line { at: 0, delay: best as f64, slope: 0.0 };
-        if self.buckets.len() < MIN_BUCKETS {
+        if self.lowest.len() < MIN_BUCKETS {
             return flat;
         }
-        let hull = lower_hull(self.buckets.values().copied());
-        let middle = self.buckets.values().map(|point| point.rtp as f64).sum::<f64>() / self.buckets.len() as f64;
+        let hull = lower_hull(self.lowest.iter().copied());
+        let middle = self.lowest.iter().map(|point| point.rtp as f64).sum::<f64>() / self.lowest.len() as f64;
         let edge = hull.windows(2).find(|edge| edge[1].rtp as f64 >= middle);
         let Some([from, to]) = edge.and_then(|edge| <&[Point; 2]>::try_from(edge).ok()) else { return flat };
         let slope = (to.delay - from.delay) as f64 / (to.rtp - from.rtp) as f64;

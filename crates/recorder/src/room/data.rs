@@ -1,6 +1,8 @@
 //! Which messages of a room are kept: what was said, in writing; of nobody who is left out, and nothing of a pause.
 
-use std::collections::{HashMap, VecDeque};
+mod lines;
+
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use livekit_protocol as proto;
@@ -8,6 +10,7 @@ use prost::Message as _;
 use proto::data_packet::Value;
 use proto::data_stream::{Chunk, Header, header::ContentHeader};
 
+use self::lines::{Line, Lines};
 use super::people::People;
 use crate::words::MOST_OPEN;
 
@@ -18,10 +21,6 @@ const LONGEST: usize = 256 * 1024;
 /// and on costs the log no more than that.
 const LONGEST_STREAM: usize = 1 << 20;
 
-/// Lines of which it is remembered that they are withheld, or were begun. A line's final text comes within seconds of it, long before
-/// so many others.
-const MOST_LINES: usize = 256;
-
 /// A recogniser that tells only whole lines tells one this long after it was spoken, at most. Within this time behind a pause it may be
 /// one of the pause.
 const TOLD_LATE: Duration = Duration::from_secs(3);
@@ -29,59 +28,6 @@ const TOLD_LATE: Duration = Duration::from_secs(3);
 /// A recogniser that tells of a line while it is spoken does so this long after the words, at most. What it tells of first within this
 /// time behind a pause may have been begun in it.
 const TOLD_AT_ONCE: Duration = Duration::from_secs(1);
-
-/// A line of somebody's. Several speakers may have segments with one id.
-#[derive(Debug, Clone)]
-struct Line {
-    sender: String,
-    track: Option<String>,
-    /// Whose words they are, by identity.
-    owner: String,
-    segment: String,
-}
-
-impl Line {
-    fn new(sender: &str, track: Option<&str>, segment: &str, people: &People) -> Self {
-        Self {
-            sender: sender.to_owned(),
-            track: track.map(str::to_owned),
-            owner: people.speaker(track, sender).to_owned(),
-            segment: segment.to_owned(),
-        }
-    }
-
-    fn is_left_out(&self, people: &People) -> bool {
-        people.is_line_excluded(self.track.as_deref(), &self.sender)
-    }
-
-    fn is_agents(&self, people: &People) -> bool {
-        people.is_agents_line(self.track.as_deref(), &self.sender)
-    }
-}
-
-/// The newest lines of some kind.
-#[derive(Debug, Default)]
-struct Lines(VecDeque<Line>);
-
-impl Lines {
-    fn insert(&mut self, line: Line) {
-        if !self.contains(&line) {
-            self.0.truncate(MOST_LINES - 1);
-            self.0.push_front(line);
-        }
-    }
-
-    fn contains(&self, line: &Line) -> bool {
-        self.0.iter().any(|known| (&known.owner, &known.segment) == (&line.owner, &line.segment))
-    }
-
-    /// Takes out those of one owner, or all.
-    fn take(&mut self, owner: Option<&str>) -> VecDeque<Line> {
-        let (taken, rest) = self.0.drain(..).partition(|line| owner.is_none_or(|owner| line.owner == owner));
-        self.0 = rest;
-        taken
-    }
-}
 
 /// A stream that is being kept.
 #[derive(Debug)]
@@ -101,6 +47,7 @@ struct Circumstances<'p> {
 }
 
 impl Circumstances<'_> {
+    /// Whether nothing is kept now of whoever's line it is.
     fn forbid(&self, line: &Line) -> bool {
         self.paused || line.is_left_out(self.people)
     }
@@ -126,13 +73,13 @@ impl Filter {
     /// A pause ended. What was being said when it began went on in it.
     pub fn resumed(&mut self, at: Instant) {
         self.resumed = Some(at);
-        self.withhold_begun(None);
+        self.withheld.take_over(&mut self.begun, None);
     }
 
     /// Somebody who was left out is not any more.
     pub fn let_in(&mut self, identity: &str, at: Instant) {
         self.let_in.insert(identity.to_owned(), at);
-        self.withhold_begun(Some(identity));
+        self.withheld.take_over(&mut self.begun, Some(identity));
     }
 
     /// The connection is back, which was lost at that moment. The server tells now what it could not tell meanwhile.
@@ -142,12 +89,6 @@ impl Filter {
         }
         for since in self.let_in.values_mut().filter(|since| **since >= lost) {
             *since = at;
-        }
-    }
-
-    fn withhold_begun(&mut self, owner: Option<&str>) {
-        for line in self.begun.take(owner) {
-            self.withheld.insert(line);
         }
     }
 
@@ -197,6 +138,7 @@ impl Filter {
         wanted
     }
 
+    /// Where too many are open the oldest one is taken for broken off, as whoever reads the log does.
     fn open(&mut self, stream: &str, line: Line, now: &Circumstances<'_>) {
         let oldest = self.admitted.iter().min_by_key(|(_, open)| open.since).map(|(id, _)| id.clone());
         if let Some(oldest) = oldest.filter(|_| self.admitted.len() >= MOST_OPEN) {
@@ -479,10 +421,16 @@ mod tests {
         assert_eq!(kept, LONGEST_STREAM / delta.len());
         for number in 0..10_000 {
             let at = now + Duration::from_secs(number);
-            filter.admit(at, &told(&number.to_string(), &number.to_string(), "bob", "false"), number > 5_000, &people);
+            filter.admit(at, &told(&number.to_string(), &number.to_string(), "bob", "false"), number >= 9_950, &people);
         }
-        assert!(filter.admitted.len() <= MOST_OPEN && filter.begun.0.len() <= MOST_LINES);
-        assert_eq!(filter.withheld.0.len(), MOST_LINES);
+        assert_eq!(filter.admitted.len(), MOST_OPEN);
+        let later = now + Duration::from_secs(10_000);
+        filter.resumed(later);
+        let ended = |number: u64| header(&format!("{number}."), &number.to_string(), "bob");
+        for number in 9_900..10_000 {
+            let at = later + 2 * TOLD_LATE;
+            assert!(filter.admit(at, &ended(number), false, &people).is_none(), "line {number}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::sound::SERVER_SILENCE;
 /// this long it is forgotten. No packet is later than that: those that were lost are asked for among the last hundred of a stream only
 /// (str0m, `MAX_MISORDER`), and a path on which nothing comes for 5 s is given up. Longer would not be better: a sender's clock may
 /// stand still while nothing is sent, and what follows then looks late.
-const WINDOW: i64 = 5_000_000_000;
+const WINDOW: i64 = 3_000_000_000;
 
 /// How fast the fastest packets of the last seconds were: the least of arrival - RTP time, in nanoseconds.
 #[derive(Debug, Default)]
@@ -148,6 +148,15 @@ mod tests {
     }
 
     #[test]
+    fn what_came_after_it_in_a_pause_tells_of_a_packet_when_nothing_else_does() {
+        let mut gate = Gate::default();
+        hear(&mut gate, 0..50, false);
+        gate.resumed(on_time(2_000));
+        assert!(!gate.admits(on_time(2_000), "PA_1", &packet(0, 48), true));
+        assert!(gate.admits(on_time(2_001), "PA_1", &packet(0, 2_001), true));
+    }
+
+    #[test]
     fn a_stream_that_is_new_behind_a_pause_is_kept_from_its_first_packet_on() {
         let mut gate = Gate::default();
         hear(&mut gate, 0..50, false);
@@ -180,10 +189,13 @@ mod tests {
         let end = on_time(180_000) + 180_000 * 6_000;
         gate.resumed(end);
         assert!(gate.admits(end + 20 * MS, "PA_1", &packet(0, 180_001), true));
-        // Muted for 20 s, in which its clock stood still; the server's silence was ahead of it.
-        let silence = Packet { payload: SERVER_SILENCE.to_vec(), ..packet(0, 180_100) };
+        // The server's own silence is ahead of it by a second.
+        let silence = Packet { payload: SERVER_SILENCE.to_vec(), ..packet(0, 180_055) };
         assert!(gate.admits(end + 100 * MS, "PA_1", &silence, true));
+        gate.resumed(end + 500 * MS);
+        assert!(gate.admits(end + 520 * MS, "PA_1", &packet(0, 180_026), true));
+        // Muted for 20 s, in which it stood still.
         gate.resumed(end + 20_000 * MS);
-        assert!(gate.admits(end + 20_010 * MS, "PA_1", &packet(0, 180_101), true));
+        assert!(gate.admits(end + 20_010 * MS, "PA_1", &packet(0, 180_030), true));
     }
 }

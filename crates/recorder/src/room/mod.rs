@@ -425,6 +425,9 @@ impl<L: Listener> Room<'_, L> {
             return Flow::Go;
         }
         self.try_tcp(now);
+        if self.peer.is_up && self.last_packet > self.peer.since + SILENCE {
+            self.media_attempts = 0;
+        }
         let Some(why) = self.failure(now) else { return Flow::Go };
         self.media_attempts += 1;
         if self.media_attempts.is_multiple_of(4) { Flow::Rejoin(why.to_owned()) } else { Flow::Resume(why.to_owned()) }

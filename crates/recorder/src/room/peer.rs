@@ -14,6 +14,7 @@ use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use super::sdp::{self, Offered};
+use crate::clock::RtpTimes;
 use crate::log::{Body, Packet, Report, Stream};
 
 /// How long to wait when the peer connection failed to say how long.
@@ -92,6 +93,8 @@ struct Incoming {
     number: u32,
     participant_sid: String,
     reported: Option<SystemTime>,
+    /// str0m's own extended times go 2^31 ahead when the first packet behind a silence is one that was sent again.
+    times: RtpTimes,
 }
 
 /// One peer connection.
@@ -233,18 +236,21 @@ impl Peer {
         if asks {
             self.ask_for_resending(false);
         }
-        // str0m holds one packet of sound: it is taken before the next one comes.
-        while understood {
-            match self.output(numbers, outlet) {
-                Found::Other => {}
-                Found::Sound => {
-                    self.heard_over = Some(packet.protocol);
-                    break;
-                }
-                Found::Nothing(_) => break,
-            }
+        if understood && self.take_sound(numbers, outlet) {
+            self.heard_over = Some(packet.protocol);
         }
         understood
+    }
+
+    /// Hands out the packet of sound that came, if it was one: str0m holds one, and it is taken before the next one comes.
+    fn take_sound(&mut self, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> bool {
+        loop {
+            match self.output(numbers, outlet) {
+                Found::Sound => return true,
+                Found::Other => {}
+                Found::Nothing(_) => return false,
+            }
+        }
     }
 
     /// Time has passed.
@@ -303,9 +309,15 @@ impl Peer {
         let mut is_new = false;
         let incoming = self.incoming.entry(ssrc).or_insert_with(|| {
             is_new = true;
-            Incoming { number: numbers.take(), participant_sid: offered.participant_sid.clone(), reported: None }
+            Incoming {
+                number: numbers.take(),
+                participant_sid: offered.participant_sid.clone(),
+                reported: None,
+                times: RtpTimes::new(packet.header.timestamp),
+            }
         });
         let (number, at) = (incoming.number, packet.timestamp);
+        let rtp = incoming.times.packet(packet.header.timestamp);
         let mut entry = |body| outlet.happened(Happening::Entry(at, &incoming.participant_sid, body));
         if is_new {
             entry(Body::Stream(stream(number, ssrc, offered)));
@@ -315,12 +327,12 @@ impl Peer {
         {
             incoming.reported = Some(report.ntp_time);
             let ntp = report.ntp_time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
-            entry(Body::Report(Report { stream: number, rtp: report.rtp_time.numer(), ntp }));
+            entry(Body::Report(Report { stream: number, rtp: incoming.times.extend(report.rtp_time.numer() as u32), ntp }));
         }
         entry(Body::Packet(Packet {
             stream: number,
             sequence: *packet.seq_no,
-            rtp: packet.time.numer(),
+            rtp,
             payload: packet.payload.to_vec(),
         }));
     }
@@ -346,5 +358,43 @@ fn stream(number: u32, ssrc: u32, offered: &Offered) -> Stream {
         mime_type: "audio/opus".to_owned(),
         clock_rate: 48_000,
         fmtp: offered.fmtp.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use str0m::media::{Direction, MediaKind};
+
+    fn offered(sdp: &str) -> proto::SessionDescription {
+        proto::SessionDescription { r#type: "offer".to_owned(), sdp: sdp.to_owned(), ..Default::default() }
+    }
+
+    /// An offer, and the same with other credentials, as of a server that restarts ICE.
+    fn offers() -> [proto::SessionDescription; 2] {
+        let mut server = Rtc::builder().clear_codecs().enable_opus(true, false).build(Instant::now());
+        let mut api = server.sdp_api();
+        api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+        let sdp = api.apply().unwrap().0.to_sdp_string();
+        let ufrag = sdp::ice_ufrag(&sdp).to_owned();
+        [offered(&sdp), offered(&sdp.replace(&ufrag, "another"))]
+    }
+
+    #[test]
+    fn a_candidate_of_the_same_text_counts_again_once_ice_is_restarted() {
+        let candidate = r#"{"candidate":"candidate:1 1 tcp 1671430143 10.0.0.1 7881 typ host tcptype passive"}"#;
+        let (mut peer, [first, restart]) = (Peer::new(Instant::now()), offers());
+        assert!(!peer.is_restart(&first));
+        peer.accept(&first, None).unwrap();
+        for _ in 0..2 {
+            peer.remote_candidate(candidate);
+        }
+        assert_eq!(std::mem::take(&mut peer.tcp_candidates).len(), 1);
+        assert!(!peer.is_restart(&first) && peer.is_restart(&restart));
+        peer.heard_over = Some(Protocol::Tcp);
+        peer.accept(&restart, None).unwrap();
+        assert!(!peer.is_restart(&restart) && peer.heard_over.is_none());
+        peer.remote_candidate(candidate);
+        assert_eq!(peer.tcp_candidates, ["10.0.0.1:7881".parse().unwrap()]);
     }
 }

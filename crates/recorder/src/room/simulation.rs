@@ -345,3 +345,25 @@ fn two_hours_in_simulated_network_time() {
     assert!(lost > 6_000, "the network lost {lost}");
     assert!(missing * 1_000 <= lost, "{missing} of {lost} that were lost did not come again");
 }
+
+/// str0m takes a time that is below the last one for one of the next cycle when nothing came for 1.5 s.
+#[test]
+fn a_packet_that_is_sent_again_first_behind_a_silence_keeps_its_time() {
+    let mut call = Call::new(1, 0.0, Duration::ZERO, 5);
+    let lost = std::cell::RefCell::new(Vec::new());
+    call.talk_and(100, |call, number| {
+        call.network.loss = if (50..53).contains(&number) { 1.0 } else { 0.0 };
+        if number == 53 {
+            *lost.borrow_mut() = call.network.gone.drain().map(|(_, bytes)| bytes).collect();
+        }
+        if number == 60 {
+            call.run_until(call.now + Duration::from_secs(2));
+            for bytes in lost.take() {
+                call.network.send(call.now, true, &bytes);
+            }
+            call.run_until(call.now + PACE);
+        }
+    });
+    assert!(call.network.lost > 0);
+    assert_eq!(missing(&call, 100), 0);
+}

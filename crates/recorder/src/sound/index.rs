@@ -76,6 +76,17 @@ pub struct PlacedStream {
     /// Where its packets lie.
     #[prost(message, optional, tag = "6")]
     pub placement: Option<Placement>,
+    /// Sequence numbers of packets that are not heard because their time is wrong, in order.
+    #[prost(uint64, repeated, tag = "7")]
+    pub dropped: Vec<u64>,
+}
+
+impl PlacedStream {
+    /// Where a packet begins; `None` when it is not heard.
+    pub(super) fn sample(&self, packet: &Packet) -> Option<i64> {
+        let is_dropped = self.dropped.binary_search(&packet.sequence).is_ok();
+        self.placement.as_ref().filter(|_| !is_dropped)?.sample(packet.rtp)
+    }
 }
 
 /// The samples that the packets of a chunk cover; empty when it has none.
@@ -189,25 +200,25 @@ pub(super) fn tracks<'p>(
             (false, true) => Channel::Right,
             (false, false) => return None,
         };
-        let packets = place(stream.placement.as_ref()?, packets.into_values(), samples);
+        let packets = place(stream, packets.into_values(), samples);
         (!packets.is_empty()).then_some(Track { channel, packets })
     });
     tracks.collect()
 }
 
 fn place<'p>(
-    placement: &Placement,
+    stream: &PlacedStream,
     packets: impl Iterator<Item = &'p Packet>,
     samples: &Range<i64>,
 ) -> Vec<PlacedPacket> {
     let mut placed = Vec::new();
     let mut before: Option<u64> = None;
     for packet in packets {
-        let after_loss = before.is_some_and(|before| packet.sequence > before + 1);
-        before = Some(packet.sequence);
-        let (Some(start), Some(length)) = (placement.sample(packet.rtp), packet_duration(&packet.payload)) else {
+        let (Some(start), Some(length)) = (stream.sample(packet), packet_duration(&packet.payload)) else {
             continue;
         };
+        let after_loss = before.is_some_and(|before| packet.sequence > before + 1);
+        before = Some(packet.sequence);
         if start < samples.end && start + i64::from(length) > samples.start {
             placed.push(PlacedPacket { start, samples: length, after_loss, data: packet.payload.clone() });
         }

@@ -18,6 +18,11 @@ pub(crate) const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 /// The longest packet, in samples (120 ms).
 pub(super) const LONGEST_PACKET: i64 = 5_760;
 
+/// Packets with wrong times that are remembered, at most.
+const MOST_AHEAD: usize = 4_096;
+/// The server's own silence comes all at once, up to this far ahead of the clock, in nanoseconds (1 s).
+const SILENCE_AHEAD: i64 = 1_000_000_000;
+
 /// The lowest and highest RTP time of a stream's packets in one chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InChunk {
@@ -40,6 +45,18 @@ pub(super) struct Run {
     end: u64,
     pub(super) start_rtp: u64,
     pub(super) end_rtp: u64,
+    /// The length of its last packet, in samples.
+    packet: u32,
+}
+
+/// A packet that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Arrival {
+    sequence: u64,
+    rtp: u64,
+    samples: u32,
+    at: i64,
+    chunk: u32,
 }
 
 /// A stream, as far as it came.
@@ -53,43 +70,92 @@ pub(super) struct StreamState {
     pub(super) newest_rtp: u64,
     pub(super) newest_at: i64,
     /// In the order of the chunks.
-    pub(super) chunks: Vec<InChunk>,
+    chunks: Vec<InChunk>,
+    /// Packets whose time is wrong, unless enough others follow them.
+    ahead: Vec<Arrival>,
 }
 
 impl StreamState {
-    pub(super) fn take(&mut self, packet: &Packet, at: i64) {
-        // Silence that the server makes itself (on mute and close) carries times that nobody's clock has given.
-        if !packet.payload.starts_with(&SERVER_SILENCE) {
-            self.clock.packet(packet.rtp, at);
+    pub(super) fn new(about: &Stream) -> Self {
+        Self {
+            about: about.clone(),
+            clock: Clock::default(),
+            live: Placement::default(),
+            runs: BTreeMap::new(),
+            newest_rtp: 0,
+            newest_at: 0,
+            chunks: Vec::new(),
+            ahead: Vec::new(),
         }
-        let length = u64::from(packet_duration(&packet.payload).unwrap_or(0));
-        if packet.rtp >= self.newest_rtp {
-            self.newest_rtp = packet.rtp;
+    }
+
+    /// A packet came, which lies in this chunk. Returns the RTP times of those before it that were held to be wrong, and are not.
+    pub(super) fn take(&mut self, packet: &Packet, at: i64, chunk: u32) -> Vec<u64> {
+        let samples = packet_duration(&packet.payload).unwrap_or(0);
+        let arrival = Arrival { sequence: packet.sequence, rtp: packet.rtp, samples, at, chunk };
+        // Silence that the server makes itself (on mute and close) carries times that nobody's clock has given.
+        let can_be_true = if packet.payload.starts_with(&SERVER_SILENCE) {
+            !self.clock.is_ahead(packet.rtp, at.saturating_add(SILENCE_AHEAD))
+        } else {
+            self.clock.packet(packet.rtp, at)
+        };
+        if !can_be_true {
+            if self.ahead.len() < MOST_AHEAD {
+                self.ahead.push(arrival);
+            }
+            return Vec::new();
+        }
+        self.place(&arrival);
+        if self.ahead.last().is_none_or(|last| self.clock.is_ahead(last.rtp, last.at)) {
+            return Vec::new();
+        }
+        // They were right: the clock jumped there.
+        let ahead = std::mem::take(&mut self.ahead).into_iter();
+        let (ahead, right): (_, Vec<Arrival>) = ahead.partition(|ahead| self.clock.is_ahead(ahead.rtp, ahead.at));
+        self.ahead = ahead;
+        right.iter().for_each(|arrival| self.place(arrival));
+        right.iter().map(|arrival| arrival.rtp).collect()
+    }
+
+    fn place(&mut self, arrival: &Arrival) {
+        let Arrival { sequence, rtp, samples, at, chunk } = *arrival;
+        if rtp >= self.newest_rtp {
+            self.newest_rtp = rtp;
             self.newest_at = at;
         }
-        let mut start = packet.sequence;
-        let mut run =
-            Run { end: packet.sequence + 1, start_rtp: packet.rtp, end_rtp: packet.rtp.saturating_add(length) };
-        if let Some((&before, found)) = self.runs.range(..=packet.sequence).next_back()
-            && found.end >= packet.sequence
+        self.in_chunk(chunk, rtp);
+        let mut start = sequence;
+        let end_rtp = rtp.saturating_add(u64::from(samples));
+        let mut run = Run { end: sequence + 1, start_rtp: rtp, end_rtp, packet: samples };
+        if let Some((&before, found)) = self.runs.range(..=sequence).next_back()
+            && found.end >= sequence
         {
-            if found.end > packet.sequence {
+            if found.end > sequence {
                 return;
             }
             (start, run.start_rtp) = (before, found.start_rtp);
         }
         if let Some(behind) = self.runs.remove(&run.end) {
-            (run.end, run.end_rtp) = (behind.end, behind.end_rtp);
+            run = Run { start_rtp: run.start_rtp, ..behind };
         }
         self.runs.insert(start, run);
     }
 
-    /// A packet lies in this chunk, which is the one of the packet before it or a later one.
-    pub(super) fn in_chunk(&mut self, number: u32, rtp: u64) {
-        match self.chunks.last_mut() {
-            Some(last) if last.number >= number => (last.first, last.last) = (last.first.min(rtp), last.last.max(rtp)),
-            _ => self.chunks.push(InChunk { number, first: rtp, last: rtp }),
+    fn in_chunk(&mut self, number: u32, rtp: u64) {
+        let at = self.chunks.partition_point(|chunk| chunk.number < number);
+        match self.chunks.get_mut(at) {
+            Some(known) if known.number == number => {
+                (known.first, known.last) = (known.first.min(rtp), known.last.max(rtp));
+            }
+            _ => self.chunks.insert(at, InChunk { number, first: rtp, last: rtp }),
         }
+    }
+
+    /// The sequence numbers of packets whose time is wrong, in order.
+    pub(super) fn dropped(&self) -> Vec<u64> {
+        let mut dropped: Vec<u64> = self.ahead.iter().map(|arrival| arrival.sequence).collect();
+        dropped.sort_unstable();
+        dropped
     }
 
     /// The chunks that a range of samples needs.
@@ -122,21 +188,102 @@ impl StreamState {
         // A node of a B-tree is half full at worst.
         let runs = self.runs.len() * 2 * size_of::<(u64, Run)>();
         let steps = self.live.steps.capacity() * size_of::<crate::clock::Step>();
-        runs + steps + self.chunks.capacity() * size_of::<InChunk>() + self.clock.held()
+        let ahead = self.ahead.capacity() * size_of::<Arrival>();
+        runs + steps + ahead + self.chunks.capacity() * size_of::<InChunk>() + self.clock.held()
     }
 
     /// Stretches of which all packets came.
     pub(super) fn extents(&self, placement: &Placement) -> Vec<Range<i64>> {
         let runs = self.runs.values();
-        runs.filter_map(|run| Some(placement.sample(run.start_rtp)?..placement.sample(run.end_rtp)?)).collect()
+        let runs = runs.filter_map(|run| Some(placement.sample(run.start_rtp)?..placement.sample(run.end_rtp)?));
+        runs.filter(|run| run.start < run.end).collect()
     }
 
-    /// Stretches whose packets were sent and did not come.
+    /// Stretches whose packets were sent and did not come. A sender is silent in between as well, so what is missing is no longer than
+    /// the packets that are, each as long as the last one before them.
     pub(super) fn losses(&self, placement: &Placement) -> Vec<Range<i64>> {
-        let runs: Vec<Run> = self.runs.values().copied().collect();
-        let holes = runs
-            .windows(2)
-            .filter_map(|pair| Some(placement.sample(pair[0].end_rtp)?..placement.sample(pair[1].start_rtp)?));
+        let holes = self.runs.values().zip(self.runs.iter().skip(1)).filter_map(|(before, (&next, behind))| {
+            let start = placement.sample(before.end_rtp)?;
+            let packets = i64::try_from(next - before.end).unwrap_or(i64::MAX);
+            let missing = packets.saturating_mul(i64::from(before.packet));
+            Some(start..placement.sample(behind.start_rtp)?.min(start.saturating_add(missing)))
+        });
         holes.filter(|hole| hole.end - hole.start >= SHORTEST_GAP).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+    const SPEECH: [u8; 3] = [0x78, 1, 2];
+
+    /// A stream of packets of 20 ms, each 5 ms on its way. Returns it and where its packets lie.
+    fn stream(packets: impl IntoIterator<Item = (u64, u64)>) -> (StreamState, Placement) {
+        let mut stream = StreamState::new(&Stream::default());
+        for (sequence, n) in packets {
+            take(&mut stream, sequence, n * 960, n as i64 * 20 + 5);
+        }
+        let placement = stream.clock.placement(5 * MS);
+        (stream, placement)
+    }
+
+    fn take(stream: &mut StreamState, sequence: u64, rtp: u64, at_ms: i64) {
+        let packet = Packet { stream: 0, sequence, rtp, payload: SPEECH.to_vec() };
+        stream.take(&packet, at_ms * MS, (at_ms / 2_000) as u32);
+    }
+
+    #[test]
+    fn a_loss_is_no_longer_than_the_packets_that_are_missing() {
+        // Ten are missing, somewhere in five seconds in which the track was muted.
+        let muted = (0..100).map(|n| (n, n)).chain((110..200).map(|n| (n, n + 250)));
+        let (stream_muted, placement) = stream(muted);
+        assert_eq!(stream_muted.losses(&placement), [100 * 960..110 * 960]);
+        // One is missing of those that come every 420 ms of a silence.
+        let dtx = (0..100).map(|n| (n, n)).chain((100..120).filter(|n| *n != 107).map(|n| (n, 100 + (n - 100) * 21)));
+        let (silent, placement) = stream(dtx);
+        assert_eq!(silent.losses(&placement), []);
+    }
+
+    #[test]
+    fn a_packet_with_a_wrong_time_is_left_out() {
+        let (mut stream, _) = stream((0..500).map(|n| (n, n)));
+        take(&mut stream, 500, 500 * 960 + (1 << 31), 10_005);
+        take(&mut stream, 501, 501 * 960 + 48_000 * 3, 10_025);
+        for n in 502..600 {
+            take(&mut stream, n, n * 960, n as i64 * 20 + 5);
+        }
+        let placement = stream.clock.placement(5 * MS);
+        assert_eq!(stream.dropped(), [500, 501]);
+        assert_eq!(placement.sample(599 * 960), Some(599 * 960), "all others lie where they did");
+        assert_eq!(stream.newest_rtp, 599 * 960);
+        assert_eq!(stream.extents(&placement), [0..500 * 960, 502 * 960..600 * 960]);
+    }
+
+    #[test]
+    fn packets_of_a_clock_that_did_jump_ahead_are_all_there() {
+        let (mut stream, _) = stream((0..500).map(|n| (n, n)));
+        for n in 500..800 {
+            take(&mut stream, n, (n + 5_000) * 960, n as i64 * 20 + 1_005);
+        }
+        let placement = stream.clock.placement(5 * MS);
+        assert!(stream.dropped().is_empty());
+        assert_eq!(placement.sample(5_500 * 960), Some(500 * 960 + 48_000));
+        assert_eq!(stream.runs.len(), 1);
+        let numbers: Vec<u32> = stream.chunks_for(&placement, &(550 * 960..560 * 960)).collect();
+        assert!(numbers.contains(&5), "{numbers:?}");
+    }
+
+    #[test]
+    fn a_stream_that_begins_with_a_wrong_time_is_heard() {
+        let mut stream = StreamState::new(&Stream::default());
+        take(&mut stream, 0, 1 << 40, 5);
+        for n in 1..300 {
+            take(&mut stream, n, n * 960, n as i64 * 20 + 5);
+        }
+        let placement = stream.clock.placement(5 * MS);
+        assert_eq!(placement.sample(299 * 960), Some(299 * 960));
+        assert!(placement.steps.len() < 10);
     }
 }

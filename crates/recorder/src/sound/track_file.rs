@@ -65,8 +65,7 @@ impl TrackFile {
         for entry in entries {
             let Some(Body::Packet(packet)) = entry.body else { continue };
             let stream = self.streams.iter().find(|stream| stream.stream == packet.stream);
-            let placement = stream.and_then(|stream| stream.placement.as_ref());
-            let Some(start) = placement.and_then(|placement| placement.sample(packet.rtp)) else { continue };
+            let Some(start) = stream.and_then(|stream| stream.sample(&packet)) else { continue };
             let place = (start, packet.stream, packet.sequence);
             // LiveKit's own silence, on mute and close, lies where it pleases; without it the same silence is put in.
             let is_silence = packet.payload.starts_with(&SILENCE[0].1);

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Recorder {
     /// Whether segments are rendered while a room goes on.
     pub live: bool,
+    /// How long the capture log is kept behind the end of a recording; for ever when there is no such time.
+    pub keep_log: Option<Duration>,
     /// How many rooms are recorded at the same time, at most.
     pub max_rooms: usize,
     /// Up to which use of the machine's cores by this process new rooms are begun, in percent.
@@ -46,6 +48,7 @@ impl Default for Recorder {
     fn default() -> Self {
         Self {
             live: true,
+            keep_log: None,
             max_rooms: 500,
             max_cpu: 85,
             max_spool: 4 << 30,

@@ -261,6 +261,16 @@ pub const SETTINGS: &[Setting] = &[
         apply: set!(config.recorder.live, flag),
     },
     Setting {
+        key: "recorder.keep_log",
+        variable: "ECHOSPHERE_RECORDER_KEEP_LOG",
+        default: "forever",
+        meaning: "How long the capture log of a room, the lossless master, is kept behind the end of the recording: forever, or a duration. Without it there are no single tracks, a lost segment cannot be made again, and a later session fills no gaps.",
+        apply: |draft, text| {
+            draft.config.recorder.keep_log = if text == "forever" { None } else { Some(value::duration(text)?) };
+            Ok(())
+        },
+    },
+    Setting {
         key: "recorder.exclude_kinds",
         variable: "ECHOSPHERE_RECORDER_EXCLUDE_KINDS",
         default: "none",

@@ -109,6 +109,9 @@ impl Source {
         segment: u32,
     ) -> Result<(Vec<u8>, Window), Error> {
         let frames = self.grid.segment(segment);
+        if self.audio.is_gone {
+            return Err(Error::MasterLost(self.audio.key.clone()));
+        }
         match &self.master {
             Master::Ogg { index, map } => {
                 let bytes = self.read(objects, source_range(index, &frames)).await?;

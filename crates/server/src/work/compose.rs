@@ -176,6 +176,7 @@ mod tests {
             length: 1,
             samples: seconds * 48_000,
             segment_ms: 4_000,
+            is_gone: false,
             fills: Vec::new(),
         };
         let capture = Capture {

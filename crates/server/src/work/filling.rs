@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::ranges::{common, joined, without};
-use echosphere_domain::recording::{Audio, CaptureStatus, Fill, Gap, Source as CaptureSource};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Fill, Gap, Source as CaptureSource};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::tracks::CONCEALED;
 use echosphere_recorder::sound::{Hole, Index};
@@ -62,7 +62,7 @@ pub(super) async fn fill(
 ) -> Result<Vec<(CaptureId, Audio)>, Error> {
     let sessions: Vec<Session> = pieces.iter().filter_map(|piece| Session::of(piece, withheld)).collect();
     let mut changed = Vec::new();
-    for piece in pieces.iter_mut().filter(|piece| piece.capture.source == CaptureSource::Recorder) {
+    for piece in pieces.iter_mut().filter(|piece| has_log(&piece.capture)) {
         let (Some(source), Some(started_at)) = (piece.source.clone(), piece.capture.started_at) else { continue };
         let (Some(index), Some(audio)) = (source.log_index(), piece.capture.audio.as_mut()) else { continue };
         let fills = fills(app, &source, index, started_at, &sessions).await?;
@@ -81,6 +81,11 @@ pub(super) async fn fill(
         changed.push((piece.capture.id, audio.clone()));
     }
     Ok(changed)
+}
+
+/// Whether a capture is one of the recorder's, and its log is still there.
+fn has_log(capture: &Capture) -> bool {
+    capture.source == CaptureSource::Recorder && capture.audio.as_ref().is_some_and(|audio| !audio.is_gone)
 }
 
 async fn fills(

@@ -207,6 +207,7 @@ impl Read {
                         length: sound.length,
                         samples: found.total_samples(),
                         segment_ms: app.config.segment_duration.as_millis() as u32,
+                        is_gone: false,
                         fills: Vec::new(),
                     };
                     capture.audio = Some(audio);

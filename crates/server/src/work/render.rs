@@ -104,9 +104,9 @@ impl Job<'_> {
         let (capture, index) = (segment.capture, segment.index);
         let frames = segment.duration.ticks().unsigned_abs() / echosphere_media::grid::TICKS_PER_FRAME;
         let mut done = Done { capture, window: Ok(Window::default()), index, stored: None, frames };
-        let Some(source) = source.filter(|_| !matches!(segment.location, Location::Missing { .. })) else {
-            return Ok(done);
-        };
+        let is_there =
+            |source: &&Source| !source.audio().is_gone && !matches!(segment.location, Location::Missing { .. });
+        let Some(source) = source.filter(is_there) else { return Ok(done) };
         let objects = self.app.objects.as_ref();
         match source.render(objects, &self.app.renderers, Priority::Background, segment.capture_index).await {
             Ok((ts, window)) => {
@@ -151,6 +151,32 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// Of a capture whose log was given up nothing can be measured any more: what an earlier revision measured stays.
+    async fn with_former(&self, mut analysis: Analysis) -> Result<Analysis, Error> {
+        let is_gone = |id: CaptureId| {
+            let audio =
+                self.captures.iter().find(|capture| capture.id == id).and_then(|capture| capture.audio.as_ref());
+            audio.is_some_and(|audio| audio.is_gone)
+        };
+        let attempt = self.captures.first().map_or(1, |capture| capture.attempt);
+        for mine in analysis.captures.iter_mut().filter(|levels| is_gone(levels.capture)) {
+            for revision in (1..self.revision).rev() {
+                let key = self.recording.prefix.analysis(attempt, revision);
+                let bytes = match self.app.objects.get_range(&key, 0..u64::MAX).await {
+                    Ok(bytes) => bytes,
+                    Err(echosphere_storage::Error::NotFound(_)) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                let former = Analysis::from_bytes(&bytes).into_iter().flat_map(|former| former.captures);
+                if let Some(former) = former.into_iter().find(|former| former.capture == mine.capture) {
+                    *mine = former;
+                    break;
+                }
+            }
+        }
+        Ok(analysis)
+    }
+
     async fn note(&self, batch: &mut Vec<StoredSegment>) -> Result<(), Error> {
         if !batch.is_empty() {
             let (id, revision) = (self.recording.id, self.revision);
@@ -162,6 +188,7 @@ impl Job<'_> {
 
     async fn finish(&self, analysis: Analysis, claim: &Claim) -> Result<(), Error> {
         let (app, recording) = (self.app, &self.recording);
+        let analysis = self.with_former(analysis).await?;
         let attempt = self.captures.first().map_or(1, |capture| capture.attempt);
         let key = recording.prefix.analysis(attempt, self.revision);
         let announced = std::slice::from_ref(&key);

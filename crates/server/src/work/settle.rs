@@ -159,6 +159,7 @@ fn settle(capture: &mut Capture, app: &App, recording: &Recording, log: &Log, in
             length: log.bytes,
             samples: index.samples,
             segment_ms: app.config.segment_duration.as_millis() as u32,
+            is_gone: false,
             fills: Vec::new(),
         });
     }

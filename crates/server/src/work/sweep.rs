@@ -19,10 +19,25 @@ pub(super) async fn run(app: SharedApp) {
             _ = stopping.changed() => return,
             () = tokio::time::sleep(app.config.sweep_every) => {}
         }
+        if let Err(error) = give_up_logs(&app).await {
+            tracing::warn!(%error, "capture logs cannot be given up now");
+        }
         if let Err(error) = sweep(&app, process_start).await {
             tracing::warn!(%error, "the sweep stopped; the next one goes on");
         }
     }
+}
+
+/// Gives up the logs that were kept for as long as they should be; the sweep deletes them then.
+async fn give_up_logs(app: &App) -> Result<(), super::Error> {
+    let Some(kept) = app.config.recorder.keep_log else { return Ok(()) };
+    let now = clock::now();
+    let before = now.plus_nanos(-i64::try_from(kept.as_nanos()).unwrap_or(i64::MAX));
+    let given_up = app.store.give_up_logs(before, now).await?;
+    if given_up > 0 {
+        tracing::info!(recordings = given_up, "capture logs were given up");
+    }
+    Ok(())
 }
 
 async fn sweep(app: &App, process_start: WallTime) -> Result<(), super::Error> {

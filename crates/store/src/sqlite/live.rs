@@ -148,6 +148,31 @@ async fn redactions(
     Ok(all)
 }
 
+async fn give_up(connection: &mut SqliteConnection, ended_before: WallTime, now: WallTime) -> Result<u64> {
+    let captures = sqlx::query(
+        "SELECT captures.id, captures.recording AS mine FROM captures JOIN recordings ON recordings.id = captures.recording
+         WHERE captures.source = 'recorder' AND json_extract(captures.audio, '$.chunks') > 0
+         AND json_extract(captures.audio, '$.is_gone') IS NULL AND recordings.status = 'COMPLETED'
+         AND recordings.deletion = 'none' AND recordings.ended_at < ? AND recordings.analysis IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM segments WHERE segments.recording = recordings.id AND segments.state = 'renderable')",
+    );
+    let captures = captures.bind(ended_before.as_nanos()).fetch_all(&mut *connection).await.map_err(failed)?;
+    for row in &captures {
+        let row = Reader::new("captures", row);
+        let (capture, recording) = (row.text("id")?, row.text("mine")?);
+        for (statement, id) in [
+            ("UPDATE captures SET audio = json_set(audio, '$.is_gone', json('true')) WHERE id = ?", &capture),
+            ("UPDATE recordings SET tracks = '[]' WHERE id = ?", &recording),
+        ] {
+            sqlx::query(statement).bind(id).execute(&mut *connection).await.map_err(failed)?;
+        }
+        let condemn =
+            sqlx::query("UPDATE objects SET state = 'condemned', since = ? WHERE recording = ? AND purpose = 'log'");
+        condemn.bind(now.as_nanos()).bind(recording).execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(captures.len() as u64)
+}
+
 #[async_trait]
 impl Live for SqliteStore {
     async fn begin_live(&self, new: &NewLive) -> Result<Begun> {
@@ -281,6 +306,13 @@ impl Live for SqliteStore {
                 let mut row = uploads::recording_by_id(connection, recording).await?;
                 effects::step_recording(connection, &mut row, Event::RoomEnded, now).await
             })
+        })
+        .await
+    }
+
+    async fn give_up_logs(&self, ended_before: WallTime, now: WallTime) -> Result<u64> {
+        self.write("give up capture logs", move |connection| {
+            Box::pin(async move { give_up(connection, ended_before, now).await })
         })
         .await
     }

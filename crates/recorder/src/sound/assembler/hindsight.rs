@@ -11,6 +11,9 @@ use crate::sound::index::{Extent, Gap, Index};
 use crate::sound::stream::LONGEST_PACKET;
 use crate::sound::{Layout, holes};
 
+/// Times are no further ahead of the last entry than this, in samples (1 s).
+const MOST_AHEAD: i64 = 48_000;
+
 impl Assembler {
     /// What the log amounts to; `None` when no packet came.
     pub fn index(&self) -> Option<Index> {
@@ -24,11 +27,17 @@ impl Assembler {
                 .values()
                 .fold((u64::MAX, 0), |(from, to), run| (from.min(run.start_rtp), to.max(run.end_rtp)));
             // What was heard live stays where it was, unless hindsight knows much better.
-            let keep = !stream.live.steps.is_empty() && stream.live.difference(&hindsight, span.0, span.1) <= MOVED;
-            if !keep && !stream.live.steps.is_empty() {
-                index.improved.push(Extent { start: 0, end: LONGEST });
-            }
-            let placement = if keep { stream.live.clone() } else { hindsight };
+            let placement = if stream.live.steps.is_empty() {
+                hindsight
+            } else {
+                let (placement, moved) = stream.live.corrected(&hindsight, span.0, span.1.max(span.0 + 1), MOVED);
+                let both = |rtp: u64| [stream.live.sample(rtp), placement.sample(rtp)].into_iter().flatten();
+                index.improved.extend(moved.into_iter().filter_map(|moved| {
+                    let (start, end) = (both(moved.start).min()?, both(moved.end - 1).max()?);
+                    Some(Extent { start: start - LONGEST_PACKET, end: end + LONGEST_PACKET })
+                }));
+                placement
+            };
             end = end.max(placement.sample(span.1).unwrap_or(0));
             index.gaps.extend(stream.losses(&placement).into_iter().map(|hole| gap(&hole, "packets_lost")));
             let late = self.late.iter().filter(|late| late.stream == stream.about.stream);
@@ -42,6 +51,8 @@ impl Assembler {
             index.streams.push(self.placed(stream, placement));
         }
         let at = |wall: i64| clock::samples(wall.saturating_sub(zero));
+        // Nothing was spoken when it had come already, save for the silence that the server makes.
+        end = end.min(at(self.last_at) + MOST_AHEAD);
         end = end.max(self.natural_end().map_or(0, at)).clamp(0, LONGEST);
         index.samples = end as u64;
         let away = self.away.iter().map(|away| gap(&(at(away.from)..away.to.map_or(end, at)), away.reason));
@@ -127,6 +138,7 @@ mod tests {
     use super::*;
     use echosphere_media::tracks::Channel;
 
+    use crate::clock::Placement;
     use crate::log::{Body, Ended, Entry, Joined, Link, Packet, Participant, Pause, Stream, link};
 
     const MS: i64 = 1_000_000;
@@ -293,5 +305,63 @@ mod tests {
         let tracks = index.tracks(&log.entries, &(0..200_000));
         assert_eq!(tracks[0].packets.len(), 100);
         assert!(tracks[0].packets.iter().all(|packet| !packet.after_loss));
+    }
+
+    #[test]
+    fn a_packet_with_a_wrong_time_neither_makes_the_recording_longer_nor_is_it_heard() {
+        let mut log = Log::new();
+        log.packets(0..500);
+        // Ahead by hours, and by so little that it would be heard in another place.
+        for (sequence, ahead) in [(500, 1 << 31), (501, 48_000 * 4)] {
+            let packet = Packet { stream: 0, sequence, rtp: sequence * 960 + ahead, payload: vec![0x78, 1, 2] };
+            log.take(T0 + sequence as i64 * 20 * MS + 5 * MS, Body::Packet(packet));
+        }
+        log.packets(502..1_000);
+        let index = log.assembler.index().unwrap();
+        assert_eq!(index.samples, 9_600 + 1_000 * 960);
+        assert_eq!(gaps(&index), []);
+        let tracks = index.tracks(&log.entries, &(0..2_000_000));
+        assert_eq!(tracks[0].packets.len(), 998);
+        assert!(tracks[0].packets.windows(2).all(|pair| pair[0].start + 960 <= pair[1].start));
+        assert_eq!(Index::from_bytes(&index.to_bytes()), Some(index));
+    }
+
+    #[test]
+    fn a_recording_is_no_longer_than_its_log_whatever_its_first_packet_says() {
+        let mut log = Log::new();
+        log.packet(10_000_000, T0, &[0x78, 1, 2]);
+        log.packets(0..300);
+        let index = log.assembler.index().unwrap();
+        assert!(index.samples < 9_600 + 350 * 960, "{}", index.samples);
+        assert_eq!(index.tracks(&log.entries, &(0..400_000))[0].packets.len(), 300);
+    }
+
+    /// What live rendering uses, after what it said was logged.
+    fn followed(log: &mut Log, sample: i64, at: i64) -> Placement {
+        for placed in log.assembler.follow_clocks(sample) {
+            log.take(at, Body::Placed(placed));
+        }
+        log.assembler.streams[&0].live.clone()
+    }
+
+    #[test]
+    fn live_rendering_follows_a_step_that_is_taken_back_and_its_steps_stay_in_order() {
+        let mut log = Log::new();
+        log.packets(0..500);
+        let at = |number: u64, late_ms: i64| T0 + number as i64 * 20 * MS + (5 + late_ms) * MS;
+        let begun = followed(&mut log, 0, at(500, 0));
+        assert_eq!(begun.steps.len(), 1);
+        (500..1_500).for_each(|number| log.packet(number, at(number, 300), &[0x78, 1, 2]));
+        let stepped = followed(&mut log, 9_600 + 450 * 960, at(1_500, 300));
+        assert_eq!(stepped.sample(1_400 * 960), Some(9_600 + 1_400 * 960 + 300 * 48), "what lies behind is followed");
+        // It was a queue, which is over. What was said of what is not rendered yet holds no more.
+        log.packets(1_500..2_000);
+        let back = followed(&mut log, 9_600 + 400 * 960, at(2_000, 0));
+        assert!(back.steps.is_sorted_by_key(|step| step.from_rtp), "{back:?}");
+        assert!(back.steps.windows(2).all(|pair| pair[0].from_rtp < pair[1].from_rtp), "{back:?}");
+        for number in [100, 600, 1_900] {
+            assert_eq!(back.sample(number * 960), Some(9_600 + number as i64 * 960), "{back:?}");
+        }
+        assert_eq!(followed(&mut log, 9_600 + 1_900 * 960, at(2_000, 0)), back, "nothing more to say");
     }
 }

@@ -10,7 +10,7 @@ use echosphere_media::tracks::Track;
 use super::Layout;
 use super::index::{self, PlacedStream};
 use super::stream::{LONGEST_PACKET, StreamState};
-use crate::clock::{self, Clock, Placement, Step};
+use crate::clock::{self, Placement, Step};
 use crate::log::{Body, Entry, Joined, Packet, Participant, Stream, link};
 
 /// The timeline begins this long before the first packet arrived, so that what was spoken before it but came behind it has a
@@ -104,7 +104,7 @@ impl Assembler {
             Some(Body::Link(down)) => self.leave(down.since, "connection_lost"),
             Some(Body::Placed(placed)) => {
                 if let Some(stream) = self.streams.get_mut(&placed.stream) {
-                    stream.live.steps.push(Step { from_rtp: placed.from_rtp, offset: placed.offset });
+                    stream.live.step(Step { from_rtp: placed.from_rtp, offset: placed.offset });
                 }
             }
             Some(Body::Ended(ended)) => self.ended = Some((entry.at, ended.reason.clone())),
@@ -114,13 +114,11 @@ impl Assembler {
 
     fn packet(&mut self, packet: &Packet, at: i64, chunk: u32) {
         let Some(stream) = self.streams.get_mut(&packet.stream) else { return };
-        let zero = *self.zero.get_or_insert(at - LEAD);
-        stream.take(packet, at);
-        stream.in_chunk(chunk, packet.rtp);
-        let start = stream.live.sample(packet.rtp);
-        if start.is_some_and(|start| at - zero > clock::nanos(start) + self.lag) {
-            self.late(packet.stream, packet.rtp);
-        }
+        let (zero, lag) = (*self.zero.get_or_insert(at - LEAD), self.lag);
+        let mut late = stream.take(packet, at, chunk);
+        late.push(packet.rtp);
+        late.retain(|rtp| stream.live.sample(*rtp).is_some_and(|start| at - zero > clock::nanos(start) + lag));
+        late.into_iter().for_each(|rtp| self.late(packet.stream, rtp));
         if self.is_taking_over {
             self.back(at);
         }
@@ -137,16 +135,7 @@ impl Assembler {
     }
 
     fn stream(&mut self, about: &Stream) {
-        let state = StreamState {
-            about: about.clone(),
-            clock: Clock::default(),
-            live: Placement::default(),
-            runs: BTreeMap::new(),
-            newest_rtp: 0,
-            newest_at: 0,
-            chunks: Vec::new(),
-        };
-        self.streams.entry(about.stream).or_insert(state);
+        self.streams.entry(about.stream).or_insert_with(|| StreamState::new(about));
     }
 
     fn participant(&mut self, participant: &Participant, at: i64) {
@@ -275,7 +264,7 @@ impl Assembler {
         let Some(zero) = self.zero else { return Vec::new() };
         let mut changes = Vec::new();
         for (&number, stream) in self.streams.iter().filter(|(_, stream)| !stream.runs.is_empty()) {
-            let now = stream.clock.placement(zero);
+            let now = stream.clock.placement_so_far(zero);
             let (from, newest) = match stream.live.steps.last() {
                 None => (0, stream.newest_rtp),
                 Some(last) => (u64::try_from(sample - last.offset).unwrap_or(0), stream.newest_rtp),
@@ -283,10 +272,8 @@ impl Assembler {
             if newest < from || (!stream.live.steps.is_empty() && stream.live.difference(&now, from, newest) <= MOVED) {
                 continue;
             }
-            let known = stream.live.steps.len();
-            let followed = stream.live.followed_by(&now, from);
-            let new = followed.steps.iter().skip(known.min(followed.steps.len()));
-            changes.extend(new.map(|step| crate::log::Placed {
+            let steps = stream.live.changes_to(&stream.live.followed_by(&now, from));
+            changes.extend(steps.into_iter().map(|step| crate::log::Placed {
                 stream: number,
                 from_rtp: step.from_rtp,
                 offset: step.offset,
@@ -330,6 +317,7 @@ impl Assembler {
             left: mix || agent,
             right: mix || !agent,
             placement: Some(placement),
+            dropped: stream.dropped(),
         }
     }
 

@@ -1,0 +1,73 @@
+//! Lines that are spoken: whose they are, and those that are remembered.
+
+use std::collections::VecDeque;
+
+use crate::room::people::People;
+
+/// Lines of which it is remembered that they are withheld, or were begun. A line's final text comes within seconds of it, long before
+/// so many others.
+pub const MOST: usize = 256;
+
+/// Of lines that were begun, those that may not be over when a pause ends: more people do not speak at the same time.
+const MOST_AT_ONCE: usize = 64;
+
+/// A line of somebody's. Several speakers may have segments with one id.
+#[derive(Debug, Clone)]
+pub struct Line {
+    sender: String,
+    track: Option<String>,
+    /// Whose words they are, by identity.
+    pub owner: String,
+    segment: String,
+}
+
+impl Line {
+    /// A line that somebody sent, perhaps of somebody else's track.
+    pub fn new(sender: &str, track: Option<&str>, segment: &str, people: &People) -> Self {
+        Self {
+            sender: sender.to_owned(),
+            track: track.map(str::to_owned),
+            owner: people.speaker(track, sender).to_owned(),
+            segment: segment.to_owned(),
+        }
+    }
+
+    /// Whether nothing of it may be kept, by whose it is.
+    pub fn is_left_out(&self, people: &People) -> bool {
+        people.is_line_excluded(self.track.as_deref(), &self.sender)
+    }
+
+    /// Whether it is an agent's own.
+    pub fn is_agents(&self, people: &People) -> bool {
+        people.is_agents_line(self.track.as_deref(), &self.sender)
+    }
+}
+
+/// The newest lines of some kind.
+#[derive(Debug, Default)]
+pub struct Lines(VecDeque<Line>);
+
+impl Lines {
+    /// Remembers one more, and forgets the oldest when there are too many.
+    pub fn insert(&mut self, line: Line) {
+        if !self.contains(&line) {
+            self.0.truncate(MOST - 1);
+            self.0.push_front(line);
+        }
+    }
+
+    /// Whether this line is one of them.
+    pub fn contains(&self, line: &Line) -> bool {
+        self.0.iter().any(|known| (&known.owner, &known.segment) == (&line.owner, &line.segment))
+    }
+
+    /// Takes over the newest ones of one owner, or of all.
+    pub fn take_over(&mut self, others: &mut Self, owner: Option<&str>) {
+        let (taken, rest): (VecDeque<_>, _) =
+            others.0.drain(..).partition(|line| owner.is_none_or(|owner| line.owner == owner));
+        others.0 = rest;
+        for line in taken.into_iter().take(MOST_AT_ONCE) {
+            self.insert(line);
+        }
+    }
+}

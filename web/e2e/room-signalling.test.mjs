@@ -5,12 +5,19 @@ import { after, before, describe, test } from 'node:test';
 
 import { EchoSphere, LiveKit, sleep, speakers, start } from './harness.mjs';
 import { authority, cuttable, tlsFront } from './room/network.mjs';
-import { assertInPlace, begin, codes, folder, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
+import { assertInPlace, begin, codes, folder, gaps, isWhole, lasts, now, reached, sound, zero } from './room/recordings.mjs';
 
 let livekit;
 
 before(async () => { livekit = await LiveKit.start(); });
 after(async () => { await livekit?.stop(); });
+
+/** Names another TCP port in the server's candidates; both have five digits, so that no frame changes its length. */
+function tcpAt(port, other) {
+  assert.equal(`${port}`.length, `${other}`.length);
+  const candidates = new RegExp(`( tcp \\d+ \\S+ )${port}( typ host)`, 'gi');
+  return (data) => Buffer.from(data.toString('latin1').replaceAll(candidates, `$1${other}$2`), 'latin1');
+}
 
 /** What `echosphere doctor` prints with such an environment. */
 async function doctor(server, env) {
@@ -47,6 +54,42 @@ describe('signalling', { concurrency: true }, () => {
       await cut.stop();
       await tcp.stop();
       proxy.close();
+    }
+  });
+
+  test('over TCP, a signalling socket that is cut and a TCP connection that is cut cost what was told, and no more than a moment', async () => {
+    const media = await cuttable(livekit.tcp);
+    const mediaPort = Number(new URL(media.url).port);
+    const proxy = await cuttable(livekit.port, tcpAt(livekit.tcp, mediaPort));
+    const server = await EchoSphere.start({ ...livekit.env, LIVEKIT_URL: proxy.url, ECHOSPHERE_RECORDER_TCP_ONLY: 'true' });
+    const people = speakers(livekit, { room: 'tcp-cut', seconds: 48, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
+    try {
+      const id = await begin(server, 'tcp-cut');
+      await lasts(server, id, 5000, 40);
+      const cuts = [];
+      // LiveKit restarts ICE each time, and closes the media's TCP connections at that instant.
+      for (const cut of [() => proxy.cut(0), () => proxy.cut(2000), () => media.cut(0)]) {
+        cuts.push(now());
+        cut();
+        await sleep(10_000);
+      }
+      await people.ended;
+      await livekit.api('DeleteRoom', { room: 'tcp-cut' });
+      const done = await reached(server, id, 'COMPLETED', 60);
+      const { pcm } = await sound(done);
+      const said = people.said();
+      const found = await codes(done, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(done) + 0.5));
+      const told = gaps(done);
+      const isTold = (code) => told.some(([, start, length]) => code.sent + 0.5 > zero(done) + start && code.sent < zero(done) + start + length + 0.05);
+      const constants = assertInPlace(found, (code) => isWhole(code, said) && !isTold(code));
+      console.log(`# over TCP: cut at ${cuts.map((cut) => (cut - zero(done)).toFixed(1)).join(', ')} s; gaps ${JSON.stringify(told)}; ${JSON.stringify(constants)} ms`);
+      // Where the old connections were held on to, each cut cost about 14 s.
+      assert.ok(told.every(([, , length]) => length < 3), JSON.stringify(told));
+      assert.ok(found.some((code) => code.sent > cuts.at(-1) + 5), 'too little was said after the last cut');
+    } finally {
+      await people.stop();
+      await server.stop();
+      for (const one of [proxy, media]) one.close();
     }
   });
 

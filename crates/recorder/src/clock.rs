@@ -14,6 +14,7 @@ mod extend;
 mod placement;
 #[cfg(test)]
 mod standing;
+mod steps;
 mod stretch;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -41,37 +42,14 @@ const EVIDENCE: u32 = 100;
 const FEW: u32 = 10;
 /// What lies no further above the line than this lies on it, in nanoseconds.
 const CLOSE: i64 = 10 * MS;
-/// Steps that are smaller than this are not looked for, in nanoseconds.
-const SMALLEST: i64 = 15 * MS;
 /// Packets overtake each other by this much at most, in nanoseconds (600 ms).
 const WAIT: i64 = 600 * MS;
-/// Cells above the line, at most: behind so many without a step it is the line that is wrong.
-const MOST_CELLS: usize = 240;
-/// How long packets must have stayed above the line before a step is believed while the call goes on, in nanoseconds (10 s).
-const HELD: i64 = 10_000 * MS;
 /// A queue in the network is over after this long, in RTP ticks (10 min): later a step is not taken back any more.
 const QUEUE: i64 = 600 * RATE;
 /// A queue in the network is not longer than this, in nanoseconds (1 s).
 const LONGEST_QUEUE: i64 = 1_000 * MS;
-/// How sure it must be that a step is no chance: the natural logarithm of the odds. With sender reports that say the same less is
-/// needed.
-const ODDS: f64 = 10.0;
-const ODDS_WITH_REPORTS: f64 = 6.0;
-/// In the middle of speech a step is less likely, by this logarithm.
-const IN_SPEECH: f64 = 5.0;
-/// After this many RTP ticks (20 s) a step is in the reports. LiveKit makes its own from the publisher's last one (livekit-server,
-/// pkg/sfu/rtpstats, `GetRtcpSenderReport`), and libwebrtc sends one each 2.5 to 7.5 s.
-const REPORTED: i64 = 20 * RATE;
 /// Sender reports that are remembered: about a minute.
 const REPORTS: usize = 16;
-
-/// What sender reports have to say to a step of the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reports {
-    Agree,
-    Disagree,
-    Silent,
-}
 
 /// What is known of a stream's clock.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -198,15 +176,20 @@ impl Clock {
         &mut self.stretches[after.saturating_sub(1)]
     }
 
-    /// Whether a point lies further below its line than jitter, a queue that ended or a drift over a silence explain.
+    /// Whether a point lies further below its line than jitter, a queue that ended or a drift over a silence explain; or is minutes
+    /// late.
     fn is_beyond(&self, point: Point) -> bool {
         let after = self.stretches.partition_point(|stretch| stretch.from_rtp <= point.rtp);
         let Some(stretch) = self.stretches.get(after.saturating_sub(1)).filter(|stretch| stretch.packets > 0) else {
             return false;
         };
         let jitter = if stretch.packets < EVIDENCE { LONGEST_QUEUE } else { JUMP };
+        let is_ancient = self.newest.is_some_and(|(newest, _)| point.rtp < newest - QUEUE);
+        if is_ancient && stretch.packets >= EVIDENCE && stretch.above(point) > nanos(QUEUE) / 2 {
+            return true;
+        }
         let silence = self.newest.map_or(0, |(_, at)| point.delay.saturating_add(nanos(point.rtp)).saturating_sub(at));
-        -stretch.above(point) > jitter.saturating_add(silence.max(0) / 5_000)
+        stretch.above(point) < -jitter.saturating_add(silence.max(0) / 5_000)
     }
 
     /// Takes a point far below the line. True when it is believed.
@@ -237,12 +220,12 @@ impl Clock {
     /// Behind which stretch there was no jump but a queue in the network, which is over with this point.
     fn queue_before(&self, point: Point, is_after_pause: bool) -> Option<usize> {
         let last = self.stretches.len().checked_sub(1)?;
-        if !is_after_pause && self.stretches[last].above(point) > -LONGEST_QUEUE {
+        if !is_after_pause && (-LONGEST_QUEUE..0).contains(&self.stretches[last].above(point)) {
             return Some(last);
         }
         let pairs = self.stretches.windows(2).enumerate().rev();
         let mut queues = pairs.take_while(|(_, pair)| point.rtp - pair[1].from_rtp < QUEUE && pair[1].rise > 0);
-        queues.find(|(_, pair)| pair[0].above(point) > -CLOSE).map(|(before, _)| before)
+        queues.find(|(_, pair)| (-CLOSE..JUMP).contains(&pair[0].above(point))).map(|(before, _)| before)
     }
 
     /// A packet whose time is right came: those that are ahead of it are less likely to be.
@@ -322,30 +305,6 @@ impl Clock {
         }
     }
 
-    /// Begins a stretch wherever the clock stood still.
-    fn look_for_steps(&mut self, goes_on: bool) {
-        while let Some(at) = self.step(goes_on) {
-            self.run_on(at);
-            let Some((first, rise)) = self.above.first().map(|cell| (cell.from_rtp, self.rise())) else { return };
-            let lowest = self.above.iter().map(|cell| cell.best.delay).min().unwrap_or(0);
-            let is_on_it = |cell: &Cell| cell.best.delay <= lowest.saturating_add(CLOSE);
-            let mine = self.above.iter().rposition(is_on_it).map_or(0, |last| last + 1);
-            let mut stretch = Stretch::from(first);
-            stretch.rise = rise;
-            self.begin(stretch);
-            self.run_on(mine);
-        }
-        if self.above.len() > MOST_CELLS {
-            self.run_on(MOST_CELLS / 2);
-        }
-    }
-
-    /// How far all that is above the line is above it, at least.
-    fn rise(&self) -> i64 {
-        let last = self.stretches.last();
-        last.and_then(|last| self.above.iter().map(|cell| last.above(cell.best)).min()).unwrap_or(0)
-    }
-
     fn begin(&mut self, mut stretch: Stretch) {
         // What was made of times that are ahead of all others ends here.
         self.stretches.retain(|known| known.lowest.first().is_some_and(|first| first.rtp < stretch.from_rtp));
@@ -354,61 +313,6 @@ impl Clock {
             stretch.from_rtp = i64::MIN;
         }
         self.stretches.push(stretch);
-    }
-
-    /// The first cell at which the clock had stood still.
-    fn step(&self, goes_on: bool) -> Option<usize> {
-        let (mut first, mut end) = (None, self.above.len());
-        // What is surest comes first; there may be more steps before it.
-        while let Some((at, is_old)) = self.surest(end) {
-            end = at;
-            if is_old || first.is_some() || !goes_on {
-                first = Some(at);
-            }
-        }
-        first
-    }
-
-    /// The cell from which on all packets before cell `end` are above the line, most certainly not by chance; and whether they have
-    /// been for so long that it can hardly be a queue.
-    fn surest(&self, end: usize) -> Option<(usize, bool)> {
-        let last = self.stretches.last()?;
-        let now = self.newest.map_or(0, |(_, at)| at);
-        let (mut packets, mut sum, mut rise, mut lowest) = (0, 0, i64::MAX, i64::MAX);
-        let mut best: Option<(usize, bool, f64)> = None;
-        for (number, cell) in self.above[..end].iter().enumerate().rev() {
-            (packets, sum) = (packets + cell.packets, sum + cell.sum);
-            (rise, lowest) = (rise.min(last.above(cell.best)), lowest.min(cell.best.delay));
-            let mean = (sum / i128::from(packets)) as i64;
-            let spread = last.spread().max(mean.saturating_sub(lowest) as f64).max(MS as f64);
-            // Delays that are evenly spread to twice their mean are all above `rise` with a probability of e to the power of this.
-            let odds =
-                f64::from(packets) * rise as f64 / (2.0 * spread) - if cell.is_behind_hole { 0.0 } else { IN_SPEECH };
-            let needed = match self.reports_on(cell, rise) {
-                Reports::Agree => ODDS_WITH_REPORTS,
-                Reports::Disagree => f64::INFINITY,
-                Reports::Silent => ODDS,
-            };
-            if rise >= SMALLEST && packets >= FEW && odds >= needed && best.is_none_or(|(.., best)| odds > best) {
-                let is_plain = needed < ODDS || rise > JUMP && packets >= EVIDENCE && cell.is_after_pause;
-                best = Some((number, is_plain || now.saturating_sub(cell.arrived) >= HELD, odds));
-            }
-        }
-        best.map(|(number, is_old, _)| (number, is_old))
-    }
-
-    /// What sender reports say to a step of this size. They show it late, and their own clock may step too: so they never make one.
-    fn reports_on(&self, cell: &Cell, rise: i64) -> Reports {
-        let before = self.reports.iter().rev().find(|report| report.rtp <= cell.behind_rtp);
-        let Some(before) = before else { return Reports::Silent };
-        let behind = self.reports.iter().filter(|report| report.rtp > before.rtp);
-        let Some(most) = behind.clone().map(|report| report.delay - before.delay).max() else { return Reports::Silent };
-        if most >= SMALLEST && most >= rise / 2 {
-            return Reports::Agree;
-        }
-        let is_in_time = |report: &Point| report.rtp >= cell.from_rtp.saturating_add(REPORTED);
-        let is_told = behind.clone().next_back().is_some_and(is_in_time);
-        if is_told && most < rise / 3 { Reports::Disagree } else { Reports::Silent }
     }
 }
 
@@ -518,6 +422,35 @@ mod tests {
         assert_eq!(both.difference(&new, 1_000, 9_000), 0);
     }
 
+    #[test]
+    fn what_was_heard_stays_unless_it_is_known_much_better() {
+        let step = |from_rtp, offset| Step { from_rtp, offset };
+        let live = Placement { steps: vec![step(i64::MIN, 10), step(5_000, 300)] };
+        let better = Placement { steps: vec![step(i64::MIN, 0), step(1_000, 250), step(4_000, 305)] };
+        let (placement, corrected) = live.corrected(&better, 100, 9_000, 20);
+        assert_eq!(placement.steps, [step(i64::MIN, 10), step(1_000, 250), step(4_000, 305), step(5_000, 300)]);
+        assert_eq!(corrected, std::iter::once(1_000..5_000).collect::<Vec<_>>());
+        assert_eq!(better.corrected(&better, 100, 9_000, 20), (better.clone(), Vec::new()));
+    }
+
+    #[test]
+    fn what_is_said_anew_holds_for_all_that_lies_behind() {
+        let step = |from_rtp, offset| Step { from_rtp, offset };
+        let mut live = Placement { steps: vec![step(i64::MIN, 10), step(1_000, 20), step(2_000, 30)] };
+        let wanted = live.followed_by(&Placement { steps: vec![step(i64::MIN, 10), step(1_800, 40)] }, 1_500);
+        let changes = live.changes_to(&wanted);
+        assert_eq!(changes, [step(1_500, 10), step(1_800, 40)]);
+        for change in changes {
+            live.step(change);
+        }
+        assert_eq!(live, wanted);
+        let shorter = Placement { steps: vec![step(i64::MIN, 10)] };
+        for change in live.changes_to(&shorter) {
+            live.step(change);
+        }
+        assert_eq!(live.difference(&shorter, 0, 9_000), 0);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -538,7 +471,7 @@ mod tests {
         }
 
         #[test]
-        fn no_numbers_make_it_panic(points in prop::collection::vec((any::<u64>(), any::<i64>()), 0..50), zero in any::<i64>()) {
+        fn no_numbers_make_it_panic(points in prop::collection::vec((any::<u64>(), any::<i64>()), 0..300), zero in any::<i64>()) {
             let mut clock = Clock::default();
             for (rtp, at) in points {
                 clock.packet(rtp % (1 << 50), at >> 12);

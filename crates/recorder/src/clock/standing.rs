@@ -141,7 +141,8 @@ impl Agent {
 /// All patterns of turns: how long one speaks, how long the clock stands, with DTX or without, with reports or without.
 fn patterns() -> impl Iterator<Item = Agent> {
     let speaks = [500, 1_500, 3_000].into_iter();
-    let stands = speaks.flat_map(|speaks_ms| [30, 90, 140, 300].map(|stands_ms| Agent { speaks_ms, stands_ms, ..AGENT }));
+    let stands =
+        speaks.flat_map(|speaks_ms| [30, 90, 140, 300].map(|stands_ms| Agent { speaks_ms, stands_ms, ..AGENT }));
     let dtx = stands.flat_map(|agent| [true, false].map(|dtx| Agent { dtx, ..agent }));
     dtx.flat_map(|agent| [true, false].map(|reports| Agent { reports, ..agent }))
 }
@@ -222,7 +223,11 @@ fn a_queue_that_was_thought_a_step_is_taken_back_by_the_next_packet_on_time() {
     for n in 0..2_000 {
         clock.packet(n as u64 * 960, n * 20 * MS + late(n));
     }
-    assert_eq!(clock.placement_so_far(0).sample(1_900 * 960), Some(1_900 * 960 + 300 * 48), "after 30 s it looks like one");
+    assert_eq!(
+        clock.placement_so_far(0).sample(1_900 * 960),
+        Some(1_900 * 960 + 300 * 48),
+        "after 30 s it looks like one"
+    );
     for n in 2_000..2_020 {
         clock.packet(n as u64 * 960, n * 20 * MS);
     }
@@ -246,24 +251,30 @@ proptest! {
     ) {
         let agent = Agent { turns, speaks_ms, quiet_ms, stands_ms, dtx, reports, jitter_ms, ppm, queue: None, seed };
         let off = agent.off();
-        prop_assert!(off.worst < 20.0, "{agent:?}: {off:?}");
+        // The first or last packet of a turn may be on the wrong side of a step.
+        prop_assert!(off.share < 2.0 && off.worst < 20.0 + stands_ms as f64, "{agent:?}: {off:?}");
     }
 
     /// What a single wrong time can do: nothing, wherever it points and whenever it comes.
     #[test]
     fn a_packet_with_a_wrong_time_moves_no_other(
-        at in 0_usize..1_000, ahead in 8_000_i64..1 << 40, jitter_ms in 0.0..200.0_f64, seed in any::<u64>(),
+        at in 200_usize..1_000,
+        wrong in prop_oneof![17_600_i64..1 << 40, -(1_i64 << 40)..-96_000_000],
+        jitter_ms in 0.0..200.0_f64,
+        seed in any::<u64>(),
     ) {
+        let start = 1_i64 << 41;
         let (mut clean, mut seed) = (Clock::default(), seed | 1);
         let mut dirty = Clock::default();
         for n in 0..1_000_usize {
             let arrived = n as i64 * 20 * MS + (random(&mut seed) * jitter_ms * 1e6) as i64;
-            clean.packet(n as u64 * 960, arrived);
-            let wrong = if n == at && n > 100 { ahead + 48 * 200 } else { 0 };
-            let is_believed = dirty.packet((n as i64 * 960 + wrong) as u64, arrived);
+            let rtp = start + n as i64 * 960;
+            clean.packet(rtp as u64, arrived);
+            let wrong = if n == at { wrong } else { 0 };
+            let is_believed = dirty.packet((rtp + wrong) as u64, arrived);
             prop_assert_eq!(is_believed, wrong == 0);
         }
         let (clean, dirty) = (clean.placement(0), dirty.placement(0));
-        prop_assert!(clean.difference(&dirty, 0, 1_000 * 960) < 960, "{:?} {:?}", clean, dirty);
+        prop_assert!(clean.difference(&dirty, start as u64, start as u64 + 1_000 * 960) < 960, "{:?} {:?}", clean, dirty);
     }
 }

@@ -327,14 +327,13 @@ impl Peer {
         {
             incoming.reported = Some(report.ntp_time);
             let ntp = report.ntp_time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
-            entry(Body::Report(Report { stream: number, rtp: incoming.times.extend(report.rtp_time.numer() as u32), ntp }));
+            entry(Body::Report(Report {
+                stream: number,
+                rtp: incoming.times.extend(report.rtp_time.numer() as u32),
+                ntp,
+            }));
         }
-        entry(Body::Packet(Packet {
-            stream: number,
-            sequence: *packet.seq_no,
-            rtp,
-            payload: packet.payload.to_vec(),
-        }));
+        entry(Body::Packet(Packet { stream: number, sequence: *packet.seq_no, rtp, payload: packet.payload.to_vec() }));
     }
 
     /// Whether sound came.

@@ -25,7 +25,8 @@ impl Assembler {
             let span = stream
                 .runs
                 .values()
-                .fold((u64::MAX, 0), |(from, to), run| (from.min(run.start_rtp), to.max(run.end_rtp)));
+                .flat_map(|run| [run.start_rtp, run.end_rtp])
+                .fold((u64::MAX, 0), |(from, to), rtp| (from.min(rtp), to.max(rtp)));
             // What was heard live stays where it was, unless hindsight knows much better.
             let placement = if stream.live.steps.is_empty() {
                 hindsight
@@ -264,7 +265,8 @@ mod tests {
         let told = [
             ("recorder_restarted", 2_180, 820),
             ("recorder_restarted", 4_180, 1_215),
-            ("recorder_restarted", 5_395, 4_100),
+            // The pause is the last sign of life.
+            ("recorder_restarted", 9_195, 300),
             ("paused", 9_195, 2_000),
         ];
         assert_eq!(gaps(&index), told);
@@ -363,5 +365,36 @@ mod tests {
             assert_eq!(back.sample(number * 960), Some(9_600 + number as i64 * 960), "{back:?}");
         }
         assert_eq!(followed(&mut log, 9_600 + 1_900 * 960, at(2_000, 0)), back, "nothing more to say");
+    }
+
+    /// An agent whose RTP clock stands still for 90 ms behind each turn, followed live every four seconds.
+    #[test]
+    fn an_agents_turns_lie_where_they_were_spoken_and_live_is_no_more_than_three_steps_behind() {
+        let mut log = Log::new();
+        let (mut spoken, mut now, mut followed_at) = (Vec::new(), T0, T0);
+        for turn in 0..20 {
+            for n in 0..150 {
+                let (sequence, rtp) = (turn * 150 + n, (turn * 395 + n) * 960);
+                let packet = Packet { stream: 0, sequence, rtp, payload: vec![0x78, 1, 2] };
+                log.take(now + 5 * MS, Body::Packet(packet));
+                spoken.push((rtp, now + 5 * MS));
+                now += 20 * MS;
+                if now - followed_at >= 4_000 * MS {
+                    followed_at = now;
+                    let zero = log.assembler.zero().unwrap();
+                    let live = followed(&mut log, clock::samples(now - zero) - 6 * 48_000, now);
+                    let behind = clock::samples(now - 15 * MS - zero) - live.sample(rtp).unwrap();
+                    assert!(behind <= 3 * 90 * 48 + MOVED, "turn {turn}: {behind} samples");
+                }
+            }
+            now += 90 * MS + 245 * 20 * MS;
+        }
+        let index = log.assembler.index().unwrap();
+        assert_eq!(gaps(&index), []);
+        let placement = index.streams[0].placement.as_ref().unwrap();
+        let off = |(rtp, at): &(u64, i64)| (placement.sample(*rtp).unwrap() - clock::samples(at - index.zero)).abs();
+        let worst = spoken.iter().map(off).max().unwrap();
+        assert!(worst <= MOVED, "{worst} samples");
+        assert!(!index.improved.is_empty() && index.improved.iter().all(|extent| extent.end < 170 * 48_000));
     }
 }

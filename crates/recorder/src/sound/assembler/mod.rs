@@ -118,7 +118,9 @@ impl Assembler {
         let mut late = stream.take(packet, at, chunk);
         late.push(packet.rtp);
         late.retain(|rtp| stream.live.sample(*rtp).is_some_and(|start| at - zero > clock::nanos(start) + lag));
-        late.into_iter().for_each(|rtp| self.late(packet.stream, rtp));
+        for rtp in late {
+            self.late(packet.stream, rtp);
+        }
         if self.is_taking_over {
             self.back(at);
         }

@@ -14,3 +14,18 @@ export function element(name, attributes = {}, ...children) {
   made.append(...children.filter((child) => child !== null));
   return made;
 }
+
+/**
+ * Fills a place anew. What is the same stays: it may have the focus, or be selected.
+ * @param {Element} place @param {(Node | string)[]} children
+ */
+export function renew(place, ...children) {
+  const before = [...place.childNodes];
+  const after = [...element('div', {}, ...children).childNodes];
+  after.forEach((child, n) => {
+    const old = before[n];
+    if (!old) place.append(child);
+    else if (!old.isEqualNode(child)) old.replaceWith(child);
+  });
+  before.slice(after.length).forEach((old) => old.remove());
+}

@@ -1,7 +1,7 @@
 // <echosphere-player>: sound, waveform and transcript of one recording.
 
 import { serverNow, waveform as fetchWaveform } from './api.js';
-import { element } from './dom.js';
+import { element, renew } from './dom.js';
 import { clock, spoken } from './format.js';
 import { attach } from './hls-audio.js';
 import { KEYS, listen } from './shortcuts.js';
@@ -60,6 +60,7 @@ export class Player extends HTMLElement {
     const ended = this.recording?.status !== recording.status && recording.status === 'COMPLETED';
     this.recording = recording;
     this.showLength();
+    this.showGaps();
     this.showTracks();
     if (!this.isLive) this.follow(false);
     this.wave?.set(null, this.duration, recording.gaps);
@@ -69,10 +70,18 @@ export class Player extends HTMLElement {
 
   /** Goes to what is spoken now. */
   goLive() {
+    this.sound?.forgetStalls();
     this.choose(1);
     this.seek(Infinity);
     void this.audio.play();
     this.view?.follow(true);
+  }
+
+  /** Whoever listens faster comes to what is spoken now, and stays with it; where they read is left to them. */
+  catchUp() {
+    if (this.rate <= 1 || this.audio.paused || this.position < this.now) return;
+    this.choose(1);
+    this.seek(Infinity);
   }
 
   /** @param {boolean} follows */
@@ -98,7 +107,15 @@ export class Player extends HTMLElement {
       const name = `${track.participant || track.id} (${track.source.replaceAll('_', ' ') || track.kind}, ${clock(track.duration_ms)})`;
       return [n === 0 ? 'Tracks as Ogg Opus: ' : ' · ', element('a', { href: pathname + search, download: true, 'data-testid': 'track' }, name)];
     });
-    this.tracks?.replaceChildren(...links);
+    if (this.tracks) renew(this.tracks, ...links);
+  }
+
+  /** A call that goes on may get gaps. */
+  showGaps() {
+    const gaps = this.recording?.gaps ?? [];
+    this.missing?.toggleAttribute('hidden', gaps.length === 0);
+    const items = gaps.map((gap) => element('li', {}, `${clock(gap.start_ms)}, ${spoken(gap.duration_ms)}: ${gap.reason.replaceAll('_', ' ')}`));
+    if (this.gapList) renew(this.gapList, ...items);
   }
 
   disconnectedCallback() {
@@ -183,7 +200,9 @@ export class Player extends HTMLElement {
     for (const event of ['play', 'pause', 'ended', 'volumechange']) this.audio.addEventListener(event, () => this.showState());
     this.audio.addEventListener('pause', () => this.follow(false));
     // Time has passed since the page was opened.
-    this.audio.addEventListener('play', () => { if (this.follows && Math.abs(this.now - this.position) > 1000) this.seek(this.now); });
+    this.audio.addEventListener('play', () => { if (this.follows && this.now < Infinity && Math.abs(this.now - this.position) > 1000) this.seek(this.now); });
+    // Not as the time is drawn: nothing is drawn in a tab that is hidden.
+    this.audio.addEventListener('timeupdate', () => this.catchUp());
     const lanes = element('div', { class: 'lanes', 'aria-hidden': 'true' }, element('span', { class: 'agent' }, 'Agent'), element('span', { class: 'user' }, 'User'));
     return element('div', { class: 'controls' },
       element('div', { class: 'wave' }, lanes, canvas), this.slider,
@@ -202,11 +221,13 @@ export class Player extends HTMLElement {
   buildFooter() {
     const base = `/v1/recordings/${this.recording?.id}/transcript`;
     const link = (/** @type {string} */ href, /** @type {string} */ name) => element('a', { href, download: true }, name);
-    const gaps = (this.recording?.gaps ?? []).map((gap) => element('li', {}, `${clock(gap.start_ms)}, ${spoken(gap.duration_ms)}: ${gap.reason.replaceAll('_', ' ')}`));
+    this.gapList = element('ul');
+    this.missing = element('details', { open: true, 'data-testid': 'gaps' }, element('summary', {}, 'What is missing'), this.gapList);
+    this.showGaps();
     this.tracks = element('p', { 'data-testid': 'tracks' });
     this.showTracks();
     return element('footer', { class: 'more' },
-      gaps.length > 0 ? element('details', { open: true }, element('summary', {}, 'What is missing'), element('ul', {}, ...gaps)) : null,
+      this.missing,
       element('p', {}, 'Transcript as ', link(`${base}.vtt`, 'VTT'), ' · ', link(`${base}.srt`, 'SRT'), ' · ', link(`${base}.txt`, 'text'), ' · ', link(base, 'JSON')),
       this.tracks,
       this.alignment ?? null);
@@ -249,8 +270,6 @@ export class Player extends HTMLElement {
       this.started = true;
       performance.mark('echosphere:first-audio');
     }
-    // Whoever listens faster comes to what is spoken now.
-    if (this.rate > 1 && !this.audio.paused && ms >= this.now) this.goLive();
     this.wave?.moveTo(ms);
     this.view?.moveTo(ms);
     const text = `${clock(ms)} / ${clock(this.duration)}`;

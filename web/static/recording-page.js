@@ -2,7 +2,7 @@
 
 import { ApiError, recording, transcript } from './api.js';
 import { badges } from './badges.js';
-import { element } from './dom.js';
+import { element, renew } from './dom.js';
 import { listen } from './events.js';
 import { clock, dateTime } from './format.js';
 import './player.js';
@@ -85,10 +85,15 @@ function show(about) {
 
 /** @param {Recording} about The call goes on, or has ended: what is heard is not disturbed. */
 function goOn(about) {
-  page.querySelector('.heading')?.replaceWith(heading(about));
-  page.querySelector('[data-testid=notice]')?.remove();
+  const head = page.querySelector('.heading');
+  if (head) renew(head, ...heading(about).childNodes);
+  const before = page.querySelector('[data-testid=notice]');
   const said = notice(about);
-  if (said) page.querySelector('.heading')?.after(said);
+  // What is said already is not said again: it would be read out each time.
+  if (!before || !said?.isEqualNode(before)) {
+    before?.remove();
+    if (said) head?.after(said);
+  }
   player?.update(about, words());
 }
 

@@ -34,6 +34,38 @@ export function addresses(playlist, base) {
   return lines.filter((line) => line && !line.startsWith('#')).map((line) => new URL(line, base).href);
 }
 
+/** @param {string} url @param {string} from @returns {string} the address, with the signature of another */
+export function signedLike(url, from) {
+  const signed = new URL(url);
+  const signature = new URL(from).searchParams.get('sig');
+  if (signature !== null) signed.searchParams.set('sig', signature);
+  return signed.href;
+}
+
+/** Keeps the address of a playlist alive. A call may go on for longer than its signature lives, and a player asks for one address for ever. */
+export class Link {
+  /** @param {() => Promise<string>} refetch gets the playlist's present address @param {() => number} now */
+  constructor(refetch, now = Date.now) {
+    this.refetch = refetch;
+    this.now = now;
+    /** @type {string | null} */
+    this.latest = null;
+  }
+
+  /** @param {string} url an address as the player has it @param {boolean} force @returns {Promise<string>} one that works */
+  async fresh(url, force = false) {
+    const known = this.latest === null ? url : signedLike(url, this.latest);
+    if (!force && !isStale(known, this.now())) return known;
+    try {
+      this.latest = await this.refetch();
+      return signedLike(url, this.latest);
+    } catch {
+      // As with a segment: the old address may still work.
+      return known;
+    }
+  }
+}
+
 /** Knows which segment an address is of, and gets its present address. A segment's path may change: its place does not. */
 export class Renewal {
   /** @param {() => Promise<string[]>} refetch gets the addresses of all segments anew @param {() => number} now */

@@ -5,6 +5,7 @@ import { clock, pretty, timeOfDay } from './format.js';
 import { activeTurns, isSpoken, responseTimes } from './turns.js';
 
 /** @typedef {import('./api.js').Turn} Turn */
+/** @typedef {{turn: Turn, shows: string, element: HTMLElement}} Row a turn as it is shown, and all that it shows */
 
 const WHO = { agent: 'Agent', user: 'User', system: 'System' };
 const EVENTS = { tool_call: 'Tool call', tool_result: 'Tool result', handoff: 'Handoff', config: 'Agent set-up', marker: 'Event', message: 'Message' };
@@ -19,9 +20,11 @@ export class TranscriptView {
     this.following = true;
     /** @type {Turn[]} */
     this.turns = [];
-    /** @type {Map<string, HTMLElement>} */
-    this.rows = new Map();
+    /** @type {Row[]} */
+    this.rows = [];
     this.active = '';
+    /** Where the sound is, in media time. */
+    this.ms = 0;
     // Only a reader scrolls by wheel, touch or key; our own scrolling fires none of these.
     for (const event of ['wheel', 'touchmove']) {
       window.addEventListener(event, () => this.follow(false), { passive: true });
@@ -39,15 +42,44 @@ export class TranscriptView {
     if (following) this.reveal();
   }
 
-  /** @param {Turn[]} turns @param {boolean} hasSound */
+  /**
+   * A row whose turn is the same stays as it is: it may have the focus, be selected, or be pressed at this moment.
+   * @param {Turn[]} turns @param {boolean} hasSound
+   */
   set(turns, hasSound) {
     this.turns = turns;
     const waits = responseTimes(turns);
-    const rows = turns.map((turn) => (turn.kind === 'message'
-      ? this.message(turn, hasSound, waits.get(turn.id))
-      : event(turn, hasSound)));
-    this.rows = new Map(turns.map((turn, n) => [turn.id, /** @type {HTMLElement} */ (rows[n])]));
-    this.place.replaceChildren(...rows);
+    const before = new Map(this.rows.map((row) => [row.turn.id, row]));
+    this.rows = turns.map((turn) => {
+      const known = before.get(turn.id);
+      // Another turn with the same id has a row of its own.
+      before.delete(turn.id);
+      return this.row(turn, hasSound, waits.get(turn.id), known);
+    });
+    this.arrange();
+    this.mark(activeTurns(turns, this.ms));
+  }
+
+  /** @param {Turn} turn @param {boolean} hasSound @param {number | undefined} wait @param {Row | undefined} known @returns {Row} */
+  row(turn, hasSound, wait, known) {
+    const shows = JSON.stringify([turn, hasSound, wait]);
+    if (known?.shows === shows) return { ...known, turn };
+    const made = turn.kind === 'message' ? this.message(turn, hasSound, wait) : event(turn, hasSound);
+    if (known) takePlace(known.element, made);
+    return { turn, shows, element: made };
+  }
+
+  /** Puts the rows in order, and touches none that is in its place: a row that is moved loses the focus. */
+  arrange() {
+    /** @type {Set<Element>} */
+    const rows = new Set(this.rows.map((row) => row.element));
+    for (const old of [...this.place.children]) {
+      if (!rows.has(old)) old.remove();
+    }
+    [...rows].forEach((row, n) => {
+      const there = this.place.children[n] ?? null;
+      if (there !== row) this.place.insertBefore(row, there);
+    });
   }
 
   /** @param {Turn} turn @param {boolean} hasSound @param {number | undefined} wait */
@@ -71,17 +103,22 @@ export class TranscriptView {
 
   /** @param {number} ms */
   moveTo(ms) {
+    this.ms = ms;
     const active = activeTurns(this.turns, ms);
     const key = active.map((turn) => turn.id).join('\n');
     if (key === this.active) return;
     this.active = key;
-    const last = active.at(-1)?.id;
-    for (const [id, row] of this.rows) {
-      row.classList.toggle('heard', active.some((turn) => turn.id === id));
-      if (id === last) row.setAttribute('aria-current', 'true');
+    this.mark(active);
+    if (this.following) this.reveal();
+  }
+
+  /** @param {Turn[]} active the turns that are heard */
+  mark(active) {
+    for (const { turn, element: row } of this.rows) {
+      row.classList.toggle('heard', active.includes(turn));
+      if (turn === active.at(-1)) row.setAttribute('aria-current', 'true');
       else row.removeAttribute('aria-current');
     }
-    if (this.following) this.reveal();
   }
 
   reveal() {
@@ -89,6 +126,17 @@ export class TranscriptView {
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     row?.scrollIntoView({ block: 'center', behavior: calm ? 'auto' : 'smooth' });
   }
+}
+
+/**
+ * What a reader did with a row goes on in the one that takes its place.
+ * @param {HTMLElement} old @param {HTMLElement} made
+ */
+function takePlace(old, made) {
+  const hasFocus = old.contains(document.activeElement);
+  made.querySelector('details')?.toggleAttribute('open', old.querySelector('details')?.open === true);
+  old.replaceWith(made);
+  if (hasFocus) /** @type {HTMLElement | null} */ (made.querySelector('button, summary'))?.focus({ preventScroll: true });
 }
 
 /** @param {Turn} turn @param {boolean} hasSound */

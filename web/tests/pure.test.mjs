@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { clock, pretty, spoken } from '../static/format.js';
-import { Renewal, addresses, expiry, isStale } from '../static/renewal.js';
+import { Requests } from '../static/hls-requests.js';
+import { Link, Renewal, addresses, expiry, isStale, signedLike } from '../static/renewal.js';
 import { activeTurns, neighbour, responseTimes } from '../static/turns.js';
 
 const turn = (id, role, start, end, more = {}) => ({ id, kind: 'message', role, start_ms: start, end_ms: end, typed: false, ...more });
@@ -72,6 +73,74 @@ test('a renewal that fails leaves the old address', async () => {
   const renewal = new Renewal(async () => { throw new Error('down'); }, () => noon + 60_000);
   renewal.learn([signed('0.ts')]);
   assert.equal(await renewal.fresh(signed('0.ts')), signed('0.ts'));
+});
+
+const linked = (seconds, more = '') => `http://h/l.m3u8?sig=${noon / 1000 + seconds}.default.mac${more}`;
+
+test('a signature is put in the place of another, and all else stays', () => {
+  assert.equal(signedLike(linked(0, '&_HLS_msn=7'), linked(900)), linked(900, '&_HLS_msn=7'));
+  assert.equal(signedLike(linked(0), 'http://h/l.m3u8'), linked(0));
+});
+
+test('a playlist whose signature ends is asked for with a new one from then on', async () => {
+  let now = noon;
+  const links = [linked(3600), linked(7200)];
+  let asked = 0;
+  const link = new Link(async () => { asked += 1; return links.shift(); }, () => now);
+  const old = (msn) => linked(900, `&_HLS_msn=${msn}`);
+  assert.equal(await link.fresh(old(1)), old(1));
+  now += 880_000;
+  assert.equal(await link.fresh(old(2)), linked(3600, '&_HLS_msn=2'));
+  now += 1_000_000;
+  assert.equal(await link.fresh(old(3)), linked(3600, '&_HLS_msn=3'));
+  assert.equal(asked, 1);
+  // Refused, though it looks well.
+  assert.equal(await link.fresh(old(4), true), linked(7200, '&_HLS_msn=4'));
+  assert.equal(asked, 2);
+});
+
+test('a playlist whose signature cannot be had anew is asked for as it is', async () => {
+  const link = new Link(async () => { throw new Error('down'); }, () => noon + 60_000);
+  assert.equal(await link.fresh(linked(0)), linked(0));
+});
+
+test('who has paused waits for no segment, and who plays again waits for the next', async () => {
+  const audio = Object.assign(new EventTarget(), { paused: true });
+  let next = null;
+  const requests = new Requests(audio, 'r', () => next);
+  requests.pause = 20;
+  // The first playlist is wanted at once.
+  const began = Date.now();
+  assert.equal(await requests.playlist('http://h/l.m3u8?sig=x'), 'http://h/l.m3u8?sig=x');
+  assert.ok(Date.now() - began < 15);
+  next = 8;
+  assert.equal(await requests.playlist('http://h/l.m3u8?sig=x&_HLS_msn=8&_HLS_skip=YES'), 'http://h/l.m3u8?sig=x');
+  assert.ok(Date.now() - began >= 18);
+  assert.equal(requests.isAwaited, false);
+  // Played while nothing was asked for.
+  audio.paused = false;
+  assert.equal(await requests.playlist('http://h/l.m3u8?sig=x'), 'http://h/l.m3u8?sig=x&_HLS_msn=8');
+  assert.equal(requests.isAwaited, false);
+  audio.paused = true;
+  requests.pause = 60_000;
+  const asked = requests.playlist('http://h/l.m3u8?sig=x');
+  audio.paused = false;
+  audio.dispatchEvent(new Event('play'));
+  assert.equal(await asked, 'http://h/l.m3u8?sig=x&_HLS_msn=8');
+  assert.equal(requests.isAwaited, false);
+  assert.equal(await requests.playlist('http://h/l.m3u8?sig=x&_HLS_msn=9'), 'http://h/l.m3u8?sig=x&_HLS_msn=9');
+  assert.equal(requests.isAwaited, true);
+});
+
+test('a playlist that was refused is asked for with another signature, once', async () => {
+  const audio = Object.assign(new EventTarget(), { paused: false });
+  const requests = new Requests(audio, 'r', () => 8);
+  let asked = 0;
+  requests.link = new Link(async () => { asked += 1; return linked(7200); }, () => noon);
+  requests.isPlaylistRefused = true;
+  assert.equal(await requests.playlist(linked(3600)), linked(7200));
+  assert.equal(await requests.playlist(linked(3600)), linked(7200));
+  assert.equal(asked, 1);
 });
 
 test('addresses of a playlist are absolute and in order', () => {

@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
@@ -37,6 +38,10 @@ export async function freePort() {
   }
 }
 
+/** What was started and goes on. A test that failed may not have come to the end of it, and its file would not end either. */
+const running = new Set();
+after(async () => { for (const one of [...running]) await one.stop(); });
+
 /** Starts a program in a process group of its own; `stop` ends all of it. */
 export function start(program, args, { env = {}, cwd = root, log = null } = {}) {
   const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -50,7 +55,10 @@ export function start(program, args, { env = {}, cwd = root, log = null } = {}) 
     try { process.kill(-child.pid, signal); } catch { /* it is gone already */ }
     await Promise.race([ended, sleep(5000)]);
   };
-  return { child, stop, ended, output: () => output };
+  const started = { child, stop, ended, output: () => output };
+  running.add(started);
+  void ended.then(() => running.delete(started));
+  return started;
 }
 
 /** Waits until `check` returns something, or says what was waited for. */
@@ -210,11 +218,15 @@ export async function browser() {
   } catch {
     throw new Error('chromium is missing: apt-get install chromium');
   }
-  return chromium.launch({
+  const opened = await chromium.launch({
     executablePath: program,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
       '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
   });
+  const open = { stop: () => opened.close() };
+  running.add(open);
+  opened.on('disconnected', () => running.delete(open));
+  return opened;
 }
 
 /** A page that fails the test when anything on it goes wrong: a script error, a refused policy, a failed request. */

@@ -154,7 +154,8 @@ async function catchesUpUnseen(page) {
   await page.evaluate(() => { document.querySelector('echosphere-player').tick(); });
 }
 
-const problem = (page) => page.textContent('echosphere-player .problem');
+/** Nothing is wrong (any more). That the waveform is being drawn is said at the same place, for a moment. */
+const isWell = (page) => until('no problem', async () => await page.textContent('echosphere-player .problem') === '', 10);
 
 test('what a reader does with a row is left alone when others come', async () => {
   const open = await browser();
@@ -262,7 +263,7 @@ test('the page plays a call while it goes on, rewinds, and has the whole of it i
     assert.equal(await page.evaluate(() => window.sameDocument), true);
     const { duration_ms: length } = await get(server, id);
     await until('the whole length', async () => Math.abs(await page.evaluate(() => document.querySelector('echosphere-player').audio.duration) - length / 1000) < 0.5, 15);
-    assert.equal(await problem(page), '');
+    await isWell(page);
     assert.deepEqual(wrong, []);
     await shot(page, 'live-ended-360');
   } finally {
@@ -313,7 +314,7 @@ async function listener(open, id, dropped) {
   });
   heard.state = () => page.evaluate(() => {
     const { audio } = document.querySelector('echosphere-player');
-    return { at: audio.currentTime, length: audio.duration, isPaused: audio.paused, loaded: window.loaded, over: window.over, problems: window.problems.filter(Boolean) };
+    return { at: audio.currentTime, length: audio.duration, isPaused: audio.paused, loaded: window.loaded, over: window.over, lost: window.problems.filter((text) => /connection/.test(text)).length };
   });
   await page.click('[data-testid=play]');
   await until('sound', async () => (await heard.state()).at > 0, 15);
@@ -328,7 +329,7 @@ async function outlivesARefusal({ page, state, asked }, refuse) {
   refuse();
   await renewed;
   await until('playlists after it', () => asked.length > from + 2, 20);
-  await until('no problem', async () => await problem(page) === '', 5);
+  await isWell(page);
   const [after, seconds] = [await state(), now() - began];
   assert.ok(after.at - before.at > seconds - 1, `from ${before.at} s to ${after.at} s in ${seconds} s`);
 }
@@ -385,7 +386,7 @@ test('a call that is refused in between, and ends elsewhere, is heard to its end
     await forgetsThatItRanDry(whole, id);
     await shorter.page.click('[data-testid=live]');
     await shorter.page.selectOption('[data-testid=speed]', '1.25');
-    const problems = (await whole.state()).problems.length;
+    const { lost } = await whole.state();
     await livekit.api('DeleteRoom', { room: 'elsewhere' });
     await reached(server, id, 'COMPLETED');
     const { duration_ms: length } = await get(server, id);
@@ -395,9 +396,9 @@ test('a call that is refused in between, and ends elsewhere, is heard to its end
       assert.ok(Math.abs(last.length - seconds) < 2.5 && last.at <= last.length, JSON.stringify([last, seconds]));
       assert.ok(heard.elsewhere > 0);
       assert.equal(last.loaded, loaded);
-      assert.equal(await problem(heard.page), '');
+      await isWell(heard.page);
     }
-    assert.deepEqual((await whole.state()).problems.slice(problems), []);
+    assert.equal((await whole.state()).lost, lost);
     assert.equal(await shorter.page.evaluate(() => document.querySelector('echosphere-player').audio.playbackRate), 1.25);
   } finally {
     await open.close();

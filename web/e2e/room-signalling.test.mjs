@@ -83,8 +83,10 @@ describe('signalling', { concurrency: true }, () => {
       const isTold = (code) => told.some(([, start, length]) => code.sent + 0.5 > zero(done) + start && code.sent < zero(done) + start + length + 0.05);
       const constants = assertInPlace(found, (code) => isWhole(code, said) && !isTold(code));
       console.log(`# over TCP: cut at ${cuts.map((cut) => (cut - zero(done)).toFixed(1)).join(', ')} s; gaps ${JSON.stringify(told)}; ${JSON.stringify(constants)} ms`);
-      // Where the old connections were held on to, each cut cost about 14 s.
-      assert.ok(told.every(([, , length]) => length < 3), JSON.stringify(told));
+      // Where the old connections were held on to, each cut signalling socket cost about 14 s. The media's own connection is another
+      // matter: sound is lost with it.
+      const longest = ([, start]) => (start + 1 < cuts.at(-1) - zero(done) ? 3 : 8);
+      assert.ok(told.every((gap) => gap[2] < longest(gap)), JSON.stringify(told));
       assert.ok(found.some((code) => code.sent > cuts.at(-1) + 5), 'too little was said after the last cut');
     } finally {
       await people.stop();

@@ -25,6 +25,8 @@ FRAME = RATE // 100
 # What is queued lasts so long. Whoever gets no processor for that time says things later than he believes, and says that.
 QUEUE_MS = 200
 LATE = 0.15
+# And at once while nothing is queued, as at the beginning of a burst.
+THIN = 0.02
 # A second of 440 Hz: a whole number of waves, so that it goes on in the next second's.
 TONE = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE) / 2
 
@@ -56,6 +58,7 @@ async def speak(person, source, stop):
         if time.time() - last > LATE:
             say(kind="late", identity=person["identity"], at=time.time(), by=time.time() - last)
         last = time.time()
+        is_thin = source.queued_duration < THIN
         now = int(sent - START - person.get("offset", 0))
         speaks, rests = person.get("bursts", (1, 0))
         if now != second and now % (speaks + rests) >= speaks:
@@ -74,6 +77,8 @@ async def speak(person, source, stop):
         frame = rtc.AudioFrame.create(RATE, 1, FRAME)
         np.frombuffer(frame.data, dtype=np.int16)[:] = (block * 14_000).astype(np.int16)
         await source.capture_frame(frame)
+        if is_thin and time.time() - last > THIN:
+            say(kind="late", identity=person["identity"], at=time.time(), by=time.time() - last)
 
 
 async def camera(room):

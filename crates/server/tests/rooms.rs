@@ -115,6 +115,21 @@ fn a_webhook_is_kept_once_without_secrets_and_begins_one_recording() {
     }
 }
 
+#[test]
+fn a_project_that_wants_no_recording_of_a_room_is_not_recorded_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.yaml");
+    std::fs::write(&path, "projects:\n  - name: default\n    excluded_rooms: ['call-private-*']\n    livekit: []\n")
+        .unwrap();
+    let config = ("ECHOSPHERE_CONFIG", path.to_str().unwrap());
+    let server = Server::start(PROGRAM, dir.path(), &[NOWHERE, ("ECHOSPHERE_RECORDER_AUTO_RECORD", "call-*"), config]);
+    assert_eq!(webhook(&server, &joined("EV_1", "call-private-1")).status, 200);
+    assert_eq!(webhook(&server, &joined("EV_2", "call-1")).status, 200);
+    until("both to be worked off", || (open_webhooks(&server) == 0).then_some(()));
+    let names: Vec<Value> = server.recordings().iter().map(|recording| recording["room_name"].clone()).collect();
+    assert_eq!(names, ["call-1"]);
+}
+
 fn open_webhooks(server: &Server) -> i64 {
     metric(server, "echosphere_webhooks_open").and_then(|count| count.parse().ok()).unwrap_or(-1)
 }

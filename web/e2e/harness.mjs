@@ -104,10 +104,26 @@ export class EchoSphere {
     return response.json();
   }
 
+  /** The paths of all its files. */
+  files() {
+    const entries = readdirSync(join(this.dir, 'data'), { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  }
+
+  /** The lines of its metrics. */
+  async metrics() {
+    return (await (await fetch(`${this.url}/metrics`)).text()).split('\n');
+  }
+
+  /** One of its metrics; undefined when it has none of that name. */
+  async metric(name) {
+    const line = (await this.metrics()).find((candidate) => candidate.startsWith(`${name} `));
+    return line === undefined ? undefined : Number(line.split(' ')[1]);
+  }
+
   async settled() {
     await until('background work', async () => {
-      const metrics = await (await fetch(`${this.url}/metrics`)).text();
-      const open = metrics.split('\n').filter((line) => line.startsWith('echosphere_tasks{') && line.includes('open'));
+      const open = (await this.metrics()).filter((line) => line.startsWith('echosphere_tasks{') && line.includes('open'));
       return open.length > 0 && open.every((line) => line.endsWith(' 0'));
     });
     return (await this.get('/v1/recordings')).items;

@@ -23,12 +23,6 @@ after(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-async function metric(server, name) {
-  const text = await (await fetch(`${server.url}/metrics`)).text();
-  const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
-  return line === undefined ? undefined : Number(line.split(' ')[1]);
-}
-
 /** Where the time codes lie that were said once everybody was surely listened to; how many there are, all in place. */
 async function assertHeard(recording, said, expected) {
   const { playlist, pcm } = await sound(recording);
@@ -113,14 +107,14 @@ describe('rooms under pressure', { concurrency: 2 }, () => {
       await until('chunks on the disk', () => waiting(server).length >= 1, 25);
       const before = memory(server);
       await until('more of them', () => waiting(server).length >= 2, 25);
-      assert.ok(await until('the gauges', async () => await metric(server, 'echosphere_spool_bytes') > 0, 5));
-      assert.ok(await metric(server, 'echosphere_spool_oldest_seconds') >= 0);
+      assert.ok(await until('the gauges', async () => await server.metric('echosphere_spool_bytes') > 0, 5));
+      assert.ok(await server.metric('echosphere_spool_oldest_seconds') >= 0);
       await server.kill();
       const from = Date.now() / 1000;
       const left = waiting(server);
       await server.restart(env);
       const to = Date.now() / 1000;
-      await until('the room is recorded again', async () => await metric(server, 'echosphere_rooms') === 1, 10);
+      await until('the room is recorded again', async () => await server.metric('echosphere_rooms') === 1, 10);
       await until('more waits', () => waiting(server).length > left.length, 30);
       console.log(`# ${waiting(server).length} chunks wait on the disk; memory ${before.toFixed(0)} MiB before, ${memory(server).toFixed(0)} MiB after the kill`);
       const refused = await until('a refusal', async () => {
@@ -128,7 +122,7 @@ describe('rooms under pressure', { concurrency: 2 }, () => {
         return answer.status === 503 && answer;
       }, 30);
       assert.match(refused.body.detail, /recorder\.max_spool/);
-      assert.equal(await metric(server, 'echosphere_spool_alarm'), 1);
+      assert.equal(await server.metric('echosphere_spool_alarm'), 1);
       // However often it is told to stop: it is over when storage has all of it, and meanwhile the room is nobody's.
       await server.post(`/v1/recordings/${id}/stop`);
       const stopped = Date.now() / 1000 - 2;
@@ -137,7 +131,7 @@ describe('rooms under pressure', { concurrency: 2 }, () => {
       assert.equal((await server.post('/v1/recordings', { room_name: 'away' })).status, 503, 'not because it is being recorded');
       rmSync(filler);
       await until('all is sent', () => waiting(server).length === 0, 20);
-      await until('the gauge is down', async () => await metric(server, 'echosphere_spool_bytes') === 0, 5);
+      await until('the gauge is down', async () => await server.metric('echosphere_spool_bytes') === 0, 5);
       assert.match(server.process.output(), /half of what may wait on the disk waits there/);
       const recording = await reached(server, id, 'COMPLETED', 40);
       const said = people.said();

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -30,8 +30,7 @@ after(async () => {
 /** Every file that EchoSphere has, and what it printed. */
 function everything(server) {
   const data = join(server.dir, 'data');
-  const names = readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const files = names.map((entry) => join(entry.parentPath, entry.name)).map((path) => ({ path: relative(data, path), bytes: readFileSync(path) }));
+  const files = server.files().map((path) => ({ path: relative(data, path), bytes: readFileSync(path) }));
   return [...files, { path: 'the log', bytes: Buffer.from(server.process.output()) }];
 }
 

@@ -14,8 +14,6 @@ let livekit;
 before(async () => { livekit = await LiveKit.start(); });
 after(() => livekit?.stop());
 
-const metric = async (server, name) => Number((await (await fetch(`${server.url}/metrics`)).text()).match(new RegExp(`^${name} (.*)$`, 'm'))?.[1]);
-const files = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 
 // Each has a server of its own.
 describe('how recordings end', { concurrency: 2 }, () => {
@@ -65,12 +63,12 @@ describe('how recordings end', { concurrency: 2 }, () => {
     try {
       const id = await begin(server, 'away');
       await lasts(server, id, 7000);
-      const owned = () => files(join(server.dir, 'data')).filter((file) => file.includes(id));
+      const owned = () => server.files().filter((file) => file.includes(id));
       assert.ok(owned().length > 3, `${owned().length} files`);
       const asked = await fetch(`${server.url}/v1/recordings/${id}`, { method: 'DELETE' });
       assert.equal(asked.status, 202);
       await until('the deletion', async () => (await fetch(`${server.url}/v1/recordings/${id}`)).status === 410, 20);
-      await until('the room to be left', async () => await metric(server, 'echosphere_rooms') === 0, 5);
+      await until('the room to be left', async () => await server.metric('echosphere_rooms') === 0, 5);
       await sleep(3000);
       assert.deepEqual(owned(), []);
       assert.deepEqual(readdirSync(join(server.dir, 'data', 'chunks')), []);
@@ -117,7 +115,7 @@ describe('how recordings end', { concurrency: 2 }, () => {
         assert.ok(found.length > 20 && found.every((code) => code.score < SILENT && code.other < SILENT), JSON.stringify(found.filter((code) => code.score >= SILENT).slice(0, 5)));
       }
       // Not even what is only kept, and not played.
-      for (const file of files(join(server.dir, 'data')).filter((name) => name.endsWith('.ogg'))) assert.ok(readFileSync(file).length < 60_000, file);
+      for (const file of server.files().filter((name) => name.endsWith('.ogg'))) assert.ok(readFileSync(file).length < 60_000, file);
     } finally {
       for (const speaker of people) await speaker.stop();
       await server.stop();
@@ -139,7 +137,7 @@ describe('how recordings end', { concurrency: 2 }, () => {
       const to = now();
       await livekit.api('DeleteRoom', { room: 'short' });
       const before = await reached(server, id, 'COMPLETED');
-      const chunks = () => files(join(server.dir, 'data')).filter((file) => file.endsWith('.esc'));
+      const chunks = () => server.files().filter((file) => file.endsWith('.esc'));
       assert.ok(before.tracks.length === 2 && chunks().length > 3);
       const waveform = async () => (await server.get(`/v1/recordings/${id}/waveform?pixels=50`)).data;
       await server.settled();

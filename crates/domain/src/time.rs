@@ -1,6 +1,7 @@
 //! Two clocks: the wall clock of the conversation and the media time of what a player shows.
 
 use std::ops::{Add, Sub};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,16 @@ impl WallTime {
     /// This instant, later by a number of nanoseconds (earlier when negative); saturating.
     pub const fn plus_nanos(self, nanos: i64) -> Self {
         Self(self.0.saturating_add(nanos))
+    }
+
+    /// This instant, so much later; saturating.
+    pub fn after(self, wait: Duration) -> Self {
+        self.plus_nanos(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX))
+    }
+
+    /// This instant, so much earlier; saturating.
+    pub fn before(self, age: Duration) -> Self {
+        self.plus_nanos(-i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
     }
 
     /// Nanoseconds from `earlier` to this instant, negative when it is later; saturating.

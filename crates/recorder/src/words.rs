@@ -5,6 +5,9 @@
 //! stream of deltas. `lk.chat` is typed. The older Transcription packets come beside the streams and count only where no
 //! stream does. No times are inside: a line begins with the speaking that it belongs to.
 
+mod heading;
+mod speaking;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read as _;
 
@@ -16,17 +19,14 @@ use prost::Message as _;
 use proto::data_packet::Value;
 use proto::data_stream;
 
-use crate::log::{Body, Entry, Participant, Speakers};
+pub(crate) use self::heading::Heading;
+use self::speaking::Speaking;
+use crate::log::{Body, Entry, Participant};
 
 /// The longest text, in bytes; a compressed one is not inflated beyond it.
 const LONGEST: u64 = 256 * 1024;
 /// Streams that are open at the same time. Beyond that the oldest one is taken for broken off.
 pub(crate) const MOST_OPEN: usize = 64;
-/// How far before the first word of a line its speaking may have begun, in nanoseconds.
-const SPOKE_BEFORE: i64 = 20_000_000_000;
-/// How far behind the first word it may begin: an agent's text can be ahead of its voice.
-const SPOKE_AFTER: i64 = 1_500_000_000;
-
 /// How a line came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
@@ -73,20 +73,11 @@ impl Open {
     }
 }
 
-/// The attribute in which an agent says what it does, and the word for speaking (livekit-agents, `types.py`).
-const AGENT_STATE: &str = "lk.agent.state";
-const SPEAKING: &str = "speaking";
-
-/// What an agent says that it does: `listening`, `thinking`, `speaking`.
-fn state(participant: &Participant) -> Option<&str> {
-    participant.attributes.get(AGENT_STATE).map(String::as_str)
-}
-
 /// Reads a capture log and knows what was said in writing.
 #[derive(Debug, Clone, Default)]
 pub struct Words {
     people: HashMap<String, Participant>,
-    speaking: HashMap<String, Vec<(i64, Option<i64>)>>,
+    speaking: Speaking,
     open: HashMap<String, Open>,
     lines: BTreeMap<Key, Line>,
     ids: HashSet<String>,
@@ -98,43 +89,16 @@ impl Words {
     pub fn take(&mut self, entry: &Entry) {
         match &entry.body {
             Some(Body::Participant(participant)) => {
-                self.agent_state(participant, entry.at);
+                self.speaking.participant(self.people.get(&participant.sid), participant, entry.at);
                 self.people.insert(participant.sid.clone(), participant.clone());
             }
-            Some(Body::Speakers(speakers)) => self.speakers(speakers, entry.at),
+            Some(Body::Speakers(speakers)) => self.speaking.speakers(&self.people, speakers, entry.at),
             Some(Body::Data(bytes)) => {
                 if let Ok(packet) = proto::DataPacket::decode(bytes.as_slice()) {
                     self.packet(packet, entry.at);
                 }
             }
             _ => {}
-        }
-    }
-
-    /// An agent says itself when it speaks, sooner than LiveKit hears it.
-    fn agent_state(&mut self, participant: &Participant, at: i64) {
-        let known = self.people.get(&participant.sid).and_then(state);
-        if let Some(now) = state(participant).filter(|now| known != Some(now)) {
-            self.speaks(&participant.sid, now == SPEAKING, at);
-        }
-    }
-
-    fn speakers(&mut self, changed: &Speakers, at: i64) {
-        for speaker in &changed.speakers {
-            if self.people.get(&speaker.participant_sid).and_then(state).is_none() {
-                self.speaks(&speaker.participant_sid, speaker.active, at);
-            }
-        }
-    }
-
-    fn speaks(&mut self, sid: &str, active: bool, at: i64) {
-        let spans = self.speaking.entry(sid.to_owned()).or_default();
-        match (active, spans.last_mut()) {
-            (true, Some((_, None))) | (false, None) => {}
-            (true, _) => spans.push((at, None)),
-            (false, Some((_, end))) => {
-                end.get_or_insert(at);
-            }
         }
     }
 
@@ -173,14 +137,10 @@ impl Words {
     }
 
     fn header(&mut self, header: data_stream::Header, identity: String, at: i64) {
-        let way = match header.topic.as_str() {
-            "lk.transcription" => Way::Spoken,
-            "lk.chat" => Way::Typed,
-            _ => return,
-        };
-        let segment = header.attributes.get("lk.segment_id").unwrap_or(&header.stream_id).clone();
-        let owner = header.attributes.get("lk.transcribed_track_id").and_then(|track| self.owner(track));
-        let key = Key { way, identity: owner.unwrap_or(identity), segment };
+        let Some(heading) = Heading::of(&header) else { return };
+        let way = if heading.is_spoken { Way::Spoken } else { Way::Typed };
+        let owner = heading.track.and_then(|track| self.owner(track));
+        let key = Key { way, identity: owner.unwrap_or(identity), segment: heading.segment.to_owned() };
         self.line(key.clone(), at);
         let inline = header.inline_content.clone();
         let id = header.stream_id.clone();
@@ -284,8 +244,9 @@ impl Words {
         let person = self.people.values().find(|person| person.identity == key.identity);
         let is_agent = person.is_some_and(|person| person.kind == "AGENT");
         let typed = matches!(key.way, Way::Typed | Way::Chat);
-        let (start, end) = if typed { (None, None) } else { self.spoken(person, line) };
+        let spoken = (!typed).then(|| self.speaking.of_line(person, line.first_at, line.last_at));
         let time = |at: Option<i64>| at.map(WallTime::from_nanos);
+        let (start, end) = (spoken.map(|(start, _)| start), spoken.map(|(_, end)| end));
         let role = if is_agent { Role::Agent } else { Role::User };
         Turn {
             speaker: Some(key.identity.clone()),
@@ -294,21 +255,6 @@ impl Words {
             typed,
             ..Turn::new(line.id.as_str(), Kind::Message, role, line.text.trim())
         }
-    }
-
-    /// When the speaking that a line belongs to began and ended.
-    fn spoken(&self, person: Option<&Participant>, line: &Line) -> (Option<i64>, Option<i64>) {
-        let spans = person.and_then(|person| self.speaking.get(&person.sid)).map(Vec::as_slice).unwrap_or_default();
-        let after = spans.partition_point(|(start, _)| *start <= line.first_at);
-        // Words follow the speaking that they are of; only an agent's may be a little ahead of it.
-        let before = spans[..after].last().filter(|(start, _)| *start >= line.first_at - SPOKE_BEFORE);
-        let soon = spans[after..].first().filter(|(start, _)| *start <= line.first_at + SPOKE_AFTER);
-        let was_over = |(_, end): &&(i64, Option<i64>)| end.is_some_and(|end| end < line.first_at - SPOKE_AFTER);
-        let Some((start, end)) = before.filter(|span| soon.is_none() || !was_over(span)).or(soon) else {
-            return (Some(line.first_at), Some(line.last_at.max(line.first_at)));
-        };
-        // Interim words come while somebody speaks: the end of the speaking is known later than they are.
-        (Some(*start), Some(end.unwrap_or(line.last_at).max(*start)))
     }
 }
 
@@ -320,8 +266,9 @@ fn inflate(raw: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::speaking::AGENT_STATE;
     use super::*;
-    use crate::log::{Speaker, Track};
+    use crate::log::{Speaker, Speakers, Track};
     use proptest::prelude::*;
     use std::io::Write as _;
 

@@ -25,11 +25,6 @@ pub fn floor_to_quarter_hour(time: WallTime) -> WallTime {
     WallTime::from_nanos(time.as_nanos().div_euclid(quarter) * quarter)
 }
 
-/// A time so much later.
-pub fn after(time: WallTime, wait: Duration) -> WallTime {
-    time.plus_nanos(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX))
-}
-
 /// Signs the URLs of one playlist. A configured life shorter than a quarter of an hour is counted from now.
 pub fn signing(
     presigner: &Presigner,

@@ -12,7 +12,7 @@ use proto::data_stream::{Chunk, Header, header::ContentHeader};
 
 use self::lines::{Line, Lines};
 use super::people::People;
-use crate::words::MOST_OPEN;
+use crate::words::{Heading, MOST_OPEN};
 
 /// The longest message that is kept.
 const LONGEST: usize = 256 * 1024;
@@ -122,16 +122,11 @@ impl Filter {
 
     /// Only what is read later: an agent's streams on other topics tell of everybody's words, and do not say whose they are.
     fn header(&mut self, header: &Header, sender: &str, now: &Circumstances<'_>) -> bool {
-        let is_spoken = header.topic == "lk.transcription";
         let is_text = matches!(&header.content_header, Some(ContentHeader::TextHeader(_)));
-        if !(is_text && (is_spoken || header.topic == "lk.chat")) {
-            return false;
-        }
-        let attribute = |name: &str| header.attributes.get(name).map(String::as_str);
-        let segment = attribute("lk.segment_id").unwrap_or(&header.stream_id);
-        let line = Line::new(sender, attribute("lk.transcribed_track_id"), segment, now.people);
-        let is_final = attribute("lk.transcription_final") != Some("false");
-        let wanted = if is_spoken { self.may_be_told(&line, is_final, now) } else { !now.forbid(&line) };
+        let Some(heading) = Heading::of(header).filter(|_| is_text) else { return false };
+        let line = Line::new(sender, heading.track, heading.segment, now.people);
+        let wanted =
+            if heading.is_spoken { self.may_be_told(&line, heading.is_final, now) } else { !now.forbid(&line) };
         if wanted && header.inline_content.is_none() {
             self.open(&header.stream_id, line, now);
         }

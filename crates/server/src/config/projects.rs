@@ -24,7 +24,8 @@ pub struct Project {
     pub api_keys: Vec<SecretString>,
     /// Whether session uploads are taken, and rooms recorded without being asked.
     pub recording: bool,
-    /// Rooms (names, `*` matches any run of characters) of which no session upload is taken, and which are not recorded without being asked.
+    /// Rooms (names, `*` matches any run of characters) of which no session upload is taken, and which are not recorded without
+    /// being asked.
     pub excluded_rooms: Vec<String>,
 }
 

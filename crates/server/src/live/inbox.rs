@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::auto;
 use crate::app::SharedApp;
-use crate::{clock, playback};
+use crate::clock;
 
 /// How often to look for what is due when nothing wakes us.
 const LOOK: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ async fn work_on(app: &SharedApp, webhook: Webhook) {
     let attempts = webhook.attempts + 1;
     let noted = match outcome {
         auto::Outcome::Later if attempts < MAX_ATTEMPTS => {
-            let due = playback::after(clock::now(), Duration::from_secs(1 << attempts));
+            let due = clock::now().after(Duration::from_secs(1 << attempts));
             app.store.webhook_failed(&webhook.project, &webhook.id, due).await
         }
         outcome => {
@@ -87,8 +87,7 @@ async fn work_on(app: &SharedApp, webhook: Webhook) {
 }
 
 async fn forget(app: &SharedApp) {
-    let before = clock::now().plus_nanos(-i64::try_from(LIFE.as_nanos()).unwrap_or(i64::MAX));
-    if let Err(error) = app.store.forget_webhooks(before).await {
+    if let Err(error) = app.store.forget_webhooks(clock::now().before(LIFE)).await {
         tracing::warn!(%error, "old webhooks cannot be forgotten now");
     }
 }

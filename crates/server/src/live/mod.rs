@@ -7,11 +7,12 @@ pub mod inbox;
 mod keeper;
 pub mod load;
 mod outbox;
+mod rooms;
 mod segments;
 mod take_up;
 mod told;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,38 +21,33 @@ use std::time::{Duration, Instant};
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::recording::{Capture, Recording, Track};
 use echosphere_domain::time::{MediaTime, WallTime};
-use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::token;
 use echosphere_recorder::capture::{self, Timepiece};
 use echosphere_recorder::clock::nanos;
-use echosphere_recorder::log::journal::Journal;
-use echosphere_recorder::log::spool::Spool;
 use echosphere_recorder::log::{Body, Ended, Link, link};
 use echosphere_recorder::room::people::Exclusions;
 use echosphere_recorder::room::{self, Command, Listener};
 use echosphere_recorder::rooms::RoomService;
-use echosphere_recorder::sound::{Assembler, Heard, Index};
+use echosphere_recorder::sound::{Assembler, Heard};
 use echosphere_store::{Begun, LeftOut, NewLive, Once, Repeated};
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 
 pub use admission::Refusal;
+pub use rooms::Rooms;
 pub use take_up::{journals, take_up};
 pub use told::Told;
 
 use self::ear::Ear;
-use self::load::Gauge;
 use self::outbox::Outbox;
+use self::rooms::Running;
 
 use crate::app::{App, SharedApp};
-use crate::config::Config;
+use crate::config::{Config, KeyPair};
 use crate::{clock, entropy};
 
 /// How long live rendering waits behind the end of a segment: what was lost on the way has come again by then.
 pub const LAG: Duration = Duration::from_millis(1_000);
-/// How long all rooms together may take to be handed over.
-const HAND_OVER: Duration = Duration::from_secs(10);
 /// How often to look for a room that does not exist yet.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(250);
 /// How long a token for joining is good. A connection that is broken longer joins with a new one.
@@ -117,28 +113,6 @@ pub struct Wish {
     pub once: Option<Once>,
 }
 
-/// A room that this process records.
-struct Running {
-    session: Arc<Session>,
-    commands: mpsc::Sender<Command>,
-    task: JoinHandle<()>,
-}
-
-/// The rooms that this process records.
-pub struct Rooms {
-    /// The journal of all of them.
-    pub journal: Arc<Journal>,
-    /// What waits on the disk for object storage.
-    pub spool: Arc<Spool>,
-    /// What all this costs.
-    pub load: Gauge,
-    /// Rooms that read a part of their log again, at the same time.
-    late: Semaphore,
-    running: Mutex<HashMap<RecordingId, Running>>,
-    left: Mutex<HashMap<RecordingId, Vec<Command>>>,
-    webhooks: auto::LastWebhook,
-}
-
 /// What a room's parts share.
 struct Session {
     app: SharedApp,
@@ -162,121 +136,6 @@ impl Session {
 
     fn left_out(&self) -> std::sync::MutexGuard<'_, Vec<LeftOut>> {
         self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Rooms {
-    /// None yet.
-    pub fn new(journal: Journal, spool: Spool, config: &Config) -> Self {
-        Self {
-            journal: Arc::new(journal),
-            spool: Arc::new(spool),
-            load: Gauge::new(&config.recorder),
-            late: Semaphore::new(config.render_workers.max(1)),
-            running: Mutex::default(),
-            left: Mutex::default(),
-            webhooks: auto::LastWebhook::default(),
-        }
-    }
-
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A webhook came.
-    pub fn webhook_came(&self, project: &ProjectId) {
-        self.webhooks.came(project);
-    }
-
-    /// Whether webhooks come, lately.
-    pub fn webhooks_come(&self) -> bool {
-        self.webhooks.come()
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.running().len()
-    }
-
-    /// Tells a room something; one that is still to be taken up is told then. False when nobody listens to it any more.
-    pub fn tell(&self, recording: RecordingId, command: Command) -> bool {
-        if let Some(later) = self.left().get_mut(&recording) {
-            later.push(command);
-            return true;
-        }
-        self.running().get(&recording).is_some_and(|room| room.commands.try_send(command).is_ok())
-    }
-
-    /// Whether this process has a room: it listens to it, or still keeps what it heard, or is going to take it up.
-    pub fn has(&self, recording: RecordingId) -> bool {
-        self.running().contains_key(&recording) || self.left().contains_key(&recording)
-    }
-
-    /// Rooms of an earlier process that are still to be taken up, with what they were told in the meantime.
-    fn left(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Vec<Command>>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A room was taken up, or nobody wants it any more: it hears what it was told in the meantime.
-    fn taken_up(&self, recording: RecordingId) {
-        let told = self.left().remove(&recording).unwrap_or_default();
-        for command in told {
-            self.tell(recording, command);
-        }
-    }
-
-    /// What was said in a room so far; `None` when this process does not record it.
-    pub fn transcript(&self, recording: RecordingId) -> Option<Transcript> {
-        let session = Arc::clone(&self.running().get(&recording)?.session);
-        Some(session.capture().words().transcript()).filter(|transcript| !transcript.turns.is_empty())
-    }
-
-    /// The tracks of a room so far; `None` when this process does not record it.
-    pub fn tracks(&self, recording: RecordingId) -> Option<Vec<Track>> {
-        let session = Arc::clone(&self.running().get(&recording)?.session);
-        let tracks = tracks(session.capture().assembler());
-        Some(tracks)
-    }
-
-    /// Where the streams of a room lie so far; `None` when this process does not record it, or nothing was heard.
-    pub fn index(&self, recording: RecordingId) -> Option<Index> {
-        let session = Arc::clone(&self.running().get(&recording)?.session);
-        session.capture().assembler().index()
-    }
-
-    /// Leaves all rooms, so that the next process goes on with them; waits until everything is kept, in storage or on the
-    /// disk.
-    pub async fn hand_over(&self) {
-        let rooms: Vec<Running> = self.running().drain().map(|(_, room)| room).collect();
-        for room in &rooms {
-            let _ = room.commands.try_send(Command::HandOver);
-        }
-        let count = rooms.len();
-        let all = futures_util::future::join_all(rooms.into_iter().map(|room| room.task));
-        if tokio::time::timeout(HAND_OVER, all).await.is_err() {
-            tracing::warn!("not every room was handed over in time; the journal has what chunks lack");
-        }
-        let journal = Arc::clone(&self.journal);
-        let flushed = tokio::task::spawn_blocking(move || journal.flush()).await;
-        match flushed.map_err(|error| error.to_string()).flatten() {
-            Ok(()) => tracing::info!(rooms = count, "rooms are handed over"),
-            Err(error) => tracing::error!(error, "the journal is not whole on the disk"),
-        }
-    }
-
-    /// Bytes that wait on the disk: chunks, and the journal.
-    fn waiting(&self) -> u64 {
-        self.spool.bytes() + self.journal.bytes()
-    }
-
-    /// Adds a room whose task begins now. The task may end, and remove it, at once: it waits until it is added.
-    fn begin(&self, recording: RecordingId, room: impl FnOnce() -> Running) {
-        let mut running = self.running();
-        running.insert(recording, room());
-    }
-
-    fn remove(&self, recording: RecordingId) {
-        self.running().remove(&recording);
     }
 }
 
@@ -341,7 +200,7 @@ pub async fn start(app: &SharedApp, project: &ProjectId, wish: Wish) -> Result<(
 struct Reach {
     url: String,
     local: IpAddr,
-    key: crate::config::KeyPair,
+    key: KeyPair,
 }
 
 async fn reach(app: &App, project: &ProjectId) -> Result<Reach, Error> {
@@ -436,7 +295,7 @@ async fn listen(settings: room::Settings, inbox: mpsc::Receiver<Command>, ear: &
 async fn wait_for_room(
     session: &Session,
     settings: &mut room::Settings,
-    key: &crate::config::KeyPair,
+    key: &KeyPair,
     inbox: &mut mpsc::Receiver<Command>,
 ) -> Option<room::End> {
     let name = session.recording.room_name.as_deref().unwrap_or_default();
@@ -499,7 +358,7 @@ fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, left: Lef
     app.rooms.begin(id, || Running { session: kept, commands, task: tokio::spawn(task) });
 }
 
-fn exclusions(config: &crate::config::Config, told: &Told) -> Exclusions {
+fn exclusions(config: &Config, told: &Told) -> Exclusions {
     let mut exclusions = Exclusions {
         identities: told.exclude.iter().cloned().collect(),
         kinds: config.recorder.exclude_kinds.iter().chain(&told.exclude_kinds).cloned().collect(),

@@ -46,13 +46,12 @@ pub async fn take_up(app: &SharedApp, recovered: Recovered) -> Result<(), Error>
             app.rooms.spool.remove(orphan, number);
         }
     }
+    app.rooms.left().extend(rows.iter().map(|row| (row.recording.id, Vec::new())));
     let unfinished = rows.into_iter().map(|row| {
         let journalled = captures.remove(&row.capture.id.as_uuid()).unwrap_or_default();
         Unfinished { row, journalled }
     });
-    let unfinished: Vec<Unfinished> = unfinished.collect();
-    app.rooms.left().extend(unfinished.iter().map(|room| (room.row.recording.id, Vec::new())));
-    let left = round(app, unfinished).await;
+    let left = round(app, unfinished.collect()).await;
     if left.is_empty() {
         remove(app, files).await;
     } else {

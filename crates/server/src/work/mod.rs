@@ -16,7 +16,6 @@ mod sweep;
 use std::sync::Arc;
 use std::time::Duration;
 
-use echosphere_domain::time::WallTime;
 use echosphere_store::{Claim, Failure, TaskKind};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -133,7 +132,7 @@ async fn lane(app: SharedApp, kinds: &'static [TaskKind]) {
 
 async fn claim(app: &App, kinds: &[TaskKind]) -> Result<Option<Claim>, echosphere_store::Error> {
     let now = clock::now();
-    app.store.claim(kinds, now, after(now, LEASE)).await
+    app.store.claim(kinds, now, now.after(LEASE)).await
 }
 
 async fn work_on(app: &SharedApp, claim: Claim) {
@@ -146,7 +145,7 @@ async fn work_on(app: &SharedApp, claim: Claim) {
             tokio::select! {
                 outcome = &mut work => break outcome,
                 () = tokio::time::sleep(HEARTBEAT) => {
-                    let until = after(clock::now(), LEASE);
+                    let until = clock::now().after(LEASE);
                     if let Err(error) = app.store.heartbeat(&claim.lease, until).await {
                         tracing::warn!(task = kind, %error, "a lease could not be prolonged");
                     }
@@ -182,7 +181,7 @@ async fn give_back(app: &App, claim: &Claim, error: &Error) {
         // Somebody else published in the meantime: read again and decide again.
         Error::Stopping | Error::Store(echosphere_store::Error::Conflict(_)) => Some(now),
         error if error.is_final() || claim.attempts >= MAX_ATTEMPTS => None,
-        _ => Some(after(now, backoff(claim.attempts))),
+        _ => Some(now.after(backoff(claim.attempts))),
     };
     if matches!(error, Error::Stopping) {
         tracing::info!(task = kind, payload = %claim.payload, "the task goes on after the next start");
@@ -202,8 +201,4 @@ async fn give_back(app: &App, claim: &Claim, error: &Error) {
 fn backoff(attempts: u32) -> Duration {
     let base = Duration::from_secs(1 << attempts.saturating_sub(1).min(12)).min(Duration::from_secs(3600));
     base.mul_f64(0.75 + 0.5 * entropy::fraction())
-}
-
-fn after(now: WallTime, wait: Duration) -> WallTime {
-    now.plus_nanos(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -32,8 +32,7 @@ pub(super) async fn run(app: SharedApp) {
 async fn give_up_logs(app: &App) -> Result<(), super::Error> {
     let Some(kept) = app.config.recorder.keep_log else { return Ok(()) };
     let now = clock::now();
-    let before = now.plus_nanos(-i64::try_from(kept.as_nanos()).unwrap_or(i64::MAX));
-    let given_up = app.store.give_up_logs(before, now).await?;
+    let given_up = app.store.give_up_logs(now.before(kept), now).await?;
     if given_up > 0 {
         tracing::info!(recordings = given_up, "capture logs were given up");
     }
@@ -42,8 +41,7 @@ async fn give_up_logs(app: &App) -> Result<(), super::Error> {
 
 async fn sweep(app: &App, process_start: WallTime) -> Result<(), super::Error> {
     loop {
-        let age = i64::try_from(app.config.sweep_after.as_nanos()).unwrap_or(i64::MAX);
-        let before = clock::now().plus_nanos(-age);
+        let before = clock::now().before(app.config.sweep_after);
         let candidates = app.store.sweepable(before, before.min(process_start), BATCH).await?;
         if candidates.is_empty() || app.is_stopping() {
             return Ok(());

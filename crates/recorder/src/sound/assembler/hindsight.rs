@@ -84,11 +84,10 @@ impl Assembler {
 
     /// Whether the sound ends because we lost it, and not because the conversation ended or was to be recorded no longer.
     fn is_cut(&self) -> bool {
-        let open = self.away.iter().filter(|away| away.to.is_none());
-        let (paused, lost): (Vec<&Away>, Vec<&Away>) = open.partition(|away| away.reason == "paused");
+        let is_lost = self.away.iter().any(Away::is_lost);
+        let is_paused = self.away.iter().any(|away| away.to.is_none() && !away.is_lost());
         let ended = self.ended.as_ref().map(|(_, reason)| reason.as_str());
-        paused.is_empty()
-            && (!lost.is_empty() || matches!(ended, None | Some("connection_lost" | ended::DISK_FULL | ended::MISSED)))
+        !is_paused && (is_lost || matches!(ended, None | Some("connection_lost" | ended::DISK_FULL | ended::MISSED)))
     }
 
     /// When the conversation ended, apart from its last packet: when the last one left, when nothing reached us any more, or when
@@ -105,7 +104,7 @@ impl Assembler {
     /// it was lost. `None` while it goes on. Whether anything behind it belongs to the recording is not known yet.
     pub fn goes_on_until(&self) -> Option<i64> {
         let everybody_left = self.people.values().all(|person| person.gone);
-        let lost = self.away.iter().filter(|away| away.to.is_none() && away.reason != "paused").map(|away| away.from);
+        let lost = self.away.iter().filter(|away| away.is_lost()).map(|away| away.from);
         lost.chain(self.last_gone.filter(|_| everybody_left)).min()
     }
 }

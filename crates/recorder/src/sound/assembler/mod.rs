@@ -21,12 +21,22 @@ const SPEAKING: i64 = 200_000_000;
 /// Packets are rendered where they were once they moved less than this, in samples (5 ms).
 const MOVED: i64 = 240;
 
+/// Why nothing is kept in a pause, as gaps tell it.
+const PAUSED: &str = "paused";
+
 /// A stretch of wall-clock time in which nothing could be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Away {
     from: i64,
     to: Option<i64>,
     reason: &'static str,
+}
+
+impl Away {
+    /// Whether nothing reaches us, and that has not ended yet. A pause is another matter: it is over when somebody says so.
+    fn is_lost(&self) -> bool {
+        self.to.is_none() && self.reason != PAUSED
+    }
 }
 
 /// A participant's track of which packets came.
@@ -171,22 +181,22 @@ impl Assembler {
     /// What is spoken reaches us again.
     fn back(&mut self, at: i64) {
         self.is_taking_over = false;
-        for away in self.away.iter_mut().filter(|away| away.to.is_none() && away.reason != "paused") {
+        for away in self.away.iter_mut().filter(|away| away.is_lost()) {
             away.to = Some(at);
         }
     }
 
     /// Nothing reaches us from here on.
     fn leave(&mut self, from: i64, reason: &'static str) {
-        if self.zero.is_some() && self.away.iter().all(|away| away.to.is_some() || away.reason == "paused") {
+        if self.zero.is_some() && !self.away.iter().any(Away::is_lost) {
             self.away.push(Away { from, to: None, reason });
         }
     }
 
     fn pause(&mut self, paused: bool, at: i64) {
-        let open = self.away.iter_mut().find(|away| away.to.is_none() && away.reason == "paused");
+        let open = self.away.iter_mut().find(|away| away.to.is_none() && away.reason == PAUSED);
         match (paused, open) {
-            (true, None) => self.away.push(Away { from: at, to: None, reason: "paused" }),
+            (true, None) => self.away.push(Away { from: at, to: None, reason: PAUSED }),
             (false, Some(open)) => open.to = Some(at),
             (true, Some(_)) | (false, None) => {}
         }

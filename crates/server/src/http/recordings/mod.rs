@@ -88,7 +88,7 @@ fn playlist_url(app: &App, base: &str, recording: &Recording) -> String {
 fn link_signature(app: &App, recording: &Recording) -> String {
     let signed_at = playback::floor_to_quarter_hour(clock::now());
     let life = playback::url_life(app.config.url_ttl, recording.duration) + playback::QUARTER_HOUR;
-    app.links.sign(&recording.project, recording.id, playback::after(signed_at, life))
+    app.links.sign(&recording.project, recording.id, signed_at.after(life))
 }
 
 /// The base URL for links in an answer to these headers.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::reload::{self, Reload};
-use crate::app::SharedApp;
+use crate::app::{App, SharedApp};
 use crate::clock;
 use crate::http::access;
 use crate::http::problem::Problem;
@@ -65,7 +65,7 @@ pub async fn multivariant(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (recording, _) = watch(&app, &headers, &id, &signed).await?;
-    let segments = has_sound(app.store.segments(recording.id, AUDIO_RENDITION).await?)?;
+    let segments = segments(&app, &recording).await?;
     let rates = segments.iter().filter_map(|segment| match &segment.location {
         Location::Stored { length, .. } => Some((*length, segment.duration.ticks().unsigned_abs().max(1))),
         Location::Renderable | Location::Missing { .. } => None,
@@ -86,7 +86,8 @@ pub async fn multivariant(
     Ok(playlist(text))
 }
 
-fn has_sound(segments: Vec<Segment>) -> Result<Vec<Segment>, Problem> {
+async fn segments(app: &App, recording: &Recording) -> Result<Vec<Segment>, Problem> {
+    let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
     if segments.is_empty() {
         return Err(Problem::part_not_found("the recording has no sound (yet); its transcript may be there"));
     }
@@ -121,13 +122,11 @@ pub async fn media(
     let Query(reload) = reload.map_err(|error| Problem::bad_parameter(error.body_text()))?;
     check_rendition(&rendition)?;
     let (mut recording, _) = watch(&app, &headers, &id, &signed).await?;
-    let mut segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
     if let Some(msn) = reload.msn {
-        reload::wait_for(msn, &app, &recording, segments.len()).await?;
+        reload::wait_for(msn, &app, &recording).await?;
         (recording, _) = watch(&app, &headers, &id, &signed).await?;
-        segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
     }
-    let segments = has_sound(segments)?;
+    let segments = segments(&app, &recording).await?;
     let base = app.base_url(&headers);
     let signing = playback::signing(&app.presigner, &base, clock::now(), app.config.url_ttl, recording.duration);
     let signing = signing.map_err(|error| {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use echosphere_domain::recording::Recording;
+use echosphere_domain::segment::AUDIO_RENDITION;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -23,12 +24,12 @@ pub struct Reload {
     pub msn: Option<u64>,
 }
 
-/// Waits for a segment. `segments` is how many there are.
+/// Waits for a segment.
 ///
 /// # Errors
 /// A segment that is further away than the next but one.
-pub(super) async fn wait_for(msn: u64, app: &SharedApp, recording: &Recording, segments: usize) -> Result<(), Problem> {
-    let there = segments as u64;
+pub(super) async fn wait_for(msn: u64, app: &SharedApp, recording: &Recording) -> Result<(), Problem> {
+    let there = app.store.segments(recording.id, AUDIO_RENDITION).await?.len() as u64;
     if msn < there || recording.state.status.is_terminal() {
         return Ok(());
     }

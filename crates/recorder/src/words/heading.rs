@@ -1,0 +1,32 @@
+//! What the header of a text stream says of its line.
+
+use livekit_protocol::data_stream::Header;
+
+/// The line that a text stream brings (livekit-agents, `TextOutput`).
+pub(crate) struct Heading<'h> {
+    /// Whether it was spoken (`lk.transcription`), and not typed (`lk.chat`).
+    pub is_spoken: bool,
+    /// What texts of the same line have in common.
+    pub segment: &'h str,
+    /// The track in which it was spoken.
+    pub track: Option<&'h str>,
+    /// Whether no other text takes its place.
+    pub is_final: bool,
+}
+
+impl<'h> Heading<'h> {
+    /// Reads a header; `None` on topics of which no line is made.
+    pub fn of(header: &'h Header) -> Option<Self> {
+        let is_spoken = header.topic == "lk.transcription";
+        if !is_spoken && header.topic != "lk.chat" {
+            return None;
+        }
+        let attribute = |name: &str| header.attributes.get(name).map(String::as_str);
+        Some(Self {
+            is_spoken,
+            segment: attribute("lk.segment_id").unwrap_or(&header.stream_id),
+            track: attribute("lk.transcribed_track_id"),
+            is_final: attribute("lk.transcription_final") != Some("false"),
+        })
+    }
+}

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read as _;
 
 use echosphere_domain::time::WallTime;
-use echosphere_domain::transcript::{Alignment, Kind, Method, Role, Times, Transcript, Turn};
+use echosphere_domain::transcript::{Alignment, Kind, Role, Times, Transcript, Turn};
 use flate2::read::DeflateDecoder;
 use livekit_protocol as proto;
 use prost::Message as _;
@@ -235,9 +235,8 @@ impl Words {
             .collect();
         turns.sort_by_key(|(at, order, _)| (*at, *order));
         let turns: Vec<Turn> = turns.into_iter().map(|(_, _, turn)| turn).collect();
-        let method = if turns.is_empty() { Method::None } else { Method::Reported };
-        let confidence = if turns.is_empty() { 0.0 } else { 0.5 };
-        Transcript { turns, alignment: Alignment { method, offset_ms: 0, confidence } }
+        let alignment = Alignment::reported(!turns.is_empty());
+        Transcript { turns, alignment }
     }
 
     fn turn(&self, key: &Key, line: &Line) -> Turn {

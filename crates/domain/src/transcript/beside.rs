@@ -53,7 +53,7 @@ mod tests {
     fn turn(role: Role, text: &str, start: i64, end: i64) -> Turn {
         let at = |second: i64| Some(WallTime::from_millis(second * 1000));
         Turn {
-            reported: Times { start: at(start), end: at(end), created: None },
+            reported: Times { start: at(start), end: at(end), ..Times::default() },
             ..Turn::new(text, Kind::Message, role, text)
         }
     }

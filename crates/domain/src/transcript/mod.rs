@@ -72,6 +72,11 @@ impl Turn {
             call: None,
         }
     }
+
+    /// Whether it is said aloud. A message that comes without anything that tells how counts as typed until it is heard.
+    pub fn is_spoken(&self) -> bool {
+        self.kind == Kind::Message && (!self.typed || self.refined.is_some())
+    }
 }
 
 /// What a turn is.
@@ -113,6 +118,9 @@ pub struct Times {
     pub end: Option<WallTime>,
     /// When the item was made: right for typed messages, tool calls and events; for speech only a rough hint.
     pub created: Option<WallTime>,
+    /// When its text last grew or changed, where a room tells of it piece by piece.
+    #[serde(default)]
+    pub last_text: Option<WallTime>,
 }
 
 /// Wall-clock times of a turn as heard.
@@ -146,10 +154,41 @@ pub struct Call {
 pub struct Alignment {
     /// By what.
     pub method: Method,
-    /// How far the sound lies behind the reported times, in milliseconds (positive: heard later than reported).
+    /// How far the sound lies behind the reported times, in milliseconds (positive: heard later than reported): that of most turns,
+    /// where the source's clock was set meanwhile.
     pub offset_ms: i64,
     /// 0 (a guess) to 1 (certain).
     pub confidence: f64,
+    /// What is added to the reported times, in their order; nothing when there is none.
+    #[serde(default)]
+    pub clock: Vec<ClockStep>,
+    /// The [`align::VERSION`] that settled it; 0 when none did.
+    #[serde(default)]
+    pub version: u32,
+}
+
+/// From one reported time on, the source's clock is off by this much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStep {
+    /// The first reported time that it is for.
+    pub from: WallTime,
+    /// What is added to reported times, in nanoseconds.
+    pub offset: i64,
+}
+
+impl Alignment {
+    /// Times as a source reports them, of which nothing is heard yet.
+    pub fn reported(any: bool) -> Self {
+        let (method, confidence) = if any { (Method::Reported, 0.5) } else { (Method::None, 0.0) };
+        Self { method, confidence, ..Self::default() }
+    }
+
+    /// The time by the recording's clock of what happened at a reported time.
+    pub fn time(&self, reported: WallTime) -> WallTime {
+        let after = self.clock.partition_point(|step| step.from <= reported);
+        let step = self.clock.get(after.saturating_sub(1));
+        reported.plus_nanos(step.map_or(0, |step| step.offset))
+    }
 }
 
 /// What the times of a transcript rest on.

@@ -1,6 +1,6 @@
 //! A turn on the media timeline, as it is read.
 
-use super::{Kind, Transcript, Turn};
+use super::{Alignment, Transcript, Turn};
 use crate::time::{MediaTime, WallTime};
 use crate::timeline::Timeline;
 
@@ -28,7 +28,7 @@ pub fn place<'a>(transcripts: impl IntoIterator<Item = &'a Transcript>, timeline
     for transcript in transcripts {
         let mut last = WallTime::from_nanos(i64::MIN);
         for turn in &transcript.turns {
-            let one = place_turn(turn, timeline);
+            let one = place_turn(turn, &transcript.alignment, timeline);
             last = one.started_at.unwrap_or(last);
             placed.push((last, one));
         }
@@ -37,12 +37,17 @@ pub fn place<'a>(transcripts: impl IntoIterator<Item = &'a Transcript>, timeline
     placed.into_iter().map(|(_, one)| one).collect()
 }
 
-fn place_turn(turn: &Turn, timeline: &Timeline) -> Placed {
+fn place_turn(turn: &Turn, alignment: &Alignment, timeline: &Timeline) -> Placed {
+    let time = |time: Option<WallTime>| time.map(|time| alignment.time(time));
     let times = turn.reported;
-    let spoken = turn.kind == Kind::Message && !turn.typed;
-    let (start, end, mut approximate) = match (turn.refined, times.start, times.created) {
+    let spoken = turn.is_spoken();
+    let (start, end, mut approximate) = match (turn.refined, time(times.start), time(times.created)) {
         (Some(refined), _, _) => (Some(refined.start), Some(refined.end), refined.approximate),
-        (None, Some(start), _) => (Some(start), Some(times.end.unwrap_or(start).max(start)), times.end.is_none()),
+        // There is sound, and the line was not found in it (yet): then the source's word alone is not enough.
+        (None, Some(start), _) => {
+            let is_told = times.end.is_some() && timeline.spans().is_empty();
+            (Some(start), Some(time(times.end).unwrap_or(start).max(start)), !is_told)
+        }
         (None, None, created) => (created, created, spoken),
     };
     let at = |time: Option<WallTime>| time.and_then(|time| timeline.locate(time));

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use echosphere_domain::time::WallTime;
-use echosphere_domain::transcript::{Alignment, Call, Kind, Method, Role, Times, Transcript, Turn};
+use echosphere_domain::transcript::{Alignment, Call, Kind, Role, Times, Transcript, Turn};
 use serde_json::Value;
 
 /// A chat history, as far as it could be read.
@@ -37,8 +37,7 @@ pub fn parse(bytes: &[u8]) -> ChatHistory {
         turns.push(turn);
     }
     let any_time = turns.iter().any(|turn| turn.reported != Times::default());
-    let method = if any_time { Method::Reported } else { Method::None };
-    let alignment = Alignment { method, offset_ms: 0, confidence: if any_time { 0.5 } else { 0.0 } };
+    let alignment = Alignment::reported(any_time);
     ChatHistory { transcript: Transcript { turns, alignment }, damaged }
 }
 

@@ -1,9 +1,15 @@
 //! Voice activity: when a channel is heard.
 //!
-//! One level for each half frame (512 samples, 10.67 ms) is measured while rendering; spans of speech are found in the
-//! levels of the whole recording, against a threshold that follows its noise and its loudness.
+//! One level for each half frame (512 samples, 10.67 ms) is measured while rendering; spans of speech are found in the levels, against
+//! a threshold that follows noise and loudness of what is heard shortly before and after. What is further away does not matter: a
+//! line is heard or not heard wherever it lies, and however long the recording is.
+
+mod echo;
+mod threshold;
 
 use std::ops::Range;
+
+pub use echo::Echo;
 
 /// Samples behind one level.
 pub const STEP: usize = 512;
@@ -34,25 +40,28 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Pauses of 250 ms are bridged; 60 ms is the shortest speech.
+    /// Pauses of 120 ms are bridged, which are those inside of words; 60 ms is the shortest speech.
     fn default() -> Self {
-        Self { bridge: 23, shortest: 6 }
+        Self { bridge: 11, shortest: 6 }
     }
 }
 
-/// Finds the spans of speech of one channel, in samples of 48 kHz.
+/// How far below the threshold a voice dies away before it has ended, in decibels.
+const DYING_AWAY: u8 = 6;
+
+/// Finds the spans of speech of one channel, in samples of 48 kHz: in order, without overlap.
 pub fn detect(levels: &[u8], settings: Settings) -> Vec<Range<u64>> {
-    let Some(threshold) = threshold(levels) else { return Vec::new() };
+    let thresholds = threshold::of(levels);
+    let threshold = |at: usize| thresholds[at / threshold::BLOCK];
     let mut spans: Vec<Range<usize>> = Vec::new();
     let mut at = 0;
     while at < levels.len() {
-        if levels[at] < threshold {
+        if levels[at] < threshold(at) {
             at += 1;
             continue;
         }
         let mut end = at;
-        // A voice dies away below the level at which it is believed to begin.
-        while end < levels.len() && levels[end].saturating_add(6) >= threshold {
+        while end < levels.len() && levels[end].saturating_add(DYING_AWAY) >= threshold(end) {
             end += 1;
         }
         match spans.last_mut() {
@@ -63,70 +72,6 @@ pub fn detect(levels: &[u8], settings: Settings) -> Vec<Range<u64>> {
     }
     spans.retain(|span| span.len() >= settings.shortest);
     spans.into_iter().map(|span| (span.start * STEP) as u64..(span.end * STEP) as u64).collect()
-}
-
-/// The level from which on a channel is believed to speak: well above its noise, and not too far below its speech. `None`
-/// for a channel on which nobody is heard.
-fn threshold(levels: &[u8]) -> Option<u8> {
-    /// Without a steady noise: what is louder than this is sound, however much of it there is.
-    const LOUDEST_NOISE: u8 = 45;
-    let heard = Heard::of(levels);
-    if heard.total == 0 {
-        return None;
-    }
-    let loud = heard.percentile(0.95);
-    // Digital silence says that whatever else there is was sent on purpose: then there is no noise to stay above, unless
-    // the rest is steady (a microphone that was muted for a while).
-    let mostly_silent = heard.total * 10 < levels.len() * 9;
-    let noise = match (heard.steady_noise(loud), mostly_silent) {
-        (Some(noise), _) => noise,
-        (None, true) => 0,
-        (None, false) => heard.percentile(0.10).min(LOUDEST_NOISE),
-    };
-    // Near the noise the margin shrinks, but not so far that a voice's end (6 dB lower) drowns in it.
-    let margin = (loud.saturating_sub(noise) / 2).clamp(10, 15);
-    let threshold = (noise.saturating_add(margin)).max(loud.saturating_sub(35)).max(40);
-    (loud >= threshold).then_some(threshold)
-}
-
-/// How often each level is heard; digital silence is not counted.
-struct Heard {
-    counts: [usize; 101],
-    total: usize,
-}
-
-impl Heard {
-    fn of(levels: &[u8]) -> Self {
-        let mut counts = [0; 101];
-        levels.iter().filter(|&&level| level > SILENCE).for_each(|&level| counts[usize::from(level.min(100))] += 1);
-        Self { counts, total: counts.iter().sum() }
-    }
-
-    /// The level that this share of what is heard stays below.
-    fn percentile(&self, share: f64) -> u8 {
-        let wanted = (self.total as f64 * share) as usize;
-        let mut seen = 0;
-        let found = self.counts.iter().position(|count| {
-            seen += count;
-            seen > wanted
-        });
-        found.unwrap_or(100) as u8
-    }
-
-    /// The level of a steady noise. Noise keeps to a few decibels, while speech is spread over forty: a quarter of all that is
-    /// heard within 7 dB, well below the loudest, is noise. So is nearly everything within 7 dB, when it is faint.
-    fn steady_noise(&self, loud: u8) -> Option<u8> {
-        const WIDTH: usize = 7;
-        const LOUDEST_ALONE: u8 = 60;
-        let within = |low: usize| self.counts[low..low + WIDTH].iter().sum::<usize>();
-        let densest = (1..=self.counts.len() - WIDTH).filter(|&low| {
-            let top = (low + WIDTH) as u8;
-            let below_speech = within(low) * 4 >= self.total && top + 8 <= loud;
-            let alone = within(low) * 4 >= self.total * 3 && loud <= LOUDEST_ALONE;
-            below_speech || alone
-        });
-        densest.max_by_key(|&low| within(low)).map(|low| (low + WIDTH / 2) as u8)
-    }
 }
 
 #[cfg(test)]
@@ -152,6 +97,8 @@ mod tests {
         let spans = detect(&levels, Settings::default());
         let step = STEP as u64;
         assert_eq!(spans, [100 * step..300 * step, 500 * step..600 * step]);
+        let apart = detect(&levels, Settings { bridge: 3, ..Settings::default() });
+        assert_eq!(apart.len(), 3);
     }
 
     #[test]

@@ -1,0 +1,279 @@
+//! Which stretch of a voice is which line: each stretch is claimed once, in the order of the lines.
+//!
+//! Of all ways to lay the lines of a voice on its sound the cheapest is taken. A line costs what its evidence says against its stretch
+//! ([`Evidence::cost`]), what pauses inside of it cost, and the nearness of its edges to other speech; sound that no line claims costs
+//! too, and so does a line that claims none. What the next best way would cost more is how sure it is.
+
+use super::evidence::{Evidence, Stretch, seconds};
+use super::heard::Span;
+use super::rows::Rows;
+use super::{MS, SECOND};
+use crate::time::WallTime;
+
+/// The longest pause inside of a line: an agent waits up to 3 s when it was interrupted by mistake, and goes on.
+const LONGEST_PAUSE: i64 = 5 * SECOND;
+/// Two lines, or a line and what is none, are seldom nearer to each other than this.
+const APART: i64 = 600 * MS;
+/// How far from where it is told to be a line is looked for: with a time of its own, and without.
+const REACH_TIMED: i64 = 45 * SECOND;
+const REACH: i64 = 120 * SECOND;
+/// Edges that differ by less are the same.
+const SAME: i64 = 150 * MS;
+
+/// A line's stretch: spans `from..to` of its voice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Claim {
+    pub from: usize,
+    pub to: usize,
+    /// What is claimed.
+    pub stretch: Stretch,
+    /// How much more the next best way costs in which this line lies elsewhere.
+    pub margin: f64,
+}
+
+/// A stretch that a line may claim, and what that costs.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    from: usize,
+    to: usize,
+    cost: f64,
+}
+
+/// The sound of one voice.
+pub(super) struct Sound<'s> {
+    spans: &'s [Span],
+    /// Speech before each span, in nanoseconds.
+    speech: Vec<i64>,
+    /// What the pauses before each span cost together, should a line go on over them.
+    pauses: Vec<f64>,
+    /// What the spans before each span cost together, should nobody claim them.
+    unclaimed: Vec<f64>,
+}
+
+impl<'s> Sound<'s> {
+    /// `others` is when anybody else speaks: a line seldom goes on after that.
+    pub fn new(spans: &'s [Span], others: &[Span]) -> Self {
+        let (mut speech, mut pauses, mut unclaimed) = (vec![0], vec![0.0], vec![0.0]);
+        for (number, span) in spans.iter().enumerate() {
+            let pause = number.checked_sub(1).map(|before| Span { start: spans[before].end, end: span.start });
+            pauses.push(pauses[number] + pause.map_or(0.0, |pause| cost_of_pause(pause, others)));
+            speech.push(speech[number] + span.length());
+            unclaimed.push(unclaimed[number] + (1.2 * seconds(span.length())).min(3.0));
+        }
+        Self { spans, speech, pauses, unclaimed }
+    }
+
+    /// How much speech there is, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.speech.last().map_or(0.0, |all| seconds(*all))
+    }
+
+    fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    fn cost_unclaimed(&self, from: usize, to: usize) -> f64 {
+        self.unclaimed[to] - self.unclaimed[from]
+    }
+
+    pub fn stretch(&self, from: usize, to: usize) -> Stretch {
+        let speech = self.speech[to] - self.speech[from];
+        Stretch { start: self.spans[from].start, end: self.spans[to - 1].end, speech }
+    }
+
+    /// The pause after a span that is not the last.
+    pub fn pause_after(&self, span: usize) -> (WallTime, WallTime) {
+        (self.spans[span].end, self.spans[span + 1].start)
+    }
+
+    /// What it costs that something else is heard so shortly before and after.
+    fn cost_of_edges(&self, from: usize, to: usize) -> f64 {
+        let near = |before: usize| {
+            let gap = self.spans[before + 1].start.since(self.spans[before].end);
+            3.0 * (1.0 - gap as f64 / APART as f64).max(0.0)
+        };
+        let before = from.checked_sub(1).map_or(0.0, near);
+        before + if to < self.len() { near(to - 1) } else { 0.0 }
+    }
+
+    /// How much is heard, that no line claims, within `reach` nanoseconds of these spans.
+    pub fn unclaimed_around(&self, claims: &[Option<Claim>], claim: &Claim, reach: i64) -> i64 {
+        let (from, to) = (claim.stretch.start.plus_nanos(-reach), claim.stretch.end.plus_nanos(reach));
+        let first = self.spans.partition_point(|span| span.end <= from);
+        let near = self.spans.iter().enumerate().skip(first).take_while(|(_, span)| span.start < to);
+        let is_claimed = |number: usize| claims.iter().flatten().any(|claim| (claim.from..claim.to).contains(&number));
+        near.filter(|(number, _)| !is_claimed(*number))
+            .map(|(_, span)| span.end.min(to).since(span.start.max(from)))
+            .sum()
+    }
+}
+
+/// What it costs that a line goes on over a pause: the more, the longer it is, and when somebody else speaks in it.
+fn cost_of_pause(pause: Span, others: &[Span]) -> f64 {
+    let first = others.partition_point(|other| other.end <= pause.start);
+    let inside = others[first..].iter().take_while(|other| other.start < pause.end);
+    let spoken: i64 = inside.map(|other| other.end.min(pause.end).since(other.start.max(pause.start))).sum();
+    let long = (0.5 * (seconds(pause.length()) - 0.7).max(0.0)).min(2.0);
+    long + if spoken >= 700 * MS { 1.5 } else { 0.0 }
+}
+
+/// Lays the lines of one voice, in their order, on its sound; `None` for a line of which nothing is heard.
+pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Vec<Option<Claim>> {
+    if sound.len() == 0 || lines.is_empty() {
+        return vec![None; lines.len()];
+    }
+    let windows = windows(lines, sound);
+    let candidates: Vec<Vec<Candidate>> =
+        lines.iter().zip(&windows).map(|(line, window)| candidates(line, sound, window, rate)).collect();
+    let before = forward(lines, sound, &windows, &candidates);
+    let after = backward(lines, sound, &windows, &candidates);
+    let mut claims = vec![None; lines.len()];
+    let mut at = sound.len();
+    for line in (0..lines.len()).rev() {
+        let chosen = trace(line, at, &before, &candidates[line], lines[line].unheard, sound);
+        let Some(chosen) = chosen else { continue };
+        at = chosen.from;
+        let stretch = sound.stretch(chosen.from, chosen.to);
+        let through = |candidate: &Candidate| {
+            before.at(line, candidate.from, sound) + candidate.cost + after.at_reverse(line + 1, candidate.to, sound)
+        };
+        let is_elsewhere = |candidate: &&Candidate| {
+            let other = sound.stretch(candidate.from, candidate.to);
+            other.start.since(stretch.start).abs() > SAME || other.end.since(stretch.end).abs() > SAME
+        };
+        let elsewhere = candidates[line].iter().filter(is_elsewhere).map(&through).fold(f64::INFINITY, f64::min);
+        let nowhere = nowhere(line, lines[line].unheard, &before, &after, sound);
+        claims[line] = Some(Claim {
+            from: chosen.from,
+            to: chosen.to,
+            stretch,
+            margin: elsewhere.min(nowhere) - through(&chosen),
+        });
+    }
+    claims
+}
+
+/// The spans among which each line is looked for: both ends grow from line to line.
+fn windows(lines: &[Evidence], sound: &Sound<'_>) -> Vec<std::ops::Range<usize>> {
+    let reach = |line: &Evidence| if line.is_timed() { REACH_TIMED } else { REACH };
+    let of = |line: &Evidence| match line.around() {
+        None => 0..sound.len(),
+        Some(around) => {
+            let from = sound.spans.partition_point(|span| span.end < around.plus_nanos(-reach(line)));
+            let to = sound.spans.partition_point(|span| span.start <= around.plus_nanos(reach(line)));
+            from..to.max(from)
+        }
+    };
+    let mut windows: Vec<std::ops::Range<usize>> = lines.iter().map(of).collect();
+    let mut least = sound.len();
+    for window in windows.iter_mut().rev() {
+        least = least.min(window.start);
+        window.start = least;
+    }
+    let mut most = 0;
+    for window in &mut windows {
+        most = most.max(window.end);
+        window.end = most;
+    }
+    windows
+}
+
+fn candidates(line: &Evidence, sound: &Sound<'_>, window: &std::ops::Range<usize>, rate: f64) -> Vec<Candidate> {
+    // What takes several times as long as the text is several lines.
+    let longest = ((4.0 * line.letters / rate + 8.0) * 1e9) as i64;
+    let mut found = Vec::new();
+    for from in window.clone() {
+        for to in from + 1..=window.end {
+            let stretch = sound.stretch(from, to);
+            if stretch.end.since(stretch.start) > longest {
+                break;
+            }
+            let pauses = sound.pauses[to] - sound.pauses[from + 1];
+            let cost = line.cost(&stretch, rate) + pauses + sound.cost_of_edges(from, to);
+            found.push(Candidate { from, to, cost });
+            if sound.spans.get(to).is_some_and(|next| next.start.since(stretch.end) > LONGEST_PAUSE) {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// What the lines before each cost at least, when they claim none from a span on.
+fn forward(
+    lines: &[Evidence],
+    sound: &Sound<'_>,
+    windows: &[std::ops::Range<usize>],
+    candidates: &[Vec<Candidate>],
+) -> Rows {
+    let mut rows = Rows::beginning();
+    for (number, line) in lines.iter().enumerate() {
+        let window = &windows[number];
+        let mut row: Vec<f64> =
+            (window.start..=window.end).map(|at| rows.at(number, at, sound) + line.unheard).collect();
+        for candidate in &candidates[number] {
+            let place = &mut row[candidate.to - window.start];
+            *place = place.min(rows.at(number, candidate.from, sound) + candidate.cost);
+        }
+        for at in 1..row.len() {
+            row[at] = row[at].min(row[at - 1] + sound.cost_unclaimed(window.start + at - 1, window.start + at));
+        }
+        rows.push(window.start, row);
+    }
+    rows
+}
+
+/// What the lines from each on cost at least, when they claim none before a span.
+fn backward(
+    lines: &[Evidence],
+    sound: &Sound<'_>,
+    windows: &[std::ops::Range<usize>],
+    candidates: &[Vec<Candidate>],
+) -> Rows {
+    let mut rows = Rows::ending(lines.len(), sound.len());
+    for (number, line) in lines.iter().enumerate().rev() {
+        let window = &windows[number];
+        let mut row: Vec<f64> =
+            (window.start..=window.end).map(|at| rows.at_reverse(number + 1, at, sound) + line.unheard).collect();
+        for candidate in &candidates[number] {
+            let place = &mut row[candidate.from - window.start];
+            *place = place.min(rows.at_reverse(number + 1, candidate.to, sound) + candidate.cost);
+        }
+        for at in (0..row.len().saturating_sub(1)).rev() {
+            row[at] = row[at].min(row[at + 1] + sound.cost_unclaimed(window.start + at, window.start + at + 1));
+        }
+        rows.put(number, window.start, row);
+    }
+    rows
+}
+
+/// What the cheapest way made of a line, when later lines begin at span `at`: its candidate, or nothing.
+fn trace(
+    line: usize,
+    at: usize,
+    before: &Rows,
+    candidates: &[Candidate],
+    unheard: f64,
+    sound: &Sound<'_>,
+) -> Option<Candidate> {
+    let cost = |candidate: &Candidate| {
+        before.at(line, candidate.from, sound) + candidate.cost + sound.cost_unclaimed(candidate.to, at)
+    };
+    let possible = candidates.iter().filter(|candidate| candidate.to <= at);
+    let best = possible.min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    (cost(best) < before.at(line, at, sound) + unheard).then_some(*best)
+}
+
+/// What everything costs at least when a line is not heard.
+fn nowhere(line: usize, unheard: f64, before: &Rows, after: &Rows, sound: &Sound<'_>) -> f64 {
+    let window = before.range(line).start..=after.range(line + 1).end.max(before.range(line).end);
+    window
+        .map(|at| before.at(line, at, sound) + unheard + after.at_reverse(line + 1, at, sound))
+        .fold(f64::INFINITY, f64::min)
+}
+
+impl super::rows::Skips for Sound<'_> {
+    fn skip(&self, from: usize, to: usize) -> f64 {
+        self.cost_unclaimed(from, to)
+    }
+}

@@ -1,0 +1,204 @@
+//! By how much a source's clock is off the sound's, and where it was set in the middle of a call.
+//!
+//! Each line that tells its beginning votes for every offset that lays it on the beginning of some speech of its voice. The offsets
+//! with the most votes are tried on all lines in their order: staying with one is free, going over to another costs, so that a clock
+//! that was set is followed and a single wrong time is not.
+
+use std::collections::HashMap;
+
+use super::super::{ClockStep, Kind, Turn};
+use super::evidence::seconds;
+use super::heard::{Heard, Span};
+use super::{MS, SECOND};
+use crate::time::WallTime;
+
+/// Votes are counted in steps of this.
+const STEP: i64 = 50 * MS;
+/// Offsets that are tried, beside none.
+const TRIED: usize = 12;
+/// The farthest that clocks are apart (24 h and a little).
+const FARTHEST: i64 = 25 * 3600 * SECOND;
+/// Speech begins after a pause of this.
+const PAUSE: i64 = 300 * MS;
+/// A beginning or an end that is further off than this is another one.
+const OFF: i64 = 400 * MS;
+/// What a line costs that an offset lays on no speech.
+const ASTRAY: f64 = 1.5;
+/// What going over to another offset costs, and beginning with one that is not none.
+const GOING_OVER: f64 = 3.5;
+const NOT_NONE: f64 = 2.0;
+/// An offset holds if its lines cost no more than this on the average.
+const GOOD: f64 = 0.75;
+
+/// How a source's clock lies beside the sound's.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Clock {
+    /// From each of these turns on, so many nanoseconds are added to the source's times.
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Piece {
+    /// The first turn, by its place in the transcript.
+    from: usize,
+    /// The first time that it told.
+    time: WallTime,
+    offset: i64,
+    turns: usize,
+}
+
+impl Clock {
+    /// What is added to the times of a turn.
+    pub fn offset_of(&self, turn: usize) -> i64 {
+        let after = self.pieces.partition_point(|piece| piece.from <= turn);
+        self.pieces.get(after.saturating_sub(1)).map_or(0, |piece| piece.offset)
+    }
+
+    /// The offset of most turns.
+    pub fn offset_ms(&self) -> i64 {
+        self.pieces.iter().max_by_key(|piece| piece.turns).map_or(0, |piece| piece.offset / MS)
+    }
+
+    /// As it is kept.
+    pub fn into_steps(self) -> Vec<ClockStep> {
+        let is_none = self.pieces.iter().all(|piece| piece.offset == 0);
+        let pieces = self.pieces.into_iter().filter(|_| !is_none);
+        pieces.map(|piece| ClockStep { from: piece.time, offset: piece.offset }).collect()
+    }
+}
+
+/// A line that tells when it began.
+struct Told {
+    turn: usize,
+    start: WallTime,
+    end: Option<WallTime>,
+    voice: usize,
+}
+
+/// Finds the clock of a session's own account.
+pub(super) fn find(turns: &[Turn], heard: &Heard) -> Clock {
+    let told: Vec<Told> = turns.iter().enumerate().filter_map(|(number, turn)| Told::of(number, turn, heard)).collect();
+    let onsets: Vec<Vec<Span>> = heard.voices.iter().map(|voice| phrases(&voice.spans)).collect();
+    let none: Vec<bool> = told.iter().map(|line| line.cost(0, &onsets[line.voice]) >= ASTRAY).collect();
+    // One wrong time says nothing of the clock.
+    if !none.windows(2).any(|pair| pair[0] && pair[1]) {
+        return Clock::default();
+    }
+    let offsets = tried(&told, &onsets);
+    let costs: Vec<Vec<f64>> = told
+        .iter()
+        .map(|line| offsets.iter().map(|offset| line.cost(*offset, &onsets[line.voice])).collect())
+        .collect();
+    let chosen = cheapest(&costs, offsets.len());
+    let mut clock = Clock::default();
+    let mut at = 0;
+    while at < told.len() {
+        let end = (at..told.len()).find(|&line| chosen[line] != chosen[at]).unwrap_or(told.len());
+        let mean = (at..end).map(|line| costs[line][chosen[at]]).sum::<f64>() / (end - at) as f64;
+        // A fit that is poor is not applied.
+        let offset = if mean <= GOOD && end - at >= 2 { offsets[chosen[at]] } else { 0 };
+        let time = told[at].start;
+        clock.pieces.push(Piece { from: told[at].turn, time, offset, turns: end - at });
+        at = end;
+    }
+    clock
+}
+
+impl Told {
+    fn of(number: usize, turn: &Turn, heard: &Heard) -> Option<Self> {
+        let voice = heard.voice_of(turn).filter(|_| turn.kind == Kind::Message && !turn.typed)?;
+        let start = turn.reported.start?;
+        let end = turn.reported.end.filter(|end| *end > start && !turn.interrupted);
+        Some(Self { turn: number, start, end, voice })
+    }
+
+    /// What it costs that the line is where an offset lays it.
+    fn cost(&self, offset: i64, phrases: &[Span]) -> f64 {
+        let start = self.start.plus_nanos(offset);
+        let after = phrases.partition_point(|phrase| phrase.start < start);
+        let near = [after.checked_sub(1), Some(after)].into_iter().flatten().filter_map(|at| phrases.get(at));
+        let Some(onset) = near.min_by_key(|phrase| phrase.start.since(start).abs()) else { return ASTRAY };
+        let off = onset.start.since(start).abs();
+        if off > OFF {
+            return ASTRAY;
+        }
+        let off_end = self.end.map_or(0, |end| {
+            let end = end.plus_nanos(offset);
+            let after = phrases.partition_point(|phrase| phrase.end < end);
+            let near = [after.checked_sub(1), Some(after)].into_iter().flatten().filter_map(|at| phrases.get(at));
+            near.map(|phrase| end.since(phrase.end)).map(|late| (late - 250 * MS).abs() - 250 * MS).min().unwrap_or(OFF)
+        });
+        seconds(off) + seconds(off_end.clamp(0, OFF))
+    }
+}
+
+/// The stretches of speech between pauses that are more than a breath.
+fn phrases(spans: &[Span]) -> Vec<Span> {
+    let mut phrases: Vec<Span> = Vec::new();
+    for span in spans {
+        match phrases.last_mut() {
+            Some(last) if span.start.since(last.end) < PAUSE => last.end = span.end,
+            _ => phrases.push(*span),
+        }
+    }
+    phrases
+}
+
+/// The offsets that are worth trying: none, and those that most lines vote for.
+fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
+    let mut votes: HashMap<i64, f64> = HashMap::new();
+    for line in told {
+        for phrase in &phrases[line.voice] {
+            let offset = phrase.start.since(line.start);
+            if offset.abs() <= FARTHEST {
+                let off = line.cost(offset, &phrases[line.voice]);
+                *votes.entry(offset.div_euclid(STEP)).or_default() += ASTRAY - off;
+            }
+        }
+    }
+    let around =
+        |step: i64| [-1, 0, 1].map(|near| votes.get(&(step + near)).copied().unwrap_or(0.0)).iter().sum::<f64>();
+    let mut ranked: Vec<(f64, i64)> = votes.keys().map(|step| (around(*step), *step)).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.abs().cmp(&b.1.abs())).then(a.1.cmp(&b.1)));
+    let mut offsets = vec![0];
+    for (_, step) in ranked {
+        let about = step * STEP + STEP / 2;
+        if offsets.iter().all(|known| (known - about).abs() > OFF) {
+            offsets.push(middle(about, told, phrases));
+        }
+        if offsets.len() > TRIED {
+            break;
+        }
+    }
+    offsets
+}
+
+/// The median of what lines say that vote for about this offset.
+fn middle(about: i64, told: &[Told], phrases: &[Vec<Span>]) -> i64 {
+    let votes = told.iter().flat_map(|line| phrases[line.voice].iter().map(|phrase| phrase.start.since(line.start)));
+    let mut near: Vec<i64> = votes.filter(|offset| (offset - about).abs() <= 2 * STEP).collect();
+    near.sort_unstable();
+    near.get(near.len() / 2).copied().unwrap_or(about)
+}
+
+/// Which offset each line has, in the cheapest way through all of them.
+fn cheapest(costs: &[Vec<f64>], offsets: usize) -> Vec<usize> {
+    let mut totals: Vec<f64> = (0..offsets).map(|offset| if offset == 0 { 0.0 } else { NOT_NONE }).collect();
+    let mut came_from: Vec<Vec<usize>> = Vec::new();
+    for line in costs {
+        let best = (0..offsets).min_by(|a, b| totals[*a].total_cmp(&totals[*b])).unwrap_or(0);
+        let from: Vec<usize> =
+            (0..offsets).map(|offset| if totals[best] + GOING_OVER < totals[offset] { best } else { offset }).collect();
+        totals = (0..offsets)
+            .map(|offset| totals[from[offset]] + if from[offset] == offset { 0.0 } else { GOING_OVER } + line[offset])
+            .collect();
+        came_from.push(from);
+    }
+    let mut at = (0..offsets).min_by(|a, b| totals[*a].total_cmp(&totals[*b])).unwrap_or(0);
+    let mut chosen = vec![0; costs.len()];
+    for line in (0..costs.len()).rev() {
+        chosen[line] = at;
+        at = came_from[line][at];
+    }
+    chosen
+}

@@ -1,0 +1,202 @@
+//! What a source tells of when a line was spoken, and how well a stretch of sound agrees with it.
+//!
+//! No single time is believed for itself: each that disagrees costs something, up to a limit, so that a time that cannot be (a start
+//! that was taken over from the turn before, an end of another line) is outvoted by the others, by the length of the text and by the
+//! order of the lines.
+
+use super::super::{Role, Turn};
+use super::{Account, MS};
+use crate::time::WallTime;
+
+/// A line's evidence; times by the clock of the sound.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Evidence {
+    /// The turn's place in the transcript.
+    pub turn: usize,
+    pub role: Role,
+    /// When its first sound is expected.
+    pub start: Option<WallTime>,
+    /// When its last sound is expected: any time from the first to the second.
+    pub end: Option<(WallTime, WallTime)>,
+    /// When it was written down: after its sound began, ...
+    written_after_start: Option<WallTime>,
+    /// ... after its sound ended, ...
+    written_after_end: Option<WallTime>,
+    /// ... or before its sound began.
+    written_before: Option<WallTime>,
+    /// How much there is to say: letters, digits for as much as they take.
+    pub letters: f64,
+    /// What it costs not to be heard at all.
+    pub unheard: f64,
+}
+
+/// A stretch of sound that a line may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Stretch {
+    pub start: WallTime,
+    pub end: WallTime,
+    /// How much of it is speech, short pauses included, in nanoseconds.
+    pub speech: i64,
+}
+
+/// How late the SDK tells of a user's beginning and end, and of an agent's end: measured with livekit-agents 1.8.9 and
+/// @livekit/agents 1.9.0.
+const USER_STARTS_LATE: i64 = 70 * MS;
+const USER_ENDS_LATE: i64 = 115 * MS;
+const AGENT_ENDS_LATE: i64 = 385 * MS;
+/// An agent that is interrupted is said to end up to this late: it pauses first, and is declared interrupted later.
+const INTERRUPTED_ENDS_LATE: i64 = 3_400 * MS;
+/// A user's item that is made this near to its start is made by a realtime model, at its start.
+const MADE_AT_START: i64 = 300 * MS;
+
+/// The text of an agent's line that comes over so long a time follows its voice.
+const STREAMED: i64 = 1_000 * MS;
+
+/// The most that a start, and an end, may cost.
+const MOST_START: f64 = 4.0;
+const MOST_END: f64 = 3.5;
+/// What a spoken line costs of which nothing is heard.
+const UNHEARD: f64 = 5.0;
+
+impl Evidence {
+    /// What is told of a turn. `offset` nanoseconds make a time of the sound's clock of one of the source's.
+    pub fn of(number: usize, turn: &Turn, offset: i64, account: Account, unheard: f64) -> Self {
+        let at = |time: Option<WallTime>, late: i64| time.map(|time| time.plus_nanos(offset - late));
+        let times = turn.reported;
+        let mut line = Self {
+            turn: number,
+            role: turn.role,
+            start: None,
+            end: None,
+            written_after_start: None,
+            written_after_end: None,
+            written_before: None,
+            letters: letters(&turn.text),
+            unheard,
+        };
+        match (account, turn.role) {
+            (Account::Session, Role::Agent) => {
+                line.start = at(times.start, 0);
+                let earliest = if turn.interrupted { INTERRUPTED_ENDS_LATE } else { AGENT_ENDS_LATE };
+                let latest = if turn.interrupted { 0 } else { AGENT_ENDS_LATE };
+                line.end = at(times.end, earliest).zip(at(times.end, latest));
+                line.written_before = at(times.created, 0);
+            }
+            (Account::Session, _) => {
+                line.start = at(times.start, USER_STARTS_LATE);
+                line.end = at(times.end, USER_ENDS_LATE).zip(at(times.end, USER_ENDS_LATE));
+                let is_made_at_start =
+                    |made: WallTime| times.start.is_some_and(|start| made.since(start).abs() < MADE_AT_START);
+                line.written_after_end = at(times.created.filter(|made| !is_made_at_start(*made)), 0);
+            }
+            (Account::Room, Role::Agent) => {
+                line.start = at(times.start, 0);
+                let streamed =
+                    times.last_text.filter(|last| times.created.is_some_and(|first| last.since(first) >= STREAMED));
+                line.end =
+                    at(times.end, 400 * MS).zip(at(times.end, 0)).or(at(streamed, 0).zip(at(streamed, -800 * MS)));
+                line.written_before = at(times.created, 1_000 * MS);
+            }
+            (Account::Room, _) => {
+                line.written_after_start = at(times.created, 0);
+                line.written_after_end = at(times.last_text, 0);
+            }
+        }
+        // An end before the beginning belongs to another line.
+        line.end = line.end.filter(|(_, latest)| line.start.is_none_or(|start| *latest > start));
+        line
+    }
+
+    /// The same with another text to say.
+    pub fn with_letters(&self, letters: f64) -> Self {
+        Self { letters, ..self.clone() }
+    }
+
+    /// Whether a time of its own is told, rather than when it was written down.
+    pub fn is_timed(&self) -> bool {
+        self.start.is_some() || self.end.is_some()
+    }
+
+    /// A time near to its sound, for looking there.
+    pub fn around(&self) -> Option<WallTime> {
+        let end = self.end.map(|(earliest, _)| earliest);
+        self.start.or(end).or(self.written_after_end).or(self.written_before).or(self.written_after_start)
+    }
+
+    /// What it costs to say that the line is this stretch. `rate` is how many letters this voice speaks in a second.
+    pub fn cost(&self, stretch: &Stretch, rate: f64) -> f64 {
+        self.cost_of_start(stretch.start)
+            + self.cost_of_end(stretch.end)
+            + self.cost_of_writing(stretch)
+            + self.cost_of_length(stretch.speech, rate)
+    }
+
+    fn cost_of_start(&self, start: WallTime) -> f64 {
+        self.start.map_or(0.0, |told| (seconds(start.since(told)).abs() / 0.15).min(MOST_START))
+    }
+
+    fn cost_of_end(&self, end: WallTime) -> f64 {
+        let Some((earliest, latest)) = self.end else { return 0.0 };
+        let off = earliest.since(end).max(end.since(latest)).max(0);
+        (seconds(off) / 0.25).min(MOST_END)
+    }
+
+    fn cost_of_writing(&self, stretch: &Stretch) -> f64 {
+        // Whoever writes down cannot be before the sound ...
+        let too_late =
+            |time: WallTime, written: WallTime| (seconds(time.since(written) - 300 * MS).max(0.0) / 0.3).min(4.0);
+        // ... and is seldom long after it.
+        let long_after =
+            |time: WallTime, written: WallTime| (0.15 * seconds(written.since(time) - 1_500 * MS).max(0.0)).min(2.0);
+        let after_start = |written| too_late(stretch.start, written) + long_after(stretch.end.min(written), written);
+        let after_end = |written| too_late(stretch.end, written) + long_after(stretch.end, written);
+        let before = |written: WallTime| too_late(written, stretch.start) + long_after(written, stretch.start);
+        self.written_after_start.map_or(0.0, after_start)
+            + self.written_after_end.map_or(0.0, after_end)
+            + self.written_before.map_or(0.0, before)
+    }
+
+    fn cost_of_length(&self, speech: i64, rate: f64) -> f64 {
+        (2.0 * (self.misfit(speech, rate) - 0.4).max(0.0)).min(3.0)
+    }
+
+    /// How far a length of speech is from what the text takes to say: the natural logarithm of their ratio.
+    pub fn misfit(&self, speech: i64, rate: f64) -> f64 {
+        // A word alone takes longer than its letters would in a sentence.
+        let expected = (self.letters / rate).max(0.3);
+        (seconds(speech).max(0.05) / expected).ln().abs()
+    }
+
+    /// How far a beginning is from what is told, and an end, in nanoseconds; `None` where nothing is.
+    pub fn off(&self, stretch: &Stretch) -> (Option<i64>, Option<i64>) {
+        let start = self.start.map(|told| stretch.start.since(told).abs());
+        let end = self.end.map(|(earliest, latest)| earliest.since(stretch.end).max(stretch.end.since(latest)).max(0));
+        (start, end)
+    }
+}
+
+/// What a line that was spoken, or that may have been typed, costs when it is not heard.
+pub(super) fn unheard(turn: &Turn, recogniser_tells: bool) -> f64 {
+    match (turn.typed, recogniser_tells) {
+        (false, _) => UNHEARD,
+        // Where other lines of users come with what a recogniser tells, one without was typed.
+        (true, true) => 0.0,
+        (true, false) => UNHEARD,
+    }
+}
+
+/// How much there is to say in a text.
+fn letters(text: &str) -> f64 {
+    let of = |letter: char| match letter {
+        '0'..='9' => 4.0,
+        // A character of Chinese or Japanese, or a Korean syllable, takes about as long as three letters.
+        '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' => 3.0,
+        letter if letter.is_alphanumeric() => 1.0,
+        _ => 0.0,
+    };
+    text.chars().map(of).sum::<f64>()
+}
+
+pub(super) fn seconds(nanos: i64) -> f64 {
+    nanos as f64 / 1e9
+}

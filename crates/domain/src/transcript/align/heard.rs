@@ -1,0 +1,66 @@
+//! What is heard: for each voice the stretches in which it speaks.
+
+use super::super::{Role, Turn};
+use crate::time::WallTime;
+
+/// A stretch in which somebody is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its beginning.
+    pub start: WallTime,
+    /// Its end, after the beginning.
+    pub end: WallTime,
+}
+
+impl Span {
+    /// Its length in nanoseconds.
+    pub fn length(&self) -> i64 {
+        self.end.since(self.start)
+    }
+
+    /// The same stretch, later by a number of nanoseconds.
+    pub fn shifted(&self, nanos: i64) -> Self {
+        Self { start: self.start.plus_nanos(nanos), end: self.end.plus_nanos(nanos) }
+    }
+}
+
+/// Somebody who is heard apart from others: one channel of a recording, or one participant's tracks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voice {
+    /// Whose lines it speaks.
+    pub role: Role,
+    /// The participant's identity, where each has a voice of their own.
+    pub speaker: Option<String>,
+    /// When it speaks: in order, without overlap. Short pauses (120 ms) are not told.
+    pub spans: Vec<Span>,
+}
+
+/// What is heard of a capture.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// The voices.
+    pub voices: Vec<Voice>,
+}
+
+impl Heard {
+    /// What two channels have: the agent's, and everybody else's.
+    pub fn of_channels(agent: Vec<Span>, user: Vec<Span>) -> Self {
+        let voice = |role, spans| Voice { role, speaker: None, spans };
+        Self { voices: vec![voice(Role::Agent, agent), voice(Role::User, user)] }
+    }
+
+    /// Which voice speaks a line: its speaker's, else the one that all of its role share.
+    pub(super) fn voice_of(&self, turn: &Turn) -> Option<usize> {
+        let is_speakers = |voice: &Voice| voice.speaker.is_some() && voice.speaker == turn.speaker;
+        let is_shared = |voice: &Voice| voice.speaker.is_none() && voice.role == turn.role;
+        self.voices.iter().position(is_speakers).or_else(|| self.voices.iter().position(is_shared))
+    }
+
+    /// When anybody else than this voice speaks.
+    pub(super) fn others(&self, voice: usize) -> Vec<Span> {
+        let others = self.voices.iter().enumerate().filter(|(number, _)| *number != voice);
+        let mut spans: Vec<Span> = others.flat_map(|(_, voice)| voice.spans.iter().copied()).collect();
+        spans.sort_by_key(|span| span.start);
+        spans
+    }
+}

@@ -1,0 +1,181 @@
+//! Two recordings of one conversation, laid beside each other by when their voices speak: however far their clocks are apart, and also
+//! where one of them leaves something out.
+//!
+//! For each voice it is counted, for every shift, how much speech of the one falls on speech of the other. The best shift is believed
+//! when it explains nearly all that the session heard, clearly more than any other does. What it does not explain is laid by itself.
+
+use super::super::Role;
+use super::heard::{Heard, Span};
+use super::{MS, SECOND};
+use crate::time::WallTime;
+
+/// Shifts are counted in steps of this.
+const STEP: i64 = 10 * MS;
+/// More than this is not laid at once (48 h together).
+const LONGEST: i64 = 48 * 3600 * SECOND;
+/// The share of a session's speech, beyond what chance explains, that has to fall on the room's.
+const BELIEVED: f64 = 0.6;
+/// By how much better than any shift that is further away than this.
+const BETTER: f64 = 0.12;
+const ELSEWHERE: i64 = 800 * MS;
+/// Less speech than this says nothing.
+const LEAST: i64 = 1_500 * MS;
+/// So much of a span has to fall on speech for it to be explained.
+const EXPLAINED: f64 = 0.6;
+/// Edges that are nearer than this are the same.
+const SAME_EDGE: i64 = 250 * MS;
+/// Pieces at the most.
+const PIECES: usize = 8;
+
+/// How a session's sound lies beside a room's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Laid {
+    /// In the order of the session's time.
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Piece {
+    start: WallTime,
+    end: WallTime,
+    /// What is added to the session's times, for the agent's voice and for the user's.
+    agent: i64,
+    user: i64,
+}
+
+impl Laid {
+    /// What is added to a time of the session's sound to get the room's; and whether that was found there rather than nearby.
+    pub fn offset(&self, role: Role, time: WallTime) -> (i64, bool) {
+        let far = |piece: &Piece| piece.start.since(time).max(time.since(piece.end)).max(0);
+        let Some(piece) = self.pieces.iter().min_by_key(|piece| far(piece)) else { return (0, false) };
+        let is_there = far(piece) <= SECOND || self.pieces.len() == 1;
+        (if role == Role::User { piece.user } else { piece.agent }, is_there)
+    }
+
+    /// Where each piece begins, in the session's time, and its offset.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (WallTime, i64)> + '_ {
+        self.pieces.iter().map(|piece| (piece.start, piece.agent))
+    }
+}
+
+/// One side of both recordings.
+type Side = (Vec<Span>, Vec<Span>);
+
+/// Lays a session beside a room; `None` when they do not have the same sound, or too little to tell.
+pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {
+    let mut sides = [Role::Agent, Role::User].map(|role| (of_role(session, role), of_role(room, role)));
+    let mut pieces = Vec::new();
+    while pieces.len() < PIECES {
+        let Some(offset) = best(&sides) else { break };
+        let [agent, user] = [0, 1].map(|side| fine(&sides[side], offset));
+        let either = agent.or(user).unwrap_or(offset);
+        let (agent, user) = (agent.unwrap_or(either), user.unwrap_or(either));
+        let mut explained: Vec<Span> = Vec::new();
+        for (side, offset) in sides.iter_mut().zip([agent, user]) {
+            let (found, left) = side
+                .0
+                .iter()
+                .partition(|span| covered(&span.shifted(offset), &side.1) as f64 >= EXPLAINED * span.length() as f64);
+            explained.extend::<Vec<Span>>(found);
+            side.0 = left;
+        }
+        let (Some(start), Some(end)) = (explained.iter().map(|s| s.start).min(), explained.iter().map(|s| s.end).max())
+        else {
+            break;
+        };
+        pieces.push(Piece { start, end, agent, user });
+    }
+    pieces.sort_by_key(|piece| piece.start);
+    (!pieces.is_empty()).then_some(Laid { pieces })
+}
+
+fn of_role(heard: &Heard, role: Role) -> Vec<Span> {
+    let mut spans: Vec<Span> =
+        heard.voices.iter().filter(|voice| voice.role == role).flat_map(|voice| voice.spans.clone()).collect();
+    spans.sort_by_key(|span| span.start);
+    let mut merged: Vec<Span> = Vec::new();
+    for span in spans {
+        match merged.last_mut() {
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            _ => merged.push(span),
+        }
+    }
+    merged
+}
+
+/// How much of a stretch is speech, in nanoseconds.
+fn covered(stretch: &Span, spans: &[Span]) -> i64 {
+    let first = spans.partition_point(|span| span.end <= stretch.start);
+    let inside = spans[first..].iter().take_while(|span| span.start < stretch.end);
+    inside.map(|span| span.end.min(stretch.end).since(span.start.max(stretch.start))).sum()
+}
+
+/// The shift at which most speech falls on speech.
+fn best(sides: &[Side; 2]) -> Option<i64> {
+    let sides: Vec<&Side> = sides.iter().filter(|(session, room)| !session.is_empty() && !room.is_empty()).collect();
+    let first = |spans: &dyn Fn(&Side) -> WallTime| sides.iter().map(|side| spans(side)).min();
+    let last = |spans: &dyn Fn(&Side) -> WallTime| sides.iter().map(|side| spans(side)).max();
+    let (session_from, session_to) = (first(&|side| side.0[0].start)?, last(&|side| side.0[side.0.len() - 1].end)?);
+    let (room_from, room_to) = (first(&|side| side.1[0].start)?, last(&|side| side.1[side.1.len() - 1].end)?);
+    let lowest = room_from.since(session_to);
+    let width = room_to.since(session_from).saturating_sub(lowest);
+    let speech: i64 = sides.iter().flat_map(|side| &side.0).map(Span::length).sum();
+    if speech < LEAST || !(0..=LONGEST).contains(&width) {
+        return None;
+    }
+    // Speech that falls on speech is a piecewise linear function of the shift, given by where its slope changes.
+    let mut slopes = vec![0_i32; (width / STEP) as usize + 3];
+    let place = |shift: i64| ((shift - lowest) / STEP) as usize;
+    let mut chance = 0.0;
+    for (session, room) in &sides {
+        let room_speech: i64 = room.iter().map(Span::length).sum();
+        chance +=
+            room_speech as f64 / room_to.since(room_from) as f64 * session.iter().map(Span::length).sum::<i64>() as f64;
+        for mine in session {
+            for theirs in room {
+                slopes[place(theirs.start.since(mine.end))] += 1;
+                slopes[place(theirs.start.since(mine.start))] -= 1;
+                slopes[place(theirs.end.since(mine.end))] -= 1;
+                slopes[place(theirs.end.since(mine.start))] += 1;
+            }
+        }
+    }
+    let (mut slope, mut common) = (0_i64, 0_i64);
+    let common: Vec<i64> = slopes
+        .iter()
+        .map(|change| {
+            common += slope;
+            slope += i64::from(*change);
+            common
+        })
+        .collect();
+    let (at, most) = common.iter().enumerate().max_by_key(|(_, common)| **common)?;
+    let far = (ELSEWHERE / STEP) as usize;
+    let elsewhere =
+        common.iter().enumerate().filter(|(other, _)| other.abs_diff(at) > far).map(|(_, common)| *common).max();
+    let share = |steps: i64| (steps as f64 * STEP as f64 - chance) / (speech as f64 - chance).max(1.0);
+    let is_clear = share(*most) - elsewhere.map_or(0.0, share) >= BETTER;
+    (share(*most) >= BELIEVED && is_clear).then(|| lowest + at as i64 * STEP)
+}
+
+/// The shift of one side, to a few milliseconds: the median of what its edges say.
+fn fine((session, room): &Side, about: i64) -> Option<i64> {
+    let edges = |spans: &[Span]| -> Vec<WallTime> {
+        let mut edges: Vec<WallTime> = spans.iter().flat_map(|span| [span.start, span.end]).collect();
+        edges.sort_unstable();
+        edges
+    };
+    let theirs = edges(room);
+    let nearest = |edge: WallTime| {
+        let after = theirs.partition_point(|other| *other < edge);
+        let around = [after.checked_sub(1), Some(after)].into_iter().flatten().filter_map(|at| theirs.get(at));
+        around.map(|other| other.since(edge)).min_by_key(|apart| apart.abs())
+    };
+    let mut apart: Vec<i64> = edges(session)
+        .into_iter()
+        .filter_map(|edge| nearest(edge.plus_nanos(about)))
+        .filter(|apart| apart.abs() <= SAME_EDGE)
+        .collect();
+    apart.sort_unstable();
+    apart.get(apart.len() / 2).map(|middle| about + middle)
+}

@@ -1,0 +1,203 @@
+//! From the times that a source reports to the times that are heard.
+//!
+//! The agents SDK is right about when its agent begins to speak, about 0.1 s late about the user, 0.4 s late about ends and 3 s late about
+//! the end of an interrupted line; realtime models report half of it or nothing; a room tells only when texts came. Each voice can be
+//! heard by itself, so the sound is asked: first by how much the source's clock is off ([`clock`]), then which stretch of its voice each
+//! line is ([`assign`]), where a line begins and ends with the first and last sound of its stretch. What the sound cannot settle is
+//! marked as approximate.
+
+mod assign;
+mod clock;
+mod evidence;
+mod heard;
+mod lay;
+mod rows;
+mod share;
+
+use self::assign::{Claim, Sound, assign};
+use self::evidence::{Evidence, unheard};
+pub use self::heard::{Heard, Span, Voice};
+pub use self::lay::{Laid, lay};
+use super::{Alignment, ClockStep, Kind, Method, Refined, Role, Transcript, Turn};
+use crate::time::WallTime;
+
+const MS: i64 = 1_000_000;
+const SECOND: i64 = 1_000 * MS;
+
+/// The version of what this module makes of a transcript. A transcript that an older one aligned is aligned anew.
+pub const VERSION: u32 = 1;
+
+/// Whose account of what was said a transcript is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Account {
+    /// A session's own, by its own clock.
+    Session,
+    /// What a room overheard, by the recording's clock.
+    Room,
+}
+
+/// A told beginning within this much of the sound's confirms it, and a told end.
+const CONFIRMED_START: i64 = 350 * MS;
+const CONFIRMED_END: i64 = 500 * MS;
+/// Where much is heard that nobody says, within this much.
+const CONFIRMED_IN_NOISE: i64 = 200 * MS;
+/// So much sound that nobody says, within so much time around a line, may be taken for a part of it (or hide it).
+const UNSAID: i64 = 2_500 * MS;
+const NEARBY: i64 = 5 * SECOND;
+/// How much more the next best place of a line has to cost, for this one to be sure.
+const SURE: f64 = 2.0;
+/// How far the length of the sound may be from what the text takes, where nothing else tells the end: the logarithm of their ratio.
+const FITTING: f64 = 0.3;
+
+/// Refines the times of a transcript by what is heard. Times that were refined before are made anew.
+pub fn align(mut transcript: Transcript, heard: &Heard, account: Account) -> Transcript {
+    for turn in &mut transcript.turns {
+        turn.refined = None;
+    }
+    let clock = match account {
+        Account::Session => clock::find(&transcript.turns, heard),
+        Account::Room => clock::Clock::default(),
+    };
+    let (mut lines, mut exact) = (0, 0);
+    for voice in 0..heard.voices.len() {
+        for (turn, refined) in of_voice(&transcript.turns, heard, voice, &clock, account) {
+            lines += 1;
+            exact += usize::from(!refined.approximate);
+            transcript.turns[turn].refined = Some(refined);
+        }
+    }
+    transcript.alignment = Alignment {
+        method: if lines > 0 { Method::VoiceActivity } else { transcript.alignment.method },
+        offset_ms: clock.offset_ms(),
+        confidence: if lines > 0 {
+            f64::from(exact as u32) / f64::from(lines)
+        } else {
+            transcript.alignment.confidence
+        },
+        clock: clock.into_steps(),
+        version: VERSION,
+    };
+    transcript
+}
+
+/// Whether a turn may be heard: a message that was not certainly typed.
+fn may_be_spoken(turn: &Turn, account: Account) -> bool {
+    let is_bare = turn.role == Role::User && turn.metrics.is_empty() && turn.confidence.is_none();
+    turn.kind == Kind::Message && turn.role != Role::System && (!turn.typed || (account == Account::Session && is_bare))
+}
+
+/// The lines of one voice, refined, with their places in the transcript.
+fn of_voice(
+    turns: &[Turn],
+    heard: &Heard,
+    voice: usize,
+    clock: &clock::Clock,
+    account: Account,
+) -> Vec<(usize, Refined)> {
+    let is_mine = |turn: &&Turn| may_be_spoken(turn, account) && heard.voice_of(turn) == Some(voice);
+    let recogniser_tells =
+        turns.iter().filter(is_mine).any(|turn| !turn.typed && turn.role == Role::User && turn.reported.end.is_some());
+    let mine = turns.iter().enumerate().filter(|(_, turn)| is_mine(turn));
+    let evidence = |(number, turn): (usize, &Turn)| {
+        Evidence::of(number, turn, clock.offset_of(number), account, unheard(turn, recogniser_tells))
+    };
+    let mut lines: Vec<Evidence> = mine.map(evidence).filter(|line| line.letters > 0.0).collect();
+    let sound = Sound::new(&heard.voices[voice].spans, &heard.others(voice));
+    let rate = rate(&lines, &sound);
+    let mut claims = assign(&lines, &sound, rate);
+    let shared = share::share(&lines, &claims, &sound, rate);
+    let certain: Vec<bool> =
+        (0..lines.len()).map(|line| is_certain(&lines[line], &claims, line, &sound, rate)).collect();
+    let mut refined = Vec::new();
+    for (number, line) in lines.drain(..).enumerate() {
+        let is_typed = turns[line.turn].typed;
+        let times = match (shared.get(&number), claims[number].take()) {
+            (Some((start, end)), _) => Some(Refined { start: *start, end: *end, approximate: true }),
+            (None, Some(claim)) => {
+                Some(Refined { start: claim.stretch.start, end: claim.stretch.end, approximate: !certain[number] })
+            }
+            (None, None) if is_typed => None,
+            (None, None) => unheard_times(&turns[line.turn], clock.offset_of(line.turn)),
+        };
+        refined.extend(times.map(|times| (line.turn, times)));
+    }
+    refined
+}
+
+/// How many letters the voice speaks in a second.
+fn rate(lines: &[Evidence], sound: &Sound<'_>) -> f64 {
+    const USUAL: std::ops::RangeInclusive<f64> = 6.0..=30.0;
+    let told = lines.iter().filter_map(|line| Some((line.letters, line.start?, line.end?.0)));
+    let told = told.map(|(letters, start, end)| letters / evidence::seconds(end.since(start)).max(0.1));
+    let mut rates: Vec<f64> = told.filter(|rate| USUAL.contains(rate)).collect();
+    if rates.len() >= 3 {
+        rates.sort_by(f64::total_cmp);
+        return rates[rates.len() / 2];
+    }
+    let letters: f64 = lines.iter().map(|line| line.letters).sum();
+    (letters / sound.seconds().max(0.1)).clamp(*USUAL.start(), *USUAL.end())
+}
+
+/// Whether a line is certainly where it was found.
+fn is_certain(line: &Evidence, claims: &[Option<Claim>], number: usize, sound: &Sound<'_>, rate: f64) -> bool {
+    let Some(claim) = &claims[number] else { return false };
+    let is_noisy = sound.unclaimed_around(claims, claim, NEARBY) >= UNSAID;
+    let near =
+        |off: Option<i64>, most: i64| off.is_some_and(|off| off <= if is_noisy { CONFIRMED_IN_NOISE } else { most });
+    let (start, end) = line.off(&claim.stretch);
+    let (start, end) = (near(start, CONFIRMED_START), near(end, CONFIRMED_END));
+    let is_sure = claim.margin >= SURE && !is_noisy;
+    let fits = line.misfit(claim.stretch.speech, rate) <= FITTING;
+    match (start, end) {
+        (true, true) => true,
+        (true, false) | (false, true) => is_sure && fits,
+        (false, false) => is_sure && fits && !line.is_timed(),
+    }
+}
+
+/// The times of a line of which nothing is heard: what is told of it, as far as that can be.
+fn unheard_times(turn: &Turn, offset: i64) -> Option<Refined> {
+    let times = turn.reported;
+    let start = times.start.or(times.created)?.plus_nanos(offset);
+    let end = times.end.filter(|_| times.start.is_some()).map_or(start, |end| end.plus_nanos(offset)).max(start);
+    Some(Refined { start, end, approximate: true })
+}
+
+/// Refines a session's transcript where the recording has its room's sound: by the session's own sound first, where it has any, which is
+/// then laid beside the room's; else, or when the two do not have the same sound, by the room's alone.
+pub fn align_in_room(transcript: Transcript, session: Option<&Heard>, room: &Heard) -> Transcript {
+    let laid = session.and_then(|session| Some((session, lay(session, room)?)));
+    let Some((session, laid)) = laid else { return align(transcript, room, Account::Session) };
+    let mut transcript = align(transcript, session, Account::Session);
+    for turn in &mut transcript.turns {
+        if let Some(refined) = &mut turn.refined {
+            let (start, is_there) = laid.offset(turn.role, refined.start);
+            let (end, is_end_there) = laid.offset(turn.role, refined.end);
+            refined.start = refined.start.plus_nanos(start);
+            refined.end = refined.end.plus_nanos(end).max(refined.start);
+            refined.approximate |= !(is_there && is_end_there);
+        }
+    }
+    let own = &transcript.alignment.clock;
+    let firsts = own.iter().map(|step| (step.from, step.offset));
+    let firsts: Vec<(WallTime, i64)> =
+        if own.is_empty() { vec![(WallTime::from_nanos(i64::MIN), 0)] } else { firsts.collect() };
+    let mut clock: Vec<ClockStep> = Vec::new();
+    for (number, (from, offset)) in firsts.iter().enumerate() {
+        let until = firsts.get(number + 1).map(|(next, _)| *next);
+        for (laid_from, laid_offset) in laid.steps() {
+            let begin = laid_from.plus_nanos(-offset).max(*from);
+            if until.is_none_or(|until| begin < until) {
+                clock.retain(|step| step.from < begin);
+                clock.push(ClockStep { from: begin, offset: offset + laid_offset });
+            }
+        }
+    }
+    let most = laid.steps().next().map_or(0, |(_, offset)| offset);
+    transcript.alignment.offset_ms += most / MS;
+    transcript.alignment.clock = clock;
+    transcript
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! A table of costs, a row a line, of which only a window is kept: outside of it sound is left unclaimed.
+
+use std::ops::Range;
+
+/// What it costs to claim nothing of some spans.
+pub(super) trait Skips {
+    /// Of the spans `from..to`.
+    fn skip(&self, from: usize, to: usize) -> f64;
+}
+
+/// The rows; each begins at some span.
+pub(super) struct Rows(Vec<(usize, Vec<f64>)>);
+
+impl Rows {
+    /// Before the first line nothing is claimed.
+    pub fn beginning() -> Self {
+        Self(vec![(0, vec![0.0])])
+    }
+
+    /// After the last line nothing is claimed; earlier rows are put in later.
+    pub fn ending(lines: usize, spans: usize) -> Self {
+        let mut rows = vec![(0, Vec::new()); lines];
+        rows.push((spans, vec![0.0]));
+        Self(rows)
+    }
+
+    pub fn push(&mut self, start: usize, row: Vec<f64>) {
+        self.0.push((start, row));
+    }
+
+    pub fn put(&mut self, number: usize, start: usize, row: Vec<f64>) {
+        self.0[number] = (start, row);
+    }
+
+    /// The spans that a row is kept for.
+    pub fn range(&self, number: usize) -> Range<usize> {
+        let (start, row) = &self.0[number];
+        *start..start + row.len().saturating_sub(1)
+    }
+
+    /// What a row of [`Rows::beginning`] says of a span: after the window, what lies between is left unclaimed.
+    pub fn at(&self, number: usize, span: usize, skips: &impl Skips) -> f64 {
+        let (start, row) = &self.0[number];
+        match (span.checked_sub(*start).and_then(|at| row.get(at)), row.last()) {
+            (Some(cost), _) => *cost,
+            (None, Some(last)) if span > *start => last + skips.skip(start + row.len() - 1, span),
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// What a row of [`Rows::ending`] says of a span: before the window, what lies between is left unclaimed.
+    pub fn at_reverse(&self, number: usize, span: usize, skips: &impl Skips) -> f64 {
+        let (start, row) = &self.0[number];
+        match (span.checked_sub(*start), row.first()) {
+            (Some(at), _) => row.get(at).copied().unwrap_or(f64::INFINITY),
+            (None, Some(first)) => first + skips.skip(span, *start),
+            (None, None) => f64::INFINITY,
+        }
+    }
+}

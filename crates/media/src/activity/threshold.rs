@@ -1,0 +1,134 @@
+//! The level from which on a channel is believed to speak: well above the noise around it, and not too far below the speech
+//! around it.
+
+use super::SILENCE;
+
+/// Steps for which one threshold holds, and of which noise is measured (107 ms).
+pub(super) const BLOCK: usize = 10;
+/// Speech is never fainter than this (-60 dB of full scale).
+const FAINTEST: u8 = 40;
+/// Speech keeps to this many decibels below its loudest.
+const RANGE: u8 = 35;
+/// Noise is looked for so many blocks before and after (10 s); how loud speech is, in three times that.
+const NEAR: usize = 94;
+const AROUND: usize = 3 * NEAR;
+/// Noise keeps to so many decibels for so many blocks on end, which no speech does: its syllables are shorter.
+const STEADY: u8 = 3;
+const ON_END: usize = 5;
+/// So many steady blocks nearby are a noise (0.9 s).
+const ENOUGH: usize = 8;
+/// What is steady and this far below the loudest is noise; nearer to it, it may be a voice that holds its tone ...
+const BELOW_SPEECH: u8 = 8;
+/// ... unless it is faint, and so is everything else, ...
+const FAINT: u8 = 60;
+/// ... or goes on for so many blocks (5 s), each of which counts as many.
+const LONG: usize = 47;
+const HUM: usize = 10;
+
+/// The threshold of each block. 255, which nothing reaches, where nobody is heard.
+pub(super) fn of(levels: &[u8]) -> Vec<u8> {
+    let blocks: Vec<Option<u8>> = levels.chunks(BLOCK).map(mean).collect();
+    let steady = steady(&blocks);
+    let (mut heard, mut noise) = (Counts::default(), Counts::default());
+    let of_block = |at: usize| {
+        heard.move_to(at, AROUND, blocks.len(), |block, change| {
+            levels[block * BLOCK..levels.len().min((block + 1) * BLOCK)].iter().for_each(|&level| change(level, 1));
+        });
+        noise.move_to(at, NEAR, steady.len(), |block, change| {
+            if let Some((level, weight)) = steady[block] {
+                change(level, weight);
+            }
+        });
+        threshold(&heard, &noise)
+    };
+    (0..blocks.len()).map(of_block).collect()
+}
+
+fn threshold(heard: &Counts, noise: &Counts) -> u8 {
+    let Some(loud) = heard.percentile(usize::from(FAINTEST)..=100, 0.85) else { return u8::MAX };
+    let noise = loudest_noise(noise, loud);
+    // Near the noise the margin shrinks, but not so far that a voice's end drowns in it.
+    let margin = (loud.saturating_sub(noise) / 2).clamp(10, 15);
+    let threshold = noise.saturating_add(margin).max(loud.saturating_sub(RANGE)).max(FAINTEST);
+    if loud >= threshold { threshold } else { u8::MAX }
+}
+
+/// The level of the loudest steady noise that is not a voice; 0 without one.
+fn loudest_noise(steady: &Counts, loud: u8) -> u8 {
+    let width = usize::from(STEADY);
+    let noises = (0..=100 - width).filter(|&low| {
+        let top = (low + width) as u8;
+        let is_apart = top.saturating_add(BELOW_SPEECH) <= loud || top <= FAINT;
+        steady.between(low..=low + width) >= if is_apart { ENOUGH } else { ENOUGH * HUM }
+    });
+    noises.max().map_or(0, |low| (low + width / 2) as u8)
+}
+
+/// The mean level of a block by its energy; `None` when a part of it is digital silence, which no noise is.
+fn mean(block: &[u8]) -> Option<u8> {
+    if block.len() < BLOCK || block.contains(&SILENCE) {
+        return None;
+    }
+    let energy: f32 = block.iter().map(|&level| 10_f32.powf(f32::from(level) / 10.0)).sum();
+    Some((10.0 * (energy / block.len() as f32).log10()).round() as u8)
+}
+
+/// The blocks that keep their level for long enough, each with its weight: 1, or [`HUM`] in what goes on like that for seconds.
+fn steady(blocks: &[Option<u8>]) -> Vec<Option<(u8, usize)>> {
+    let mut steady = vec![None; blocks.len()];
+    for (length, weight) in [(ON_END, 1), (LONG, HUM)] {
+        for (start, window) in blocks.windows(length).enumerate() {
+            let levels = || window.iter().flatten();
+            let (Some(low), Some(high)) = (levels().min(), levels().max()) else { continue };
+            if high - low <= STEADY && levels().count() == length {
+                let places = steady[start..start + length].iter_mut().zip(window);
+                places.for_each(|(place, level)| *place = level.map(|level| (level, weight)));
+            }
+        }
+    }
+    steady
+}
+
+/// How often each level is heard in a window that moves along.
+struct Counts {
+    levels: [usize; 101],
+    /// The blocks that are counted.
+    from: usize,
+    to: usize,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { levels: [0; 101], from: 0, to: 0 }
+    }
+}
+
+impl Counts {
+    /// Counts the blocks that are at most `reach` away from this one. `count` tells the levels of a block, and how often each counts.
+    fn move_to(&mut self, at: usize, reach: usize, blocks: usize, count: impl Fn(usize, &mut dyn FnMut(u8, usize))) {
+        let (from, to) = (at.saturating_sub(reach), (at + reach + 1).min(blocks));
+        let levels = &mut self.levels;
+        for block in self.to..to {
+            count(block, &mut |level, weight| levels[usize::from(level.min(100))] += weight);
+        }
+        for block in self.from..from {
+            count(block, &mut |level, weight| levels[usize::from(level.min(100))] -= weight);
+        }
+        (self.from, self.to) = (from, to);
+    }
+
+    fn between(&self, levels: std::ops::RangeInclusive<usize>) -> usize {
+        self.levels[levels].iter().sum()
+    }
+
+    /// The level that this share of what is counted of some levels stays below; `None` when nothing is.
+    fn percentile(&self, mut levels: std::ops::RangeInclusive<usize>, share: f64) -> Option<u8> {
+        let wanted = (self.between(levels.clone()) as f64 * share) as usize;
+        let mut seen = 0;
+        let found = levels.find(|&level| {
+            seen += self.levels[level];
+            seen > wanted
+        });
+        found.map(|level| level as u8)
+    }
+}

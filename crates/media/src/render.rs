@@ -11,7 +11,7 @@ use crate::aac::{AacEncoder, BuiltIn, FRAME};
 use crate::activity;
 use crate::ogg::{OpusIndex, PRE_ROLL};
 use crate::peaks;
-use crate::tracks::{Mixer, Patch, Track};
+use crate::tracks::{Mixer, Patch, Track, TrackLevels};
 use crate::ts;
 
 /// Frames that the encoder hears before the first one that counts.
@@ -50,6 +50,8 @@ pub struct Window {
     pub peaks: Vec<i8>,
     /// Levels of each half frame: first channel, second channel ([`activity::level`]).
     pub levels: Vec<u8>,
+    /// The levels of each track by itself, where there are several ([`Renderer::render_tracks`]).
+    pub tracks: Vec<TrackLevels>,
     /// Packets that the decoder refused; they are silent.
     pub bad_packets: u32,
 }
@@ -152,7 +154,19 @@ impl<E: AacEncoder> Renderer<E> {
     /// sources have where the tracks have nothing.
     pub fn render_tracks(&mut self, tracks: &[Track], patches: &[Patch], frames: Range<u64>) -> Result<Window, Error> {
         let bad_packets = self.mix(tracks, patches, needed::<E>(&frames))?;
-        self.finish(bad_packets)
+        let mut window = self.finish(bad_packets)?;
+        window.tracks = self.mixer.levels().iter().map(|track| track.of_window(window.lengths.len())).collect();
+        Ok(window)
+    }
+
+    /// Measures a window, and does not encode it: a window without sound of its own.
+    pub fn measure_tracks(&mut self, tracks: &[Track], frames: Range<u64>) -> Result<Window, Error> {
+        let bad_packets = self.mix(tracks, &[], needed::<E>(&frames))?;
+        let count = (frames.end - frames.start) as usize;
+        let mut window = Window { bad_packets, ..Window::default() };
+        self.measure(&mut window, count);
+        window.tracks = self.mixer.levels().iter().map(|track| track.of_window(count)).collect();
+        Ok(window)
     }
 
     fn mix(&mut self, tracks: &[Track], patches: &[Patch], range: Range<i64>) -> Result<u32, Error> {
@@ -163,7 +177,8 @@ impl<E: AacEncoder> Renderer<E> {
     fn finish(&self, bad_packets: u32) -> Result<Window, Error> {
         let mut window = Window { bad_packets, ..Window::default() };
         self.encode(&mut window)?;
-        self.measure(&mut window);
+        let count = window.lengths.len();
+        self.measure(&mut window, count);
         Ok(window)
     }
 
@@ -215,14 +230,22 @@ impl<E: AacEncoder> Renderer<E> {
         Ok(())
     }
 
-    fn measure(&self, window: &mut Window) {
+    /// Measures the frames behind the warm-up.
+    fn measure(&self, window: &mut Window, count: usize) {
         let frames = self.samples.chunks_exact(2 * FRAME);
-        for frame in frames.skip(WARM_UP as usize).take(window.lengths.len()) {
+        for frame in frames.skip(WARM_UP as usize).take(count) {
             peaks::of_frame(frame, &mut window.peaks);
-            for half in frame.chunks_exact(2 * activity::STEP) {
-                window.levels.extend([activity::level(half, 0), activity::level(half, 1)]);
-            }
+            window.levels.extend(activity::levels(frame));
         }
+    }
+}
+
+impl TrackLevels {
+    /// Those of a window of frames, of what was mixed for it.
+    fn of_window(&self, frames: usize) -> Self {
+        let halves = FRAME / activity::STEP;
+        let levels = self.levels.iter().skip(WARM_UP as usize * halves).take(frames * halves);
+        Self { stream: self.stream, levels: levels.copied().collect() }
     }
 }
 

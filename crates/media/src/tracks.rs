@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use opus::{Channels, Decoder};
 
-use crate::SAMPLE_RATE;
+use crate::{SAMPLE_RATE, activity};
 
 /// The longest Opus packet, in samples.
 const LONGEST_PACKET: usize = 5_760;
@@ -54,6 +54,8 @@ pub struct PlacedPacket {
 /// The packets of one participant's track in the order of their sequence numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
+    /// Its source's own number for it, by which its levels are told.
+    pub stream: u32,
     /// Where it is heard.
     pub channel: Channel,
     /// Its packets.
@@ -101,9 +103,25 @@ pub(crate) struct Mixer {
     decoder: Option<Decoder>,
     packet: Vec<i16>,
     voice: Vec<i16>,
+    /// What was mixed last: how loud each track is by itself.
+    levels: Vec<TrackLevels>,
+}
+
+/// How loud a track is by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackLevels {
+    /// [`Track::stream`].
+    pub stream: u32,
+    /// A level for each half frame ([`activity::level_of`]).
+    pub levels: Vec<u8>,
 }
 
 impl Mixer {
+    /// The levels of the tracks that were mixed last, one for each half frame of the range.
+    pub(crate) fn levels(&self) -> &[TrackLevels] {
+        &self.levels
+    }
+
     /// Fills `out` with the interleaved stereo of a range of samples. Returns how many packets were refused.
     pub(crate) fn mix(
         &mut self,
@@ -116,8 +134,11 @@ impl Mixer {
         out.clear();
         out.resize(2 * length, 0);
         let mut bad = 0;
+        self.levels.clear();
         for track in tracks.iter().filter(|track| !track.packets.is_empty()) {
             bad += self.decode(track, &range)?;
+            let levels = self.voice.chunks_exact(activity::STEP).map(|half| activity::level_of(half.iter().copied()));
+            self.levels.push(TrackLevels { stream: track.stream, levels: levels.collect() });
             let channels = track.channel.gains();
             for (pair, voice) in out.as_chunks_mut::<2>().0.iter_mut().zip(&self.voice) {
                 pair[0] = pair[0].saturating_add(voice * channels[0]);
@@ -233,7 +254,7 @@ mod tests {
     fn track(channel: Channel, placed: impl IntoIterator<Item = (i64, bool, Vec<u8>)>) -> Track {
         let packets =
             placed.into_iter().map(|(start, after_loss, data)| PlacedPacket { start, samples: 960, after_loss, data });
-        Track { channel, packets: packets.collect() }
+        Track { stream: 0, channel, packets: packets.collect() }
     }
 
     fn loudness(out: &[i16], channel: usize, range: Range<usize>) -> f64 {

@@ -3,7 +3,8 @@
 //! Agents publish transcriptions as text streams on the topic `lk.transcription` (livekit-agents, `TextOutput`). A user's
 //! interim and final texts are whole streams with the same segment id, each replacing the one before; an agent's line is one
 //! stream of deltas. `lk.chat` is typed. The older Transcription packets come beside the streams and count only where no
-//! stream does. No times are inside: a line begins with the speaking that it belongs to.
+//! stream does. No times are inside: what is told of a line is when its first and its last text came, and when its agent says that it
+//! spoke. Where it is heard the speaker's track tells (`domain::transcript::align`).
 
 mod heading;
 mod speaking;
@@ -92,7 +93,6 @@ impl Words {
                 self.speaking.participant(self.people.get(&participant.sid), participant, entry.at);
                 self.people.insert(participant.sid.clone(), participant.clone());
             }
-            Some(Body::Speakers(speakers)) => self.speaking.speakers(&self.people, speakers, entry.at),
             Some(Body::Data(bytes)) => {
                 if let Ok(packet) = proto::DataPacket::decode(bytes.as_slice()) {
                     self.packet(packet, entry.at);
@@ -243,13 +243,14 @@ impl Words {
         let person = self.people.values().find(|person| person.identity == key.identity);
         let is_agent = person.is_some_and(|person| person.kind == "AGENT");
         let typed = matches!(key.way, Way::Typed | Way::Chat);
-        let spoken = (!typed).then(|| self.speaking.of_line(person, line.first_at, line.last_at));
-        let time = |at: Option<i64>| at.map(WallTime::from_nanos);
-        let (start, end) = (spoken.map(|(start, _)| start), spoken.map(|(_, end)| end));
+        let spoken = if typed { None } else { self.speaking.of_line(person, line.first_at) };
+        let time = |at: i64| Some(WallTime::from_nanos(at));
+        let (start, end) = (spoken.and_then(|(start, _)| time(start)), spoken.and_then(|(_, end)| time(end?)));
+        let last_text = if typed { None } else { time(line.last_at) };
         let role = if is_agent { Role::Agent } else { Role::User };
         Turn {
             speaker: Some(key.identity.clone()),
-            reported: Times { start: time(start), end: time(end), created: time(Some(line.first_at)) },
+            reported: Times { start, end, created: time(line.first_at), last_text },
             interrupted: line.interrupted,
             typed,
             ..Turn::new(line.id.as_str(), Kind::Message, role, line.text.trim())
@@ -267,7 +268,7 @@ fn inflate(raw: &[u8]) -> Option<String> {
 mod tests {
     use super::speaking::AGENT_STATE;
     use super::*;
-    use crate::log::{Speaker, Speakers, Track};
+    use crate::log::Track;
     use proptest::prelude::*;
     use std::io::Write as _;
 
@@ -313,21 +314,13 @@ mod tests {
         })
     }
 
-    fn speaks(identity: &str, active: bool) -> Body {
-        let speaker = Speaker { participant_sid: format!("PA_{identity}"), level: 0.5, active };
-        Body::Speakers(Speakers { speakers: vec![speaker] })
-    }
-
     #[test]
-    fn interim_texts_are_replaced_deltas_are_joined_and_a_line_begins_with_its_speaking() {
+    fn interim_texts_are_replaced_deltas_are_joined_and_a_line_tells_when_its_texts_came() {
         let mut words = Words::default();
         words.take(&entry(0, person("bob", "STANDARD")));
         words.take(&entry(0, person("helper", "AGENT")));
-        words.take(&entry(S, speaks("bob", true)));
         whole(&mut words, 2 * S, "bob", "s1", "SG_1", "what time", false);
-        words.take(&entry(3 * S, speaks("bob", false)));
         whole(&mut words, 4 * S, "bob", "s2", "SG_1", "What time is it?", true);
-        words.take(&entry(5 * S, speaks("helper", true)));
         words.take(&entry(5 * S, data("helper", Value::StreamHeader(header("s3", "SG_2", false)))));
         for (index, word) in ["It is ", "five."].into_iter().enumerate() {
             let chunk = data_stream::Chunk {
@@ -341,9 +334,12 @@ mod tests {
         let turns = words.transcript().turns;
         let lines: Vec<_> = turns.iter().map(|turn| (turn.role, turn.text.as_str())).collect();
         assert_eq!(lines, [(Role::User, "What time is it?"), (Role::Agent, "It is five.")]);
-        assert_eq!(turns[0].reported.start, Some(WallTime::from_nanos(S)));
-        assert_eq!(turns[0].reported.end, Some(WallTime::from_nanos(3 * S)));
-        assert_eq!(turns[1].reported.start, Some(WallTime::from_nanos(5 * S)));
+        let told = |first: i64, last: i64| Times {
+            created: Some(WallTime::from_nanos(first)),
+            last_text: Some(WallTime::from_nanos(last)),
+            ..Times::default()
+        };
+        assert_eq!((turns[0].reported, turns[1].reported), (told(2 * S, 4 * S), told(5 * S, 5 * S)));
     }
 
     #[test]
@@ -357,10 +353,7 @@ mod tests {
         words.take(&entry(0, says("listening")));
         words.take(&entry(4 * S, says("thinking")));
         words.take(&entry(5 * S, says("speaking")));
-        // LiveKit hears it later, and thinks that it is over in each pause for breath.
-        words.take(&entry(55 * S / 10, speaks("helper", true)));
         whole(&mut words, 6 * S, "helper", "s1", "SG_1", "Well. Let me see.", true);
-        words.take(&entry(65 * S / 10, speaks("helper", false)));
         words.take(&entry(9 * S, says("listening")));
         let reported = words.transcript().turns[0].reported;
         let seconds = |at: Option<WallTime>| at.map(|at| at.as_nanos() / S);
@@ -370,21 +363,27 @@ mod tests {
     #[test]
     fn a_line_belongs_to_the_speaking_before_it_unless_that_was_over() {
         let start = |spoken: &[(i64, bool)]| {
+            let says = |speaking: bool| {
+                let Body::Participant(mut helper) = person("helper", "AGENT") else { unreachable!() };
+                let state = if speaking { "speaking" } else { "listening" };
+                helper.attributes.insert(AGENT_STATE.to_owned(), state.to_owned());
+                Body::Participant(helper)
+            };
             let mut words = Words::default();
-            words.take(&entry(0, person("bob", "STANDARD")));
+            words.take(&entry(0, person("helper", "AGENT")));
             for &(at, active) in spoken.iter().filter(|(at, _)| *at <= 10 * S) {
-                words.take(&entry(at, speaks("bob", active)));
+                words.take(&entry(at, says(active)));
             }
-            whole(&mut words, 10 * S, "bob", "s1", "SG_1", "Yes.", true);
+            whole(&mut words, 10 * S, "helper", "s1", "SG_1", "Yes.", true);
             for &(at, active) in spoken.iter().filter(|(at, _)| *at > 10 * S) {
-                words.take(&entry(at, speaks("bob", active)));
+                words.take(&entry(at, says(active)));
             }
             words.transcript().turns[0].reported.start.map(|start| start.as_nanos() / (S / 10))
         };
         assert_eq!(start(&[(90 * S / 10, true), (95 * S / 10, false), (105 * S / 10, true)]), Some(90));
         assert_eq!(start(&[(50 * S / 10, true), (60 * S / 10, false), (105 * S / 10, true)]), Some(105));
         assert_eq!(start(&[(50 * S / 10, true), (60 * S / 10, false), (125 * S / 10, true)]), Some(50));
-        assert_eq!(start(&[]), Some(100));
+        assert_eq!(start(&[]), None);
     }
 
     #[test]

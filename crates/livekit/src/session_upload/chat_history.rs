@@ -96,7 +96,7 @@ fn turn(item: &Value, agent: &mut Option<String>) -> Turn {
 fn blank(item: &Value, kind: Kind, role: Role, text: String) -> Turn {
     let id: String = text_of(item, "id").unwrap_or_default().chars().take(256).collect();
     Turn {
-        reported: Times { start: None, end: None, created: time_of(&item["created_at"]) },
+        reported: Times { created: time_of(&item["created_at"]), ..Times::default() },
         interrupted: item["interrupted"].as_bool().unwrap_or(false),
         ..Turn::new(id, kind, role, text)
     }

@@ -18,8 +18,13 @@ pub const SILENCE: u8 = 0;
 
 /// The level of one channel over a stretch of interleaved stereo samples, in decibels above -100 dB of full scale.
 pub fn level(samples: &[i16], channel: usize) -> u8 {
+    level_of(samples.iter().skip(channel).step_by(2).copied())
+}
+
+/// The level of some samples, in decibels above -100 dB of full scale.
+pub fn level_of(samples: impl Iterator<Item = i16>) -> u8 {
     let (mut energy, mut count) = (0_u64, 0_u64);
-    for &sample in samples.iter().skip(channel).step_by(2) {
+    for sample in samples {
         energy += u64::from(i32::from(sample).unsigned_abs()).pow(2);
         count += 1;
     }
@@ -28,6 +33,11 @@ pub fn level(samples: &[i16], channel: usize) -> u8 {
     }
     let mean = energy as f64 / count as f64 / (32_768.0 * 32_768.0);
     (10.0 * mean.log10() + 100.0).round().clamp(0.0, 100.0) as u8
+}
+
+/// The levels of interleaved stereo samples: of each half frame the first channel's, then the second's.
+pub fn levels(stereo: &[i16]) -> impl Iterator<Item = u8> + '_ {
+    stereo.chunks_exact(2 * STEP).flat_map(|half| [level(half, 0), level(half, 1)])
 }
 
 /// How speech is told from the rest.

@@ -9,6 +9,8 @@ pub(super) const BLOCK: usize = 10;
 const FAINTEST: u8 = 40;
 /// Speech keeps to this many decibels below its loudest.
 const RANGE: u8 = 35;
+/// A voice is at least so many decibels above the noise.
+const ABOVE_NOISE: u8 = 6;
 /// Noise is looked for so many blocks before and after (10 s); how loud speech is, in three times that.
 const NEAR: usize = 94;
 const AROUND: usize = 3 * NEAR;
@@ -44,9 +46,10 @@ pub(super) fn of(levels: &[u8]) -> Vec<u8> {
     (0..blocks.len()).map(of_block).collect()
 }
 
-fn threshold(heard: &Counts, noise: &Counts) -> u8 {
-    let Some(loud) = heard.percentile(usize::from(FAINTEST)..=100, 0.85) else { return u8::MAX };
-    let noise = loudest_noise(noise, loud);
+fn threshold(heard: &Counts, steady: &Counts) -> u8 {
+    let noise = loudest_noise(heard, steady);
+    let voices = usize::from(FAINTEST.max(noise.saturating_add(ABOVE_NOISE)));
+    let Some(loud) = heard.percentile(voices..=100, 0.85) else { return u8::MAX };
     // Near the noise the margin shrinks, but not so far that a voice's end drowns in it.
     let margin = (loud.saturating_sub(noise) / 2).clamp(10, 15);
     let threshold = noise.saturating_add(margin).max(loud.saturating_sub(RANGE)).max(FAINTEST);
@@ -54,12 +57,16 @@ fn threshold(heard: &Counts, noise: &Counts) -> u8 {
 }
 
 /// The level of the loudest steady noise that is not a voice; 0 without one.
-fn loudest_noise(steady: &Counts, loud: u8) -> u8 {
+fn loudest_noise(heard: &Counts, steady: &Counts) -> u8 {
     let width = usize::from(STEADY);
-    let noises = (0..=100 - width).filter(|&low| {
+    let loudest = heard.percentile(1..=100, 0.98).unwrap_or(0);
+    let all = heard.between(1..=100);
+    let noises = (1..=100 - width).filter(|&low| {
         let top = (low + width) as u8;
-        let is_apart = top.saturating_add(BELOW_SPEECH) <= loud || top <= FAINT;
-        steady.between(low..=low + width) >= if is_apart { ENOUGH } else { ENOUGH * HUM }
+        let is_apart = top.saturating_add(BELOW_SPEECH) <= loudest || top <= FAINT;
+        // Nothing is fainter than a noise that is there.
+        let is_floor = heard.between(1..=low.saturating_sub(width).max(1)) * 4 <= all;
+        steady.between(low..=low + width) >= if is_apart && is_floor { ENOUGH } else { ENOUGH * HUM }
     });
     noises.max().map_or(0, |low| (low + width / 2) as u8)
 }

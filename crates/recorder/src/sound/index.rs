@@ -201,7 +201,7 @@ pub(super) fn tracks<'p>(
             (false, false) => return None,
         };
         let packets = place(stream, packets.into_values(), samples);
-        (!packets.is_empty()).then_some(Track { channel, packets })
+        (!packets.is_empty()).then_some(Track { stream: number, channel, packets })
     });
     tracks.collect()
 }

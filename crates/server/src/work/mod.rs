@@ -3,6 +3,7 @@
 //! A task may run more than once (a crash, a lost lease); what it writes at its end is fenced by the lease, so its
 //! effect happens once.
 
+mod align;
 pub mod compose;
 mod erase;
 mod filling;

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
-use echosphere_domain::recording::{Capture, Recording, Source as CaptureSource};
+use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source as CaptureSource};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
-use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
-use echosphere_domain::transcript::align::{Heard, Span, align, align_same_clock};
+use echosphere_media::aac::FRAME;
 use echosphere_media::activity;
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::Error;
+use super::align::{Measured, is_room};
 use crate::app::App;
 use crate::clock;
 use crate::render::{Analysis, CaptureAnalysis, Error as RenderError, Priority, Source};
@@ -21,6 +21,8 @@ use crate::sources;
 
 /// Segments whose rows are written in one transaction.
 const BATCH: usize = 64;
+/// Frames that are listened to at a time (30 s).
+const LISTENED: i64 = 1_406;
 
 pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     let (project, id, revision) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
@@ -140,12 +142,7 @@ impl Job<'_> {
             }
         };
         if let Some(last) = analysis.captures.last_mut() {
-            let measured = window.lengths.len() as u64;
-            last.push(&window);
-            // What is missing keeps its place, so that everything behind it keeps its time.
-            let missing = done.frames.saturating_sub(measured) as usize;
-            last.peaks.resize(last.peaks.len() + missing * echosphere_media::peaks::BYTES_PER_FRAME, 0);
-            last.levels.resize(last.levels.len() + missing * 4, activity::SILENCE);
+            last.push(&window, done.frames as usize);
         }
         batch.extend(done.stored);
         Ok(())
@@ -188,55 +185,65 @@ impl Job<'_> {
 
     async fn finish(&self, analysis: Analysis, claim: &Claim) -> Result<(), Error> {
         let (app, recording) = (self.app, &self.recording);
-        let analysis = self.with_former(analysis).await?;
+        let mut analysis = self.with_former(analysis).await?;
+        self.listen(&mut analysis).await?;
         let attempt = self.captures.first().map_or(1, |capture| capture.attempt);
         let key = recording.prefix.analysis(attempt, self.revision);
         let announced = std::slice::from_ref(&key);
         app.store.announce(&recording.project, Some(recording.id), Purpose::Analysis, announced, clock::now()).await?;
         app.objects.put(&key, analysis.to_bytes().into()).await?;
-        let transcripts = app.store.transcripts(recording.id).await?;
-        let aligned = transcripts.into_iter().filter_map(|(id, transcript)| {
-            let capture = self.captures.iter().find(|capture| capture.id == id)?;
-            let measured = |of: &Capture| analysis.captures.iter().find(|levels| levels.capture == of.id);
-            // A session of a room that we recorded is not heard itself: its lines are found in what is.
-            let heard = |of: &&Capture| measured(of).is_some() && is_during(capture, of);
-            let heard = std::iter::once(capture).chain(&self.captures).find(heard)?;
-            Some((id, align_to(transcript, capture.source, heard, measured(heard)?)))
-        });
+        let transcripts = self.aligned(&analysis).await?;
         let rendered = RenderedRevision {
             recording: recording.id,
             revision: self.revision,
             analysis: key,
-            transcripts: aligned.collect(),
+            transcripts,
             now: clock::now(),
         };
         app.store.finish_render(&rendered, &claim.lease).await?;
         tracing::info!(recording = %recording.id, revision = self.revision, "a recording is rendered whole");
         Ok(())
     }
-}
 
-/// Whether two captures tell of the same time.
-fn is_during(capture: &Capture, other: &Capture) -> bool {
-    match (capture.started_at, capture.ended_at, other.started_at, other.ended_at) {
-        (Some(from), Some(to), Some(start), Some(end)) => from < end && start < to,
-        _ => capture.id == other.id,
+    /// The transcripts of all captures, laid on what was measured.
+    async fn aligned(&self, analysis: &Analysis) -> Result<Vec<(CaptureId, Transcript)>, Error> {
+        let (app, captures) = (self.app, &self.captures);
+        let room = captures.iter().find(|capture| is_room(capture));
+        let source = match room {
+            Some(room) => sources::load(app, &self.recording, captures, room).await?,
+            None => None,
+        };
+        let room_index = source.as_ref().and_then(Source::log_index);
+        let measured = Measured { recording: &self.recording, captures, analysis, room_index };
+        let transcripts = app.store.transcripts(self.recording.id).await?;
+        Ok(transcripts.into_iter().map(|(id, transcript)| (id, measured.align(id, transcript))).collect())
     }
-}
 
-/// Refines a transcript by what is heard of a capture, its own or another one of the same time.
-fn align_to(transcript: Transcript, source: CaptureSource, of: &Capture, levels: &CaptureAnalysis) -> Transcript {
-    let Some(start) = of.started_at else { return transcript };
-    let spans = |channel| heard(start, &levels.channel(channel));
-    let heard = Heard { agent: spans(0), user: spans(1) };
-    match source {
-        CaptureSource::Recorder => align_same_clock(transcript, &heard),
-        CaptureSource::Upload | CaptureSource::Egress | CaptureSource::Import => align(transcript, &heard),
+    /// Measures the sound of sessions that is not heard itself, so that their lines are found in it.
+    async fn listen(&self, analysis: &mut Analysis) -> Result<(), Error> {
+        let is_kept = |capture: &&Capture| matches!(capture.status, CaptureStatus::Complete | CaptureStatus::Partial);
+        let sessions = self.captures.iter().filter(|capture| capture.source == CaptureSource::Upload).filter(is_kept);
+        for capture in sessions {
+            if analysis.of(capture.id).is_some() {
+                continue;
+            }
+            let Some(source) = sources::load(self.app, &self.recording, &self.captures, capture).await? else { continue };
+            let mut measured = CaptureAnalysis::new(capture.id);
+            let frames = i64::try_from(source.audio().samples).unwrap_or(0) / FRAME as i64;
+            for first in (0..frames).step_by(LISTENED as usize) {
+                if self.app.is_stopping() {
+                    return Err(Error::Stopping);
+                }
+                let samples = first * FRAME as i64..(first + LISTENED).min(frames) * FRAME as i64;
+                match source.listen(self.app.objects.as_ref(), &self.app.renderers, samples).await {
+                    Ok(stereo) => measured.levels.extend(activity::levels(&stereo)),
+                    // Its lines are found in the room's sound then.
+                    Err(RenderError::MasterLost(_)) => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            analysis.captures.push(measured);
+        }
+        Ok(())
     }
-}
-
-fn heard(start: WallTime, levels: &[u8]) -> Vec<Span> {
-    let at = |sample: u64| start.plus_nanos(MediaTime::from_samples_48k(sample as i64).as_nanos());
-    let spans = activity::detect(levels, activity::Settings::default());
-    spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }).collect()
 }

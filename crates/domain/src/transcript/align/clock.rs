@@ -9,15 +9,13 @@ use std::collections::HashMap;
 use super::super::{ClockStep, Kind, Turn};
 use super::evidence::seconds;
 use super::heard::{Heard, Span};
-use super::{MS, SECOND};
+use super::MS;
 use crate::time::WallTime;
 
 /// Votes are counted in steps of this.
 const STEP: i64 = 50 * MS;
 /// Offsets that are tried, beside none.
 const TRIED: usize = 12;
-/// The farthest that clocks are apart (24 h and a little).
-const FARTHEST: i64 = 25 * 3600 * SECOND;
 /// Speech begins after a pause of this.
 const PAUSE: i64 = 300 * MS;
 /// A beginning or an end that is further off than this is another one.
@@ -150,10 +148,8 @@ fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
     for line in told {
         for phrase in &phrases[line.voice] {
             let offset = phrase.start.since(line.start);
-            if offset.abs() <= FARTHEST {
-                let off = line.cost(offset, &phrases[line.voice]);
-                *votes.entry(offset.div_euclid(STEP)).or_default() += ASTRAY - off;
-            }
+            let off = line.cost(offset, &phrases[line.voice]);
+            *votes.entry(offset.div_euclid(STEP)).or_default() += ASTRAY - off;
         }
     }
     let around =

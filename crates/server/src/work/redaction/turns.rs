@@ -44,7 +44,7 @@ mod tests {
     }
 
     fn turn(kind: Kind, role: Role, start: Option<f64>, end: Option<f64>, created: Option<f64>) -> Turn {
-        let times = Times { start: start.map(at), end: end.map(at), created: created.map(at) };
+        let times = Times { start: start.map(at), end: end.map(at), created: created.map(at), last_text: None };
         Turn { reported: times, ..Turn::new("", kind, role, format!("{start:?} {created:?}")) }
     }
 

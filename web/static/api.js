@@ -32,6 +32,7 @@
  * @property {'user'|'agent'|'system'} role
  * @property {string|null} speaker
  * @property {string} text
+ * @property {string} [source_text]
  * @property {number|null} start_ms
  * @property {number|null} end_ms
  * @property {string|null} started_at

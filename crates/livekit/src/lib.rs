@@ -2,6 +2,7 @@
 //!
 //! Everything is parsed leniently: unknown fields are ignored, unknown items kept as unknown. No I/O, no clock.
 
+pub mod lenient_json;
 pub mod session_upload;
 pub mod telemetry;
 pub mod token;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::lenient_json;
 use crate::token::{self, Verifier};
 
 /// Why a webhook is refused.
@@ -63,7 +64,10 @@ pub fn receive(keys: &Verifier, authorization: &str, body: &[u8], now: WallTime)
     if !bool::from(actual.as_bytes().ct_eq(signed.as_bytes())) {
         return Err(Error::Body);
     }
-    let mut value: Value = serde_json::from_slice(body).map_err(|_| Error::Malformed)?;
+    let mut value = lenient_json::read(body).value;
+    if !(value.is_object() || value.is_array()) {
+        return Err(Error::Malformed);
+    }
     withhold_secrets(&mut value);
     let mut event = read(&value);
     if event.id.is_empty() {
@@ -145,6 +149,18 @@ mod tests {
         assert_eq!(receive(&keys, &token, body, later), Err(Error::Token(token::Error::Expired)));
         let other = token::mint("devkey", &secret, token::Grant::RoomRecord, NOW, 300);
         assert!(receive(&keys, &other, body, NOW).is_err(), "a token that signs no body");
+    }
+
+    #[test]
+    fn a_bad_value_costs_that_value() {
+        let (keys, secret) = keys();
+        let received = |body: &[u8]| receive(&keys, &token::mint_webhook("devkey", &secret, body, NOW, 300), body, NOW);
+        let body = b"\xef\xbb\xbf{\"id\":\"EV_1\",\"event\":\"room_started\",\"n\":NaN,\"room\":{\"name\":\"a\xffb\",\"sid\":\"RM_a\",},\"createdAt\":1e999}";
+        let Received { event, body, .. } = received(body).unwrap();
+        assert_eq!((event.name.as_str(), event.room_sid.as_str(), event.created_at), ("room_started", "RM_a", None));
+        assert_eq!(read_kept(&body), event);
+        assert_eq!(received(b"nonsense"), Err(Error::Malformed));
+        assert_eq!(received(b""), Err(Error::Malformed));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! Agents publish transcriptions as text streams on the topic `lk.transcription` (livekit-agents, `TextOutput`). A user's
 //! interim and final texts are whole streams with the same segment id, each replacing the one before; an agent's line is one
-//! stream of deltas. `lk.chat` is typed. The older Transcription packets come beside the streams and count only where no
-//! stream does. No times are inside: what is told of a line is when its first and its last text came, and when its agent says that it
-//! spoke. Where it is heard the speaker's track tells (`domain::transcript::align`).
+//! stream of deltas. A text that is empty, cannot be read, or is not final after one that is, takes the place of nothing.
+//! `lk.chat` is typed. The older Transcription packets come beside the streams and count only for those of whom no stream tells. No
+//! times are inside: what is told of a line is when its first and its last text came, and when its agent says that it spoke. Where it
+//! is heard the speaker's track tells (`domain::transcript::align`).
 
 mod heading;
+mod line;
 mod speaking;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,6 +23,7 @@ use proto::data_packet::Value;
 use proto::data_stream;
 
 pub(crate) use self::heading::Heading;
+use self::line::{Line, Told, told_again};
 use self::speaking::Speaking;
 use crate::log::{Body, Entry, Participant};
 
@@ -49,20 +52,11 @@ struct Key {
     segment: String,
 }
 
-/// One line, as far as it is known.
-#[derive(Debug, Clone, PartialEq)]
-struct Line {
-    id: String,
-    order: u64,
-    text: String,
-    first_at: i64,
-    last_at: i64,
-    interrupted: bool,
-}
-
 #[derive(Debug, Clone)]
 struct Open {
     since: i64,
+    /// By which it is later than other streams.
+    order: u64,
     header: data_stream::Header,
     key: Key,
     chunks: BTreeMap<u64, Vec<u8>>,
@@ -103,9 +97,9 @@ impl Words {
     }
 
     fn packet(&mut self, packet: proto::DataPacket, at: i64) {
-        let identity = packet.participant_identity;
+        let (identity, sender) = (packet.participant_identity, packet.participant_sid);
         match packet.value {
-            Some(Value::StreamHeader(header)) => self.header(header, identity, at),
+            Some(Value::StreamHeader(header)) => self.header(header, identity, sender, at),
             Some(Value::StreamChunk(chunk)) => {
                 if let Some(open) = self.open.get_mut(&chunk.stream_id)
                     && open.has_room_for(&chunk.content)
@@ -123,34 +117,46 @@ impl Words {
                 }
             }
             Some(Value::Transcription(transcription)) => {
-                let identity = transcription.transcribed_participant_identity;
+                let told = transcription.transcribed_participant_identity;
+                let identity = self.owner(&transcription.track_id).filter(|_| told.is_empty()).unwrap_or(told);
                 for segment in transcription.segments {
-                    let line = self.line(Key { way: Way::Legacy, identity: identity.clone(), segment: segment.id }, at);
-                    (line.text, line.last_at) = (segment.text, at);
+                    let key = Key { way: Way::Legacy, identity: identity.clone(), segment: segment.id };
+                    self.whole(key, segment.text, segment.r#final, at);
                 }
             }
-            Some(Value::ChatMessage(chat)) if !chat.message.is_empty() => {
-                self.line(Key { way: Way::Chat, identity, segment: chat.id }, at).text = chat.message;
+            Some(Value::ChatMessage(chat)) => {
+                self.whole(Key { way: Way::Chat, identity, segment: chat.id }, chat.message, true, at);
             }
             _ => {}
         }
     }
 
-    fn header(&mut self, header: data_stream::Header, identity: String, at: i64) {
+    /// Takes a text that comes whole, in one packet.
+    fn whole(&mut self, key: Key, text: String, is_final: bool, at: i64) {
+        let from = Told { is_final, order: self.count + 1 };
+        if self.lines.contains_key(&key) || !text.trim().is_empty() {
+            self.line(key, at).tell(text, from, at, at);
+        }
+    }
+
+    fn header(&mut self, header: data_stream::Header, identity: String, sender: String, at: i64) {
         let Some(heading) = Heading::of(&header) else { return };
         let way = if heading.is_spoken { Way::Spoken } else { Way::Typed };
         let owner = heading.track.and_then(|track| self.owner(track));
         let key = Key { way, identity: owner.unwrap_or(identity), segment: heading.segment.to_owned() };
-        self.line(key.clone(), at);
+        let line = self.line(key.clone(), at);
+        if line.sender.is_empty() {
+            line.sender = sender;
+        }
         let inline = header.inline_content.clone();
         let id = header.stream_id.clone();
         let chunks = inline.clone().map(|content| (0, content)).into_iter().collect();
         if self.open.len() >= MOST_OPEN
-            && let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.since).map(|(id, _)| id.clone())
+            && let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.order).map(|(id, _)| id.clone())
         {
             self.end(&oldest, true);
         }
-        self.open.insert(id.clone(), Open { since: at, header, key, chunks });
+        self.open.insert(id.clone(), Open { since: at, order: self.count, header, key, chunks });
         if inline.is_some() {
             self.update(&id, at, true);
             self.end(&id, false);
@@ -171,7 +177,9 @@ impl Words {
         self.lines.entry(key).or_insert_with(|| Line {
             id,
             order,
+            sender: String::new(),
             text: String::new(),
+            from: Told::default(),
             first_at: at,
             last_at: at,
             interrupted: false,
@@ -200,15 +208,16 @@ impl Words {
     fn update(&mut self, stream: &str, at: i64, whole: bool) {
         let Some(open) = self.open.get(stream) else { return };
         let raw: Vec<u8> = open.chunks.values().flatten().copied().collect();
-        let text = if open.header.compression == 0 {
-            Some(String::from_utf8_lossy(&raw).into_owned())
-        } else {
+        let text = match open.header.compression {
+            0 => String::from_utf8_lossy(&raw).into_owned(),
             // Half of a compressed text is no text.
-            whole.then(|| inflate(&raw)).flatten()
+            _ if !whole => return,
+            _ => inflate(&raw).unwrap_or_default(),
         };
-        let key = open.key.clone();
-        if let (Some(text), Some(line)) = (text, self.lines.get_mut(&key)) {
-            (line.text, line.last_at) = (text, at);
+        let is_final = Heading::of(&open.header).is_some_and(|heading| heading.is_final);
+        let from = Told { is_final, order: open.order };
+        if let Some(line) = self.lines.get_mut(&open.key) {
+            line.tell(text, from, open.since, at);
         }
     }
 
@@ -222,11 +231,18 @@ impl Words {
 
     /// What is known of what was said, in order.
     pub fn transcript(&self) -> Transcript {
-        let has_streams = self.lines.keys().any(|key| key.way == Way::Spoken);
-        let shown = self
-            .lines
-            .iter()
-            .filter(|(key, line)| !(line.text.trim().is_empty() || (has_streams && key.way == Way::Legacy)));
+        let with_text = || self.lines.iter().filter(|(_, line)| !line.text.trim().is_empty());
+        let streamed = || with_text().filter(|(key, _)| key.way == Way::Spoken);
+        let speakers: HashSet<&str> = streamed().map(|(key, _)| key.identity.as_str()).collect();
+        let texts: HashSet<&str> = streamed().map(|(_, line)| line.text.trim()).collect();
+        let is_told_twice = |key: &Key, line: &Line| {
+            let nobodys = key.identity.is_empty() && !speakers.is_empty();
+            nobodys || speakers.contains(key.identity.as_str()) || texts.contains(line.text.trim())
+        };
+        let again = told_again(streamed().map(|(key, line)| (key.identity.as_str(), line)));
+        let shown = with_text()
+            .filter(|(key, line)| key.way != Way::Legacy || !is_told_twice(key, line))
+            .filter(|(_, line)| !again.contains(&line.order));
         let mut turns: Vec<(i64, u64, Turn)> = shown
             .map(|(key, line)| {
                 let turn = self.turn(key, line);
@@ -265,6 +281,9 @@ fn inflate(raw: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
+mod texts;
+
+#[cfg(test)]
 mod tests {
     use super::speaking::AGENT_STATE;
     use super::*;
@@ -272,19 +291,19 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Write as _;
 
-    const S: i64 = 1_000_000_000;
+    pub(super) const S: i64 = 1_000_000_000;
 
-    fn entry(at: i64, body: Body) -> Entry {
+    pub(super) fn entry(at: i64, body: Body) -> Entry {
         Entry { number: 0, at, body: Some(body) }
     }
 
-    fn data(identity: &str, value: Value) -> Body {
+    pub(super) fn data(identity: &str, value: Value) -> Body {
         let packet =
             proto::DataPacket { participant_identity: identity.to_owned(), value: Some(value), ..Default::default() };
         Body::Data(packet.encode_to_vec())
     }
 
-    fn header(stream: &str, segment: &str, is_final: bool) -> data_stream::Header {
+    pub(super) fn header(stream: &str, segment: &str, is_final: bool) -> data_stream::Header {
         data_stream::Header {
             stream_id: stream.to_owned(),
             topic: "lk.transcription".to_owned(),
@@ -304,7 +323,7 @@ mod tests {
         words.take(&entry(at, data("agent", Value::StreamTrailer(trailer))));
     }
 
-    fn person(identity: &str, kind: &str) -> Body {
+    pub(super) fn person(identity: &str, kind: &str) -> Body {
         Body::Participant(Participant {
             sid: format!("PA_{identity}"),
             identity: identity.to_owned(),

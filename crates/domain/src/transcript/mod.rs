@@ -4,11 +4,12 @@
 //! media time is computed through the recording's timeline when the transcript is read.
 
 pub mod align;
-mod beside;
 pub mod export;
+pub mod markup;
+mod once;
 mod placed;
 
-pub use beside::beside;
+pub use once::once;
 pub use placed::{Placed, place};
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ pub struct Turn {
     pub speaker: Option<String>,
     /// What was said, or a readable form of what happened.
     pub text: String,
+    /// What the source wrote, where `text` is that without delivery marks ([`markup`]); never stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_text: Option<String>,
     /// The times that the source gave.
     pub reported: Times,
     /// The times that the sound gave, when they are better.
@@ -63,6 +67,7 @@ impl Turn {
             role,
             speaker: None,
             text: text.into(),
+            source_text: None,
             reported: Times::default(),
             refined: None,
             interrupted: false,

@@ -1,7 +1,7 @@
 //! The part `chat_history`: the session's items as JSON, to turns.
 //!
 //! Nothing in it is refused: an item of an unknown type, or one that lacks what its type should have, becomes a marker with
-//! its JSON as text, and a document that breaks off yields the items before the break.
+//! its JSON as text, and so does one that is no JSON at all. A document that breaks off yields the items before the break.
 
 use std::collections::HashSet;
 
@@ -9,27 +9,35 @@ use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::{Alignment, Call, Kind, Role, Times, Transcript, Turn};
 use serde_json::Value;
 
+use crate::lenient_json::{self, List, Piece};
+
 /// A chat history, as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChatHistory {
     /// The turns, with the times that the SDK reports.
     pub transcript: Transcript,
-    /// Whether the JSON breaks off or breaks its rules somewhere.
+    /// Whether something that stood in it is lost, or could not be read.
     pub damaged: bool,
 }
 
 /// Items that are not listed any more; a session has a few hundred.
 const MAX_ITEMS: usize = 100_000;
+/// The longest text of an item that is no JSON, in characters.
+const LONGEST_BROKEN: usize = 4_000;
+/// The types of items of the SDKs (livekit-agents, `llm/chat_context.py`).
+const TYPES: [&str; 5] = ["message", "function_call", "function_call_output", "agent_handoff", "agent_config_update"];
 
 /// Reads the part.
 pub fn parse(bytes: &[u8]) -> ChatHistory {
-    let text = String::from_utf8_lossy(bytes);
-    let (items, damaged) = items(&text);
+    let List { pieces, damaged } = lenient_json::list(bytes, "items", MAX_ITEMS, is_item);
     let mut ids = HashSet::new();
     let mut agent = None;
-    let mut turns: Vec<Turn> = Vec::with_capacity(items.len());
-    for item in &items {
-        let mut turn = turn(item, &mut agent);
+    let mut turns: Vec<Turn> = Vec::with_capacity(pieces.len());
+    for piece in &pieces {
+        let mut turn = match piece {
+            Piece::Item(item) => turn(item, &mut agent),
+            Piece::Broken(text) => broken(text),
+        };
         while turn.id.is_empty() || ids.contains(&turn.id) {
             turn.id = format!("{}#{}", turn.id, turns.len());
         }
@@ -41,35 +49,9 @@ pub fn parse(bytes: &[u8]) -> ChatHistory {
     ChatHistory { transcript: Transcript { turns, alignment }, damaged }
 }
 
-/// The items of the document, and whether it is damaged.
-fn items(text: &str) -> (Vec<Value>, bool) {
-    match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(mut document)) => match document.remove("items") {
-            Some(Value::Array(items)) => {
-                let too_many = items.len() > MAX_ITEMS;
-                (items.into_iter().take(MAX_ITEMS).collect(), too_many)
-            }
-            _ => (Vec::new(), true),
-        },
-        Ok(_) => (Vec::new(), true),
-        Err(_) => (salvage(text), true),
-    }
-}
-
-/// The whole items before the place where a document breaks.
-fn salvage(text: &str) -> Vec<Value> {
-    let Some(at) = text.find("\"items\"") else { return Vec::new() };
-    let Some(open) = text[at..].find('[') else { return Vec::new() };
-    let mut rest = &text[at + open + 1..];
-    let mut items = Vec::new();
-    while items.len() < MAX_ITEMS {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
-        let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
-        let Some(Ok(item)) = stream.next() else { break };
-        rest = &rest[stream.byte_offset()..];
-        items.push(item);
-    }
-    items
+/// Whether this is an item, and not a part of one.
+fn is_item(value: &Value) -> bool {
+    value.get("created_at").is_some() || text_of(value, "type").is_some_and(|kind| TYPES.contains(&kind))
 }
 
 fn text_of<'v>(item: &'v Value, name: &str) -> Option<&'v str> {
@@ -123,20 +105,26 @@ fn message(item: &Value, agent: Option<&str>) -> Option<Turn> {
 
 /// The text of a message's parts. Parts that are no text are named.
 fn content(parts: &Value) -> Option<String> {
-    let describe = |part: &Value| match part {
-        Value::String(text) => text.clone(),
+    match parts {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => Some(parts.iter().filter_map(part).collect::<Vec<_>>().join("\n").trim().to_owned()),
+        Value::Null => Some(String::new()),
+        _ => None,
+    }
+}
+
+/// The text of one part; `None` when it is there for the model alone (livekit-agents 1.8.7, `cache_breakpoint`).
+fn part(part: &Value) -> Option<String> {
+    match part {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
         Value::Object(part) => {
             let text = part.get("text").or_else(|| part.get("transcript")).and_then(Value::as_str);
             let kind = part.get("type").and_then(Value::as_str).unwrap_or("content");
-            text.map_or_else(|| format!("[{kind}]"), str::to_owned)
+            let named = || (kind != "cache_breakpoint").then(|| format!("[{kind}]"));
+            text.map(str::to_owned).or_else(named)
         }
-        other => other.to_string(),
-    };
-    match parts {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(parts) => Some(parts.iter().map(describe).collect::<Vec<_>>().join("\n").trim().to_owned()),
-        Value::Null => Some(String::new()),
-        _ => None,
+        other => Some(other.to_string()),
     }
 }
 
@@ -167,8 +155,8 @@ fn tool_result(item: &Value) -> Option<Turn> {
 
 /// The Node SDK encodes a tool's text as JSON once more: `"\"done\""`.
 fn unwrap_json_text(text: &str) -> String {
-    match text.starts_with('"').then(|| serde_json::from_str::<String>(text)) {
-        Some(Ok(inner)) => inner,
+    match text.starts_with('"').then(|| lenient_json::read(text.as_bytes())) {
+        Some(lenient_json::Read { value: Value::String(inner), damaged: false }) => inner,
         _ => text.to_owned(),
     }
 }
@@ -207,6 +195,11 @@ fn marker(item: &Value) -> Turn {
         turn.metrics.insert("type".to_owned(), Value::String(kind.to_owned()));
     }
     turn
+}
+
+/// The text of an item that cannot be read. When it was is not known.
+fn broken(text: &str) -> Turn {
+    Turn::new("", Kind::Marker, Role::System, text.chars().take(LONGEST_BROKEN).collect::<String>())
 }
 
 #[cfg(test)]
@@ -251,6 +244,57 @@ mod tests {
         assert!(history.damaged);
         assert_eq!(history.transcript.turns.len(), 3);
         assert!(parse(b"[]").damaged && parse(b"").damaged && parse(b"{\"items\":{}}").damaged);
+    }
+
+    /// The sample with other text in the place of some of it.
+    fn changed(from: &str, to: &str) -> ChatHistory {
+        assert_eq!(SAMPLE.matches(from).count(), 1, "{from}");
+        parse(SAMPLE.replace(from, to).as_bytes())
+    }
+
+    #[test]
+    fn a_number_that_is_none_costs_that_number() {
+        let good = parse(SAMPLE.as_bytes()).transcript.turns;
+        for none in ["NaN", "Infinity", "-Infinity", "1e999"] {
+            let history = changed("\"transcript_confidence\":0.9", &format!("\"transcript_confidence\":{none}"));
+            assert!(!history.damaged, "{none}");
+            let turns = history.transcript.turns;
+            assert_eq!((turns.len(), turns[3].confidence), (good.len(), None));
+            assert_eq!((&turns[..3], &turns[4..]), (&good[..3], &good[4..]));
+        }
+        let history =
+            changed("\"metrics\":{},\"created_at\":14.0", "\"metrics\":{\"delay\":NaN,\"n\":1},\"created_at\":NaN");
+        let turn = &history.transcript.turns[3];
+        assert_eq!((turn.reported.created, turn.metrics.len(), &turn.metrics["n"]), (None, 1, &1.into()));
+        assert!(!history.damaged);
+    }
+
+    #[test]
+    fn an_item_that_is_no_json_is_a_marker_and_the_rest_stays() {
+        let good = parse(SAMPLE.as_bytes()).transcript.turns;
+        let history = changed("\"content\":[\"Hello\"],", "\"content\":[\"Hello],");
+        assert!(history.damaged);
+        let turns = history.transcript.turns;
+        assert_eq!(turns.len(), good.len());
+        assert_eq!((turns[2].kind, turns[2].reported), (Kind::Marker, Times::default()));
+        assert!(turns[2].text.contains("[\"Hello],") && !turns[2].text.contains("i4"), "{}", turns[2].text);
+        assert_eq!(turns[3], good[3]);
+    }
+
+    #[test]
+    fn other_encodings_are_the_same_history() {
+        let good = parse(SAMPLE.as_bytes());
+        let le: Vec<u8> = SAMPLE.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let be: Vec<u8> = format!("\u{feff}{SAMPLE}").encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [format!("\u{feff}{SAMPLE}").into_bytes(), le, be] {
+            assert_eq!(parse(&bytes), good);
+        }
+    }
+
+    #[test]
+    fn what_is_there_for_the_model_alone_is_no_text() {
+        let history = changed("[\"Hello\"]", r#"[{"type":"cache_breakpoint"},"Hello",{"type":"image_content"},null]"#);
+        assert_eq!(history.transcript.turns[2].text, "Hello\n[image_content]");
     }
 
     proptest! {

@@ -2,27 +2,29 @@
 
 use echosphere_domain::time::WallTime;
 use prost::Message;
-use serde_json::Value;
+
+use crate::lenient_json;
 
 /// Longer identifiers are not believed.
 const MAX_TEXT: usize = 512;
 
 #[derive(Message)]
 struct Wire {
-    #[prost(string, tag = "1")]
-    room_id: String,
+    // Texts are read as bytes: one that is no UTF-8 would cost the whole header.
+    #[prost(bytes = "vec", tag = "1")]
+    room_id: Vec<u8>,
     #[prost(uint64, tag = "3")]
     duration: u64,
     #[prost(message, optional, tag = "4")]
     start_time: Option<Timestamp>,
-    #[prost(string, tag = "8")]
-    job_id: String,
+    #[prost(bytes = "vec", tag = "8")]
+    job_id: Vec<u8>,
     #[prost(bool, tag = "9")]
     simulated: bool,
     #[prost(bool, tag = "10")]
     redaction_enabled: bool,
-    #[prost(string, tag = "11")]
-    session_summary: String,
+    #[prost(bytes = "vec", tag = "11")]
+    session_summary: Vec<u8>,
 }
 
 #[derive(Message)]
@@ -75,8 +77,8 @@ impl Header {
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let wire = Wire::decode(bytes).map_err(|error| Error(error.to_string()))?;
         Ok(Self {
-            room_sid: identifier(wire.room_id),
-            job_id: identifier(wire.job_id),
+            room_sid: String::from_utf8(wire.room_id).ok().and_then(identifier),
+            job_id: String::from_utf8(wire.job_id).ok().and_then(identifier),
             start_time: wire.start_time.and_then(wall_time),
             duration_ms: Some(wire.duration).filter(|ms| *ms > 0),
             redaction_enabled: wire.redaction_enabled,
@@ -98,8 +100,8 @@ fn wall_time(time: Timestamp) -> Option<WallTime> {
 }
 
 impl Summary {
-    fn parse(json: &str) -> Self {
-        let value: Value = serde_json::from_str(json).unwrap_or_default();
+    fn parse(json: &[u8]) -> Self {
+        let value = lenient_json::read(json).value;
         let text = |name: &str| value[name].as_str().map(str::to_owned).and_then(identifier);
         let tags = value["tags"].as_array().into_iter().flatten();
         Self {
@@ -119,14 +121,14 @@ mod tests {
 
     fn wire() -> Wire {
         Wire {
-            room_id: "RM_x".to_owned(),
+            room_id: b"RM_x".to_vec(),
             duration: 62_971,
             start_time: Some(Timestamp { seconds: 1_795_439_500, nanos: 386_000_000 }),
-            job_id: "AJ_x".to_owned(),
+            job_id: b"AJ_x".to_vec(),
             simulated: false,
             redaction_enabled: false,
-            session_summary: r#"{"room":"obs","tags":["a",1],"options":{"recording_options":{"audio":false}}}"#
-                .to_owned(),
+            session_summary: br#"{"room":"obs","tags":["a",1],"options":{"recording_options":{"audio":false}}}"#
+                .to_vec(),
         }
     }
 
@@ -143,12 +145,23 @@ mod tests {
     fn what_cannot_be_is_absent() {
         let mut odd = wire();
         odd.start_time = Some(Timestamp { seconds: 0, nanos: 0 });
-        odd.room_id = "a\0b".to_owned();
-        odd.job_id = "x".repeat(5_000);
-        odd.session_summary = "{".to_owned();
+        odd.room_id = b"a\0b".to_vec();
+        odd.job_id = vec![b'x'; 5_000];
+        odd.session_summary = b"{".to_vec();
         let header = Header::parse(&odd.encode_to_vec()).unwrap();
         assert_eq!((header.start_time, header.room_sid, header.job_id), (None, None, None));
         assert_eq!(header.summary, Summary::default());
+    }
+
+    #[test]
+    fn a_bad_value_costs_that_value() {
+        let mut odd = wire();
+        odd.job_id = b"AJ_\xff".to_vec();
+        odd.session_summary =
+            b"{\"room\":\"obs\",\"usage\":[{\"cost\":NaN}],\"sdk_version\":\"1.\xff\",\"tags\":[\"a\",\"b".to_vec();
+        let header = Header::parse(&odd.encode_to_vec()).unwrap();
+        assert_eq!((header.room_sid.as_deref(), header.job_id), (Some("RM_x"), None));
+        assert_eq!((header.summary.room_name.as_deref(), header.summary.tags), (Some("obs"), vec!["a".to_owned()]));
     }
 
     proptest! {

@@ -3,15 +3,14 @@
 use serde_json::Value;
 
 use super::Session;
+use crate::lenient_json;
 
 /// Notes the attributes of a request, wherever they stand: on the resource, the scope, the record.
 pub(super) fn read(body: &[u8], session: &mut Session) {
-    if let Ok(document) = serde_json::from_slice::<Value>(body) {
-        visit(&document, session);
-    }
+    visit(&lenient_json::read(body).value, session);
 }
 
-/// `serde_json` bounds the nesting of what it parses (128), and so the depth of this.
+/// The nesting of what is read is bounded (127), and so the depth of this.
 fn visit(value: &Value, session: &mut Session) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| visit(item, session)),

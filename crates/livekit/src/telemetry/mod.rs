@@ -73,6 +73,10 @@ mod tests {
         assert_eq!(session.job_id.as_deref(), Some("AJ_x"));
         assert_eq!(session.room_name.as_deref(), Some("lobby"));
         assert_eq!(session.agent_name.as_deref(), Some("nova"));
+        let odd = String::from_utf8_lossy(body).replace("\"3\"", "NaN").replace("]}]}]}", "]}]}]");
+        let le: Vec<u8> = odd.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(read("application/json", odd.as_bytes()), session);
+        assert_eq!(read("application/json", &le), session);
     }
 
     proptest! {

@@ -3,11 +3,13 @@
 use serde_json::Value;
 
 use super::{Fate, ITEM, Withheld, is_content, is_message_event};
+use crate::lenient_json;
 
 /// What is left of a request; `None` when it cannot be read or nothing is left.
 pub(super) fn redact(body: &[u8], withheld: &Withheld<'_>) -> Option<Vec<u8>> {
-    let mut request: Value = serde_json::from_slice(body).ok()?;
-    let before = request.clone();
+    let strict: Option<Value> = serde_json::from_slice(body).ok();
+    let mut request = strict.clone().unwrap_or_else(|| lenient_json::read(body).value);
+    request.as_object()?;
     for (resources, scopes) in
         [("resourceSpans", "scopeSpans"), ("resourceLogs", "scopeLogs"), ("resourceMetrics", "scopeMetrics")]
     {
@@ -17,7 +19,8 @@ pub(super) fn redact(body: &[u8], withheld: &Withheld<'_>) -> Option<Vec<u8>> {
             items(scope, "metrics").for_each(|item| metric(item, withheld));
         }
     }
-    if request == before { Some(body.to_vec()) } else { serde_json::to_vec(&request).ok() }
+    // What could be read is all that is known of a body that is no JSON: nothing else of it is kept.
+    if strict.is_some_and(|before| before == request) { Some(body.to_vec()) } else { serde_json::to_vec(&request).ok() }
 }
 
 /// The items of a list in an object, if there is one.
@@ -86,7 +89,7 @@ fn strip(item: &mut Value) {
     retain(item, "attributes", |attribute| attribute["key"].as_str().is_some_and(|key| !is_content(key)));
 }
 
-/// An OTLP value as ordinary JSON. `serde_json` bounds the nesting of what it parses.
+/// An OTLP value as ordinary JSON. The nesting of what is read is bounded.
 fn plain(value: &Value) -> Value {
     if let Some(fields) = value["kvlistValue"]["values"].as_array() {
         let fields =
@@ -120,5 +123,22 @@ mod tests {
         assert_eq!(rest.matches("\"n\"").count(), 2);
         let later = [50_000_000_000_i64..60_000_000_000];
         assert_eq!(redact("logs", "application/json", body.as_bytes(), &later), Redacted::Whole);
+    }
+    #[test]
+    fn a_body_that_is_no_json_loses_what_cannot_be_read() {
+        let record =
+            |time: &str, text: &str| format!(r#"{{"timeUnixNano":{time},"body":{{"stringValue":"{text}","x":NaN}}}}"#);
+        let records = [record("10000000000", "before"), record("20000000000", "within"), record("NaN", "sometime")];
+        let body =
+            format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{}]}}]}}],}} hidden"#, records.join(","));
+        let Redacted::Rest(rest) =
+            redact("logs", "application/json", body.as_bytes(), &[15_000_000_000_i64..25_000_000_000])
+        else {
+            panic!()
+        };
+        let rest = String::from_utf8(rest).unwrap();
+        assert!(rest.contains("before"), "{rest}");
+        assert!(["within", "sometime", "hidden"].iter().all(|gone| !rest.contains(gone)), "{rest}");
+        assert_eq!(redact("logs", "application/json", b"nonsense", &[1..2]), Redacted::Nothing);
     }
 }

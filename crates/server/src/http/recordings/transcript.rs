@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use echosphere_domain::id::RecordingId;
 use echosphere_domain::recording::{Capture, Source};
 use echosphere_domain::segment::{self, AUDIO_RENDITION};
-use echosphere_domain::transcript::{Alignment, Placed, Transcript, beside, export, place};
+use echosphere_domain::transcript::{Alignment, Placed, export, markup, once, place};
 
 use super::view;
 use crate::app::{App, SharedApp};
@@ -21,11 +21,14 @@ pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Re
     let is_room = |id| captures.iter().any(|capture| capture.id == id && capture.source == Source::Recorder);
     let (rooms, sessions): (Vec<_>, Vec<_>) =
         app.store.transcripts(id).await?.into_iter().partition(|(capture, _)| is_room(*capture));
-    let mut transcripts: Vec<Transcript> = sessions.into_iter().map(|(_, transcript)| transcript).collect();
+    let mut sessions: Vec<_> = sessions.into_iter().map(|(_, transcript)| transcript).collect();
     // Until it is over a room's words are where it is recorded.
-    let room = rooms.into_iter().map(|(_, transcript)| transcript).next().or_else(|| app.rooms.transcript(id));
-    let room = room.map(|room| beside(room, &transcripts.iter().collect::<Vec<_>>()));
-    transcripts.extend(room.filter(|room| !room.turns.is_empty()));
+    let mut room = rooms.into_iter().map(|(_, transcript)| transcript).next().or_else(|| app.rooms.transcript(id));
+    sessions.iter_mut().chain(&mut room).for_each(markup::leave_out_marks);
+    let has_room = room.is_some();
+    let mut transcripts = once(sessions, room);
+    // A room that adds nothing says nothing of how sure the times are.
+    transcripts.pop_if(|room| has_room && room.turns.is_empty());
     let placed = place(&transcripts, &segment::timeline(&segments));
     // Of several sources the least sure one says how far the whole can be trusted.
     let alignment = transcripts.into_iter().map(|transcript| transcript.alignment);
@@ -88,6 +91,7 @@ pub(super) fn turn(placed: Placed) -> view::Turn {
         role: placed.turn.role,
         speaker: placed.turn.speaker,
         text: placed.turn.text,
+        source_text: placed.turn.source_text,
         start_ms: placed.start.map(echosphere_domain::time::MediaTime::as_millis),
         end_ms: placed.end.map(echosphere_domain::time::MediaTime::as_millis),
         started_at: placed.started_at.map(rfc3339),

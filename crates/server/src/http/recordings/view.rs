@@ -193,8 +193,12 @@ pub struct Turn {
     pub role: echosphere_domain::transcript::Role,
     /// The speaker's name.
     pub speaker: Option<String>,
-    /// What was said, or what happened in words.
+    /// What was said, or what happened in words; of a line that an agent speaks without the marks of its delivery.
     pub text: String,
+    /// What the source wrote, with the marks of its delivery (`<expr type="break" label="300ms"/>`, `[laughs]`); only there when it
+    /// differs from `text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_text: Option<String>,
     /// Where it begins, in milliseconds of media time; null without media.
     pub start_ms: Option<i64>,
     /// Where it ends.

@@ -1,0 +1,65 @@
+//! What is compared of a turn: its words, and when they were spoken.
+
+use super::super::{Alignment, Kind, Method, Role, Transcript, Turn};
+use super::spoken::Spoken;
+use crate::time::WallTime;
+
+/// How far apart two accounts of one line may lie: 5 s, in nanoseconds. A room hears of a line when its text comes.
+pub const NEAR: i64 = 5_000_000_000;
+/// How far apart two sessions' accounts of a word or two may lie, which are soon said again: 1.5 s.
+const NEAR_OF_A_WORD: i64 = 1_500_000_000;
+
+/// One line.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Which turn of its transcript it is.
+    pub turn: usize,
+    /// Who it is from.
+    pub role: Role,
+    /// What was said.
+    pub spoken: Spoken,
+    /// When it began, in nanoseconds since the Unix epoch.
+    pub from: i64,
+    /// When it ended; the same when only one time is known.
+    pub to: i64,
+    /// Whether the speaker was cut off.
+    pub interrupted: bool,
+}
+
+impl Line {
+    /// How long nothing was said between two lines, in nanoseconds; 0 when they sound together.
+    pub fn distance(&self, other: &Self) -> i64 {
+        self.from.saturating_sub(other.to).max(other.from.saturating_sub(self.to)).max(0)
+    }
+
+    /// How far another session's account of it may lie from it.
+    pub fn reach(&self) -> i64 {
+        if self.spoken.words() <= 2 { NEAR_OF_A_WORD } else { NEAR }
+    }
+}
+
+/// The lines of a transcript that have words and a time, in the order in which they began, on a clock that is so much later.
+pub fn lines(transcript: &Transcript, later: i64) -> Vec<Line> {
+    let line = |(at, turn): (usize, &Turn)| {
+        let spoken = Spoken::of(turn).filter(|_| turn.kind == Kind::Message)?;
+        let (from, to) = sounded(turn, transcript)?;
+        let (from, to) = (from.saturating_add(later), to.saturating_add(later));
+        Some(Line { turn: at, role: turn.role, spoken, from, to, interrupted: turn.interrupted })
+    };
+    let mut lines: Vec<Line> = transcript.turns.iter().enumerate().filter_map(line).collect();
+    lines.sort_by_key(|line| line.from);
+    lines
+}
+
+/// From when to when a turn was heard, as well as it is known: as it was found in the sound, else as it was reported, on the clock
+/// that the sound gave.
+fn sounded(turn: &Turn, transcript: &Transcript) -> Option<(i64, i64)> {
+    if let Some(refined) = turn.refined {
+        return Some((refined.start.as_nanos(), refined.end.as_nanos()));
+    }
+    let Alignment { method, offset_ms, .. } = transcript.alignment;
+    let offset = if method == Method::VoiceActivity { offset_ms.saturating_mul(1_000_000) } else { 0 };
+    let times = [turn.reported.start, turn.reported.end, turn.reported.created];
+    let times = times.into_iter().flatten().map(WallTime::as_nanos);
+    Some((times.clone().min()?.saturating_add(offset), times.max()?.saturating_add(offset)))
+}

@@ -1,0 +1,107 @@
+//! Each line once, when several sources tell of it.
+//!
+//! An agent's own account of its session is better than what the room overhears of it: exact times, tool calls, what the model was
+//! told. But it has only the participant that the agent was linked to. So both are kept, each with its capture, and of the room's
+//! those lines are shown that no session has. Of two sessions in one room both have the user, and each may have heard the other's
+//! agent as if that were a user: such a line is the same when it has the same words and sounds at the same time, and is shown where
+//! its own agent tells it.
+//!
+//! Lines are compared by their letters and digits alone. What one source joins another may have in pieces.
+
+mod line;
+mod shift;
+mod spoken;
+mod stream;
+
+use std::collections::HashSet;
+
+use self::line::{Line, lines};
+use self::shift::shift;
+use self::stream::Stream;
+use super::{Role, Transcript};
+
+/// The sessions and then the room, without the lines that another one of them tells as well. Lines that are told by both a session
+/// and the room are the session's.
+pub fn once(mut sessions: Vec<Transcript>, room: Option<Transcript>) -> Vec<Transcript> {
+    let room = room.map(|mut room| {
+        for session in &sessions {
+            let gone = told_by_session(session, &room);
+            leave_out(&mut room, &gone);
+        }
+        room
+    });
+    among(&mut sessions);
+    for (from, to) in pairs(sessions.len()) {
+        let gone = told_as_users(&sessions[from], &sessions[to]);
+        leave_out(&mut sessions[to], &gone);
+    }
+    for session in sessions.iter_mut() {
+        let gone = room.as_ref().map(|room| told_as_users(room, session)).unwrap_or_default();
+        leave_out(session, &gone);
+    }
+    sessions.extend(room);
+    sessions
+}
+
+/// Leaves out what an earlier session tells, where those are earlier whose times are surer.
+fn among(sessions: &mut [Transcript]) {
+    let mut surest: Vec<usize> = (0..sessions.len()).collect();
+    surest.sort_by_key(|at| std::cmp::Reverse(exact_percent(&sessions[*at])));
+    for (rank, &later) in surest.iter().enumerate() {
+        for &earlier in &surest[..rank] {
+            let gone = told_in_both(&sessions[earlier], &sessions[later]);
+            leave_out(&mut sessions[later], &gone);
+        }
+    }
+}
+
+fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..count).flat_map(move |from| (0..count).map(move |to| (from, to))).filter(|(from, to)| from != to)
+}
+
+/// How many of a hundred lines have times that were heard.
+fn exact_percent(transcript: &Transcript) -> usize {
+    let exact = transcript.turns.iter().filter(|turn| turn.refined.is_some_and(|refined| !refined.approximate)).count();
+    100 * exact / transcript.turns.len().max(1)
+}
+
+fn leave_out(transcript: &mut Transcript, gone: &HashSet<usize>) {
+    let mut at = 0..;
+    transcript.turns.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
+}
+
+const ROLES: [Role; 3] = [Role::Agent, Role::User, Role::System];
+
+fn of(lines: &[Line], role: Role) -> impl Iterator<Item = &Line> {
+    lines.iter().filter(move |line| line.role == role)
+}
+
+/// The room's turns that a session tells.
+fn told_by_session(session: &Transcript, room: &Transcript) -> HashSet<usize> {
+    let (told, heard) = (lines(session, 0), lines(room, 0));
+    let told = lines(session, shift(&heard, &told));
+    let same = |role| {
+        let mut stream = Stream::new(of(&told, role));
+        stream.take_all(of(&heard, role).collect(), |_| line::NEAR, role == Role::Agent)
+    };
+    ROLES.into_iter().flat_map(same).collect()
+}
+
+/// The turns of a session that an earlier one tells.
+fn told_in_both(earlier: &Transcript, later: &Transcript) -> HashSet<usize> {
+    let (told, heard) = (lines(earlier, 0), lines(later, 0));
+    let told = lines(earlier, shift(&heard, &told));
+    let same = |role| Stream::new(of(&told, role)).take_all(of(&heard, role).collect(), Line::reach, false);
+    ROLES.into_iter().flat_map(same).collect()
+}
+
+/// The turns that a session tells as a user's, and that are of an agent who tells them as well.
+fn told_as_users(agents: &Transcript, session: &Transcript) -> HashSet<usize> {
+    let (told, heard) = (lines(agents, 0), lines(session, 0));
+    let told = lines(agents, shift(&heard, &told));
+    let stream = Stream::new(of(&told, Role::Agent));
+    of(&heard, Role::User).filter(|line| stream.sounds_with(line)).map(|line| line.turn).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The lines of one role in one account, one after the other: what another account tells of is looked for in them.
+
+use std::collections::HashSet;
+
+use super::line::Line;
+use super::spoken::Spoken;
+
+/// A part of a word is a word that was cut off when it has at least so many letters before it, in bytes.
+const CUT: usize = 8;
+/// How far two lines may be apart of which not all times are known, and sound at the same time: 1 s, in nanoseconds.
+const TOGETHER: i64 = 1_000_000_000;
+
+/// Lines in a row.
+#[derive(Debug)]
+pub struct Stream<'l> {
+    lines: Vec<&'l Line>,
+    /// Where each line begins in the text of all, in bytes, and where the last one ends.
+    offsets: Vec<usize>,
+    all: Spoken,
+    /// Which bytes were found to be told by the other account.
+    taken: Vec<bool>,
+}
+
+impl<'l> Stream<'l> {
+    /// The lines, in the order in which they began.
+    pub fn new(lines: impl Iterator<Item = &'l Line>) -> Self {
+        let lines: Vec<&Line> = lines.collect();
+        let (mut all, mut offsets) = (Spoken::default(), vec![0]);
+        for line in &lines {
+            all.append(&line.spoken);
+            offsets.push(all.letters.len());
+        }
+        let taken = vec![false; all.letters.len()];
+        Self { lines, offsets, all, taken }
+    }
+
+    /// The turns of the other account that these lines tell, each word for one turn; of one that is `cut` these lines may have only
+    /// the beginning, or it ends within a word. `reach` is how far a line may lie from where it is told.
+    pub fn take_all(&mut self, mut others: Vec<&Line>, reach: impl Fn(&Line) -> i64, cut: bool) -> HashSet<usize> {
+        // The longest first: of a short one there may be more, and then the nearest counts.
+        let nearest = |line: &&Line| self.lines.iter().map(|own| own.distance(line)).min().unwrap_or(i64::MAX);
+        others.sort_by_cached_key(|line| (std::cmp::Reverse(line.spoken.letters.len()), nearest(line)));
+        let taken = others
+            .iter()
+            .filter(|line| self.take(line, reach(line), cut) || (cut && self.take_beginning(line, reach(line))));
+        taken.map(|line| line.turn).collect::<HashSet<_>>()
+    }
+
+    /// Takes the words of a line, where they are nearest.
+    fn take(&mut self, line: &Line, reach: i64, cut: bool) -> bool {
+        let free = |at: &usize| !self.taken[*at..*at + line.spoken.letters.len()].contains(&true);
+        let places = self.places(line, reach, cut);
+        let Some(at) = places.into_iter().filter(free).min_by_key(|at| self.misses(line, *at)) else { return false };
+        self.taken[at..at + line.spoken.letters.len()].fill(true);
+        true
+    }
+
+    /// Where the words of a line stand in lines that are near to it.
+    fn places(&self, line: &Line, reach: i64, cut: bool) -> Vec<usize> {
+        let is_near = |at: &usize| self.lines[*at].distance(line) <= reach;
+        let near = || (0..self.lines.len()).filter(is_near);
+        let (Some(first), Some(last)) = (near().next(), near().next_back()) else { return Vec::new() };
+        let (from, to) = (self.offsets[first], self.offsets[last + 1]);
+        let words = line.spoken.letters.as_str();
+        let is_whole = |at: usize| {
+            let end = at + words.len();
+            let may_be_cut = cut && words.len() >= CUT;
+            self.all.is_boundary(at)
+                && (self.all.is_boundary(end) || may_be_cut)
+                && self.within(at, end).all(|at| is_near(&at))
+        };
+        let mut places = Vec::new();
+        let mut at = from;
+        while let Some(found) = self.all.letters[at..to].find(words) {
+            at += found;
+            if is_whole(at) {
+                places.push(at);
+            }
+            at += self.all.letters[at..].chars().next().map_or(1, char::len_utf8);
+        }
+        places
+    }
+
+    /// The lines that these bytes are of.
+    fn within(&self, from: usize, to: usize) -> impl Iterator<Item = usize> + use<> {
+        let first = self.offsets.partition_point(|offset| *offset <= from).saturating_sub(1);
+        let last = self.offsets.partition_point(|offset| *offset < to);
+        first..last
+    }
+
+    /// How far the middle of a line lies from the middle of its words here, in nanoseconds.
+    fn misses(&self, line: &Line, at: usize) -> i64 {
+        let middle = at + line.spoken.letters.len() / 2;
+        let Some(own) = self.within(middle, middle + 1).next() else { return i64::MAX };
+        let (begins, length) = (self.offsets[own], self.offsets[own + 1] - self.offsets[own]);
+        let own = self.lines[own];
+        let part = i128::from(own.to.saturating_sub(own.from)) * (middle - begins) as i128 / length.max(1) as i128;
+        let there = own.from.saturating_add(i64::try_from(part).unwrap_or(0));
+        there.saturating_sub(line.from / 2 + line.to / 2).saturating_abs()
+    }
+
+    /// Takes the lines that a line of the other account begins with: of an agent that was interrupted a session tells what was heard,
+    /// and the room all that was to be said.
+    fn take_beginning(&mut self, line: &Line, reach: i64) -> bool {
+        let (mut told, mut taken) = (0, Vec::new());
+        for (at, own) in self.lines.iter().enumerate().filter(|(_, own)| own.distance(line) <= reach) {
+            let end = told + own.spoken.letters.len();
+            let is_cut = own.interrupted && own.spoken.letters.len() >= CUT;
+            let begins = line.spoken.letters[told..].starts_with(&own.spoken.letters);
+            if begins
+                && (line.spoken.is_boundary(end) || is_cut)
+                && !self.taken[self.offsets[at]..self.offsets[at + 1]].contains(&true)
+            {
+                told = end;
+                taken.push(at);
+                if !line.spoken.is_boundary(end) {
+                    break;
+                }
+            }
+        }
+        let words: usize = taken.iter().map(|at| self.lines[*at].spoken.words()).sum();
+        let is_enough = words >= 2 || taken.iter().any(|at| self.lines[*at].interrupted);
+        for at in taken.iter().filter(|_| is_enough) {
+            self.taken[self.offsets[*at]..self.offsets[at + 1]].fill(true);
+        }
+        is_enough
+    }
+
+    /// Whether a line has the words of these lines and sounds at the same time, whoever is said to have spoken it. Somebody may repeat
+    /// what somebody else has just said: half of it at least has to sound together.
+    pub fn sounds_with(&self, line: &Line) -> bool {
+        self.places(line, TOGETHER, false).into_iter().any(|at| {
+            let own: Vec<&&Line> = self.within(at, at + line.spoken.letters.len()).map(|at| &self.lines[at]).collect();
+            let (Some(from), Some(to)) = (own.iter().map(|own| own.from).min(), own.iter().map(|own| own.to).max())
+            else {
+                return false;
+            };
+            let shorter = to.saturating_sub(from).min(line.to.saturating_sub(line.from));
+            let together = to.min(line.to).saturating_sub(from.max(line.from));
+            // Of a moment nobody can say more than that it is near.
+            if shorter == 0 { line.spoken.words() > 2 } else { together >= shorter / 2 }
+        })
+    }
+}

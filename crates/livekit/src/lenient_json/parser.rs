@@ -1,0 +1,278 @@
+//! The values of a document, one after the other.
+
+use memchr::memchr2;
+use serde_json::{Map, Number, Value};
+
+/// The deepest nesting that is read. What is kept has to be read again, by a reader that goes to 127.
+const DEEPEST: usize = 100;
+
+/// Why a document cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It breaks off.
+    End,
+    /// Something else stands there than must.
+    Syntax,
+}
+
+/// Reads a text from its beginning.
+#[derive(Debug)]
+pub struct Parser<'t> {
+    text: &'t str,
+    /// How far it was read, in bytes.
+    pub at: usize,
+    /// Whether a value was lost that stood there.
+    pub damaged: bool,
+    /// Set when nothing more can be read; what was read of the values that are open is still given.
+    pub broken: Option<Broken>,
+}
+
+impl<'t> Parser<'t> {
+    /// Begins at the beginning.
+    pub fn new(text: &'t str) -> Self {
+        Self { text, at: 0, damaged: false, broken: None }
+    }
+
+    /// The byte that comes next.
+    pub fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The byte that comes next after white space and other bytes that stand for nothing.
+    pub fn next_token(&mut self) -> Option<u8> {
+        while self.peek().is_some_and(|byte| byte <= b' ') {
+            self.at += 1;
+        }
+        self.peek()
+    }
+
+    /// Whether nothing more comes.
+    pub fn is_at_end(&mut self) -> bool {
+        self.next_token().is_none()
+    }
+
+    fn breaks(&mut self) {
+        self.broken = Some(if self.is_at_end() { Broken::End } else { Broken::Syntax });
+    }
+
+    /// The value that comes next, which is nested in so many others; `None` when there is none, also for `NaN`.
+    pub fn value(&mut self, depth: usize) -> Option<Value> {
+        match self.next_token() {
+            Some(b'{' | b'[') if depth >= DEEPEST => {
+                self.skip_nested();
+                None
+            }
+            Some(b'{') => Some(self.object(depth)),
+            Some(b'[') => Some(self.array(depth)),
+            Some(b'"') => self.string().map(Value::String),
+            Some(b',' | b':' | b']' | b'}') => {
+                self.damaged = true;
+                None
+            }
+            Some(_) => self.word(depth),
+            None => {
+                self.broken = Some(Broken::End);
+                None
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Value {
+        self.at += 1;
+        let mut members = Map::new();
+        loop {
+            match self.next_token() {
+                Some(b'}') => {
+                    self.at += 1;
+                    break;
+                }
+                Some(b',') => self.at += 1,
+                Some(b'"') => {
+                    let Some(name) = self.name() else { break };
+                    if let Some(value) = self.value(depth + 1) {
+                        members.insert(name, value);
+                    }
+                    if self.broken.is_some() {
+                        break;
+                    }
+                    if !matches!(self.next_token(), Some(b',' | b'}' | b'"')) {
+                        self.breaks();
+                        break;
+                    }
+                }
+                _ => {
+                    self.breaks();
+                    break;
+                }
+            }
+        }
+        Value::Object(members)
+    }
+
+    /// A member's name, and the colon after it.
+    pub fn name(&mut self) -> Option<String> {
+        let name = self.string()?;
+        if self.next_token() != Some(b':') {
+            self.breaks();
+            return None;
+        }
+        self.at += 1;
+        Some(name)
+    }
+
+    fn array(&mut self, depth: usize) -> Value {
+        self.at += 1;
+        let mut items = Vec::new();
+        loop {
+            match self.next_token() {
+                Some(b']') => {
+                    self.at += 1;
+                    break;
+                }
+                Some(b',') => self.at += 1,
+                Some(b':' | b'}') | None => {
+                    self.breaks();
+                    break;
+                }
+                Some(_) => {
+                    let value = self.value(depth + 1);
+                    if self.broken.is_some() {
+                        items.extend(value);
+                        break;
+                    }
+                    // What comes after it keeps its place.
+                    items.push(value.unwrap_or_default());
+                    if !matches!(self.next_token(), Some(b',' | b']' | b'{' | b'[' | b'"')) {
+                        self.breaks();
+                        break;
+                    }
+                }
+            }
+        }
+        Value::Array(items)
+    }
+
+    /// A text. Raw control characters are taken as they are; half a surrogate pair becomes U+FFFD.
+    fn string(&mut self) -> Option<String> {
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let Some(length) = memchr2(b'"', b'\\', &self.text.as_bytes()[self.at..]) else {
+                self.at = self.text.len();
+                self.broken = Some(Broken::End);
+                return None;
+            };
+            out.push_str(&self.text[self.at..self.at + length]);
+            self.at += length + 1;
+            if self.text.as_bytes()[self.at - 1] == b'"' {
+                return Some(out);
+            }
+            out.push(self.escaped());
+        }
+    }
+
+    /// The character after a backslash. Where it means nothing, the backslash itself.
+    fn escaped(&mut self) -> char {
+        let known = match self.peek() {
+            Some(byte @ (b'"' | b'\\' | b'/' | b'\'')) => char::from(byte),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => match self.code_unit(self.at + 1) {
+                Some(unit) => return self.escaped_unit(unit),
+                None => return '\\',
+            },
+            _ => return '\\',
+        };
+        self.at += 1;
+        known
+    }
+
+    /// The character of a `\u` escape, or of the two that make up a surrogate pair.
+    fn escaped_unit(&mut self, unit: u16) -> char {
+        self.at += 5;
+        let mut units = vec![unit];
+        if (0xd800..0xdc00).contains(&unit) && self.text[self.at..].starts_with("\\u") {
+            units.extend(self.code_unit(self.at + 2).filter(|low| (0xdc00..0xe000).contains(low)));
+        }
+        self.at += 6 * (units.len() - 1);
+        let character = char::decode_utf16(units).next().and_then(Result::ok);
+        character.unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+
+    fn code_unit(&self, at: usize) -> Option<u16> {
+        let digits =
+            self.text.get(at..at + 4).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        u16::from_str_radix(digits, 16).ok()
+    }
+
+    /// A number, or one of the words, in whatever form they are written.
+    fn word(&mut self, depth: usize) -> Option<Value> {
+        let ends = |byte: u8| byte <= b' ' || b",:[]{}\"".contains(&byte);
+        let rest = &self.text[self.at..];
+        let length = rest.bytes().position(ends).unwrap_or(rest.len());
+        let word = &rest[..length];
+        self.at += length;
+        if depth > 0 && self.at == self.text.len() {
+            // Who knows how it goes on.
+            self.broken = Some(Broken::End);
+            return None;
+        }
+        match word {
+            "null" | "None" => return Some(Value::Null),
+            "true" | "True" => return Some(Value::Bool(true)),
+            "false" | "False" => return Some(Value::Bool(false)),
+            _ => {}
+        }
+        let read = number(word);
+        self.damaged |= read.is_none();
+        read.flatten().map(Value::Number)
+    }
+
+    /// Goes behind a value that is nested too deeply.
+    fn skip_nested(&mut self) {
+        self.damaged = true;
+        let mut open = 0_usize;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'{' | b'[' => open += 1,
+                b'}' | b']' => open -= 1,
+                b'"' => {
+                    if self.string().is_none() {
+                        return;
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            self.at += 1;
+            if open == 0 {
+                return;
+            }
+        }
+        self.broken = Some(Broken::End);
+    }
+}
+
+/// A number: `None` when it is none, `Some(None)` when it says so itself or is out of range.
+fn number(word: &str) -> Option<Option<Number>> {
+    let unsigned = word.trim_start_matches(['+', '-']);
+    if ["nan", "inf", "infinity"].iter().any(|none| unsigned.eq_ignore_ascii_case(none)) {
+        return Some(None);
+    }
+    let is_number = unsigned.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
+    if !is_number || word.len() - unsigned.len() > 1 {
+        return None;
+    }
+    if let Ok(whole) = word.parse::<u64>() {
+        return Some(Some(whole.into()));
+    }
+    if let Ok(whole) = word.parse::<i64>()
+        && whole != 0
+    {
+        return Some(Some(whole.into()));
+    }
+    word.parse().ok().map(Number::from_f64)
+}

@@ -64,7 +64,7 @@ impl Job<'_> {
                 sources.insert(capture.id, source);
             }
         }
-        self.announce(&segments).await?;
+        self.announce(&segments, &sources).await?;
         // A few more than the pool's threads, so that storing one segment never keeps a thread from the next.
         let at_once = app.renderers.workers() * 3;
         let work: Vec<_> =
@@ -86,8 +86,10 @@ impl Job<'_> {
         Ok(analysis)
     }
 
-    async fn announce(&self, segments: &[Segment]) -> Result<(), Error> {
-        let wanted = segments.iter().filter(|segment| segment.location == Location::Renderable);
+    async fn announce(&self, segments: &[Segment], sources: &HashMap<CaptureId, Source>) -> Result<(), Error> {
+        let wanted = segments.iter().filter(|segment| {
+            segment.location == Location::Renderable && !is_silent(segment, sources.get(&segment.capture))
+        });
         let keys: Vec<_> = wanted.map(|segment| self.key(segment)).collect();
         let (project, id) = (&self.recording.project, self.recording.id);
         for keys in keys.chunks(512) {
@@ -106,7 +108,10 @@ impl Job<'_> {
         let mut done = Done { capture, window: Ok(Window::default()), index, stored: None, frames };
         let is_there =
             |source: &&Source| !source.audio().is_gone && !matches!(segment.location, Location::Missing { .. });
-        let Some(source) = source.filter(is_there) else { return Ok(done) };
+        // Silence that is only claimed costs nothing: it is rendered for whoever asks, and its measurements are known.
+        let Some(source) = source.filter(is_there).filter(|source| !source.is_silent(segment.capture_index)) else {
+            return Ok(done);
+        };
         let objects = self.app.objects.as_ref();
         match source.render(objects, &self.app.renderers, Priority::Background, segment.capture_index).await {
             Ok((ts, window)) => {
@@ -214,6 +219,10 @@ impl Job<'_> {
         tracing::info!(recording = %recording.id, revision = self.revision, "a recording is rendered whole");
         Ok(())
     }
+}
+
+fn is_silent(segment: &Segment, source: Option<&Source>) -> bool {
+    source.is_some_and(|source| source.is_silent(segment.capture_index))
 }
 
 /// Whether two captures tell of the same time.

@@ -189,18 +189,19 @@ impl<E: AacEncoder> Renderer<E> {
             Some(decoder) => decoder,
             empty => empty.insert(opus::Decoder::new(crate::SAMPLE_RATE, opus::Channels::Stereo).map_err(failed)?),
         };
-        decoder.reset_state().map_err(failed)?;
-        decoder.set_gain(i32::from(index.gain())).map_err(failed)?;
         self.samples.clear();
         self.samples.resize(2 * (range.end - range.start) as usize, 0);
         self.packet.resize(2 * LONGEST_PACKET, 0);
-        let heard = 0..index.total_samples() as i64;
-        let (mut expected, mut bad) = (None, 0);
+        let (mut expected, mut bad, mut heard) = (None, 0, 0..0);
         for packet in index.packets(range.clone(), bytes) {
-            if expected.is_some_and(|expected| packet.start > expected) {
+            if expected.is_none_or(|(link, end)| packet.link != link || packet.start > end) {
                 decoder.reset_state().map_err(failed)?;
+                // Each link has a gain of its own, and nothing of it is heard outside its own time.
+                let link = &index.links()[packet.link];
+                decoder.set_gain(i32::from(link.gain())).map_err(failed)?;
+                heard = link.heard();
             }
-            expected = Some(packet.start + i64::from(packet.samples));
+            expected = Some((packet.link, packet.start + i64::from(packet.samples)));
             match decoder.decode(&packet.data, &mut self.packet, false) {
                 Ok(decoded) => {
                     let decoded = &self.packet[..2 * decoded.min(LONGEST_PACKET)];

@@ -100,27 +100,31 @@ pub fn segment_key(recording: &Recording, captures: &[Capture], segment: &Segmen
     recording.prefix.segment(attempt, AUDIO_RENDITION, revision, segment.capture_index)
 }
 
-/// Renders a segment for somebody who waits, stores it, and says where it is now. `None` when it is lost.
+/// A segment that was rendered for somebody who waits.
+pub enum Rendered {
+    /// It is stored there now.
+    Stored(ObjectKey),
+    /// MPEG-TS of nothing but silence, which is not worth an object.
+    Silence(Vec<u8>),
+}
+
+/// Renders a segment for somebody who waits, stores it, and says where it is now; silence is handed on. `None` when it is lost.
 pub async fn render_now(
     app: &App,
     recording: &Recording,
     captures: &[Capture],
     segment: &Segment,
-) -> Result<Option<ObjectKey>, Error> {
+) -> Result<Option<Rendered>, Error> {
     let capture = captures.iter().find(|capture| capture.id == segment.capture);
     let source = match capture {
         Some(capture) => load(app, recording, captures, capture).await?,
         None => None,
     };
     let revision = recording.state.revision;
-    let rendered = match source {
-        Some(source) => {
-            let objects = app.objects.as_ref();
-            source.render(objects, &app.renderers, Priority::Interactive, segment.capture_index).await
-        }
-        None => return Ok(None),
-    };
-    let ts = match rendered {
+    let Some(source) = source else { return Ok(None) };
+    let objects = app.objects.as_ref();
+    let ts = match source.render(objects, &app.renderers, Priority::Interactive, segment.capture_index).await {
+        Ok((ts, _)) if source.is_silent(segment.capture_index) => return Ok(Some(Rendered::Silence(ts))),
         Ok((ts, _)) => ts,
         Err(error @ render::Error::MasterLost(_)) => {
             tracing::error!(recording = %recording.id, segment = segment.index, %error, "a segment is lost");
@@ -137,7 +141,7 @@ pub async fn render_now(
     let stored = StoredSegment { index: segment.index, key: key.clone(), offset: 0, length };
     app.store.segments_stored(recording.id, AUDIO_RENDITION, revision, &[stored], clock::now()).await?;
     metrics::counter!("echosphere_segments_rendered_on_demand_total").increment(1);
-    Ok(Some(key))
+    Ok(Some(Rendered::Stored(key)))
 }
 
 /// Where a segment's bytes are, if they are stored.

@@ -1,20 +1,11 @@
 //! From bytes, in order and in pieces of any size, to the index.
 
-use super::index::{Entry, Gap, OpusIndex};
-use super::opus_packet::{Head, HeadError, duration};
+use super::index::{Entry, OpusIndex};
+use super::link::Link;
+use super::opus_packet::Head;
+use super::others::{Kind, Others};
 use super::page::{self, Page, Parsed};
-
-/// A granule position that jumps further than this is taken for damage, not for a gap: 12 hours, in samples.
-const MAX_JUMP: i64 = 12 * 3600 * 48_000;
-/// Steps back up to this are an overlap to be dropped; further ones are damage: 1 s, in samples.
-const MAX_OVERLAP: i64 = 48_000;
-
-/// A first page later than this is where a stream was cut into, not one whose beginning is lost: 10 minutes, in samples.
-const MAX_LATE_START: i64 = 600 * 48_000;
-
-/// The longest recording that is indexed: 48 hours, in samples. A page that ends later is left out and the recording counts as
-/// cut, so that a few granule positions do not claim years of silence.
-pub const LONGEST: u64 = 48 * 3600 * 48_000;
+use super::place::{LONGEST, Placed, place};
 
 /// Bytes that are read for a checksum in vain before resynchronisation gets coarser: 64 MiB. Headers inside each other can
 /// claim 65,307 bytes each, so that looking behind every one costs 2,000 times the file's length.
@@ -44,35 +35,16 @@ pub struct IndexBuilder {
     carry: Vec<u8>,
     offset: u64,
     pages_seen: bool,
-    unsupported: bool,
-    stream: Option<Stream>,
+    /// Links that are over, and the one that is read.
+    links: Vec<Link>,
+    link: Option<Link>,
+    others: Others,
+    entries: Vec<Entry>,
     damaged_pages: u32,
-    ignored_pages: u32,
     /// Whether bytes were skipped since the last page of ours.
     damage: bool,
     /// Bytes whose checksum was wrong.
     in_vain: u64,
-}
-
-/// The logical stream that is indexed.
-#[derive(Debug)]
-struct Stream {
-    serial: u32,
-    head: Head,
-    /// Header packets still to come: the comment header.
-    headers_left: u8,
-    /// The first bytes of a packet that has not ended yet.
-    open: Option<Vec<u8>>,
-    last_sequence: u32,
-    /// Granule position of the first sample, once known.
-    first: Option<i64>,
-    /// Granule position of the end of the last packet.
-    end: i64,
-    ended: bool,
-    /// Whether pages were left out because they end after [`LONGEST`].
-    too_long: bool,
-    entries: Vec<Entry>,
-    gaps: Vec<Gap>,
 }
 
 impl IndexBuilder {
@@ -91,7 +63,13 @@ impl IndexBuilder {
     }
 
     /// The index of everything that was pushed.
-    pub fn finish(mut self) -> Result<OpusIndex, Error> {
+    pub fn finish(self) -> Result<OpusIndex, Error> {
+        self.finish_within(LONGEST)
+    }
+
+    /// The index of everything that was pushed. Silence that only granule positions claim is believed as long as the whole is no
+    /// longer than `longest` samples.
+    pub fn finish_within(mut self, longest: u64) -> Result<OpusIndex, Error> {
         let rest = std::mem::take(&mut self.carry);
         // What looked like the beginning of a page may hide whole pages behind it.
         let mut at = 0;
@@ -100,15 +78,27 @@ impl IndexBuilder {
             at += 1;
             self.offset += 1;
         }
-        let Some(stream) = self.stream else {
-            return Err(match (self.unsupported, self.pages_seen) {
-                (true, _) => Error::Unsupported,
-                (false, true) => Error::NoOpus,
-                (false, false) => Error::NotOgg,
-            });
-        };
-        let truncated = !rest.is_empty() || stream.open.is_some() || stream.too_long;
-        stream.into_index(truncated, self.damaged_pages, self.ignored_pages)
+        let is_cut = self.link.as_ref().is_some_and(Link::is_cut);
+        let truncated = !rest.is_empty() || self.damage || is_cut;
+        self.end_link(truncated);
+        if self.links.is_empty() {
+            return Err(if self.pages_seen { Error::NoOpus } else { Error::NotOgg });
+        }
+        let is_playable = self.links.iter().any(|link| link.is_playable);
+        let Placed { links, gaps, total, is_too_long, .. } = place(self.links, &mut self.entries, longest);
+        if links.iter().all(|link| link.heard.is_empty()) {
+            return Err(if is_playable { Error::NoSound } else { Error::Unsupported });
+        }
+        Ok(OpusIndex {
+            links,
+            total_samples: total,
+            truncated: truncated || is_too_long,
+            damaged_pages: self.damaged_pages,
+            ignored_pages: self.others.ignored(),
+            unheard_pages: self.others.unheard(),
+            gaps,
+            entries: self.entries,
+        })
     }
 
     /// Reads as many pages as there are; returns how many bytes were used up.
@@ -150,26 +140,51 @@ impl IndexBuilder {
 
     fn take_page(&mut self, page: Page<'_>, offset: u64) {
         self.pages_seen = true;
-        match &mut self.stream {
-            Some(stream) if stream.serial == page.serial() && !stream.ended => {
-                stream.take(page, offset, self.damage);
+        let first = page.pieces().next().map(|(packet, _)| packet).unwrap_or_default();
+        // The header says that a stream begins, whatever the flags say.
+        if let Some(found) = Head::parse(first) {
+            return self.begin(page, found);
+        }
+        match &mut self.link {
+            Some(link) if link.serial == page.serial() => {
+                link.take(page, offset, self.damage, &mut self.entries);
                 self.damage = false;
+                self.others.interleaved();
             }
-            None if page.begins_stream() => self.begin(page),
-            _ => self.ignored_pages = self.ignored_pages.saturating_add(1),
+            link => {
+                let (is_begun, in_sound) = (link.is_some(), link.as_ref().is_none_or(Link::has_pages));
+                if !self.others.take(page, in_sound) && is_begun {
+                    // Of a stream that never began: bytes that say nothing.
+                    self.note_damage();
+                }
+            }
         }
     }
 
-    fn begin(&mut self, page: Page<'_>) {
-        let first = page.pieces().next().map(|(packet, _)| packet).unwrap_or_default();
-        match Head::parse(first) {
-            Ok(head) => {
-                self.stream = Some(Stream::new(page, head));
-                self.damage = false;
-            }
-            Err(HeadError::Unsupported) => self.unsupported = true,
-            Err(HeadError::NotOpus) => self.ignored_pages = self.ignored_pages.saturating_add(1),
+    /// An Opus stream begins: the next link, or one beside that whose header came just before.
+    fn begin(&mut self, page: Page<'_>, found: (Head, bool)) {
+        let mut link = Link::new(page, found, self.entries.len());
+        let beside = self.link.as_ref().filter(|link| !link.has_pages()).map(|link| (link.serial, link.is_playable));
+        let sequence = page.sequence();
+        match beside {
+            Some((serial, _)) if serial == link.serial => {}
+            Some((serial, false)) if link.is_playable => self.others.begin(serial, sequence, Kind::Opus),
+            Some(_) => return self.others.begin(link.serial, sequence, Kind::Opus),
+            None if self.end_link(self.damage) => link.granules.lose(self.entries.len()),
+            None => {}
         }
+        self.others.group();
+        self.link = Some(link);
+        self.damage = false;
+    }
+
+    /// Ends the link that is read. True when something is missing before the first one.
+    fn end_link(&mut self, damage: bool) -> bool {
+        let is_lost = self.others.end_link() || damage;
+        let Some(mut link) = self.link.take() else { return is_lost };
+        link.is_end_lost = is_lost || link.is_cut();
+        self.links.push(link);
+        false
     }
 }
 
@@ -186,150 +201,4 @@ fn next_candidate(bytes: &[u8]) -> usize {
         at += 1;
     }
     bytes.len()
-}
-
-impl Stream {
-    fn new(page: Page<'_>, head: Head) -> Self {
-        Self {
-            serial: page.serial(),
-            head,
-            headers_left: 1,
-            open: None,
-            last_sequence: page.sequence(),
-            first: None,
-            end: 0,
-            ended: page.ends_stream(),
-            too_long: false,
-            entries: Vec::new(),
-            gaps: Vec::new(),
-        }
-    }
-
-    fn take(&mut self, page: Page<'_>, offset: u64, damage: bool) {
-        let lost = page.sequence() != self.last_sequence.wrapping_add(1);
-        self.last_sequence = page.sequence();
-        if lost {
-            // What goes on here began on a page that is not there (RFC 3533 section 6, page_sequence_number).
-            self.open = None;
-        }
-        if lost && self.headers_left > 0 && page.granule() > 0 {
-            // The comment header went with the damage; what follows is sound.
-            self.headers_left = 0;
-        }
-        let samples = self.count_samples(page);
-        self.ended = page.ends_stream();
-        let Some(samples) = samples else { return };
-        if samples == 0 && page.granule() < 0 {
-            self.entries.push(Entry { offset, length: page.len() as u32, start: self.end, samples: 0 });
-            return;
-        }
-        let Some(start) = self.place(page, samples, damage || lost) else {
-            self.too_long = true;
-            return;
-        };
-        self.entries.push(Entry { offset, length: page.len() as u32, start, samples });
-    }
-
-    /// The samples of the packets that end on a page; `None` for a page of headers.
-    fn count_samples(&mut self, page: Page<'_>) -> Option<u32> {
-        let mut samples = 0_u32;
-        let mut continued = page.is_continued();
-        if !continued {
-            self.open = None;
-        }
-        for (piece, ends) in page.pieces() {
-            let known = !continued || self.open.is_some();
-            continued = false;
-            let mut begin = self.open.take().unwrap_or_default();
-            if begin.len() < 2 {
-                begin.extend_from_slice(&piece[..piece.len().min(2 - begin.len())]);
-            }
-            if !ends {
-                self.open = known.then_some(begin);
-            } else if self.headers_left > 0 {
-                self.headers_left -= 1;
-                if page.granule() <= 0 && self.headers_left == 0 && samples == 0 {
-                    // Sound begins on a fresh page (RFC 7845 section 3).
-                    return None;
-                }
-            } else if known {
-                samples = samples.saturating_add(duration(&begin).unwrap_or(0));
-            }
-        }
-        (self.headers_left == 0).then_some(samples)
-    }
-
-    /// Where a page's first sample lies, by its granule position; notes gaps and moves the end. `None` when it ends after
-    /// [`LONGEST`].
-    fn place(&mut self, page: Page<'_>, samples: u32, damaged: bool) -> Option<i64> {
-        let (granule, samples) = (page.granule(), i64::from(samples));
-        let Some(first) = self.first else { return Some(self.place_first(page, samples, damaged)) };
-        let expected = self.end.saturating_add(samples);
-        let jump = granule.saturating_sub(expected);
-        let is_wild = granule < 0 || jump > MAX_JUMP || (jump < -MAX_OVERLAP && !page.ends_stream());
-        let (start, end) = match (is_wild, page.ends_stream() && jump < 0) {
-            (true, _) => (self.end, expected),
-            // End trimming (RFC 7845 section 4.4): of this page's samples, never of those before it.
-            (false, true) => (self.end, granule.max(self.end)),
-            (false, false) => (granule - samples, granule.max(first)),
-        };
-        if end.saturating_sub(first).unsigned_abs() > LONGEST {
-            return None;
-        }
-        if jump > 0 && !is_wild {
-            let zero = first.saturating_add(i64::from(self.head.pre_skip));
-            let (from, to) = ((self.end - zero).max(0), (start - zero).max(0));
-            if to > from {
-                self.gaps.push(Gap { start: from as u64, samples: (to - from) as u64, damaged });
-            }
-        }
-        self.end = end;
-        Some(start)
-    }
-
-    fn place_first(&mut self, page: Page<'_>, samples: i64, damaged: bool) -> i64 {
-        let granule = page.granule();
-        // On a stream of one page an end before the samples' is end trimming (RFC 7845 section 4.4), so that the first
-        // sample is at zero; else the page says where the stream was cut into (section 4.5).
-        let start = if page.ends_stream() && granule < samples { 0 } else { granule.saturating_sub(samples) };
-        // Pages before this one are lost: the sound began at zero then, and does not move up.
-        let is_late = damaged && (1..=MAX_LATE_START).contains(&start);
-        let first = if is_late { 0 } else { start };
-        if is_late {
-            let heard = start - i64::from(self.head.pre_skip);
-            self.gaps.extend(u64::try_from(heard).ok().filter(|&samples| samples > 0).map(|samples| Gap {
-                start: 0,
-                samples,
-                damaged,
-            }));
-        }
-        self.first = Some(first);
-        self.end = granule.max(first);
-        start
-    }
-
-    fn into_index(self, truncated: bool, damaged_pages: u32, ignored_pages: u32) -> Result<OpusIndex, Error> {
-        let Some(first) = self.first else { return Err(Error::NoSound) };
-        let zero = first.saturating_add(i64::from(self.head.pre_skip));
-        let total = u64::try_from(self.end.saturating_sub(zero)).unwrap_or(0);
-        if total == 0 {
-            return Err(Error::NoSound);
-        }
-        let mut entries = self.entries;
-        let mut latest = i64::MIN;
-        for entry in &mut entries {
-            // Ordered by time as well as by place, whatever the granule positions say.
-            entry.start = entry.start.saturating_sub(zero).max(latest);
-            latest = entry.start;
-        }
-        Ok(OpusIndex {
-            head: self.head,
-            total_samples: total,
-            truncated,
-            damaged_pages,
-            ignored_pages,
-            gaps: self.gaps,
-            entries,
-        })
-    }
 }

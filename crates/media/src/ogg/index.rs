@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::joiner::Joiner;
 use super::opus_packet::{Head, duration};
 use super::page::Page;
 
@@ -28,22 +29,46 @@ pub(super) struct Entry {
 pub struct Gap {
     /// Its first sample.
     pub start: u64,
-    /// Its length in samples.
+    /// Its length in samples; 0 when something is missing and nobody knows how much: what follows comes too early then.
     pub samples: u64,
-    /// Whether bytes were there that could not be read (else nothing was sent).
+    /// Whether something was there that could not be read (else nothing was sent).
     pub damaged: bool,
+}
+
+/// One of the logical streams that lie one after another in a file (RFC 7845 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub(super) head: Head,
+    /// The first entry that belongs to it.
+    pub(super) first_entry: usize,
+    /// Where it is heard, in samples.
+    pub(super) heard: Range<u64>,
+}
+
+impl Link {
+    /// Gain to apply when decoding, in 1/256 dB.
+    pub fn gain(&self) -> i16 {
+        self.head.gain
+    }
+
+    /// Where it is heard, in samples of the media timeline: without its pre-skip, and without the padding at its end.
+    pub fn heard(&self) -> Range<i64> {
+        self.heard.start as i64..self.heard.end as i64
+    }
 }
 
 /// Where each stretch of sound of an Ogg/Opus file lies.
 ///
-/// Media time zero is the first sample that is to be heard: the granule position of the first sample plus the pre-skip.
+/// Media time zero is the first sample that is to be heard: the granule position of the first sample plus the pre-skip. Each link
+/// goes on where the one before ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpusIndex {
-    pub(super) head: Head,
+    pub(super) links: Vec<Link>,
     pub(super) total_samples: u64,
     pub(super) truncated: bool,
     pub(super) damaged_pages: u32,
     pub(super) ignored_pages: u32,
+    pub(super) unheard_pages: u32,
     pub(super) gaps: Vec<Gap>,
     pub(super) entries: Vec<Entry>,
 }
@@ -51,7 +76,9 @@ pub struct OpusIndex {
 /// A packet with its place on the media timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// The media time of its first sample; negative in the pre-skip.
+    /// The number of its link.
+    pub link: usize,
+    /// The media time of its first sample; in the pre-skip before its link is heard.
     pub start: i64,
     /// Its length in samples.
     pub samples: u32,
@@ -60,14 +87,9 @@ pub struct Packet {
 }
 
 impl OpusIndex {
-    /// Channels of the source: 1 or 2.
-    pub fn channels(&self) -> u8 {
-        self.head.channels
-    }
-
-    /// Gain to apply when decoding, in 1/256 dB.
-    pub fn gain(&self) -> i16 {
-        self.head.gain
+    /// The links that can be played, in order.
+    pub fn links(&self) -> &[Link] {
+        &self.links
     }
 
     /// The length of the sound, in samples of 48 kHz.
@@ -80,89 +102,108 @@ impl OpusIndex {
         &self.gaps
     }
 
-    /// Whether the file ends in the middle of a page or packet.
+    /// Whether the file ends in the middle of a page or packet, or in bytes that cannot be read.
     pub fn is_truncated(&self) -> bool {
         self.truncated
     }
 
-    /// How often bytes were skipped that are no intact page.
+    /// How often bytes were skipped that are no intact page of any stream that began.
     pub fn damaged_pages(&self) -> u32 {
         self.damaged_pages
     }
 
-    /// Pages of other logical streams, which are not played.
+    /// Pages of other logical streams at the same time, which hold no sound that is played.
     pub fn ignored_pages(&self) -> u32 {
         self.ignored_pages
     }
 
+    /// Pages of what ought to be heard and is not: a second Opus stream at the same time, or a stream of another kind in a place
+    /// of its own.
+    pub fn unheard_pages(&self) -> u32 {
+        self.unheard_pages
+    }
+
+    /// Whether nothing but silence is heard of a range of samples: it lies in a gap.
+    pub fn is_silent(&self, samples: Range<i64>) -> bool {
+        self.heard_in(&samples).all(|number| {
+            let (heard, entries) = (self.links[number].heard(), self.entries_of(number));
+            let (from, to) = (samples.start.max(heard.start), samples.end.min(heard.end));
+            let first = entries.partition_point(|entry| entry.start + i64::from(entry.samples) <= from);
+            entries[first..].iter().find(|entry| entry.samples > 0).is_none_or(|entry| entry.start >= to)
+        })
+    }
+
     /// The bytes that must be at hand to decode a range of samples, pre-roll included; empty when there is nothing.
     pub fn byte_range(&self, samples: Range<i64>) -> Range<u64> {
-        let entries = self.entries_for(&samples);
-        match (entries.first(), entries.last()) {
-            (Some(first), Some(last)) => first.offset..last.offset + u64::from(last.length),
-            _ => 0..0,
-        }
+        let mut entries = self.heard_in(&samples).flat_map(|number| self.entries_for(number, &samples));
+        let Some(first) = entries.next() else { return 0..0 };
+        let last = entries.next_back().unwrap_or(first);
+        first.offset..last.offset + u64::from(last.length)
     }
 
     /// The packets of a range of samples, pre-roll included, from the bytes of [`OpusIndex::byte_range`].
     ///
     /// Bytes that are not what the index was made of yield fewer packets, never a panic.
     pub fn packets(&self, samples: Range<i64>, bytes: &[u8]) -> Vec<Packet> {
-        let entries = self.entries_for(&samples);
-        let Some(base) = entries.first().map(|entry| entry.offset) else { return Vec::new() };
+        let base = self.byte_range(samples.clone()).start;
         let mut packets = Vec::new();
-        let mut open: Option<Vec<u8>> = None;
-        let mut next_sequence = None;
-        for entry in entries {
-            let at = usize::try_from(entry.offset - base).unwrap_or(usize::MAX);
-            let page = bytes.get(at..).and_then(|rest| rest.get(..entry.length as usize)).and_then(Page::trusted);
-            if page.is_none_or(|page| next_sequence != Some(page.sequence())) {
-                // What goes on here began on a page that is not there.
-                open = None;
-            }
-            next_sequence = page.map(|page| page.sequence().wrapping_add(1));
-            if let Some(page) = page {
-                take_packets(page, entry.start, &mut open, &mut packets);
+        for link in self.heard_in(&samples) {
+            let mut joiner = Joiner::default();
+            // Pages last a second: most of what lies on the first and the last one is neither heard nor pre-roll.
+            let needed = self.begin(link, &samples).saturating_sub(PRE_ROLL as i64)..samples.end;
+            for entry in self.entries_for(link, &samples) {
+                let at = usize::try_from(entry.offset - base).unwrap_or(usize::MAX);
+                let page = bytes.get(at..).and_then(|rest| rest.get(..entry.length as usize)).and_then(Page::trusted);
+                let Some(page) = page else { continue };
+                take_packets(page, entry.start, &mut joiner, |start, samples, data| {
+                    if start + i64::from(samples) > needed.start && start < needed.end {
+                        packets.push(Packet { link, start, samples, data: data.to_vec() });
+                    }
+                });
             }
         }
-        // Pages last a second: most of what lies on the first and the last one is neither heard nor pre-roll.
-        let needed = samples.start.saturating_sub(PRE_ROLL as i64)..samples.end;
-        packets.retain(|packet| packet.start + i64::from(packet.samples) > needed.start && packet.start < needed.end);
         packets
     }
 
-    fn entries_for(&self, samples: &Range<i64>) -> &[Entry] {
-        if samples.is_empty() {
-            return &[];
-        }
-        let from = samples.start.saturating_sub((PRE_ROLL + LONGEST_PACKET) as i64);
-        let first = self.entries.partition_point(|entry| entry.start + i64::from(entry.samples) <= from);
-        let end = self.entries.partition_point(|entry| entry.start < samples.end);
+    /// The numbers of the links of which something is heard in a range.
+    fn heard_in(&self, samples: &Range<i64>) -> Range<usize> {
+        let first = self.links.partition_point(|link| link.heard.end as i64 <= samples.start);
+        let end = self.links.partition_point(|link| (link.heard.start as i64) < samples.end);
+        first..if samples.is_empty() { first } else { end.max(first) }
+    }
+
+    /// Where the part of a range begins that lies in a link.
+    fn begin(&self, link: usize, samples: &Range<i64>) -> i64 {
+        if link == 0 { samples.start } else { samples.start.max(self.links[link].heard.start as i64) }
+    }
+
+    /// All entries of a link.
+    pub(super) fn entries_of(&self, link: usize) -> &[Entry] {
+        let end = self.links.get(link + 1).map_or(self.entries.len(), |next| next.first_entry);
+        self.entries.get(self.links[link].first_entry..end).unwrap_or(&[])
+    }
+
+    /// The entries of a link that are needed for a range.
+    fn entries_for(&self, link: usize, samples: &Range<i64>) -> &[Entry] {
+        let entries = self.entries_of(link);
+        let from = self.begin(link, samples).saturating_sub((PRE_ROLL + LONGEST_PACKET) as i64);
+        let first = entries.partition_point(|entry| entry.start + i64::from(entry.samples) <= from);
+        let end = entries.partition_point(|entry| entry.start < samples.end);
         // A packet that ends on the first of these pages may begin on the one before; past the end of the sound the last
         // page is of no use.
-        self.entries.get(first.saturating_sub(1)..end).unwrap_or(&[])
+        entries.get(first.saturating_sub(1)..end).unwrap_or(&[])
     }
 }
 
-/// The packets that end on a page whose first sample is known; `open` is the beginning of one that ends on a later page.
-pub(super) fn take_packets(page: Page<'_>, start: i64, open: &mut Option<Vec<u8>>, packets: &mut Vec<Packet>) {
+/// Hands on the packets that end on a page whose first sample is known: start, length and bytes of each.
+pub(super) fn take_packets(page: Page<'_>, start: i64, joiner: &mut Joiner, mut each: impl FnMut(i64, u32, &[u8])) {
     let mut start = start;
-    let mut continued = page.is_continued();
-    if !continued {
-        *open = None;
-    }
-    for (piece, ends) in page.pieces() {
-        // The rest of a packet whose beginning is not here is of no use, but takes its time... which only its first
-        // bytes would tell. Such a page is pre-roll (see `entries_for`), and what follows is placed by the next page.
-        let known = !continued || open.is_some();
-        continued = false;
-        let mut data = open.take().unwrap_or_default();
-        data.extend_from_slice(piece);
-        if !ends {
-            *open = known.then_some(data);
-        } else if known && let Some(samples) = duration(&data) {
-            packets.push(Packet { start, samples, data });
+    // The rest of a packet whose beginning is not here is of no use, but takes its time... which only its first bytes would
+    // tell. Such a page is pre-roll (see `entries_for`), and what follows is placed by the next page.
+    joiner.read(page, usize::MAX, |data| {
+        if let Some(samples) = duration(data) {
+            each(start, samples, data);
             start += i64::from(samples);
         }
-    }
+    });
 }

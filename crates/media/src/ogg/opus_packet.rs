@@ -21,7 +21,7 @@ pub fn duration(packet: &[u8]) -> Option<u32> {
 /// The identification header (RFC 7845 section 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// Channels: 1 or 2.
+    /// Channels: 1 or 2 of what can be played.
     pub channels: u8,
     /// Samples of 48 kHz at the beginning that the decoder needs and the listener does not hear.
     pub pre_skip: u16,
@@ -29,31 +29,19 @@ pub struct Head {
     pub gain: i16,
 }
 
-/// Why a packet is no identification header that can be played here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadError {
-    /// It is something else.
-    NotOpus,
-    /// More than two channels, or a version or mapping that is not known.
-    Unsupported,
-}
-
 impl Head {
-    /// Reads the first packet of a logical stream.
-    pub fn parse(packet: &[u8]) -> Result<Self, HeadError> {
+    /// Reads the first packet of a logical stream, and whether it can be played: more than two channels, or a version or mapping
+    /// that is not known, cannot. `None` when it is no Opus stream.
+    pub fn parse(packet: &[u8]) -> Option<(Self, bool)> {
         if !packet.starts_with(b"OpusHead") || packet.len() < 19 {
-            return Err(HeadError::NotOpus);
+            return None;
         }
         let (version, channels, family) = (packet[8], packet[9], packet[18]);
         // Family 1 with one or two channels is one ordinary stream, as family 0 is (RFC 7845 section 5.1.1.2).
-        if version >> 4 != 0 || !(1..=2).contains(&channels) || family > 1 {
-            return Err(HeadError::Unsupported);
-        }
-        Ok(Self {
-            channels,
-            pre_skip: u16::from_le_bytes([packet[10], packet[11]]),
-            gain: i16::from_le_bytes([packet[16], packet[17]]),
-        })
+        let is_playable = version >> 4 == 0 && (1..=2).contains(&channels) && family <= 1;
+        let pre_skip = u16::from_le_bytes([packet[10], packet[11]]);
+        let gain = i16::from_le_bytes([packet[16], packet[17]]);
+        Some((Self { channels, pre_skip, gain }, is_playable))
     }
 }
 

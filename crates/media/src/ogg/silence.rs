@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::index::{Entry, LONGEST_PACKET, OpusIndex, PRE_ROLL, Packet, take_packets};
+use super::index::{Entry, LONGEST_PACKET, Link, OpusIndex, PRE_ROLL, take_packets};
+use super::joiner::Joiner;
 use super::opus_packet::duration;
 use super::page::{self, Page};
 
@@ -12,7 +13,7 @@ use super::page::{self, Page};
 const MARGIN: i64 = (PRE_ROLL + LONGEST_PACKET) as i64;
 /// A page is closed at this length: a second, in samples.
 const PAGE: u32 = 48_000;
-/// The serial number of the only stream.
+/// The serial number of the first link; each has the next one.
 const SERIAL: u32 = 1;
 
 /// A silent packet of a length, in samples, for any decoder and whatever came before: CELT frames that say they are silent.
@@ -35,12 +36,13 @@ pub struct Silencer<'i> {
     index: &'i OpusIndex,
     stretches: Vec<Range<i64>>,
     next: usize,
-    open: Option<Vec<u8>>,
-    next_sequence: Option<u32>,
+    joiner: Joiner,
     pending: Pending,
     sequence: u32,
     offset: u64,
     entries: Vec<Entry>,
+    /// The links that have begun.
+    links: Vec<Link>,
     out: Vec<u8>,
 }
 
@@ -57,20 +59,18 @@ impl<'i> Silencer<'i> {
     /// Silences stretches, in samples of the media timeline, and a margin around each.
     pub fn new(index: &'i OpusIndex, stretches: &[Range<i64>]) -> Self {
         let wider = |stretch: &Range<i64>| stretch.start.saturating_sub(MARGIN)..stretch.end.saturating_add(MARGIN);
-        let mut silencer = Self {
+        Self {
             index,
             stretches: stretches.iter().map(wider).collect(),
             next: 0,
-            open: None,
-            next_sequence: None,
+            joiner: Joiner::default(),
             pending: Pending::default(),
             sequence: 0,
             offset: 0,
             entries: Vec::new(),
+            links: Vec::new(),
             out: Vec::new(),
-        };
-        silencer.headers();
-        silencer
+        }
     }
 
     /// The bytes of the file that are needed next; `None` at its end.
@@ -82,45 +82,51 @@ impl<'i> Silencer<'i> {
     /// Takes the bytes that were wanted; returns the next bytes of the new file. Bytes that are no page are left out.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Some(entry) = self.index.entries.get(self.next) else { return Vec::new() };
+        self.begin_links();
         self.next += 1;
-        let page = Page::trusted(bytes).filter(|page| page.len() == entry.length as usize);
-        if page.is_none_or(|page| self.next_sequence != Some(page.sequence())) {
-            self.open = None;
-        }
-        self.next_sequence = page.map(|page| page.sequence().wrapping_add(1));
-        let mut packets = Vec::new();
-        if let Some(page) = page {
-            take_packets(page, entry.start, &mut self.open, &mut packets);
-        }
-        for packet in packets {
-            self.packet(packet);
+        if let Some(page) = Page::trusted(bytes).filter(|page| page.len() == entry.length as usize) {
+            let mut joiner = std::mem::take(&mut self.joiner);
+            take_packets(page, entry.start, &mut joiner, |start, samples, data| self.packet(start, samples, data));
+            self.joiner = joiner;
         }
         std::mem::take(&mut self.out)
     }
 
     /// The last bytes of the new file, and its index: that of the old one, with the new places.
     pub fn finish(mut self) -> (Vec<u8>, OpusIndex) {
+        self.begin_links();
         self.flush(true);
-        let index = OpusIndex { entries: self.entries, ..self.index.clone() };
+        let index = OpusIndex { entries: self.entries, links: self.links, ..self.index.clone() };
         (self.out, index)
     }
 
-    fn packet(&mut self, packet: Packet) {
-        let end = packet.start + i64::from(packet.samples);
-        let is_silenced = self.stretches.iter().any(|stretch| packet.start < stretch.end && end > stretch.start);
-        let silent = || silence(packet.samples, self.index.head.channels);
-        let data = if is_silenced { silent() } else { Some(packet.data) };
+    /// Ends the links that are over, and begins those that the next page lies in or behind.
+    fn begin_links(&mut self) {
+        while let Some(link) = self.index.links.get(self.links.len()).filter(|link| link.first_entry <= self.next) {
+            self.flush(true);
+            self.links.push(Link { first_entry: self.entries.len(), ..link.clone() });
+            self.joiner = Joiner::default();
+            self.sequence = 0;
+            self.headers(link);
+        }
+    }
+
+    fn packet(&mut self, start: i64, samples: u32, data: &[u8]) {
+        let end = start + i64::from(samples);
+        let is_silenced = self.stretches.iter().any(|stretch| start < stretch.end && end > stretch.start);
+        let channels = self.links.last().map_or(2, |link| link.head.channels);
+        let data = if is_silenced { silence(samples, channels) } else { Some(data.to_vec()) };
         // A packet that no page holds is damage.
         let Some(data) = data.filter(|data| data.len() < 254 * 255) else { return };
         let pending = &self.pending;
-        let is_next = pending.start + i64::from(pending.samples) == packet.start;
+        let is_next = pending.start + i64::from(pending.samples) == start;
         let is_full = pending.samples >= PAGE || pending.lacing.len() + data.len() / 255 + 1 > 255;
         if !pending.lacing.is_empty() && (is_full || !is_next) {
             self.flush(false);
         }
         let pending = &mut self.pending;
         if pending.lacing.is_empty() {
-            pending.start = packet.start;
+            pending.start = start;
         }
         pending.samples += duration(&data).unwrap_or(0);
         pending.lacing.extend(std::iter::repeat_n(255, data.len() / 255));
@@ -130,21 +136,19 @@ impl<'i> Silencer<'i> {
 
     fn flush(&mut self, last: bool) {
         let page = std::mem::take(&mut self.pending);
-        if page.lacing.is_empty() {
-            return;
-        }
+        let Some(link) = self.links.last().filter(|_| !page.lacing.is_empty()) else { return };
         let end = page.start + i64::from(page.samples);
         // End trimming (RFC 7845 section 4.4).
-        let heard = i64::try_from(self.index.total_samples).unwrap_or(i64::MAX);
-        let granule = if last { end.min(heard) } else { end }.saturating_add(i64::from(self.index.head.pre_skip));
+        let end = if last { end.min(link.heard().end) } else { end };
+        let granule = end.saturating_sub(link.heard().start).saturating_add(i64::from(link.head.pre_skip));
         let length = self.page(if last { 4 } else { 0 }, granule.max(0), &page.lacing, &page.payload);
         self.entries.push(Entry { offset: self.offset, length, start: page.start, samples: page.samples });
         self.offset += u64::from(length);
     }
 
     /// The identification and the comment header (RFC 7845 section 5); comments of the old file are not taken over.
-    fn headers(&mut self) {
-        let head = self.index.head;
+    fn headers(&mut self, link: &Link) {
+        let head = link.head;
         let mut id = b"OpusHead\x01".to_vec();
         id.push(head.channels);
         id.extend(head.pre_skip.to_le_bytes());
@@ -159,7 +163,8 @@ impl<'i> Silencer<'i> {
     }
 
     fn page(&mut self, flags: u8, granule: i64, lacing: &[u8], payload: &[u8]) -> u32 {
-        let page = page::build(flags, granule, SERIAL, self.sequence, lacing, payload);
+        let serial = SERIAL.wrapping_add(self.links.len().saturating_sub(1) as u32);
+        let page = page::build(flags, granule, serial, self.sequence, lacing, payload);
         self.sequence = self.sequence.wrapping_add(1);
         self.out.extend(&page);
         page.len() as u32
@@ -169,8 +174,8 @@ impl<'i> Silencer<'i> {
 #[cfg(test)]
 #[allow(clippy::single_range_in_vec_init, reason = "a list of stretches that has one")]
 mod tests {
-    use super::super::IndexBuilder;
     use super::super::testing::{headers, page, seconds};
+    use super::super::{IndexBuilder, Packet};
     use super::*;
     use proptest::prelude::*;
 

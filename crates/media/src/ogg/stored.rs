@@ -1,10 +1,12 @@
-//! The form in which an index is kept: a fixed head, then gaps and pages as little-endian numbers (20 bytes a page, about
-//! 72 KB for an hour).
+//! The form in which an index is kept: a fixed head, then gaps, pages and links as little-endian numbers (24 bytes a page, about
+//! 86 KB for an hour).
 
-use super::index::{Entry, Gap, OpusIndex};
+use super::index::{Entry, Gap, Link, OpusIndex};
 use super::opus_packet::Head;
 
-const MAGIC: &[u8; 4] = b"ESO1";
+const MAGIC: &[u8; 4] = b"ESO2";
+/// What versions wrote that knew of one link only: its header in place of the pages that are not heard, and no links.
+const ONE_LINK: &[u8; 4] = b"ESO1";
 
 /// The bytes are no index that this version wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,11 +16,9 @@ pub struct Corrupt;
 impl OpusIndex {
     /// The index as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(48 + self.gaps.len() * 17 + self.entries.len() * 20);
+        let mut out = Vec::with_capacity(48 + self.gaps.len() * 17 + self.entries.len() * 24 + self.links.len() * 25);
         out.extend_from_slice(MAGIC);
-        out.push(self.head.channels);
-        out.extend_from_slice(&self.head.pre_skip.to_le_bytes());
-        out.extend_from_slice(&self.head.gain.to_le_bytes());
+        out.extend_from_slice(&self.unheard_pages.to_le_bytes());
         out.extend_from_slice(&self.total_samples.to_le_bytes());
         out.push(u8::from(self.truncated));
         out.extend_from_slice(&self.damaged_pages.to_le_bytes());
@@ -36,47 +36,89 @@ impl OpusIndex {
             out.extend_from_slice(&entry.start.to_le_bytes());
             out.extend_from_slice(&entry.samples.to_le_bytes());
         }
+        out.extend_from_slice(&(self.links.len() as u32).to_le_bytes());
+        for link in &self.links {
+            out.push(link.head.channels);
+            out.extend_from_slice(&link.head.pre_skip.to_le_bytes());
+            out.extend_from_slice(&link.head.gain.to_le_bytes());
+            out.extend_from_slice(&(link.first_entry as u32).to_le_bytes());
+            out.extend_from_slice(&link.heard.start.to_le_bytes());
+            out.extend_from_slice(&link.heard.end.to_le_bytes());
+        }
         out
     }
 
-    /// Takes back what [`OpusIndex::to_bytes`] made.
+    /// Takes back what [`OpusIndex::to_bytes`] made, in this version or an earlier one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Corrupt> {
-        let mut rest = bytes.strip_prefix(MAGIC).ok_or(Corrupt)?;
+        let (magic, mut rest) = bytes.split_first_chunk::<4>().ok_or(Corrupt)?;
         let rest = &mut rest;
-        let head = Head {
-            channels: number(rest, u8::from_le_bytes)?,
-            pre_skip: number(rest, u16::from_le_bytes)?,
-            gain: number(rest, i16::from_le_bytes)?,
+        let only = match magic {
+            MAGIC => None,
+            ONE_LINK => Some(head(rest)?),
+            _ => return Err(Corrupt),
         };
+        let unheard_pages = if only.is_none() { number(rest, u32::from_le_bytes)? } else { 0 };
         let total_samples = number(rest, u64::from_le_bytes)?;
         let truncated = number(rest, u8::from_le_bytes)? != 0;
         let damaged_pages = number(rest, u32::from_le_bytes)?;
         let ignored_pages = number(rest, u32::from_le_bytes)?;
-        let gaps = list(rest, |rest| {
-            Ok(Gap {
-                start: number(rest, u64::from_le_bytes)?,
-                samples: number(rest, u64::from_le_bytes)?,
-                damaged: number(rest, u8::from_le_bytes)? != 0,
-            })
-        })?;
-        let entries = list(rest, |rest| {
-            Ok(Entry {
-                offset: number(rest, u64::from_le_bytes)?,
-                length: number(rest, u32::from_le_bytes)?,
-                start: number(rest, i64::from_le_bytes)?,
-                samples: number(rest, u32::from_le_bytes)?,
-            })
-        })?;
-        let plausible = entries.iter().all(|entry: &Entry| {
+        let (gaps, entries) = (list(rest, gap)?, list(rest, entry)?);
+        let links = match only {
+            Some(head) => vec![Link { head, first_entry: 0, heard: 0..total_samples }],
+            None => list(rest, link)?,
+        };
+        let index =
+            Self { links, total_samples, truncated, damaged_pages, ignored_pages, unheard_pages, gaps, entries };
+        if rest.is_empty() && index.is_plausible() { Ok(index) } else { Err(Corrupt) }
+    }
+
+    fn is_plausible(&self) -> bool {
+        let entries = self.entries.iter().all(|entry| {
             entry.offset < 1 << 48
                 && entry.start.unsigned_abs() < 1 << 48
                 && (entry.length as usize) <= super::page::MAX_LEN
         });
-        if !rest.is_empty() || !plausible || total_samples >= 1 << 48 {
-            return Err(Corrupt);
-        }
-        Ok(Self { head, total_samples, truncated, damaged_pages, ignored_pages, gaps, entries })
+        let in_order = self.entries.is_sorted_by_key(|entry| entry.offset)
+            && self.links.is_sorted_by_key(|link| link.first_entry)
+            && self.links.is_sorted_by(|link, next| link.heard.end <= next.heard.start);
+        let inside = self.links.iter().all(|link| {
+            link.first_entry <= self.entries.len()
+                && link.heard.start <= link.heard.end
+                && link.heard.end <= self.total_samples
+        });
+        entries && in_order && inside && self.total_samples < 1 << 48
     }
+}
+
+fn head(rest: &mut &[u8]) -> Result<Head, Corrupt> {
+    Ok(Head {
+        channels: number(rest, u8::from_le_bytes)?,
+        pre_skip: number(rest, u16::from_le_bytes)?,
+        gain: number(rest, i16::from_le_bytes)?,
+    })
+}
+
+fn gap(rest: &mut &[u8]) -> Result<Gap, Corrupt> {
+    Ok(Gap {
+        start: number(rest, u64::from_le_bytes)?,
+        samples: number(rest, u64::from_le_bytes)?,
+        damaged: number(rest, u8::from_le_bytes)? != 0,
+    })
+}
+
+fn entry(rest: &mut &[u8]) -> Result<Entry, Corrupt> {
+    Ok(Entry {
+        offset: number(rest, u64::from_le_bytes)?,
+        length: number(rest, u32::from_le_bytes)?,
+        start: number(rest, i64::from_le_bytes)?,
+        samples: number(rest, u32::from_le_bytes)?,
+    })
+}
+
+fn link(rest: &mut &[u8]) -> Result<Link, Corrupt> {
+    let head = head(rest)?;
+    let first_entry = number(rest, u32::from_le_bytes)? as usize;
+    Ok(Link { head, first_entry, heard: number(rest, u64::from_le_bytes)?..number(rest, u64::from_le_bytes)? })
 }
 
 fn number<const N: usize, T>(rest: &mut &[u8], read: fn([u8; N]) -> T) -> Result<T, Corrupt> {

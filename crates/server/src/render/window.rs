@@ -100,6 +100,15 @@ impl Source {
         }
     }
 
+    /// Whether nothing but silence is heard of the segment with this position on the grid: it need not be stored, rendering it
+    /// costs next to nothing.
+    pub fn is_silent(&self, segment: u32) -> bool {
+        match &self.master {
+            Master::Ogg { index, .. } => index.is_silent(heard_range(&self.grid.segment(segment))),
+            Master::Log { .. } => false,
+        }
+    }
+
     /// Renders the segment with this position on the grid; returns it as MPEG-TS, with what was measured.
     pub async fn render(
         &self,

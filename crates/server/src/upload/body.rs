@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use echosphere_domain::time::WallTime;
 use echosphere_livekit::session_upload::chat_history::{self, ChatHistory};
 use echosphere_livekit::session_upload::header::{self, Header};
 use echosphere_livekit::session_upload::multipart::{Lengths, Part, Scan, Scanner};
@@ -13,6 +14,8 @@ use echosphere_media::ogg::{self, IndexBuilder, OpusIndex};
 const MAX_HEADER: u64 = 4 << 20;
 /// The part of a chat history that is read.
 const MAX_CHAT: u64 = 64 << 20;
+/// What a session may be longer than it says, in samples: 10 s.
+const SLACK: u64 = 10 * 48_000;
 /// What is read from the file at a time.
 const PIECE: usize = 512 << 10;
 
@@ -38,8 +41,8 @@ pub struct Body {
     pub sound: Option<Sound>,
 }
 
-/// Reads a spooled body.
-pub fn read(path: &Path, content_type: &str) -> io::Result<Body> {
+/// Reads a spooled body. `received_at` is when it began to come.
+pub fn read(path: &Path, content_type: &str, received_at: WallTime) -> io::Result<Body> {
     let mut file = File::open(path)?;
     let mut scan = scan(&mut file, content_type, Lengths::Believed)?;
     if !scan.closed {
@@ -59,7 +62,7 @@ pub fn read(path: &Path, content_type: &str) -> io::Result<Body> {
         None => None,
     };
     let sound = match find(&scan, "audio").filter(|part| part.length > 0) {
-        Some(part) => Some(sound(&mut file, part)?),
+        Some(part) => Some(sound(&mut file, part, longest(header.as_ref(), received_at))?),
         None => None,
     };
     Ok(Body { closed: scan.closed, header, chat, sound })
@@ -112,7 +115,17 @@ fn content(file: &mut File, part: &Part, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn sound(file: &mut File, part: &Part) -> io::Result<Sound> {
+/// How long the sound may be, in samples, when a part of it is nothing but claimed: as long as the session says that it was, else
+/// no longer than there was time since it began.
+fn longest(header: Option<&Result<Header, header::Error>>, received_at: WallTime) -> u64 {
+    let Some(Ok(header)) = header else { return ogg::LONGEST };
+    // Where the clocks disagree about what was first, time says nothing.
+    let since = |start: WallTime| u64::try_from(received_at.since(start)).ok().map(|nanos| nanos / 1_000_000);
+    let millis = header.duration_ms.or_else(|| since(header.start_time?));
+    millis.map_or(ogg::LONGEST, |millis| millis.saturating_mul(48).saturating_add(SLACK))
+}
+
+fn sound(file: &mut File, part: &Part, longest: u64) -> io::Result<Sound> {
     file.seek(SeekFrom::Start(part.offset))?;
     let mut reader = file.take(part.length);
     let mut builder = IndexBuilder::default();
@@ -124,5 +137,24 @@ fn sound(file: &mut File, part: &Part) -> io::Result<Sound> {
         }
         builder.push(&buffer[..count]);
     }
-    Ok(Sound { offset: part.offset, length: part.length, index: builder.finish() })
+    Ok(Sound { offset: part.offset, length: part.length, index: builder.finish_within(longest) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_as_long_as_it_says_or_as_there_was_time() {
+        let at = |second: i64| WallTime::from_millis(second * 1_000);
+        let of = |header: Header| longest(Some(&Ok(header)), at(1_000)) / 48_000;
+        let (start_time, duration_ms) = (Some(at(940)), Some(30_000));
+        assert_eq!(of(Header { start_time, duration_ms, ..Header::default() }), 40);
+        assert_eq!(of(Header { start_time, ..Header::default() }), 70);
+        assert_eq!(of(Header { duration_ms: Some(u64::MAX), ..Header::default() }), u64::MAX / 48_000);
+        for unknown in [Header::default(), Header { start_time: Some(at(1_001)), ..Header::default() }] {
+            assert_eq!(of(unknown), ogg::LONGEST / 48_000);
+        }
+        assert_eq!(longest(None, at(0)), ogg::LONGEST);
+    }
 }

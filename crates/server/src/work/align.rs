@@ -3,49 +3,103 @@
 use std::collections::BTreeMap;
 
 use echosphere_domain::id::CaptureId;
-use echosphere_domain::recording::{Capture, Recording, Source as CaptureSource};
+use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source as CaptureSource};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::align::{Account, Heard, Span, Voice, align, align_in_room};
 use echosphere_domain::transcript::{Role, Transcript};
+use echosphere_media::aac::FRAME;
 use echosphere_media::activity::{self, Echo};
 use echosphere_recorder::sound::Index;
 
-use crate::render::{Analysis, CaptureAnalysis};
+use super::Error;
+use crate::app::App;
+use crate::render::{Analysis, CaptureAnalysis, Source};
+use crate::sources;
 
-/// What transcripts are laid on: the captures of a recording with what was measured of them.
+/// Frames that are listened to at a time (30 s).
+const LISTENED: i64 = 1_406;
+
+/// A recording whose transcripts are laid on what was measured of its captures.
 pub(super) struct Measured<'m> {
-    pub recording: &'m Recording,
-    pub captures: &'m [Capture],
-    pub analysis: &'m Analysis,
-    /// Where the tracks of the room's capture lie.
-    pub room_index: Option<&'m Index>,
+    app: &'m App,
+    recording: &'m Recording,
+    captures: &'m [Capture],
+    /// The room's capture, with the place of its tracks.
+    room: Option<(&'m Capture, Option<Source>)>,
 }
 
-impl Measured<'_> {
-    /// Refines the transcript of a capture. What nothing was measured for stays as it is.
-    pub fn align(&self, id: CaptureId, transcript: Transcript) -> Transcript {
-        let Some(capture) = self.captures.iter().find(|capture| capture.id == id) else { return transcript };
-        let room = self.captures.iter().find(|capture| is_room(capture) && self.analysis.of(capture.id).is_some());
-        let own = self.analysis.of(id).and_then(|levels| channels(capture, levels));
-        match (room, capture.source) {
-            (Some(room), CaptureSource::Recorder) if room.id == id => {
-                self.participants(room).map_or(transcript.clone(), |heard| align(transcript, &heard, Account::Room))
+impl<'m> Measured<'m> {
+    /// Reads what is needed beside the measurements.
+    pub async fn of(app: &'m App, recording: &'m Recording, captures: &'m [Capture]) -> Result<Self, Error> {
+        let room = match captures.iter().find(|capture| is_room(capture)) {
+            Some(room) => Some((room, sources::load(app, recording, captures, room).await?)),
+            None => None,
+        };
+        Ok(Self { app, recording, captures, room })
+    }
+
+    /// Measures the sound of sessions that is not heard itself, so that their lines are found in it.
+    pub async fn listen(&self, analysis: &mut Analysis) -> Result<(), Error> {
+        let is_kept = |capture: &&Capture| matches!(capture.status, CaptureStatus::Complete | CaptureStatus::Partial);
+        let sessions = self.captures.iter().filter(|capture| capture.source == CaptureSource::Upload).filter(is_kept);
+        for capture in sessions {
+            if analysis.of(capture.id).is_none()
+                && let Some(source) = sources::load(self.app, self.recording, self.captures, capture).await?
+            {
+                analysis.captures.push(self.listen_to(capture, &source).await?);
             }
-            (Some(room), _) => {
-                let heard = self.analysis.of(room.id).and_then(|levels| channels(room, levels));
+        }
+        Ok(())
+    }
+
+    async fn listen_to(&self, capture: &Capture, source: &Source) -> Result<CaptureAnalysis, Error> {
+        let mut measured = CaptureAnalysis::new(capture.id);
+        let frames = i64::try_from(source.audio().samples).unwrap_or(0) / FRAME as i64;
+        for first in (0..frames).step_by(LISTENED as usize) {
+            if self.app.is_stopping() {
+                return Err(Error::Stopping);
+            }
+            let samples = first * FRAME as i64..(first + LISTENED).min(frames) * FRAME as i64;
+            match source.listen(self.app.objects.as_ref(), &self.app.renderers, samples).await {
+                Ok(stereo) => measured.levels.extend(activity::levels(&stereo)),
+                // Its lines are found in the room's sound then.
+                Err(crate::render::Error::MasterLost(_)) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(measured)
+    }
+
+    /// The transcripts of all captures, refined by what was measured. What nothing was measured for stays as it is.
+    pub async fn align(&self, analysis: &Analysis) -> Result<Vec<(CaptureId, Transcript)>, Error> {
+        let transcripts = self.app.store.transcripts(self.recording.id).await?;
+        Ok(transcripts.into_iter().map(|(id, transcript)| (id, self.refined(id, transcript, analysis))).collect())
+    }
+
+    fn refined(&self, id: CaptureId, transcript: Transcript, analysis: &Analysis) -> Transcript {
+        let Some(capture) = self.captures.iter().find(|capture| capture.id == id) else { return transcript };
+        let own = analysis.of(id).and_then(|levels| channels(capture, levels));
+        let room = self.room.as_ref().and_then(|(room, _)| Some((*room, analysis.of(room.id)?)));
+        match room {
+            Some((room, levels)) if room.id == id => {
+                self.participants(room, levels).map_or(transcript.clone(), |heard| align(transcript, &heard, Account::Room))
+            }
+            Some((room, levels)) => {
+                let heard = channels(room, levels);
                 heard.map_or(transcript.clone(), |heard| align_in_room(transcript, own.as_ref(), &heard))
             }
-            (None, _) => own.map_or(transcript.clone(), |own| align(transcript, &own, Account::Session)),
+            None => own.map_or(transcript.clone(), |own| align(transcript, &own, Account::Session)),
         }
     }
 
     /// Each participant of a room by their own tracks. Who is alone on a side is heard on that side, which also has what another capture
     /// filled in.
-    fn participants(&self, room: &Capture) -> Option<Heard> {
-        let levels = self.analysis.of(room.id)?;
+    fn participants(&self, room: &Capture, levels: &CaptureAnalysis) -> Option<Heard> {
         let start = room.started_at?;
         let mut heard = channels(room, levels)?;
-        let Some(index) = self.room_index.filter(|_| !levels.tracks.is_empty()) else { return Some(heard) };
+        let source = self.room.as_ref().and_then(|(_, source)| source.as_ref());
+        let index = source.and_then(Source::log_index).filter(|_| !levels.tracks.is_empty());
+        let Some(index) = index else { return Some(heard) };
         let speakers = self.speakers(index, levels);
         let agent_levels = levels.channel(0);
         for (identity, speaker) in &speakers {

@@ -50,8 +50,8 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
 }
 
 async fn read(path: &Path, upload: &Upload) -> Result<Body, Error> {
-    let (path, content_type) = (path.to_path_buf(), upload.content_type.clone());
-    let read = tokio::task::spawn_blocking(move || body::read(&path, &content_type)).await;
+    let (path, content_type, received_at) = (path.to_path_buf(), upload.content_type.clone(), upload.received_at);
+    let read = tokio::task::spawn_blocking(move || body::read(&path, &content_type, received_at)).await;
     let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     read.map_err(|source| Error::Io { action: "read a spooled upload", source })
 }
@@ -213,6 +213,9 @@ impl Read {
                     capture.audio = Some(audio);
                     if found.damaged_pages() > 0 || (found.is_truncated() && !cut) {
                         problems.push("the audio is damaged".to_owned());
+                    }
+                    if found.unheard_pages() > 0 {
+                        problems.push("the audio has sound in it that cannot be played".to_owned());
                     }
                     index = Some(found);
                 }

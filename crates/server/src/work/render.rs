@@ -3,17 +3,15 @@
 use std::collections::HashMap;
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
-use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source as CaptureSource};
+use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
-use echosphere_domain::transcript::Transcript;
-use echosphere_media::aac::FRAME;
 use echosphere_media::activity;
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::Error;
-use super::align::{Measured, is_room};
+use super::align::Measured;
 use crate::app::App;
 use crate::clock;
 use crate::render::{Analysis, CaptureAnalysis, Error as RenderError, Priority, Source};
@@ -21,8 +19,6 @@ use crate::sources;
 
 /// Segments whose rows are written in one transaction.
 const BATCH: usize = 64;
-/// Frames that are listened to at a time (30 s).
-const LISTENED: i64 = 1_406;
 
 pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     let (project, id, revision) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
@@ -66,7 +62,7 @@ impl Job<'_> {
                 sources.insert(capture.id, source);
             }
         }
-        self.announce(&segments).await?;
+        self.announce(&segments, &sources).await?;
         // A few more than the pool's threads, so that storing one segment never keeps a thread from the next.
         let at_once = app.renderers.workers() * 3;
         let work: Vec<_> =
@@ -88,8 +84,10 @@ impl Job<'_> {
         Ok(analysis)
     }
 
-    async fn announce(&self, segments: &[Segment]) -> Result<(), Error> {
-        let wanted = segments.iter().filter(|segment| segment.location == Location::Renderable);
+    async fn announce(&self, segments: &[Segment], sources: &HashMap<CaptureId, Source>) -> Result<(), Error> {
+        let wanted = segments.iter().filter(|segment| {
+            segment.location == Location::Renderable && !is_silent(segment, sources.get(&segment.capture))
+        });
         let keys: Vec<_> = wanted.map(|segment| self.key(segment)).collect();
         let (project, id) = (&self.recording.project, self.recording.id);
         for keys in keys.chunks(512) {
@@ -108,7 +106,10 @@ impl Job<'_> {
         let mut done = Done { capture, window: Ok(Window::default()), index, stored: None, frames };
         let is_there =
             |source: &&Source| !source.audio().is_gone && !matches!(segment.location, Location::Missing { .. });
-        let Some(source) = source.filter(is_there) else { return Ok(done) };
+        // Silence that is only claimed costs nothing: it is rendered for whoever asks, and its measurements are known.
+        let Some(source) = source.filter(is_there).filter(|source| !source.is_silent(segment.capture_index)) else {
+            return Ok(done);
+        };
         let objects = self.app.objects.as_ref();
         match source.render(objects, &self.app.renderers, Priority::Background, segment.capture_index).await {
             Ok((ts, window)) => {
@@ -186,13 +187,14 @@ impl Job<'_> {
     async fn finish(&self, analysis: Analysis, claim: &Claim) -> Result<(), Error> {
         let (app, recording) = (self.app, &self.recording);
         let mut analysis = self.with_former(analysis).await?;
-        self.listen(&mut analysis).await?;
+        let measured = Measured::of(app, recording, &self.captures).await?;
+        measured.listen(&mut analysis).await?;
         let attempt = self.captures.first().map_or(1, |capture| capture.attempt);
         let key = recording.prefix.analysis(attempt, self.revision);
         let announced = std::slice::from_ref(&key);
         app.store.announce(&recording.project, Some(recording.id), Purpose::Analysis, announced, clock::now()).await?;
         app.objects.put(&key, analysis.to_bytes().into()).await?;
-        let transcripts = self.aligned(&analysis).await?;
+        let transcripts = measured.align(&analysis).await?;
         let rendered = RenderedRevision {
             recording: recording.id,
             revision: self.revision,
@@ -204,46 +206,8 @@ impl Job<'_> {
         tracing::info!(recording = %recording.id, revision = self.revision, "a recording is rendered whole");
         Ok(())
     }
+}
 
-    /// The transcripts of all captures, laid on what was measured.
-    async fn aligned(&self, analysis: &Analysis) -> Result<Vec<(CaptureId, Transcript)>, Error> {
-        let (app, captures) = (self.app, &self.captures);
-        let room = captures.iter().find(|capture| is_room(capture));
-        let source = match room {
-            Some(room) => sources::load(app, &self.recording, captures, room).await?,
-            None => None,
-        };
-        let room_index = source.as_ref().and_then(Source::log_index);
-        let measured = Measured { recording: &self.recording, captures, analysis, room_index };
-        let transcripts = app.store.transcripts(self.recording.id).await?;
-        Ok(transcripts.into_iter().map(|(id, transcript)| (id, measured.align(id, transcript))).collect())
-    }
-
-    /// Measures the sound of sessions that is not heard itself, so that their lines are found in it.
-    async fn listen(&self, analysis: &mut Analysis) -> Result<(), Error> {
-        let is_kept = |capture: &&Capture| matches!(capture.status, CaptureStatus::Complete | CaptureStatus::Partial);
-        let sessions = self.captures.iter().filter(|capture| capture.source == CaptureSource::Upload).filter(is_kept);
-        for capture in sessions {
-            if analysis.of(capture.id).is_some() {
-                continue;
-            }
-            let Some(source) = sources::load(self.app, &self.recording, &self.captures, capture).await? else { continue };
-            let mut measured = CaptureAnalysis::new(capture.id);
-            let frames = i64::try_from(source.audio().samples).unwrap_or(0) / FRAME as i64;
-            for first in (0..frames).step_by(LISTENED as usize) {
-                if self.app.is_stopping() {
-                    return Err(Error::Stopping);
-                }
-                let samples = first * FRAME as i64..(first + LISTENED).min(frames) * FRAME as i64;
-                match source.listen(self.app.objects.as_ref(), &self.app.renderers, samples).await {
-                    Ok(stereo) => measured.levels.extend(activity::levels(&stereo)),
-                    // Its lines are found in the room's sound then.
-                    Err(RenderError::MasterLost(_)) => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            analysis.captures.push(measured);
-        }
-        Ok(())
-    }
+fn is_silent(segment: &Segment, source: Option<&Source>) -> bool {
+    source.is_some_and(|source| source.is_silent(segment.capture_index))
 }

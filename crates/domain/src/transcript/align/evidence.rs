@@ -4,7 +4,7 @@
 //! that was taken over from the turn before, an end of another line) is outvoted by the others, by the length of the text and by the
 //! order of the lines.
 
-use super::super::{Role, Turn};
+use super::super::{Role, Turn, markup};
 use super::{Account, MS};
 use crate::time::WallTime;
 
@@ -71,7 +71,7 @@ impl Evidence {
             written_after_start: None,
             written_after_end: None,
             written_before: None,
-            letters: letters(&turn.text),
+            letters: letters(&markup::words(&turn.text)),
             unheard,
         };
         match (account, turn.role) {

@@ -11,10 +11,12 @@ use super::playlists::{Signed, check_rendition, watch};
 use crate::app::{App, SharedApp};
 use crate::http::problem::Problem;
 use crate::render::{self, PoolError};
+use crate::sources::{self, Rendered};
 use crate::work::Error;
-use crate::{clock, playback, sources};
+use crate::{clock, playback};
 
-/// Redirects to a segment in object storage. A segment that is not stored yet is rendered from the kept master first.
+/// Redirects to a segment in object storage. A segment that is not stored yet is rendered from the kept master first; one that
+/// lies in a gap is silence, which is not stored.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/renditions/{rendition}/segments/{segment}", tag = "playback",
     operation_id = "getSegment",
@@ -25,6 +27,7 @@ use crate::{clock, playback, sources};
         Signed,
     ),
     responses(
+        (status = 200, description = "The segment itself: silence (MPEG-TS)", content_type = "video/mp2t", body = Vec<u8>),
         (status = 302, description = "Where the segment is"),
         (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such segment", body = Problem, content_type = "application/problem+json"),
@@ -42,16 +45,25 @@ pub async fn get(
     let none = || Problem::part_not_found("there is no such segment; the playlist lists those that are there");
     let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
     let segment = app.store.segment(recording.id, AUDIO_RENDITION, number).await?.ok_or_else(none)?;
-    let key = match &segment.location {
+    let rendered = match &segment.location {
         // An object that was lost behind our back is made again from the master.
-        Location::Stored { key, .. } if app.objects.head(key).await?.is_some() => Some(key.clone()),
+        Location::Stored { key, .. } if app.objects.head(key).await?.is_some() => Some(Rendered::Stored(key.clone())),
         Location::Missing { .. } => None,
         Location::Stored { .. } | Location::Renderable => {
             sources::render_now(&app, &recording, &captures, &segment).await.map_err(problem)?
         }
     };
-    let lost = || Problem::part_not_found("the segment is lost; the playlist lists it as a gap");
-    redirect(&app, &headers, &recording, &key.ok_or_else(lost)?)
+    match rendered {
+        Some(Rendered::Stored(key)) => redirect(&app, &headers, &recording, &key),
+        Some(Rendered::Silence(ts)) => Ok(silence(ts)),
+        None => Err(Problem::part_not_found("the segment is lost; the playlist lists it as a gap")),
+    }
+}
+
+fn silence(ts: Vec<u8>) -> Response {
+    let kind = HeaderValue::from_static("video/mp2t");
+    let no_store = HeaderValue::from_static("no-store");
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, no_store)], ts).into_response()
 }
 
 fn redirect(app: &App, headers: &HeaderMap, recording: &Recording, key: &ObjectKey) -> Result<Response, Problem> {

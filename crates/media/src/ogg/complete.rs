@@ -1,0 +1,453 @@
+//! Tests that no sound is lost in silence: whatever is wrong with granule positions, serial numbers and flags, all packets lie on
+//! the timeline, or the index says that something is missing; and the timeline is no longer than packets and believable silence.
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::opus_packet::duration;
+use super::page::build;
+use super::testing::{PACKET, headers, page, seconds};
+use super::{Error, Gap, IndexBuilder, OpusIndex, Packet};
+
+const SECOND: u64 = 48_000;
+
+fn index_within(bytes: &[u8], longest: u64) -> Result<OpusIndex, Error> {
+    let mut builder = IndexBuilder::default();
+    bytes.chunks(777).for_each(|piece| builder.push(piece));
+    builder.finish_within(longest)
+}
+
+fn index(bytes: &[u8]) -> OpusIndex {
+    index_within(bytes, super::LONGEST).unwrap()
+}
+
+fn packets(index: &OpusIndex, bytes: &[u8], range: Range<i64>) -> Vec<Packet> {
+    let wanted = index.byte_range(range.clone());
+    index.packets(range, &bytes[wanted.start as usize..wanted.end as usize])
+}
+
+/// The identification header page of a stream, and its comment header page.
+fn headers_of(serial: u32, channels: u8, pre_skip: u16, gain: i16) -> Vec<u8> {
+    let mut head = b"OpusHead\x01".to_vec();
+    head.push(channels);
+    head.extend(pre_skip.to_le_bytes());
+    head.extend(SECOND.to_le_bytes()[..4].iter());
+    head.extend(gain.to_le_bytes());
+    head.push(u8::from(channels > 2));
+    [page(2, 0, serial, 0, &[&head]), page(0, 0, serial, 1, &[b"OpusTags\0\0\0\0\0\0\0\0"])].concat()
+}
+
+/// A second of sound on each page, with these granule positions.
+fn with_granules(granules: &[i64]) -> Vec<u8> {
+    let mut bytes = headers(7, 312);
+    for (at, &granule) in granules.iter().enumerate() {
+        let flags = if at + 1 == granules.len() { 4 } else { 0 };
+        bytes.extend(page(flags, granule, 7, at as u32 + 2, &[PACKET; 50]));
+    }
+    bytes
+}
+
+#[test]
+fn links_lie_one_after_another_each_with_its_own_header() {
+    let link = |serial, channels, pre_skip, gain, seconds: u32| {
+        let mut bytes = headers_of(serial, channels, pre_skip, gain);
+        for n in 0..seconds {
+            bytes.extend(page(
+                if n + 1 == seconds { 4 } else { 0 },
+                (i64::from(n) + 1) * 48_000,
+                serial,
+                n + 2,
+                &[PACKET; 50],
+            ));
+        }
+        bytes
+    };
+    // The second link has the serial number of the first.
+    let bytes = [link(7, 2, 312, 0, 5), link(7, 1, 3_840, -512, 5), link(9, 2, 0, 256, 2)].concat();
+    let index = index(&bytes);
+    assert_eq!(index.total_samples(), 12 * SECOND - 312 - 3_840);
+    let heard: Vec<_> = index.links().iter().map(|link| (link.heard(), link.gain())).collect();
+    assert_eq!(heard, [(0..239_688, 0), (239_688..475_848, -512), (475_848..571_848, 256)]);
+    assert!(index.gaps().is_empty() && !index.is_truncated() && index.damaged_pages() == 0);
+    // What lies before a link's zero is there for its decoder, and begins before the one before has ended.
+    let around = packets(&index, &bytes, 239_000..240_000);
+    let first = around.iter().find(|packet| packet.link == 1).unwrap();
+    assert_eq!(first.start, 239_688 - 3_840);
+    assert_eq!(around.iter().filter(|packet| packet.link == 0).map(|packet| packet.start + 960).max(), Some(239_688));
+    assert_eq!(OpusIndex::from_bytes(&index.to_bytes()), Ok(index));
+}
+
+#[test]
+fn granule_positions_that_cannot_be_cost_nothing() {
+    let second = |n: i64| n * 48_000;
+    let day = 86_400 * 48_000;
+    let cases: [(&str, Vec<i64>); 12] = [
+        ("all zero", vec![0; 10]),
+        ("none", vec![-1; 10]),
+        ("the same", vec![48_000; 10]),
+        ("the least", vec![i64::MIN; 10]),
+        ("the most", vec![i64::MAX; 10]),
+        ("half as fast", (1..=10).map(|n| n * 24_000).collect()),
+        ("wrapped at 64 bits", (1..=10).map(|n| (i64::MAX - second(5)).wrapping_add(second(n))).collect()),
+        ("wrapped at 32 bits", (1..=10).map(|n| (u32::MAX as i64 - second(5) + second(n)) & 0xffff_ffff).collect()),
+        ("begun again", (1..=10).map(|n| if n <= 5 { second(n) } else { second(n - 5) }).collect()),
+        ("one that is days ahead", (1..=10).map(|n| if n == 5 { 2 * day } else { second(n) }).collect()),
+        ("one that is zero", (1..=10).map(|n| if n == 5 { 0 } else { second(n) }).collect()),
+        ("cut into", (1..=10).map(|n| 2 * day + second(n)).collect()),
+    ];
+    for (what, granules) in cases {
+        let index = index(&with_granules(&granules));
+        assert_eq!(index.total_samples(), 10 * SECOND - 312, "{what}");
+        assert_eq!(index.gaps(), [], "{what}");
+        assert!(!index.is_truncated() && index.damaged_pages() == 0, "{what}");
+    }
+}
+
+#[test]
+fn silence_is_believed_as_far_as_the_whole_may_be_long() {
+    let later = |jump: i64| {
+        let granules: Vec<i64> = (1..=10).map(|n| n * 48_000 + if n > 5 { jump } else { 0 }).collect();
+        with_granules(&granules)
+    };
+    let hour = 3_600 * 48_000;
+    let gap = |samples| Gap { start: 5 * SECOND - 312, samples, damaged: samples == 0 };
+    for (jump, longest, gaps) in [
+        (hour, super::LONGEST, gap(hour as u64)),
+        (hour, hour as u64 + 10 * SECOND, gap(hour as u64)),
+        (hour, hour as u64, gap(0)),
+        (hour, 0, gap(0)),
+        (48 * hour, super::LONGEST, gap(0)),
+    ] {
+        let index = index_within(&later(jump), longest).unwrap();
+        assert_eq!(index.gaps(), [gaps], "{jump} of {longest}");
+        assert_eq!(index.total_samples(), 10 * SECOND - 312 + gaps.samples);
+        assert_eq!(index.is_silent(5 * SECOND as i64..6 * SECOND as i64), gaps.samples > 0);
+        assert!(!index.is_silent(5 * SECOND as i64 - 1_000..6 * SECOND as i64));
+    }
+}
+
+#[test]
+fn a_link_that_breaks_off_says_so_and_the_next_one_is_heard() {
+    let first = seconds(7, 0, 0, 3);
+    let last_page = page(4, 0, 7, 4, &[PACKET; 50]).len();
+    // Without its last page, which says that it is the last: nothing tells that one is missing.
+    let whole = [&first[..first.len() - last_page], &seconds(8, 0, 0, 3)].concat();
+    assert_eq!((index(&whole).total_samples(), index(&whole).gaps()), (5 * SECOND, &[][..]));
+    // In the middle of its last page.
+    let cut = [&first[..first.len() - 50], &seconds(8, 0, 0, 3)].concat();
+    let cut = index(&cut);
+    assert_eq!((cut.total_samples(), cut.damaged_pages()), (5 * SECOND, 1));
+    assert_eq!(cut.gaps(), [Gap { start: 2 * SECOND, samples: 0, damaged: true }]);
+    // In the middle of a packet.
+    let open = build(0, 48_960, 7, 5, &[255], &[0xfc; 255]);
+    let open = [&seconds(7, 0, 0, 3)[..], &open, &seconds(8, 0, 0, 3)].concat();
+    let open = index(&open);
+    assert_eq!((open.total_samples(), open.gaps()[0].start), (6 * SECOND, 3 * SECOND));
+}
+
+#[test]
+fn what_cannot_be_played_is_a_gap_of_its_length() {
+    let sound = |serial| {
+        (0..3)
+            .flat_map(move |n| page(if n == 2 { 4 } else { 0 }, (n + 1) * 48_000, serial, n as u32 + 2, &[PACKET; 50]))
+    };
+    let surround: Vec<u8> = headers_of(8, 6, 480, 0).into_iter().chain(sound(8)).collect();
+    let bytes = [&seconds(7, 0, 0, 3)[..], &surround, &seconds(9, 0, 0, 3)].concat();
+    let found = index(&bytes);
+    assert_eq!(found.gaps(), [Gap { start: 3 * SECOND, samples: 3 * SECOND - 480, damaged: true }]);
+    assert_eq!(found.total_samples(), 9 * SECOND - 480);
+    assert!(found.is_silent(150_000..200_000));
+    assert_eq!(index_within(&surround, 0), Err(Error::Unsupported));
+    let first = index(&[&surround[..], &seconds(9, 0, 0, 3)].concat());
+    assert_eq!((first.links().len(), first.gaps()[0].samples), (1, 3 * SECOND - 480));
+}
+
+#[test]
+fn other_streams_beside_the_sound_are_ignored_and_those_in_its_place_are_not() {
+    let first = page(2, 0, 1, 0, &[b"\x80theora"]);
+    let other = |n: u32| page(0, i64::from(n), 1, n, &[&[n as u8; 40]]);
+    let sound = seconds(7, 0, 0, 4);
+    let (head, page_length) = (headers(7, 0).len(), page(0, 0, 7, 2, &[PACKET; 50]).len());
+    let head_page = page(2, 0, 7, 0, &[&[0; 19]]).len();
+    let at = |n: usize| head + n * page_length;
+    // Beside: its pages lie between ours, and after them.
+    let beside = [
+        &first,
+        &sound[..head_page],
+        &other(1),
+        &sound[head_page..at(1)],
+        &other(2),
+        &sound[at(1)..at(2)],
+        &other(3),
+        &other(4),
+        &sound[at(2)..],
+        &other(5),
+    ];
+    let beside = index(&beside.concat());
+    assert_eq!((beside.total_samples(), beside.ignored_pages(), beside.unheard_pages()), (4 * SECOND, 6, 0));
+    assert!(beside.gaps().is_empty() && !beside.is_truncated() && beside.damaged_pages() == 0);
+    // In a place of its own, between two links, before them or after them.
+    for (order, start) in [([1, 0, 1], 4), ([0, 1, 1], 0), ([1, 1, 0], 8)] {
+        let parts = order.iter().enumerate().map(|(n, &kind)| match kind {
+            0 => [&first[..], &other(1), &other(2)].concat(),
+            _ => seconds(7 + n as u32, 0, 0, 4),
+        });
+        let between = index(&parts.collect::<Vec<_>>().concat());
+        assert_eq!((between.total_samples(), between.unheard_pages()), (8 * SECOND, 2), "{order:?}");
+        assert_eq!(between.gaps(), [Gap { start: start * SECOND, samples: 0, damaged: true }], "{order:?}");
+    }
+    // A second Opus stream at the same time.
+    let (a, b) = (seconds(7, 0, 0, 4), seconds(8, 0, 0, 4));
+    let both = [&a[..head_page], &b[..head_page], &a[head_page..], &b[head_page..]].concat();
+    let both = index(&both);
+    assert_eq!((both.total_samples(), both.unheard_pages()), (4 * SECOND, 5));
+}
+
+#[test]
+fn pages_that_are_not_counted_are_not_lost() {
+    let mut bytes = headers(7, 0);
+    for n in 0..5 {
+        bytes.extend(page(0, (n + 1) * 48_000, 7, 1, &[PACKET; 50]));
+    }
+    let index = index(&bytes);
+    assert_eq!((index.total_samples(), index.gaps().len()), (5 * SECOND, 0));
+    assert_eq!(packets(&index, &bytes, 0..5 * SECOND as i64).len(), 250);
+}
+
+#[test]
+fn indexes_that_earlier_versions_stored_are_read() {
+    let mut stored = b"ESO1\x01\x38\x01\x00\xff".to_vec();
+    stored.extend(96_000_u64.to_le_bytes());
+    stored.push(1);
+    for number in [3_u32, 4, 1] {
+        stored.extend(number.to_le_bytes());
+    }
+    stored.extend(48_000_u64.to_le_bytes());
+    stored.extend(960_u64.to_le_bytes());
+    stored.push(1);
+    stored.extend(1_u32.to_le_bytes());
+    stored.extend(100_u64.to_le_bytes());
+    stored.extend(300_u32.to_le_bytes());
+    stored.extend((-312_i64).to_le_bytes());
+    stored.extend(48_000_u32.to_le_bytes());
+    let index = OpusIndex::from_bytes(&stored).unwrap();
+    assert_eq!((index.total_samples(), index.is_truncated()), (96_000, true));
+    assert_eq!((index.damaged_pages(), index.ignored_pages(), index.unheard_pages()), (3, 4, 0));
+    assert_eq!(index.gaps(), [Gap { start: 48_000, samples: 960, damaged: true }]);
+    assert_eq!((index.links().len(), index.links()[0].gain(), index.links()[0].heard()), (1, -256, 0..96_000));
+    assert_eq!(index.byte_range(0..960), 100..400);
+    assert_eq!(OpusIndex::from_bytes(&index.to_bytes()), Ok(index));
+}
+
+/// A page that has not been written yet.
+#[derive(Debug, Clone)]
+struct Plan {
+    flags: u8,
+    granule: i64,
+    serial: u32,
+    sequence: u32,
+    lacing: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+struct LinkPlan {
+    serial: u32,
+    pre_skip: u16,
+    /// Lacing values of a page.
+    per_page: usize,
+    trim: i64,
+    packets: Vec<Vec<u8>>,
+}
+
+impl LinkPlan {
+    fn samples(&self) -> i64 {
+        self.packets.iter().map(|packet| i64::from(duration(packet).unwrap())).sum()
+    }
+
+    /// Its pages, with those of a foreign stream between them.
+    fn pages(&self, foreign: bool) -> Vec<Plan> {
+        let head = headers_of(self.serial, 2, self.pre_skip, 0);
+        let mut plans = vec![
+            Plan {
+                flags: 2,
+                granule: 0,
+                serial: self.serial,
+                sequence: 0,
+                lacing: vec![19],
+                payload: head[28..47].to_vec(),
+            },
+            Plan {
+                flags: 0,
+                granule: 0,
+                serial: self.serial,
+                sequence: 1,
+                lacing: vec![16],
+                payload: head[75..].to_vec(),
+            },
+        ];
+        let mut values = Vec::new();
+        let mut samples = 0;
+        for packet in &self.packets {
+            samples += i64::from(duration(packet).unwrap());
+            let pieces = packet.chunks_exact(255);
+            let rest = pieces.remainder();
+            values.extend(pieces.map(|piece| (255, piece.to_vec(), None)));
+            values.push((rest.len() as u8, rest.to_vec(), Some(samples)));
+        }
+        let pages = values.chunks(self.per_page);
+        let count = pages.len();
+        let mut continued = 0;
+        for (number, page) in pages.enumerate() {
+            let ends = if number + 1 == count { 4 } else { 0 };
+            let granule = page.iter().rev().find_map(|value| value.2).unwrap_or(-1);
+            plans.push(Plan {
+                flags: continued | ends,
+                granule: granule - if ends > 0 { self.trim } else { 0 },
+                serial: self.serial,
+                sequence: number as u32 + 2,
+                lacing: page.iter().map(|value| value.0).collect(),
+                payload: page.iter().flat_map(|value| value.1.clone()).collect(),
+            });
+            continued = u8::from(page.last().is_some_and(|value| value.2.is_none()));
+        }
+        if foreign {
+            let other = |sequence: u32| Plan {
+                flags: if sequence == 0 { 2 } else { 0 },
+                granule: 0,
+                serial: 0x00f0_0000 + self.serial,
+                sequence,
+                lacing: vec![9],
+                payload: vec![sequence as u8; 9],
+            };
+            plans.insert(1, other(0));
+            for sequence in 1..4 {
+                let at = (2 + 3 * sequence as usize).min(plans.len() - 1);
+                plans.insert(at, other(sequence));
+            }
+        }
+        plans
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Damage {
+    Granule(i64),
+    Moved(i64),
+    /// From a page on.
+    Shifted(i64),
+    Serial(u32),
+    Flags(u8),
+}
+
+fn granules() -> impl Strategy<Value = Damage> {
+    let far = prop_oneof![-200_000_i64..200_000, any::<i64>(), Just(-(1 << 32)), Just(48 * 3600 * 48_000)];
+    prop_oneof![
+        prop_oneof![Just(0), Just(-1), any::<i64>()].prop_map(Damage::Granule),
+        far.clone().prop_map(Damage::Moved),
+        far.prop_map(Damage::Shifted),
+    ]
+}
+
+fn anything() -> impl Strategy<Value = Damage> {
+    let serial = prop_oneof![0_u32..4, any::<u32>(), 0x00f0_0000_u32..0x00f0_0004];
+    prop_oneof![granules(), serial.prop_map(Damage::Serial), (0_u8..8).prop_map(Damage::Flags)]
+}
+
+fn file() -> impl Strategy<Value = (Vec<LinkPlan>, bool)> {
+    let packet = (28_u8..32, prop_oneof![4 => 0_usize..40, 1 => 200_usize..900]);
+    let link = (0_u32..4, 0_u16..1_000, 1_usize..12, 0_i64..120, prop::collection::vec(packet, 12..50));
+    (prop::collection::vec(link, 1..4), any::<bool>()).prop_map(|(links, foreign)| {
+        let mut number = 0_u32;
+        let links = links.into_iter().map(|(serial, pre_skip, per_page, trim, packets)| {
+            let mut packets: Vec<Vec<u8>> = packets
+                .into_iter()
+                .map(|(config, length)| {
+                    number += 1;
+                    [&[config << 3 | 4][..], &number.to_le_bytes(), &vec![7; length]].concat()
+                })
+                .collect();
+            // Longer than any pre-skip here.
+            packets.extend((0..3).map(|_| {
+                number += 1;
+                [&[0xfc][..], &number.to_le_bytes()].concat()
+            }));
+            LinkPlan { serial, pre_skip, per_page, trim, packets }
+        });
+        (links.collect(), foreign)
+    })
+}
+
+fn damaged(links: &[LinkPlan], foreign: bool, damages: &[(prop::sample::Index, Damage)]) -> Vec<u8> {
+    let mut pages: Vec<Plan> = links.iter().flat_map(|link| link.pages(foreign)).collect();
+    for (at, damage) in damages {
+        let at = at.index(pages.len());
+        match *damage {
+            Damage::Granule(granule) => pages[at].granule = granule,
+            Damage::Moved(by) => pages[at].granule = pages[at].granule.wrapping_add(by),
+            Damage::Shifted(by) => pages[at..].iter_mut().for_each(|page| page.granule = page.granule.wrapping_add(by)),
+            Damage::Serial(serial) => pages[at].serial = serial,
+            Damage::Flags(flags) => pages[at].flags = flags,
+        }
+    }
+    let write = |page: Plan| build(page.flags, page.granule, page.serial, page.sequence, &page.lacing, &page.payload);
+    pages.into_iter().flat_map(write).collect()
+}
+
+/// The packets that the index finds, after what holds of every index was looked at.
+fn checked(index: &OpusIndex, bytes: &[u8], links: &[LinkPlan], longest: u64) -> Result<Vec<Vec<u8>>, TestCaseError> {
+    let packets = packets(index, bytes, -2_000..index.total_samples() as i64);
+    let all: u64 = links.iter().map(|link| link.samples() as u64).sum();
+    prop_assert!(index.total_samples() <= all.max(longest), "{} of {all} and {longest}", index.total_samples());
+    for pair in packets.windows(2) {
+        let end = pair[0].start + i64::from(pair[0].samples);
+        prop_assert!(pair[0].link < pair[1].link || end <= pair[1].start, "{} before {end}", pair[1].start);
+    }
+    prop_assert_eq!(OpusIndex::from_bytes(&index.to_bytes()).as_ref(), Ok(index));
+    Ok(packets.into_iter().map(|packet| packet.data).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn all_packets_are_there_or_something_is_told(
+        (links, foreign) in file(), damages in prop::collection::vec((any::<prop::sample::Index>(), anything()), 0..5),
+        silence in 0_u64..1_000_000,
+    ) {
+        let bytes = damaged(&links, foreign, &damages);
+        let all: Vec<&Vec<u8>> = links.iter().flat_map(|link| &link.packets).collect();
+        let longest = links.iter().map(|link| link.samples() as u64).sum::<u64>() + silence;
+        let index = match index_within(&bytes, longest) {
+            Ok(index) => index,
+            Err(error) => {
+                prop_assert!(!damages.is_empty(), "{error}");
+                return Ok(());
+            }
+        };
+        let found = checked(&index, &bytes, &links, longest)?;
+        let mut rest = all.iter();
+        prop_assert!(found.iter().all(|packet| rest.any(|source| *source == packet)), "in their order");
+        let is_told = index.is_truncated() || index.damaged_pages() > 0 || index.unheard_pages() > 0 || !index.gaps().is_empty();
+        prop_assert!(!damages.is_empty() || !is_told, "{index:?}");
+        if !is_told {
+            prop_assert_eq!(found.len(), all.len());
+            let most: i64 = links.iter().map(|link| link.samples() - i64::from(link.pre_skip)).sum();
+            let least = most - links.len() as i64 * 960;
+            prop_assert!((least..=most).contains(&(index.total_samples() as i64)), "{} of {most}", index.total_samples());
+        }
+    }
+
+    #[test]
+    fn granule_positions_alone_never_cost_a_packet(
+        (links, foreign) in file(), damages in prop::collection::vec((any::<prop::sample::Index>(), granules()), 0..8),
+    ) {
+        let bytes = damaged(&links, foreign, &damages);
+        let longest = links.iter().map(|link| link.samples() as u64).sum::<u64>() + 10 * SECOND;
+        let index = index_within(&bytes, longest).unwrap();
+        let found = checked(&index, &bytes, &links, longest)?;
+        let all: Vec<Vec<u8>> = links.iter().flat_map(|link| link.packets.clone()).collect();
+        prop_assert_eq!(found, all);
+    }
+}

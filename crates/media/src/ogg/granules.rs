@@ -1,0 +1,309 @@
+//! What the granule positions of a link say, held against what its packets hold.
+//!
+//! Packets count: their samples are there, in their order, whatever granule positions say. Those can do two things only: claim
+//! a gap before a page, and take the padding off the last packet. Positions that stand still, wrap, step back or jump by days
+//! are common enough that a claim is believed only when the next page bears it out.
+
+use super::index::LONGEST_PACKET;
+
+/// Differences below this are rounding: no packet is shorter (2.5 ms, in samples).
+const TOLERANCE: u64 = 120;
+/// A longer gap is not believed: 12 hours, in samples.
+const MAX_GAP: i64 = 12 * 3600 * 48_000;
+/// A first page later than this is where a stream was cut into, not one whose beginning is lost: 10 minutes, in samples.
+const MAX_LATE_START: i64 = 600 * 48_000;
+/// The longest gap that is believed of the last page, which no other bears out: a minute, in samples.
+const MAX_LAST_GAP: i64 = 60 * 48_000;
+
+/// A page on which packets end, as far as granule positions are concerned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// Its number among the entries of the index.
+    pub(super) entry: usize,
+    /// Its granule position; -1 says nothing.
+    pub(super) granule: i64,
+    /// The samples of the link's packets up to its beginning.
+    pub(super) begin: i64,
+    /// The samples of the link's packets up to its end.
+    pub(super) end: i64,
+    /// The samples of its last packet.
+    pub(super) last_packet: i64,
+    /// Whether something was lost since the page before.
+    pub(super) lost: bool,
+    /// Whether it says that it is the last one.
+    pub(super) ends_stream: bool,
+}
+
+/// A gap that granule positions claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// The entry that it lies before.
+    pub(super) entry: usize,
+    /// Its length in samples, more than 0.
+    pub(super) samples: i64,
+    /// Whether pages are missing there.
+    pub(super) lost: bool,
+    /// What the gaps before it amount to.
+    before: i64,
+}
+
+/// What was found out about a link.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// The gaps, in order.
+    pub(super) claims: Vec<Claim>,
+    /// Entries, in order, before which something is missing, nobody knows how much.
+    pub(super) losses: Vec<usize>,
+    /// Samples to be taken off the end (RFC 7845 section 4.4).
+    pub(super) trim: i64,
+}
+
+/// Reads the granule positions of one link.
+#[derive(Debug, Default)]
+pub(super) struct Granules {
+    /// The granule position of the first sample, once known: not 0 where a stream was cut into.
+    origin: Option<i64>,
+    /// What the gaps since that origin amount to, in samples.
+    gaps: i64,
+    /// A page that says otherwise, until the next one bears it out or does not.
+    doubt: Option<Doubt>,
+    /// The first claim that counts from this origin.
+    first_claim: usize,
+    findings: Findings,
+}
+
+/// A page that does not fit to those before it.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    /// Its granule position less the samples of the packets up to its end.
+    offset: i64,
+    entry: usize,
+    lost: bool,
+}
+
+impl Granules {
+    /// Takes the next page.
+    pub(super) fn take(&mut self, page: Seen) {
+        self.findings.trim = self.end_trimming(page);
+        if self.findings.trim > 0 {
+            return;
+        }
+        // Positions that wrap at 64 bits have the same offset as before.
+        let offset = page.granule.wrapping_sub(page.end);
+        match self.origin {
+            // No position, or one that puts the first sample before zero, which cannot be (RFC 7845 section 4.5).
+            _ if page.granule == -1 => self.note_loss(page),
+            None if offset < 0 => self.note_loss(page),
+            None => self.begin(offset, page),
+            Some(_) => self.go_on(offset, page),
+        }
+    }
+
+    /// Something is missing before an entry, nobody knows how much.
+    pub(super) fn lose(&mut self, entry: usize) {
+        self.findings.losses.push(entry);
+    }
+
+    /// The link is over.
+    pub(super) fn finish(mut self) -> Findings {
+        if let Some(doubt) = self.doubt.take() {
+            match self.beyond(doubt.offset) {
+                _ if self.findings.trim > 0 => {}
+                1.. if !doubt.lost && self.beyond(doubt.offset) > MAX_LAST_GAP => self.lose(doubt.entry),
+                1.. => self.settle(doubt),
+                _ if self.earlier(doubt.offset).is_some() => self.settle(doubt),
+                _ => {}
+            }
+        }
+        self.findings.losses.sort_unstable();
+        self.findings.losses.dedup();
+        self.findings
+    }
+
+    /// What a page takes off should it be the last one: no more than its last packet holds (RFC 7845 section 4.4), and only
+    /// where positions and packets agreed until then.
+    fn end_trimming(&self, page: Seen) -> i64 {
+        if !page.ends_stream || page.lost || page.granule == -1 || self.doubt.is_some() {
+            return 0;
+        }
+        let expected = self.origin.unwrap_or(0).wrapping_add(self.gaps).wrapping_add(page.end);
+        let short = expected.wrapping_sub(page.granule);
+        if (1..=page.last_packet.min(LONGEST_PACKET as i64)).contains(&short) { short } else { 0 }
+    }
+
+    fn begin(&mut self, offset: i64, page: Seen) {
+        let is_late = page.lost && page.begin == 0 && (1..=MAX_LATE_START).contains(&offset);
+        if is_late {
+            // Pages before this one are lost: the sound began at zero then, and does not move up.
+            self.origin = Some(0);
+            self.go_on(offset, page);
+        } else {
+            self.origin = Some(offset);
+            if offset > 0 {
+                self.note_loss(page);
+            }
+        }
+    }
+
+    fn go_on(&mut self, offset: i64, page: Seen) {
+        let fits = |granules: &Self| is_near(granules.beyond(offset), 0);
+        if fits(self) {
+            self.doubt = None;
+            return;
+        }
+        self.note_loss(page);
+        if let Some(doubt) = self.doubt.take() {
+            let (claimed, beyond) = (self.beyond(doubt.offset), self.beyond(offset));
+            // What comes after a gap may lie behind another one, but never before its end.
+            if is_near(beyond, claimed) || (claimed > 0 && beyond > claimed) {
+                self.settle(doubt);
+            }
+            if fits(self) {
+                return;
+            }
+        }
+        self.doubt = Some(Doubt { offset, entry: page.entry, lost: page.lost });
+    }
+
+    fn note_loss(&mut self, page: Seen) {
+        if page.lost {
+            self.lose(page.entry);
+        }
+    }
+
+    /// How far a position lies beyond where the packets and the gaps so far end.
+    fn beyond(&self, offset: i64) -> i64 {
+        offset.wrapping_sub(self.origin.unwrap_or(0)).wrapping_sub(self.gaps)
+    }
+
+    /// Believes what was in doubt.
+    fn settle(&mut self, doubt: Doubt) {
+        let gap = self.beyond(doubt.offset);
+        if (1..=MAX_GAP).contains(&gap) {
+            let before = self.gaps;
+            self.findings.claims.push(Claim { entry: doubt.entry, samples: gap, lost: doubt.lost, before });
+            self.gaps += gap;
+        } else if let Some(at) = self.earlier(doubt.offset) {
+            // Back to where it was: the gaps since then were never there.
+            self.gaps = self.findings.claims[at].before;
+            self.findings.claims.truncate(at);
+        } else {
+            // Counted anew, from nobody knows where: wrapped at 32 bits, begun again, or days later.
+            if gap > 0 {
+                self.lose(doubt.entry);
+            }
+            (self.origin, self.gaps) = (Some(doubt.offset), 0);
+            self.first_claim = self.findings.claims.len();
+        }
+    }
+
+    /// The claim, of those that count from this origin, before which a position would fit.
+    fn earlier(&self, offset: i64) -> Option<usize> {
+        let (since, position) =
+            (&self.findings.claims[self.first_claim..], self.beyond(offset).wrapping_add(self.gaps));
+        let at = since.partition_point(|claim| claim.before < position && !is_near(claim.before, position));
+        since.get(at).is_some_and(|claim| is_near(claim.before, position)).then_some(self.first_claim + at)
+    }
+}
+
+fn is_near(a: i64, b: i64) -> bool {
+    a.abs_diff(b) < TOLERANCE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pages of a second, each with what its position is ahead of its packets and what else is so of it.
+    fn findings(pages: &[(i64, bool)]) -> (Vec<(usize, i64)>, Vec<usize>) {
+        let mut granules = Granules::default();
+        for (entry, &(offset, lost)) in pages.iter().enumerate() {
+            let begin = entry as i64 * 48_000;
+            let end = begin + 48_000;
+            let granule = if offset == NONE { -1 } else { end.wrapping_add(offset) };
+            granules.take(Seen { entry, granule, begin, end, last_packet: 960, lost, ends_stream: false });
+        }
+        let found = granules.finish();
+        (found.claims.iter().map(|claim| (claim.entry, claim.samples)).collect(), found.losses)
+    }
+
+    const NONE: i64 = i64::MIN + 1;
+
+    fn of(offsets: &[i64]) -> (Vec<(usize, i64)>, Vec<usize>) {
+        findings(&offsets.iter().map(|&offset| (offset, false)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_gap_is_what_the_next_page_bears_out() {
+        let day = 86_400 * 48_000;
+        for (offsets, claims, losses) in [
+            (vec![0, 0, 5_000, 5_000], vec![(2, 5_000)], vec![]),
+            // One gap after another, as where nothing is sent while nobody speaks.
+            (vec![0, 5_000, 9_000, 20_000], vec![(1, 5_000), (2, 4_000), (3, 11_000)], vec![]),
+            (vec![312, 312, 5_312, 5_312], vec![(2, 5_000)], vec![]),
+            // A page that lies in the middle, ahead or behind, one that has no position, one whose number stands still.
+            (vec![0, 0, 5_000, 0, 0], vec![], vec![]),
+            (vec![0, 0, -90_000, 0, 0], vec![], vec![]),
+            (vec![0, NONE, 5_000, 0, 0], vec![], vec![]),
+            (vec![0, 0, -48_000, -96_000, 0], vec![], vec![]),
+            // Two that lie alike are taken back by two that do not.
+            (vec![0, 0, 5_000, 5_000, 0, 0], vec![], vec![]),
+            (vec![0, 700, 700, 5_000, 5_000, 700, 700], vec![(1, 700)], vec![]),
+            (vec![0, 0, 5_000, 5_000, 0], vec![], vec![]),
+            // Wrapped at 32 bits, begun again: not a sample is missing.
+            (vec![0, 0, -(1 << 32), -(1 << 32)], vec![], vec![]),
+            (vec![96_000, 96_000, -96_000, -96_000, -90_000, -90_000], vec![(4, 6_000)], vec![]),
+            // More than can be, borne out or not: what is missing has no length.
+            (vec![0, 0, 2 * day, 2 * day], vec![], vec![2]),
+            (vec![0, 0, 2 * day], vec![], vec![2]),
+            (vec![0, 0, 2 * day, 0], vec![], vec![]),
+            // The last page alone.
+            (vec![0, 0, 5_000], vec![(2, 5_000)], vec![]),
+            (vec![0, 0, 3 * day / 24], vec![], vec![2]),
+            (vec![0, 0, -5_000], vec![], vec![]),
+            // Nothing at all.
+            (vec![NONE, NONE, NONE], vec![], vec![]),
+            (vec![-48_000, -96_000, -144_000], vec![], vec![]),
+            (vec![NONE, 0, 0], vec![], vec![]),
+            // Rounding.
+            (vec![0, 100, -100, 48], vec![], vec![]),
+        ] {
+            assert_eq!(of(&offsets), (claims, losses), "{offsets:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_lost_is_told_whether_its_length_is_known_or_not() {
+        assert_eq!(findings(&[(0, false), (48_000, true), (48_000, false)]), (vec![(1, 48_000)], vec![1]));
+        assert_eq!(findings(&[(0, false), (3 * 48_000, true)]), (vec![(1, 3 * 48_000)], vec![1]));
+        assert_eq!(findings(&[(NONE, false), (NONE, true), (NONE, false)]), (vec![], vec![1]));
+        assert_eq!(findings(&[(-48_000, false), (-96_000, true), (-144_000, false)]), (vec![], vec![1]));
+        // Bytes were skipped, and positions and packets agree: nothing of it was sound.
+        assert_eq!(findings(&[(0, false), (0, true), (0, false)]), (vec![], vec![]));
+        // The beginning is lost; a stream that was cut into hours after its beginning has lost nobody knows what.
+        assert_eq!(findings(&[(48_000, true), (48_000, false)]), (vec![(0, 48_000)], vec![0]));
+        assert_eq!(findings(&[(48_000, false), (48_000, false)]), (vec![], vec![]));
+        assert_eq!(findings(&[(3_600 * 48_000, true), (3_600 * 48_000, false)]), (vec![], vec![0]));
+    }
+
+    #[test]
+    fn the_last_page_takes_off_a_part_of_its_last_packet_and_no_more() {
+        let last = |offsets: &[i64], trimmed: i64| {
+            let mut granules = Granules::default();
+            for (entry, &offset) in offsets.iter().chain(&[trimmed]).enumerate() {
+                let (begin, ends_stream) = (entry as i64 * 48_000, entry == offsets.len());
+                let end = begin + 48_000;
+                let granule = end + offset;
+                granules.take(Seen { entry, granule, begin, end, last_packet: 960, lost: false, ends_stream });
+            }
+            granules.finish().trim
+        };
+        assert_eq!(last(&[0, 0], -600), 600);
+        assert_eq!(last(&[0, 0], -50), 50);
+        assert_eq!(last(&[], -600), 600);
+        assert_eq!(last(&[312, 312], 0), 312);
+        assert_eq!(last(&[0, 0], -961), 0);
+        assert_eq!(last(&[0, 0], -144_000), 0, "a position of zero");
+        assert_eq!(last(&[0, -500], -600), 0, "positions that were wrong already");
+    }
+}

@@ -113,8 +113,7 @@ pub fn is_within(room: &Range<WallTime>, sound: Option<&Range<WallTime>>, transc
         sound.start.plus_nanos(found) >= room.start.plus_nanos(-SLACK)
             && sound.end.plus_nanos(found) <= room.end.plus_nanos(SLACK)
     });
-    let counts = |turn: &&Turn| matches!(turn.kind, Kind::Message | Kind::ToolCall | Kind::ToolResult);
-    sound_is_within && transcript.turns.iter().filter(counts).all(|turn| is_near(room, turn, found))
+    sound_is_within && transcript.turns.iter().all(|turn| is_near(room, turn, found))
 }
 
 /// A session's lines that lie on the timeline of its room's recording. `goes_on`: more of the timeline is to come.
@@ -134,8 +133,12 @@ fn shift(transcript: &Transcript) -> i64 {
     if is_found { transcript.alignment.offset_ms.saturating_mul(1_000_000) } else { 0 }
 }
 
-/// Whether a turn touches a stretch of time, or nearly; one that has no time does.
+/// Whether a turn touches a stretch of time, or nearly. One that has no time does, and what is only about the agent: it has its
+/// instructions before it comes.
 fn is_near(room: &Range<WallTime>, turn: &Turn, found: i64) -> bool {
+    if matches!(turn.kind, Kind::Handoff | Kind::Config | Kind::Marker) {
+        return true;
+    }
     let (from, to) = match turn.refined {
         Some(refined) => (refined.start, refined.end),
         None => {
@@ -250,6 +253,9 @@ mod tests {
         let left = |goes_on| within(all.clone(), &timeline, goes_on).turns.into_iter().map(|turn| turn.text).collect::<Vec<_>>();
         assert_eq!(left(false), ["96", "150", "402"]);
         assert_eq!(left(true), ["96", "150", "402", "500"], "what is to come is not outside");
+        let mut config = transcript(&[(3, 3)]);
+        config.turns[0].kind = Kind::Config;
+        assert_eq!(within(config.clone(), &timeline, false), config, "it is held nowhere else");
         assert_eq!(within(all.clone(), &Timeline::default(), false), all, "without media there is no outside");
     }
 

@@ -62,7 +62,7 @@ fn is_as_alone(server: &Server, job: usize, seconds: i64) -> Value {
     for field in ["status", "partial", "gaps", "duration_ms"] {
         assert_eq!(recording[field], other[field], "{field} of {recording}");
     }
-    assert!(lines.len() > 2 && lines.iter().any(|(_, start, _, _)| start.as_i64().unwrap() > 1_000), "{lines:?}");
+    assert!(lines.len() > 2 && lines.iter().any(|(_, _, end, _)| end.as_i64().unwrap() > 4_000), "{lines:?}");
     assert_eq!(told(server, &recording), lines, "of {recording}");
     assert_eq!(recording["agent_name"], format!("agent-{job}"));
     let playlist = http::fetch(recording["playlist_url"].as_str().unwrap());
@@ -139,17 +139,78 @@ fn a_deleted_session_does_not_come_back_when_it_is_sent_again() {
     assert_eq!(by_job(&server, 2)["status"], "COMPLETED");
 }
 
-#[test]
-fn makefixture() {
+/// A data directory of a version that put all sessions of a room into one recording.
+fn joined() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Server::start("/tmp/echosphere-old", dir.path(), &[]);
-    for part in [part(1, 0, 8), part(2, 300, 8), part(3, -300, 8), part(4, 2, 12)] {
-        send(&server, &part);
-        println!("{:?}", server.settled().len());
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/joined-sessions");
+    copy(&from, &dir.path().join("data"));
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() { copy(&from, &to) } else { std::fs::copy(&from, &to).map(|_| ()).unwrap() }
     }
-    let r = server.settled();
-    println!("{r:#?}");
-    server.stop();
-    std::process::Command::new("cp").args(["-a"]).arg(dir.path().join("data")).arg("/tmp/old-data").status().unwrap();
-    let _ = Path::new("/");
+}
+
+const OLD: &str = "01a22540-6737-73b6-be2a-f116c46f3d88";
+
+#[test]
+fn sessions_that_were_put_into_one_recording_are_taken_apart() {
+    let dir = joined();
+    let mut server = Server::start(PROGRAM, dir.path(), &[]);
+    assert_eq!(settled(&server, 4).len(), 4);
+    for (job, seconds) in [(1, 8), (2, 8), (3, 8), (4, 12)] {
+        let recording = is_as_alone(&server, job, seconds);
+        assert_eq!((id(&recording) == OLD, recording["same_room"].as_array().unwrap().len()), (job == 1, 3));
+    }
+    let kept = by_job(&server, 1);
+    assert_eq!((&kept["started_at"], &kept["revision"]), (&json!("2026-11-23T13:11:40.386Z"), &json!(5)));
+    // Each plays, from the body that stays where it was.
+    for job in 1..=4 {
+        let url = by_job(&server, job)["playlist_url"].as_str().unwrap().replace("/playlist", "/renditions/audio/playlist");
+        let playlist = http::fetch(&url).text();
+        let segment = playlist.lines().find(|line| line.starts_with("http")).unwrap();
+        assert_eq!(http::fetch(segment).status, 200);
+        assert!(!playlist.contains("DISCONTINUITY\n"), "{playlist}");
+    }
+    // Once more, nothing happens.
+    server.restart();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(settled(&server, 4).len(), 4);
+    assert_eq!(by_job(&server, 1)["revision"], 5);
+    // What is sent again is known.
+    for (job, later) in [(2, 300), (3, -300)] {
+        send(&server, &part(job, later, 8));
+    }
+    assert_eq!(server.settled().len(), 4);
+    assert_eq!(by_job(&server, 2)["captures"].as_array().unwrap().len(), 1);
+}
+
+/// The recordings, when there are so many and nothing is left to do.
+fn settled(server: &Server, count: usize) -> Vec<Value> {
+    for _ in 0..200 {
+        let recordings = server.settled();
+        if recordings.len() >= count {
+            return server.settled();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("there are not {count} recordings:\n{}", server.log());
+}
+
+#[test]
+fn taking_apart_goes_on_wherever_it_was_interrupted() {
+    let dir = joined();
+    let mut server = Server::start(PROGRAM, dir.path(), &[]);
+    for wait in [0, 5, 15, 30, 60, 120] {
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        server.restart();
+    }
+    assert_eq!(settled(&server, 4).len(), 4);
+    for (job, seconds) in [(1, 8), (2, 8), (3, 8), (4, 12)] {
+        is_as_alone(&server, job, seconds);
+    }
 }

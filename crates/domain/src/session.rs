@@ -144,7 +144,8 @@ fn is_near(room: &Range<WallTime>, turn: &Turn, found: i64) -> bool {
         None => {
             let times = turn.reported;
             let known = [times.start, times.end].into_iter().flatten();
-            let known: Vec<WallTime> = if known.clone().next().is_some() { known.collect() } else { times.created.into_iter().collect() };
+            let known: Vec<WallTime> =
+                if known.clone().next().is_some() { known.collect() } else { times.created.into_iter().collect() };
             let (Some(from), Some(to)) = (known.iter().min(), known.iter().max()) else { return true };
             (from.plus_nanos(found), to.plus_nanos(found))
         }
@@ -212,7 +213,11 @@ mod tests {
     fn a_deleted_recording_has_what_comes_for_it_and_no_more() {
         let deleted = Room { is_deleted: true, ..room(1, 100, Some(400)) };
         let rooms = [deleted, room(2, 700, Some(1_300))];
-        assert_eq!(belongs_to(&session(100, 1_300, 1_301), &rooms), Some(id(1)), "it would bring back what was deleted");
+        assert_eq!(
+            belongs_to(&session(100, 1_300, 1_301), &rooms),
+            Some(id(1)),
+            "it would bring back what was deleted"
+        );
         assert_eq!(belongs_to(&session(399, 1_300, 1_301), &rooms), Some(id(2)));
         assert_eq!(belongs_to(&session(450, 600, 601), &rooms), None);
         // Deleted before anything was kept of its end.
@@ -221,7 +226,10 @@ mod tests {
     }
 
     fn line(from: i64, to: i64) -> Turn {
-        Turn { reported: Times { start: Some(at(from)), end: Some(at(to)), created: None }, ..Turn::new("", Kind::Message, Role::User, format!("{from}")) }
+        Turn {
+            reported: Times { start: Some(at(from)), end: Some(at(to)), created: None },
+            ..Turn::new("", Kind::Message, Role::User, format!("{from}"))
+        }
     }
 
     fn transcript(lines: &[(i64, i64)]) -> Transcript {
@@ -248,9 +256,15 @@ mod tests {
 
     #[test]
     fn lines_outside_are_not_put_at_the_edge() {
-        let timeline = Timeline::new([Span { wall_start: at(100), media_start: MediaTime::ZERO, duration: MediaTime::from_millis(300_000) }]);
+        let timeline = Timeline::new([Span {
+            wall_start: at(100),
+            media_start: MediaTime::ZERO,
+            duration: MediaTime::from_millis(300_000),
+        }]);
         let all = transcript(&[(10, 20), (96, 97), (150, 160), (402, 403), (500, 510)]);
-        let left = |goes_on| within(all.clone(), &timeline, goes_on).turns.into_iter().map(|turn| turn.text).collect::<Vec<_>>();
+        let left = |goes_on| {
+            within(all.clone(), &timeline, goes_on).turns.into_iter().map(|turn| turn.text).collect::<Vec<_>>()
+        };
         assert_eq!(left(false), ["96", "150", "402"]);
         assert_eq!(left(true), ["96", "150", "402", "500"], "what is to come is not outside");
         let mut config = transcript(&[(3, 3)]);

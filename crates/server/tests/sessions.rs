@@ -170,7 +170,8 @@ fn sessions_that_were_put_into_one_recording_are_taken_apart() {
     assert_eq!((&kept["started_at"], &kept["revision"]), (&json!("2026-11-23T13:11:40.386Z"), &json!(5)));
     // Each plays, from the body that stays where it was.
     for job in 1..=4 {
-        let url = by_job(&server, job)["playlist_url"].as_str().unwrap().replace("/playlist", "/renditions/audio/playlist");
+        let url =
+            by_job(&server, job)["playlist_url"].as_str().unwrap().replace("/playlist", "/renditions/audio/playlist");
         let playlist = http::fetch(&url).text();
         let segment = playlist.lines().find(|line| line.starts_with("http")).unwrap();
         assert_eq!(http::fetch(segment).status, 200);

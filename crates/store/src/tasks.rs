@@ -29,8 +29,7 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// Every kind, most urgent first. Rows have the place in this list: a new kind goes to its end.
-    pub const ALL: [Self; 6] =
-        [Self::Settle, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate];
+    pub const ALL: [Self; 6] = [Self::Settle, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate];
 
     /// The word that the database and the metrics use.
     pub const fn as_str(self) -> &'static str {

@@ -87,7 +87,8 @@ impl Part {
     fn sound(&self, ogg: &[u8]) -> Vec<u8> {
         let pages = pages(ogg);
         let granule = |page: &[u8]| i64::from_le_bytes(page[6..14].try_into().unwrap());
-        let count = pages.iter().position(|page| granule(page) >= self.seconds * 48_000).map_or(pages.len(), |at| at + 1);
+        let count =
+            pages.iter().position(|page| granule(page) >= self.seconds * 48_000).map_or(pages.len(), |at| at + 1);
         let mut kept = pages[..count].to_vec();
         let last = kept.last_mut().unwrap();
         last[5] |= 4;

@@ -47,8 +47,7 @@ pub(super) async fn publication(
     recording: &Recording,
     captures: &[Capture],
 ) -> Result<Option<Publication>, Error> {
-    let is_read =
-        |capture: &&Capture| !matches!(capture.status, CaptureStatus::Processing | CaptureStatus::Superseded);
+    let is_read = |capture: &&Capture| !matches!(capture.status, CaptureStatus::Processing | CaptureStatus::Superseded);
     let lead = captures.iter().filter(is_read).max_by_key(|capture| compose::is_of_room(capture));
     let Some(lead) = lead else { return Ok(None) };
     let current = app.store.segments(recording.id, AUDIO_RENDITION).await?;

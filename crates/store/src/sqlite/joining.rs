@@ -17,7 +17,8 @@ fn failed(error: sqlx::Error) -> Error {
 }
 
 /// The recordings that captured a room: a recorder was sent there, or a capture says so.
-pub(super) const CAPTURED_ROOM: &str = "(recordings.id IN (SELECT recording FROM live) OR EXISTS (SELECT 1 FROM captures
+pub(super) const CAPTURED_ROOM: &str =
+    "(recordings.id IN (SELECT recording FROM live) OR EXISTS (SELECT 1 FROM captures
      WHERE captures.recording = recordings.id AND captures.source IN ('recorder', 'egress')))";
 
 pub(super) async fn join(connection: &mut SqliteConnection, request: Join) -> Result<Joined> {

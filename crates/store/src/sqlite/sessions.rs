@@ -41,7 +41,8 @@ pub(super) async fn place(connection: &mut SqliteConnection, recording: Recordin
 
 /// A deletion reaches whatever else has the same sessions.
 pub(super) async fn reach_copies(connection: &mut SqliteConnection, deleted: RecordingId, now: WallTime) -> Result<()> {
-    let copies = "SELECT DISTINCT copy.recording AS id FROM captures AS copy JOIN captures AS ours ON copy.copy_of = ours.id
+    let copies =
+        "SELECT DISTINCT copy.recording AS id FROM captures AS copy JOIN captures AS ours ON copy.copy_of = ours.id
                   WHERE ours.recording = ?";
     let rows = sqlx::query(copies).bind(deleted.to_string()).fetch_all(&mut *connection).await.map_err(failed)?;
     for row in &rows {
@@ -171,9 +172,8 @@ async fn copy(
         ..Capture::processing(own.new_capture, recording.id, attempt, Source::Upload)
     };
     uploads::insert_capture(connection, &capture, &recording.project).await?;
-    let set = sqlx::query(
-        "UPDATE captures SET copy_of = ?1, body = (SELECT body FROM captures WHERE id = ?1) WHERE id = ?2",
-    );
+    let set =
+        sqlx::query("UPDATE captures SET copy_of = ?1, body = (SELECT body FROM captures WHERE id = ?1) WHERE id = ?2");
     let set = set.bind(session.id.to_string()).bind(capture.id.to_string());
     set.execute(connection).await.map_err(failed)?;
     Ok(capture)

@@ -91,7 +91,10 @@ impl Uploads for SqliteStore {
 
     async fn join_upload(&self, request: &Join) -> Result<Joined> {
         let request = request.clone();
-        self.write("join an upload", move |connection| Box::pin(async move { joining::join(connection, request).await })).await
+        self.write("join an upload", move |connection| {
+            Box::pin(async move { joining::join(connection, request).await })
+        })
+        .await
     }
 
     async fn drop_duplicate(&self, id: UploadId, now: WallTime) -> Result<()> {

@@ -67,10 +67,7 @@ pub async fn list(
     for (recording, captures) in page.items {
         items.push(super::shown(&app, &base, &caller, recording, captures).await?);
     }
-    Ok(Json(view::Page {
-        items,
-        next_cursor: page.next.as_ref().map(write_cursor),
-    }))
+    Ok(Json(view::Page { items, next_cursor: page.next.as_ref().map(write_cursor) }))
 }
 
 /// Opaque to clients: `{created_at nanoseconds}.{id}`.

@@ -58,7 +58,9 @@ async fn put_apart(app: &App, project: &ProjectId, id: RecordingId) -> Result<()
     let mut parts = Vec::new();
     for group in &sessions.others {
         // Of a cut upload and its whole the whole has the header.
-        let Some(best) = group.iter().rev().find(|capture| capture.status != CaptureStatus::Superseded) else { continue };
+        let Some(best) = group.iter().rev().find(|capture| capture.status != CaptureStatus::Superseded) else {
+            continue;
+        };
         let upload = match group.first().and_then(|capture| capture.upload) {
             Some(upload) => app.store.upload(upload).await?,
             None => None,
@@ -113,7 +115,8 @@ impl<'c> Sessions<'c> {
     /// The session that is heard first keeps the recording, and with it media time zero; without sound the one that came first.
     fn of(captures: &'c [Capture], heard_first: Option<CaptureId>) -> Self {
         let heard = captures.iter().find(|capture| Some(capture.id) == heard_first);
-        let came = captures.iter().find(|capture| capture.status != CaptureStatus::Superseded && key(capture).is_some());
+        let came =
+            captures.iter().find(|capture| capture.status != CaptureStatus::Superseded && key(capture).is_some());
         let Some(first) = heard.or(came) else { return Self::default() };
         let mut others: Vec<(Key, Vec<&Capture>)> = Vec::new();
         for capture in captures {

@@ -2,7 +2,8 @@
 
 /** @typedef {{start_ms: number, duration_ms: number, reason: string}} Gap */
 /** @typedef {{id: string, participant: string, kind: string, source: string, started_at: string, duration_ms: number, url: string}} Track */
-/** @typedef {{attempt: number, source: string, status: string, started_at: string|null, ended_at: string|null, error: string|null}} Capture */
+/** @typedef {{attempt: number, source: string, status: string, started_at: string|null, ended_at: string|null, error: string|null, job_id: string|null}} Capture */
+/** @typedef {{id: string, session_id: string|null, agent_name: string|null, status: string, started_at: string|null, duration_ms: number}} SameRoom */
 /**
  * @typedef {object} Recording
  * @property {string} id
@@ -17,6 +18,7 @@
  * @property {string|null} ended_at
  * @property {number} duration_ms
  * @property {Capture[]} captures
+ * @property {SameRoom[]} same_room
  * @property {Track[]} tracks
  * @property {string|null} agent_name
  * @property {string[]} tags

@@ -36,7 +36,24 @@ function heading(about) {
   return element('div', { class: 'heading' },
     element('a', { class: 'quiet back', href: '/' }, '← All recordings'),
     element('h1', {}, name, ' ', element('span', { class: 'row-badges' }, ...badges(about))),
-    element('p', { class: 'quiet' }, facts.join(' · ')));
+    element('p', { class: 'quiet' }, facts.join(' · ')),
+    sameRoom(about));
+}
+
+/** @param {Recording} about @returns {HTMLElement | null} the other recordings of its room */
+function sameRoom(about) {
+  if (about.same_room.length === 0) return null;
+  const link = (/** @type {import('./api.js').SameRoom} */ other) => {
+    const facts = [
+      other.started_at ? dateTime(other.started_at) : null,
+      other.duration_ms > 0 ? clock(other.duration_ms) : null,
+      other.agent_name ? `agent ${other.agent_name}` : null,
+      other.session_id,
+    ].filter((fact) => fact !== null);
+    return element('li', {}, element('a', { href: `/recordings/${other.id}` }, facts.join(' · ') || other.id));
+  };
+  return element('nav', { class: 'same-room', 'aria-label': 'Same room', 'data-testid': 'same-room' },
+    element('span', { class: 'quiet' }, 'Same room:'), element('ul', {}, ...about.same_room.map(link)));
 }
 
 /** @param {Recording} about @returns {HTMLElement | null} what the listener should know before listening */

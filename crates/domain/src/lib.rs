@@ -9,6 +9,7 @@ pub mod lifecycle;
 pub mod ranges;
 pub mod recording;
 pub mod segment;
+pub mod session;
 pub mod time;
 pub mod timeline;
 pub mod transcript;

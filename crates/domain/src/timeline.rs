@@ -73,6 +73,13 @@ impl Timeline {
         &self.spans
     }
 
+    /// From the first wall-clock time that it has to the last; `None` when there is no media at all.
+    pub fn wall(&self) -> Option<std::ops::Range<WallTime>> {
+        let start = self.spans.iter().map(|span| span.wall_start).min()?;
+        let end = self.spans.iter().map(Span::wall_end).max()?;
+        Some(start..end)
+    }
+
     /// Maps a wall-clock time to media time; `None` when there is no media at all.
     pub fn locate(&self, wall: WallTime) -> Option<Position> {
         let after = self.spans.partition_point(|span| span.wall_start <= wall);

@@ -438,32 +438,3 @@ fn odd_bodies_lose_nothing_that_can_be_read() {
     let recordings = send(&assemble(&boundary, &[&p[0], &p[1]]));
     assert_eq!((&recordings[0]["status"], &recordings[0]["reason"]), (&json!("FAILED"), &json!("audio_missing")));
 }
-
-#[test]
-fn two_agents_in_one_room_are_one_recording() {
-    let (_dir, server) = server(&[]);
-    let (first, second) = (Session::load("reservation"), Session::load("order"));
-    let room = b"RM_PqGXAu8c7Hqp";
-    let old =
-        first.body.windows(3).position(|window| window == b"RM_").map(|at| first.body[at..at + 15].to_vec()).unwrap();
-    let joined = replace(&first.body, &old, room);
-    assert_eq!(session::upload(server.address, &first.content_type, &joined).status, 200);
-    assert_eq!(second.upload(server.address).status, 200);
-    let recordings = server.settled();
-    assert_eq!(recordings.len(), 1);
-    assert_eq!(recordings[0]["captures"].as_array().unwrap().len(), 2);
-    // The second call came four minutes later: it follows behind a discontinuity.
-    let length = recordings[0]["duration_ms"].as_i64().unwrap();
-    assert!((length - 36_180 - 62_958).abs() < 60, "{length}");
-    let playlist = http::fetch(recordings[0]["playlist_url"].as_str().unwrap()).text();
-    let media = playlist.lines().find(|line| !line.starts_with('#')).unwrap();
-    let base = recordings[0]["playlist_url"].as_str().unwrap().rsplit_once("/playlist.m3u8").unwrap().0.to_owned();
-    let media = http::fetch(&format!("{base}/{media}")).text();
-    assert_eq!(media.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
-    // Both transcripts lie on the one timeline, in order.
-    let id = recordings[0]["id"].as_str().unwrap();
-    let turns = server.get(&format!("/v1/recordings/{id}/transcript")).json()["turns"].as_array().unwrap().clone();
-    let starts: Vec<_> = turns.iter().filter_map(|turn| turn["start_ms"].as_i64()).collect();
-    assert!(starts.len() > 25 && starts.is_sorted(), "{starts:?}");
-    assert!(*starts.last().unwrap() > 90_000);
-}

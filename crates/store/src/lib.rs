@@ -9,6 +9,7 @@ mod live;
 mod objects;
 mod recordings;
 mod segments;
+mod sessions;
 pub mod sqlite;
 mod tasks;
 mod telemetry;
@@ -20,6 +21,7 @@ pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, Redactions, Repeate
 pub use objects::{Objects, Purpose, SweepCandidate};
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
+pub use sessions::{Own, OwnRecording, Part, SameRoom, Sessions};
 pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
 pub use telemetry::{SessionFacts, Telemetry, TelemetryRequest};
 pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
@@ -27,7 +29,7 @@ pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 /// Everything that the rest of EchoSphere asks of a database.
 #[async_trait::async_trait]
 pub trait Store:
-    Uploads + Recordings + Live + Inbox + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
+    Uploads + Recordings + Sessions + Live + Inbox + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
 {
     /// Whether the database answers and takes writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;

@@ -19,7 +19,7 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only of rooms with exactly this name.
     pub room_name: Option<String>,
-    /// Only with exactly this session id.
+    /// Only with exactly this session id, or with a capture of this job.
     pub session_id: Option<String>,
 }
 
@@ -56,7 +56,8 @@ pub struct Publication {
     pub audio_index: Option<Vec<u8>>,
     /// Its transcript.
     pub transcript: Option<Transcript>,
-    /// Captures whose place it takes: they become `Superseded`, their transcripts are removed and their bodies condemned.
+    /// Captures whose place it takes: they become `Superseded`, their transcripts are removed and their bodies condemned, unless
+    /// another recording needs them.
     pub supersedes: Vec<CaptureId>,
     /// Other captures whose sound is rendered otherwise from now on; only together with `content`.
     pub filled: Vec<(CaptureId, Audio)>,
@@ -122,11 +123,15 @@ pub trait Recordings {
     async fn publish(&self, publication: &Publication, lease: &Lease) -> Result<Recording>;
 
     /// Ends the rendering of a revision: transcripts and analysis stored, object live, the render task finished, in one
-    /// transaction. When the revision is no longer current only the task is finished and the analysis condemned.
+    /// transaction; where the recording captured a room, each session in it gets a `TaskKind::Separate` task. When the revision is no longer current only the task is finished and the analysis condemned.
     async fn finish_render(&self, rendered: &RenderedRevision, lease: &Lease) -> Result<()>;
 
     /// Steps a recording by `Event::DeletionRequested`, effects to tasks (`TaskKind::Erase`, dedupe key the recording's
     /// id). `None` when it is not there (or its deletion is done).
+    ///
+    /// A session that is kept in two recordings goes from both: with a room's recording go those that its sessions have of their
+    /// own; with one of these the room's recording gives up the session, whose body is then the deleted recording's
+    /// (`TaskKind::Compose`).
     async fn request_deletion(&self, project: &ProjectId, id: RecordingId, now: WallTime) -> Result<Option<Recording>>;
 
     /// The objects that a recording owns, of every state.

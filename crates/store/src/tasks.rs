@@ -20,11 +20,16 @@ pub enum TaskKind {
     Erase,
     /// Publish what a room's capture log amounts to; payload: `{project}/{recording}`.
     Settle,
+    /// Publish what the captures of a recording amount to now, after some came or went; payload: `{project}/{recording}`.
+    Compose,
+    /// Give a session a recording of its own when its room's recording does not hold all of it; payload:
+    /// `{project}/{recording}/{capture}`.
+    Separate,
 }
 
 impl TaskKind {
-    /// Every kind, most urgent first.
-    pub const ALL: [Self; 4] = [Self::Settle, Self::Ingest, Self::Erase, Self::Render];
+    /// Every kind, most urgent first. Rows have the place in this list: a new kind goes to its end.
+    pub const ALL: [Self; 6] = [Self::Settle, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate];
 
     /// The word that the database and the metrics use.
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +38,8 @@ impl TaskKind {
             Self::Render => "render",
             Self::Erase => "erase",
             Self::Settle => "settle",
+            Self::Compose => "compose",
+            Self::Separate => "separate",
         }
     }
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, TaskId, UploadId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::session::Session;
 use echosphere_domain::time::WallTime;
 
 use crate::Result;
@@ -66,6 +67,8 @@ pub struct Join {
     pub job_id: Option<String>,
     /// The room's name, for showing only.
     pub room_name: Option<String>,
+    /// When the session was, and when its upload came.
+    pub session: Session,
     /// The id of the recording, should a new one be needed. Its `session_id` is then the job id.
     pub new_recording: RecordingId,
     /// The id of the capture, should this upload not have one yet.
@@ -106,10 +109,16 @@ pub trait Uploads {
 
     /// Finds or makes the recording of an upload, and its capture, in one transaction.
     ///
-    /// An upload that has a capture gets that one again. Else the recording is the one that has a capture with the same
-    /// (project, job id), else the one with the same (project, room sid), else a new one, stepped from
-    /// `State::starting()`. The recording steps by `Event::UploadJoined`, its effects become tasks, the capture's attempt
-    /// is the recording's highest + 1, and the key of its body is announced. The upload stays `Received` until published.
+    /// An upload that has a capture gets that one again. Else the recording is the first of these that there is:
+    ///
+    /// - one that has a capture with the same (project, job id); without a job id (SDKs before 1.8) the same (project, room sid,
+    ///   start);
+    /// - one of that session alone that was deleted: what comes for it is erased;
+    /// - of those that captured the room (project, room sid) the one that `domain::session::belongs_to` chooses;
+    /// - a new one, stepped from `State::starting()`, with the job id as its session id.
+    ///
+    /// The recording steps by `Event::UploadJoined`, its effects become tasks, the capture's attempt is the recording's highest
+    /// + 1, and the key of its body is announced. The upload stays `Received` until published.
     async fn join_upload(&self, join: &Join) -> Result<Joined>;
 
     /// Ends an upload that says nothing new (state `Duplicate`): its capture, if it has one, is removed, its body key

@@ -12,6 +12,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::{Content, Deletion, Status};
 use echosphere_domain::recording::{Audio, CaptureStatus};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::session::Session;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_store::{
@@ -65,6 +66,18 @@ impl World {
     }
 
     async fn joined(&mut self, project: &ProjectId, room: Option<&str>, job: Option<&str>, now: WallTime) -> Joined {
+        let session = Session { started_at: None, ended_at: None, received_at: now };
+        self.joined_at(project, room, job, session).await
+    }
+
+    async fn joined_at(
+        &mut self,
+        project: &ProjectId,
+        room: Option<&str>,
+        job: Option<&str>,
+        session: Session,
+    ) -> Joined {
+        let now = session.received_at;
         let upload = self.received(project, now).await;
         let join = Join {
             upload,
@@ -72,6 +85,7 @@ impl World {
             room_sid: room.map(str::to_owned),
             job_id: job.map(str::to_owned),
             room_name: Some("lobby".to_owned()),
+            session,
             new_recording: RecordingId::new(self.uuid()),
             new_capture: CaptureId::new(self.uuid()),
             now,
@@ -197,7 +211,7 @@ async fn a_session_comes_in_is_rendered_and_goes() {
 }
 
 #[tokio::test]
-async fn sessions_join_by_job_and_room_and_never_by_name() {
+async fn sessions_join_by_job_and_never_by_room_or_name() {
     let mut world = World::new().await;
     let (mine, other) = (ProjectId::default(), ProjectId::parse("other").unwrap());
     let first = world.joined(&mine, Some("RM_1"), Some("AJ_1"), at(1)).await;
@@ -205,13 +219,15 @@ async fn sessions_join_by_job_and_room_and_never_by_name() {
     let same_job = world.joined(&mine, None, Some("AJ_1"), at(3)).await;
     let same_name = world.joined(&mine, Some("RM_2"), Some("AJ_3"), at(4)).await;
     let others = world.joined(&other, Some("RM_1"), Some("AJ_1"), at(5)).await;
-    assert_eq!((first.recording.id, first.recording.id), (same_room.recording.id, same_job.recording.id));
-    assert_eq!([first.capture.attempt, same_room.capture.attempt, same_job.capture.attempt], [1, 2, 3]);
-    assert_ne!(first.recording.id, same_name.recording.id);
-    assert_ne!(first.recording.id, others.recording.id);
+    assert_eq!(first.recording.id, same_job.recording.id);
+    assert_eq!([first.capture.attempt, same_job.capture.attempt, same_room.capture.attempt], [1, 2, 1]);
+    assert_eq!(same_room.recording.session_id.as_deref(), Some("AJ_2"));
+    let ids = [&first, &same_room, &same_name, &others].map(|joined| joined.recording.id);
+    assert_eq!(BTreeSet::from(ids).len(), 4);
     assert_eq!(world.store.recording(&other, first.recording.id).await.unwrap(), None);
-    let (_, captures) = world.store.recording(&mine, first.recording.id).await.unwrap().unwrap();
-    assert_eq!(captures.len(), 3);
+    let room = world.store.same_room(first.recording.id, 10).await.unwrap();
+    assert_eq!(room.iter().map(|other| other.id).collect::<Vec<_>>(), [same_room.recording.id]);
+    assert_eq!(room[0].session_id.as_deref(), Some("AJ_2"));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use echosphere_domain::time::WallTime;
 use echosphere_livekit::token::{self, Grant};
+use prost::Message as _;
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -26,6 +27,98 @@ pub struct Session {
     pub content_type: String,
     /// What the caller really said, and when.
     pub truth: Value,
+}
+
+/// What is taken of a session, and whose it is.
+pub struct Part {
+    /// The number of its room.
+    pub room: usize,
+    /// The number of its job; `None` for SDKs before 1.8.
+    pub job: Option<usize>,
+    /// How much later it was, in seconds.
+    pub later: i64,
+    /// How many seconds of it.
+    pub seconds: i64,
+}
+
+/// When the recorded sessions were: all within some hours of this, in Unix seconds.
+const THEN: std::ops::Range<i64> = 1_795_400_000..1_795_500_000;
+
+impl Part {
+    /// The header: the ids, the start, the length.
+    fn header(&self, header: &[u8]) -> Vec<u8> {
+        let mut wire = Wire::decode(header).unwrap();
+        wire.room_id = format!("RM_{:012}", self.room);
+        wire.job_id = self.job.map(|job| format!("AJ_{job:012}")).unwrap_or_default();
+        wire.duration = self.seconds as u64 * 1000;
+        wire.start_time.as_mut().unwrap().seconds += self.later;
+        let mut summary: Value = serde_json::from_str(&wire.session_summary).unwrap();
+        summary["agent_name"] = format!("agent-{}", self.job.unwrap_or(0)).into();
+        wire.session_summary = summary.to_string();
+        wire.encode_to_vec()
+    }
+
+    /// The items of that time.
+    fn chat(&self, chat: &[u8]) -> Vec<u8> {
+        let mut document: Value = serde_json::from_slice(chat).unwrap();
+        let items = document["items"].as_array_mut().unwrap();
+        let first = items.iter().filter_map(|item| item["created_at"].as_f64()).fold(f64::MAX, f64::min);
+        let is_in = |item: &Value| item["created_at"].as_f64().is_some_and(|at| at < first + self.seconds as f64);
+        items.retain(is_in);
+        items.iter_mut().for_each(|item| self.shift(item));
+        document.to_string().into_bytes()
+    }
+
+    fn shift(&self, value: &mut Value) {
+        match value {
+            Value::Array(all) => all.iter_mut().for_each(|value| self.shift(value)),
+            Value::Object(all) => all.values_mut().for_each(|value| self.shift(value)),
+            Value::Number(number) => {
+                let time = number.as_f64().filter(|time| THEN.contains(&(*time as i64)));
+                if let Some(time) = time {
+                    *value = (time + self.later as f64).into();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The sound of that time, as a whole file.
+    fn sound(&self, ogg: &[u8]) -> Vec<u8> {
+        let pages = pages(ogg);
+        let granule = |page: &[u8]| i64::from_le_bytes(page[6..14].try_into().unwrap());
+        let count =
+            pages.iter().position(|page| granule(page) >= self.seconds * 48_000).map_or(pages.len(), |at| at + 1);
+        let mut kept = pages[..count].to_vec();
+        let last = kept.last_mut().unwrap();
+        last[5] |= 4;
+        seal(last);
+        kept.concat()
+    }
+}
+
+/// livekit.MetricsRecordingHeader (livekit_metrics.proto), as far as it is changed here.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Wire {
+    #[prost(string, tag = "1")]
+    room_id: String,
+    #[prost(uint64, tag = "3")]
+    duration: u64,
+    #[prost(message, optional, tag = "4")]
+    start_time: Option<Start>,
+    #[prost(string, tag = "8")]
+    job_id: String,
+    #[prost(string, tag = "11")]
+    session_summary: String,
+}
+
+/// google.protobuf.Timestamp.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Start {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -88,6 +181,41 @@ impl Session {
         }
     }
 
+    /// The beginning of the same session, as if another job had held it in another room at another time: the ids are made of
+    /// numbers, without a job's the header has none.
+    pub fn part(&self, part: &Part) -> Self {
+        let name = format!("{}-{}-{}", self.name, part.room, part.job.unwrap_or(0));
+        let boundary = self.content_type.rsplit_once('=').unwrap().1;
+        let mut body = Vec::new();
+        let contents = [self.content("header"), self.content("chat_history"), self.content("audio")];
+        let [header, chat, audio] = contents;
+        let header = part.header(&header);
+        let (chat, audio) = (part.chat(&chat), part.sound(&audio));
+        for (name, kind, content) in [
+            ("header", "application/protobuf", header),
+            ("chat_history", "application/json", chat),
+            ("audio", "audio/ogg", audio),
+        ] {
+            let head = format!(
+                "--{boundary}\r\nContent-Type: {kind}\r\nContent-Disposition: form-data; name=\"{name}\"\r\nContent-Length: {}\r\n\r\n",
+                content.len()
+            );
+            body.extend([head.as_bytes(), &content, b"\r\n"].concat());
+        }
+        body.extend(format!("--{boundary}--\r\n").bytes());
+        Self { name, body, content_type: self.content_type.clone(), truth: Value::Null }
+    }
+
+    /// The content of a part.
+    fn content(&self, name: &str) -> Vec<u8> {
+        let find = |bytes: &[u8], needle: &[u8]| bytes.windows(needle.len()).position(|window| window == needle);
+        let at = find(&self.body, format!("name=\"{name}\"").as_bytes()).unwrap();
+        let start = at + find(&self.body[at..], b"\r\n\r\n").unwrap() + 4;
+        let boundary = self.content_type.rsplit_once('=').unwrap().1;
+        let end = start + find(&self.body[start..], format!("\r\n--{boundary}").as_bytes()).unwrap();
+        self.body[start..end].to_vec()
+    }
+
     /// A body of the recorded telemetry.
     pub fn telemetry(&self, file: &str) -> Vec<u8> {
         read(folder(&self.name).join("otlp").join(file))
@@ -148,18 +276,23 @@ pub fn hour_of_ogg() -> Vec<u8> {
             page[5] &= !4;
             page[6..14].copy_from_slice(&at.to_le_bytes());
             page[18..22].copy_from_slice(&number.to_le_bytes());
-            page[22..26].fill(0);
-            let sum = page.iter().fold(0_u32, |crc, &byte| {
-                (0..8).fold(crc ^ (u32::from(byte) << 24), |crc, _| {
-                    if crc & 0x8000_0000 == 0 { crc << 1 } else { (crc << 1) ^ 0x04c1_1db7 }
-                })
-            });
-            page[22..26].copy_from_slice(&sum.to_le_bytes());
+            seal(&mut page);
             out.extend_from_slice(&page);
             number += 1;
         }
     }
     unreachable!("an hour ends")
+}
+
+/// Makes the checksum of a page anew.
+fn seal(page: &mut [u8]) {
+    page[22..26].fill(0);
+    let sum = page.iter().fold(0_u32, |crc, &byte| {
+        (0..8).fold(crc ^ (u32::from(byte) << 24), |crc, _| {
+            if crc & 0x8000_0000 == 0 { crc << 1 } else { (crc << 1) ^ 0x04c1_1db7 }
+        })
+    });
+    page[22..26].copy_from_slice(&sum.to_le_bytes());
 }
 
 fn pages(mut ogg: &[u8]) -> Vec<Vec<u8>> {

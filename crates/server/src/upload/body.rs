@@ -70,12 +70,16 @@ pub fn read(path: &Path, content_type: &str, received_at: WallTime) -> io::Resul
 
 /// The header of a spooled body, if it came whole and can be read.
 pub fn read_header(path: &Path, content_type: &str) -> io::Result<Option<Header>> {
-    let mut file = File::open(path)?;
-    let scan = scan(&mut file, content_type, Lengths::Believed)?;
+    header_of(&mut File::open(path)?, content_type)
+}
+
+/// The header of a body of which this is the beginning, if it lies there and can be read.
+pub fn header_of(body: &mut (impl Read + Seek), content_type: &str) -> io::Result<Option<Header>> {
+    let scan = scan(body, content_type, Lengths::Believed)?;
     let Some(part) = find(&scan, "header").filter(|part| part.complete && part.length <= MAX_HEADER) else {
         return Ok(None);
     };
-    Ok(Header::parse(&content(&mut file, part, MAX_HEADER)?).ok())
+    Ok(Header::parse(&content(body, part, MAX_HEADER)?).ok())
 }
 
 /// The part with that name; of several the first whole one.
@@ -84,8 +88,8 @@ fn find<'s>(scan: &'s Scan, name: &str) -> Option<&'s Part> {
     named().find(|part| part.complete).or_else(|| named().next())
 }
 
-fn scan(file: &mut File, content_type: &str, lengths: Lengths) -> io::Result<Scan> {
-    let size = file.metadata()?.len();
+fn scan(file: &mut (impl Read + Seek), content_type: &str, lengths: Lengths) -> io::Result<Scan> {
+    let size = file.seek(SeekFrom::End(0))?;
     let mut scanner = Scanner::new(content_type, lengths);
     let mut buffer = vec![0; PIECE];
     let mut at = file.seek(SeekFrom::Start(0))?;
@@ -108,7 +112,7 @@ fn scan(file: &mut File, content_type: &str, lengths: Lengths) -> io::Result<Sca
     Ok(scanner.finish())
 }
 
-fn content(file: &mut File, part: &Part, limit: u64) -> io::Result<Vec<u8>> {
+fn content(file: &mut (impl Read + Seek), part: &Part, limit: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(part.offset))?;
     let mut bytes = Vec::new();
     file.take(part.length.min(limit)).read_to_end(&mut bytes)?;

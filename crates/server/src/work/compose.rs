@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::lifecycle::{Content, Reason};
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap, Source};
 use echosphere_domain::segment::{Location, Segment};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
 
-use crate::render::Source;
+use crate::render;
 
 /// What is heard of two captures at once is not listed twice; a capture that begins this little before the end of the one
 /// before is taken to follow it.
@@ -30,7 +30,7 @@ pub struct Piece {
     /// Stretches of which more is known than when they were rendered, in its own media time.
     pub improved: Vec<std::ops::Range<MediaTime>>,
     /// Its sound, to listen to.
-    pub source: Option<Source>,
+    pub source: Option<render::Source>,
     /// Whether it was cut at its end, and another capture has the rest: then nothing is missing there.
     pub is_end_filled: bool,
 }
@@ -83,13 +83,35 @@ fn length(audio: &Audio) -> MediaTime {
     MediaTime::from_samples_48k(i64::try_from(audio.samples).unwrap_or(i64::MAX))
 }
 
-/// The captures that are heard: those of the current index first, then whatever begins behind them.
+/// Whether a capture is one of the room, not of a session in it.
+pub fn is_of_room(capture: &Capture) -> bool {
+    matches!(capture.source, Source::Recorder | Source::Egress)
+}
+
+fn is_audible(piece: &Piece) -> bool {
+    let lost = matches!(piece.capture.status, CaptureStatus::Superseded | CaptureStatus::Failed);
+    piece.capture.audio.is_some() && !lost
+}
+
+/// Whether two uploads are of one job: only then may one be heard after the other.
+fn is_same_job(one: &Piece, other: &Piece) -> bool {
+    let (one, other) = (&one.capture, &other.capture);
+    one.id == other.id || (one.job_id.is_some() && one.job_id == other.job_id)
+}
+
+/// The captures that are heard: those of the room where there are any, else those of one job: of the one that is heard already, or
+/// has the most. Those of the current index come first, then whatever begins after them.
 fn in_order<'p>(pieces: &'p [Piece], current: &[Segment]) -> Vec<&'p Piece> {
-    let audible = |piece: &&Piece| {
-        let lost = matches!(piece.capture.status, CaptureStatus::Superseded | CaptureStatus::Failed);
-        piece.capture.audio.is_some() && !lost
-    };
-    let mut rest: Vec<&Piece> = pieces.iter().filter(audible).collect();
+    let mut rest: Vec<&Piece> = pieces.iter().filter(|piece| is_audible(piece)).collect();
+    if rest.iter().any(|piece| is_of_room(&piece.capture)) {
+        rest.retain(|piece| is_of_room(&piece.capture));
+    } else {
+        let heard = current.iter().find_map(|segment| rest.iter().find(|piece| piece.capture.id == segment.capture));
+        let samples = |piece: &&&Piece| piece.capture.audio.as_ref().map_or(0, |audio| audio.samples);
+        let longest = || rest.iter().rev().max_by_key(samples);
+        let Some(first) = heard.or_else(longest).copied() else { return Vec::new() };
+        rest.retain(|piece| is_same_job(first, piece));
+    }
     rest.sort_by_key(|piece| started(piece));
     let mut order: Vec<&Piece> = Vec::new();
     for segment in current {
@@ -165,7 +187,6 @@ pub fn content(composition: &Composition, pieces: &[Piece], silent: Reason) -> C
 mod tests {
     use super::*;
     use echosphere_domain::key::ObjectKey;
-    use echosphere_domain::recording;
     use uuid::Uuid;
 
     fn piece(id: u128, start_s: i64, seconds: u64) -> Piece {
@@ -183,7 +204,7 @@ mod tests {
             id: CaptureId::new(Uuid::from_u128(id)),
             recording: echosphere_domain::id::RecordingId::new(Uuid::from_u128(1)),
             attempt: id as u32,
-            source: recording::Source::Upload,
+            source: Source::Upload,
             status: CaptureStatus::Complete,
             started_at: Some(WallTime::from_millis(start_s * 1000)),
             ended_at: None,
@@ -203,16 +224,56 @@ mod tests {
         assert_eq!(composition.segments[1].media_start.ticks(), 187 * 1920);
     }
 
+    fn of_job(job: &str, piece: Piece) -> Piece {
+        Piece { capture: Capture { job_id: Some(job.to_owned()), ..piece.capture }, ..piece }
+    }
+
+    fn of_room(piece: Piece) -> Piece {
+        Piece { capture: Capture { source: Source::Recorder, ..piece.capture }, ..piece }
+    }
+
+    fn heard(composition: &Composition) -> Vec<(u128, u32)> {
+        composition.segments.iter().map(|s| (s.capture.as_uuid().as_u128(), s.discontinuity)).collect()
+    }
+
     #[test]
-    fn a_second_agent_follows_behind_a_discontinuity_and_an_overlap_is_not_doubled() {
-        let composition = compose(&[piece(2, 200, 8), piece(1, 100, 8), piece(3, 202, 8)], &[]);
-        let captures: Vec<_> =
-            composition.segments.iter().map(|s| (s.capture.as_uuid().as_u128(), s.discontinuity)).collect();
-        assert_eq!(captures, [(1, 0), (1, 0), (2, 1), (2, 1)]);
+    fn a_second_upload_of_one_job_follows_after_a_discontinuity_and_an_overlap_is_not_doubled() {
+        let pieces = [piece(2, 200, 8), piece(1, 100, 8), piece(3, 202, 8)].map(|piece| of_job("AJ_1", piece));
+        let composition = compose(&pieces, &[]);
+        assert_eq!(heard(&composition), [(1, 0), (1, 0), (2, 1), (2, 1)]);
         assert_eq!(composition.segments[2].wall_start, WallTime::from_millis(200_000));
         let media: Vec<_> =
             composition.segments.windows(2).map(|w| w[0].media_start + w[0].duration == w[1].media_start).collect();
         assert_eq!(media, [true, true, true]);
+    }
+
+    #[test]
+    fn sessions_of_two_jobs_are_not_put_in_a_row() {
+        let pieces = [of_job("AJ_1", piece(1, 100, 8)), of_job("AJ_2", piece(2, 400, 12))];
+        assert_eq!(heard(&compose(&pieces, &[])), [(2, 0), (2, 0), (2, 0)], "the longest");
+        let current = compose(&pieces[..1], &[]).segments;
+        assert_eq!(heard(&compose(&pieces, &current)), [(1, 0), (1, 0)], "what is heard already stays");
+        // Uploads that do not say of which job they are.
+        assert_eq!(heard(&compose(&[piece(1, 100, 8), piece(2, 400, 8)], &[])), [(1, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn where_the_room_was_captured_that_is_what_is_heard() {
+        let room = of_room(piece(1, 100, 8));
+        let before = of_job("AJ_1", piece(2, 40, 60));
+        let after = of_job("AJ_2", piece(3, 300, 60));
+        let pieces = [before, room, after];
+        let composition = compose(&pieces, &[]);
+        assert_eq!(heard(&composition), [(1, 0), (1, 0)]);
+        assert_eq!(composition.started_at, Some(WallTime::from_millis(100_000)));
+        // What was put in a row once is taken out again, and media time zero stays.
+        let mut current = compose(&pieces[1..2], &[]).segments;
+        current.extend(compose(&pieces[2..], &[]).segments);
+        assert_eq!(compose(&pieces, &current).segments, composition.segments);
+        // A recorder that kept nothing leaves it to the sessions.
+        let mut failed = pieces.clone();
+        (failed[1].capture.audio, failed[1].capture.status) = (None, CaptureStatus::Failed);
+        assert_eq!(compose(&failed, &[]).segments.len(), 15);
     }
 
     #[test]

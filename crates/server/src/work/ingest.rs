@@ -12,6 +12,7 @@ use echosphere_domain::key;
 use echosphere_domain::lifecycle::Reason;
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
+use echosphere_domain::session::Session;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::session_upload::header::Header;
@@ -103,7 +104,11 @@ fn remove(path: &Path) {
 async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Body) -> Result<(), Error> {
     let header = body.header.as_ref().and_then(|header| header.as_ref().ok()).cloned().unwrap_or_default();
     let facts = facts(app, upload, &header).await?;
-    let joined = app.store.join_upload(&join_request(upload, &header, &facts)).await?;
+    let transcript = body.chat.as_ref().map(|chat| &chat.transcript);
+    let index = body.sound.as_ref().and_then(|sound| sound.index.as_ref().ok());
+    let (started_at, ended_at) = times(upload, &header, index, transcript);
+    let session = Session { started_at, ended_at, received_at: upload.received_at };
+    let joined = app.store.join_upload(&join_request(upload, &header, &facts, session)).await?;
     let mut read = Read::new(app, upload, &header, body, &joined);
     let withheld = Withheld::of(app, joined.recording.id).await?;
     let spooled = Spooled { body: path.to_path_buf(), silenced: app.data.spool_silenced(upload.id) };
@@ -139,7 +144,7 @@ async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Bo
 }
 
 /// The header's own summary first; for the Node SDK, which sends none, the telemetry that came before.
-async fn facts(app: &App, upload: &Upload, header: &Header) -> Result<SessionFacts, Error> {
+pub(super) async fn facts(app: &App, upload: &Upload, header: &Header) -> Result<SessionFacts, Error> {
     let summary = &header.summary;
     let told = match &header.job_id {
         Some(job) => app.store.session_facts(&upload.project, job).await?,
@@ -153,7 +158,7 @@ async fn facts(app: &App, upload: &Upload, header: &Header) -> Result<SessionFac
     })
 }
 
-fn join_request(upload: &Upload, header: &Header, facts: &SessionFacts) -> Join {
+fn join_request(upload: &Upload, header: &Header, facts: &SessionFacts, session: Session) -> Join {
     let now = clock::now();
     Join {
         upload: upload.id,
@@ -161,24 +166,28 @@ fn join_request(upload: &Upload, header: &Header, facts: &SessionFacts) -> Join 
         room_sid: header.room_sid.clone(),
         job_id: header.job_id.clone(),
         room_name: facts.room_name.clone(),
+        session,
         new_recording: RecordingId::new(entropy::uuid(now)),
         new_capture: CaptureId::new(entropy::uuid(now)),
         now,
     }
 }
 
-async fn fresh(app: &App, recording: &Recording) -> Result<(Recording, Vec<Capture>), Error> {
+pub(super) async fn fresh(app: &App, recording: &Recording) -> Result<(Recording, Vec<Capture>), Error> {
     let found = app.store.recording(&recording.project, recording.id).await?;
     found.ok_or_else(|| echosphere_store::Error::NotFound(format!("recording {}", recording.id)).into())
 }
 
 /// What was read of an upload.
-struct Read {
-    piece: Piece,
-    index: Option<OpusIndex>,
-    transcript: Option<Transcript>,
+pub(super) struct Read {
+    /// Its capture.
+    pub piece: Piece,
+    /// The index of its sound.
+    pub index: Option<OpusIndex>,
+    /// Its turns.
+    pub transcript: Option<Transcript>,
     /// Why there is no sound, should there be none.
-    silent: Reason,
+    pub silent: Reason,
 }
 
 impl Read {
@@ -285,24 +294,33 @@ fn settle_times(
     index: Option<&OpusIndex>,
     transcript: Option<&Transcript>,
 ) {
+    (capture.started_at, capture.ended_at) = times(upload, header, index, transcript);
+}
+
+fn times(
+    upload: &Upload,
+    header: &Header,
+    index: Option<&OpusIndex>,
+    transcript: Option<&Transcript>,
+) -> (Option<WallTime>, Option<WallTime>) {
     if let Some(index) = index {
         let length = samples(index.total_samples()).as_nanos();
         // Without a start time the sound is taken to have ended when the upload began.
         let start = header.start_time.unwrap_or_else(|| upload.received_at.plus_nanos(-length));
-        (capture.started_at, capture.ended_at) = (Some(start), Some(start.plus_nanos(length)));
-        return;
+        return (Some(start), Some(start.plus_nanos(length)));
     }
     let turns = transcript.map(|transcript| transcript.turns.as_slice()).unwrap_or_default();
     let times = turns.iter().flat_map(|turn| [turn.reported.start, turn.reported.end, turn.reported.created]).flatten();
     let times: Vec<WallTime> = times.collect();
-    (capture.started_at, capture.ended_at) = (times.iter().min().copied(), times.iter().max().copied());
+    (times.iter().min().copied(), times.iter().max().copied())
 }
 
 fn samples(count: u64) -> MediaTime {
     MediaTime::from_samples_48k(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
-async fn publication(
+/// What a recording's captures amount to with this one.
+pub(super) async fn publication(
     app: &App,
     recording: &Recording,
     captures: &[Capture],

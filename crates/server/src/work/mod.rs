@@ -9,8 +9,10 @@ mod erase;
 mod filling;
 mod ingest;
 mod pieces;
+mod recompose;
 pub mod redaction;
 mod render;
+mod sessions;
 pub mod settle;
 mod sweep;
 
@@ -34,10 +36,16 @@ const POLL: Duration = Duration::from_secs(5);
 const MAX_ATTEMPTS: u32 = 40;
 
 /// Lanes: which kinds of tasks run beside each other. Uploads are read one after another, so that of two uploads of one job the
-/// second one meets the first one's capture. Rendering has lanes of its own: a long one never keeps an upload from becoming
+/// second one meets the first one's capture; what follows for the sessions of a room is decided after that. Rendering has lanes of its own: a long one never keeps an upload from becoming
 /// playable.
-const LANES: [&[TaskKind]; 5] =
-    [&[TaskKind::Settle], &[TaskKind::Ingest], &[TaskKind::Erase], &[TaskKind::Render], &[TaskKind::Render]];
+const LANES: [&[TaskKind]; 6] = [
+    &[TaskKind::Settle],
+    &[TaskKind::Ingest],
+    &[TaskKind::Compose, TaskKind::Separate],
+    &[TaskKind::Erase],
+    &[TaskKind::Render],
+    &[TaskKind::Render],
+];
 
 /// Why a task did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +106,7 @@ pub async fn run(app: SharedApp) {
         lanes.spawn(lane(Arc::clone(&app), kinds));
     }
     lanes.spawn(sweep::run(Arc::clone(&app)));
+    lanes.spawn(sessions::put_right(Arc::clone(&app)));
     while lanes.join_next().await.is_some() {}
 }
 
@@ -171,6 +180,8 @@ async fn perform(app: &SharedApp, claim: &Claim) -> Result<(), Error> {
         TaskKind::Render => render::run(app, claim).await,
         TaskKind::Erase => erase::run(app, claim).await,
         TaskKind::Settle => settle::run(app, claim).await,
+        TaskKind::Compose => recompose::run(app, claim).await,
+        TaskKind::Separate => sessions::run(app, claim).await,
     }
 }
 

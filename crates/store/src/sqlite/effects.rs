@@ -41,10 +41,20 @@ pub(super) async fn step_recording(
             Effect::Erase => (TaskKind::Erase, recording.id.to_string()),
             Effect::Settle => (TaskKind::Settle, format!("{}/{}", recording.project, recording.id)),
         };
-        let id = effect_id(kind, &payload, now);
-        super::tasks::insert(connection, &NewTask { id, kind, payload, run_at: now }).await?;
+        queue(connection, kind, payload, now).await?;
     }
     Ok(())
+}
+
+/// Queues a task that follows from what was written, unless it is open already.
+pub(super) async fn queue(
+    connection: &mut SqliteConnection,
+    kind: TaskKind,
+    payload: String,
+    now: WallTime,
+) -> Result<()> {
+    let id = effect_id(kind, &payload, now);
+    super::tasks::insert(connection, &NewTask { id, kind, payload, run_at: now }).await
 }
 
 /// An id for a task that follows from what is already known: nothing here may reach for randomness.

@@ -10,7 +10,7 @@ use echosphere_domain::time::WallTime;
 use sqlx::{Row, SqliteConnection};
 
 use super::codec::{json, word};
-use super::{effects, objects, segments, tasks, telemetry, uploads};
+use super::{effects, objects, segments, sessions, tasks, telemetry, uploads};
 use crate::{Error, Lease, Publication, RenderedRevision, Result, UploadState};
 
 const ACTION: &str = "publish a revision";
@@ -28,7 +28,7 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
     }
     write_capture(connection, &wanted).await?;
     if let Some(upload) = wanted.capture.upload {
-        let body = recording.prefix.upload_body(wanted.capture.attempt);
+        let body = uploads::body_of(connection, wanted.capture.id).await?;
         objects::make_live(connection, &body, wanted.now).await?;
         uploads::set_state(connection, upload, UploadState::Joined, None).await?;
     }
@@ -44,7 +44,7 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
         return Ok(recording);
     }
     for superseded in &wanted.supersedes {
-        supersede(connection, &recording, *superseded, wanted.now).await?;
+        supersede(connection, recording.id, *superseded, wanted.now).await?;
     }
     if wanted.content.is_none() {
         telemetry::fill_facts(connection, wanted.recording, &wanted.facts).await?;
@@ -96,25 +96,32 @@ async fn write_capture(connection: &mut SqliteConnection, wanted: &Publication) 
     Ok(())
 }
 
-async fn supersede(
+/// A capture is not needed any more in its recording; its body, where no other capture needs it.
+pub(super) async fn supersede(
     connection: &mut SqliteConnection,
-    recording: &Recording,
+    recording: RecordingId,
     capture: echosphere_domain::id::CaptureId,
     now: WallTime,
 ) -> Result<()> {
     let row = sqlx::query(
         "UPDATE captures SET status = ?, audio = NULL, audio_index = NULL, transcript = NULL
-         WHERE id = ? AND recording = ? RETURNING attempt",
+         WHERE id = ? AND recording = ? RETURNING body",
     )
     .bind(word(CaptureStatus::Superseded))
     .bind(capture.to_string())
-    .bind(recording.id.to_string())
+    .bind(recording.to_string())
     .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;
     let Some(row) = row else { return Ok(()) };
-    let attempt: u32 = row.try_get("attempt").map_err(failed)?;
-    objects::condemn(connection, recording.prefix.upload_body(attempt).as_str(), now).await
+    let Some(body): Option<String> = row.try_get("body").map_err(failed)? else { return Ok(()) };
+    let needed: i64 =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM captures WHERE body = ? AND status <> 'superseded')")
+            .bind(&body)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed)?;
+    if needed == 0 { objects::condemn(connection, &body, now).await } else { Ok(()) }
 }
 
 async fn replace_segments(
@@ -180,11 +187,12 @@ pub(super) async fn finish_render(
     }
     objects::make_live(connection, &rendered.analysis, rendered.now).await?;
     for (capture, transcript) in &rendered.transcripts {
-        let write = sqlx::query("UPDATE captures SET transcript = ? WHERE id = ? AND transcript IS NOT NULL");
-        let write = write.bind(json(transcript)).bind(capture.to_string());
+        let write =
+            sqlx::query("UPDATE captures SET transcript = ? WHERE id = ? AND recording = ? AND transcript IS NOT NULL");
+        let write = write.bind(json(transcript)).bind(capture.to_string()).bind(rendered.recording.to_string());
         write.execute(&mut *connection).await.map_err(failed)?;
     }
-    Ok(())
+    sessions::place(connection, rendered.recording, rendered.now).await
 }
 
 pub(super) async fn finish_erase(

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
 use super::codec::{CAPTURE_COLUMNS, Reader};
-use super::{SqliteStore, codec, effects, publish};
+use super::{SqliteStore, codec, effects, publish, sessions};
 use crate::{Cursor, Error, Filter, Lease, ListPage, Publication, Recordings, RenderedRevision, Result};
 
 const ACTION: &str = "read recordings";
@@ -44,7 +44,11 @@ fn list_query(project: &ProjectId, filter: &Filter, after: Option<Cursor>, rows:
         query.push(" AND room_name = ").push_bind(room_name.clone());
     }
     if let Some(session_id) = &filter.session_id {
+        let project = project.as_str().to_owned();
+        query.push(" AND id IN (SELECT id FROM recordings WHERE project = ").push_bind(project.clone());
         query.push(" AND session_id = ").push_bind(session_id.clone());
+        query.push(" UNION SELECT recording FROM captures WHERE project = ").push_bind(project);
+        query.push(" AND status <> 'superseded' AND job_id = ").push_bind(session_id.clone()).push(")");
     }
     if let Some(Cursor { created_at, id }) = after {
         query.push(" AND (created_at, id) < (").push_bind(created_at.as_nanos());
@@ -132,6 +136,7 @@ impl Recordings for SqliteStore {
                     return Ok(None);
                 }
                 effects::step_recording(connection, &mut recording, Event::DeletionRequested, now).await?;
+                sessions::reach_copies(connection, id, now).await?;
                 Ok(Some(recording))
             })
         })

@@ -72,7 +72,8 @@ async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Re
     objects::make_live(connection, &request.key, request.received_at).await?;
     let recording: Option<String> = sqlx::query_scalar(
         "SELECT recording FROM captures WHERE project = ?1 AND job_id = ?2
-         UNION ALL SELECT id FROM recordings WHERE project = ?1 AND room_sid = ?3 AND deletion = 'none' LIMIT 1",
+         UNION ALL SELECT id FROM recordings WHERE project = ?1 AND room_sid = ?3 AND deletion = 'none'
+                   AND id IN (SELECT recording FROM live) LIMIT 1",
     )
     .bind(request.project.as_str())
     .bind(&request.job_id)

@@ -1,17 +1,16 @@
 //! Session uploads.
 
 use async_trait::async_trait;
-use echosphere_domain::id::{ProjectId, RecordingId, TaskId, UploadId};
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, TaskId, UploadId};
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::lifecycle::Event;
-use echosphere_domain::recording::{Capture, Recording, Source};
+use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::time::WallTime;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::codec::{integer, json, upload_state_word, word};
-use super::{SqliteStore, codec, effects, objects, tasks};
-use crate::{Error, Join, Joined, NewTask, Purpose, Result, Sealed, TaskKind, Upload, UploadState, Uploads};
+use super::codec::{Reader, integer, json, upload_state_word, word};
+use super::{SqliteStore, codec, joining, objects, tasks};
+use crate::{Error, Join, Joined, NewTask, Result, Sealed, TaskKind, Upload, UploadState, Uploads};
 
 const ACTION: &str = "change an upload";
 
@@ -92,15 +91,17 @@ impl Uploads for SqliteStore {
 
     async fn join_upload(&self, request: &Join) -> Result<Joined> {
         let request = request.clone();
-        self.write("join an upload", move |connection| Box::pin(async move { join(connection, request).await })).await
+        self.write("join an upload", move |connection| {
+            Box::pin(async move { joining::join(connection, request).await })
+        })
+        .await
     }
 
     async fn drop_duplicate(&self, id: UploadId, now: WallTime) -> Result<()> {
         self.write("drop a duplicate", move |connection| {
             Box::pin(async move {
                 if let Some(capture) = capture_of(connection, id).await? {
-                    let recording = recording_by_id(connection, capture.recording).await?;
-                    let body = recording.prefix.upload_body(capture.attempt);
+                    let body = body_of(connection, capture.id).await?;
                     objects::condemn(connection, body.as_str(), now).await?;
                     let removed = sqlx::query("DELETE FROM captures WHERE id = ?").bind(capture.id.to_string());
                     removed.execute(&mut *connection).await.map_err(failed)?;
@@ -147,64 +148,30 @@ pub(super) async fn set_state(
     Ok(())
 }
 
-async fn capture_of(connection: &mut SqliteConnection, upload: UploadId) -> Result<Option<Capture>> {
+pub(super) async fn capture_of(connection: &mut SqliteConnection, upload: UploadId) -> Result<Option<Capture>> {
     let row = sqlx::query("SELECT * FROM captures WHERE upload = ?").bind(upload.to_string());
     let row: Option<SqliteRow> = row.fetch_optional(connection).await.map_err(failed)?;
     row.as_ref().map(codec::capture).transpose()
+}
+
+/// Where the body of a capture's upload is kept.
+pub(super) async fn body_of(connection: &mut SqliteConnection, capture: CaptureId) -> Result<ObjectKey> {
+    let row = sqlx::query("SELECT id, body FROM captures WHERE id = ?").bind(capture.to_string());
+    let row = row.fetch_optional(connection).await.map_err(failed)?;
+    Reader::new("captures", &row.ok_or_else(|| Error::NotFound(format!("capture {capture}")))?).parse("body")
+}
+
+/// Notes where the body of a capture's upload is kept: from now on it stays there.
+pub(super) async fn set_body(connection: &mut SqliteConnection, capture: CaptureId, body: &ObjectKey) -> Result<()> {
+    let set = sqlx::query("UPDATE captures SET body = ? WHERE id = ?").bind(body.as_str()).bind(capture.to_string());
+    set.execute(connection).await.map_err(failed)?;
+    Ok(())
 }
 
 pub(super) async fn recording_by_id(connection: &mut SqliteConnection, id: RecordingId) -> Result<Recording> {
     let row = sqlx::query("SELECT * FROM recordings WHERE id = ?").bind(id.to_string());
     let row = row.fetch_optional(connection).await.map_err(failed)?;
     codec::recording(&row.ok_or_else(|| Error::NotFound(format!("recording {id}")))?)
-}
-
-async fn join(connection: &mut SqliteConnection, request: Join) -> Result<Joined> {
-    if let Some(capture) = capture_of(connection, request.upload).await? {
-        let recording = recording_by_id(connection, capture.recording).await?;
-        let body = recording.prefix.upload_body(capture.attempt);
-        return Ok(Joined { recording, capture, body });
-    }
-    let known = known_recording(connection, &request).await?;
-    let is_known = known.is_some();
-    let mut recording = known.unwrap_or_else(|| new_recording(&request));
-    if !is_known {
-        insert_recording(connection, &recording).await?;
-    }
-    let capture = new_capture(connection, &request, recording.id).await?;
-    effects::step_recording(connection, &mut recording, Event::UploadJoined, request.now).await?;
-    let body = recording.prefix.upload_body(capture.attempt);
-    let id = Some(recording.id);
-    objects::announce(connection, &request.project, id, Purpose::Upload, &body, request.now).await?;
-    Ok(Joined { recording, capture, body })
-}
-
-/// By job, else by the room's own id; never by name, because names are reused.
-async fn known_recording(connection: &mut SqliteConnection, request: &Join) -> Result<Option<Recording>> {
-    if let Some(job) = &request.job_id {
-        let row = sqlx::query(
-            "SELECT recordings.* FROM recordings JOIN captures ON captures.recording = recordings.id
-             WHERE captures.project = ? AND captures.job_id = ? ORDER BY captures.attempt LIMIT 1",
-        );
-        let row =
-            row.bind(request.project.as_str()).bind(job).fetch_optional(&mut *connection).await.map_err(failed)?;
-        if let Some(row) = row {
-            return codec::recording(&row).map(Some);
-        }
-    }
-    let Some(room) = &request.room_sid else { return Ok(None) };
-    let row =
-        sqlx::query("SELECT * FROM recordings WHERE project = ? AND room_sid = ? ORDER BY created_at DESC LIMIT 1");
-    let row = row.bind(request.project.as_str()).bind(room).fetch_optional(connection).await.map_err(failed)?;
-    row.as_ref().map(codec::recording).transpose()
-}
-
-fn new_recording(request: &Join) -> Recording {
-    Recording {
-        room_name: request.room_name.clone(),
-        room_sid: request.room_sid.clone(),
-        ..Recording::starting(request.new_recording, request.project.clone(), request.job_id.clone(), request.now)
-    }
 }
 
 pub(super) async fn insert_recording(connection: &mut SqliteConnection, recording: &Recording) -> Result<()> {
@@ -228,21 +195,6 @@ pub(super) async fn insert_recording(connection: &mut SqliteConnection, recordin
     .await
     .map_err(failed)?;
     Ok(())
-}
-
-async fn new_capture(connection: &mut SqliteConnection, request: &Join, recording: RecordingId) -> Result<Capture> {
-    let last: Option<u32> = sqlx::query_scalar("SELECT max(attempt) FROM captures WHERE recording = ?")
-        .bind(recording.to_string())
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    let capture = Capture {
-        upload: Some(request.upload),
-        job_id: request.job_id.clone(),
-        ..Capture::processing(request.new_capture, recording, last.unwrap_or(0) + 1, Source::Upload)
-    };
-    insert_capture(connection, &capture, &request.project).await?;
-    Ok(capture)
 }
 
 pub(super) async fn insert_capture(

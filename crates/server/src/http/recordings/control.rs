@@ -53,7 +53,8 @@ pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderM
     loop {
         let (recording, captures) = super::find(&app, &caller, recording.id).await?;
         if recording.state.status.is_terminal() || tokio::time::Instant::now() > deadline {
-            return Ok((StatusCode::OK, Json(super::show(&app, &super::base(&app, &headers), recording, captures))));
+            let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
+            return Ok((StatusCode::OK, Json(shown)));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -126,7 +127,8 @@ pub async fn exclude(
     }
     app.store.note_excluded(recording.id, &identity).await?;
     send(&app, recording.id, Command::Exclude(identity))?;
-    Ok((StatusCode::OK, Json(super::show(&app, &super::base(&app, &headers), recording, captures))))
+    let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
+    Ok((StatusCode::OK, Json(shown)))
 }
 
 async fn tell(app: &SharedApp, caller: &Caller, headers: &HeaderMap, id: &str, paused: bool) -> Answer {
@@ -134,7 +136,8 @@ async fn tell(app: &SharedApp, caller: &Caller, headers: &HeaderMap, id: &str, p
     // The row first: whatever happens next, a later source knows what was not to be kept.
     app.store.note_pause(recording.id, paused, clock::now()).await?;
     send(app, recording.id, if paused { Command::Pause } else { Command::Resume })?;
-    Ok((StatusCode::OK, Json(super::show(app, &super::base(app, headers), recording, captures))))
+    let shown = super::shown(app, &super::base(app, headers), caller, recording, captures).await?;
+    Ok((StatusCode::OK, Json(shown)))
 }
 
 /// A recording that goes on.

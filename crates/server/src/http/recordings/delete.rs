@@ -36,5 +36,6 @@ pub async fn delete(
     app.rooms.tell(recording.id, Command::Stop);
     app.work.wake();
     tracing::info!(recording = %recording.id, project = %recording.project, "deletion was asked for");
-    Ok((StatusCode::ACCEPTED, Json(super::show(&app, &super::base(&app, &headers), recording, captures))))
+    let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
+    Ok((StatusCode::ACCEPTED, Json(shown)))
 }

@@ -27,5 +27,5 @@ pub async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<view::Recording>, Problem> {
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    Ok(Json(super::show(&app, &super::base(&app, &headers), recording, captures)))
+    Ok(Json(super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?))
 }

@@ -29,7 +29,7 @@ pub struct Params {
     status: Option<String>,
     /// Only of rooms with exactly this name.
     room_name: Option<String>,
-    /// Only with exactly this session id.
+    /// Only with exactly this session id, or with a session upload of this LiveKit job.
     session_id: Option<String>,
 }
 
@@ -63,11 +63,11 @@ pub async fn list(
     let filter = Filter { status, room_name, session_id: params.session_id };
     let page = app.store.list(&caller.project, &filter, after, limit).await?;
     let base = app.base_url(&headers);
-    let shown = |(recording, captures)| super::show(&app, &base, recording, captures);
-    Ok(Json(view::Page {
-        items: page.items.into_iter().map(shown).collect(),
-        next_cursor: page.next.as_ref().map(write_cursor),
-    }))
+    let mut items = Vec::with_capacity(page.items.len());
+    for (recording, captures) in page.items {
+        items.push(super::shown(&app, &base, &caller, recording, captures).await?);
+    }
+    Ok(Json(view::Page { items, next_cursor: page.next.as_ref().map(write_cursor) }))
 }
 
 /// Opaque to clients: `{created_at nanoseconds}.{id}`.

@@ -19,6 +19,7 @@ use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::{Capture, Recording, Track};
 use echosphere_domain::time::MediaTime;
+use echosphere_store::SameRoom;
 
 use crate::app::App;
 use crate::clock;
@@ -48,8 +49,39 @@ fn not_found(id: &str) -> Problem {
     Problem::recording_not_found(format!("no recording {shown:?} exists for these credentials"))
 }
 
+/// How many other recordings of its room a recording names at most.
+const SAME_ROOM: u32 = 20;
+
+/// The other recordings of a recording's room.
+async fn same_room(app: &App, recording: &Recording) -> Result<Vec<SameRoom>, echosphere_store::Error> {
+    if recording.room_sid.is_none() {
+        return Ok(Vec::new());
+    }
+    app.store.same_room(recording.id, SAME_ROOM).await
+}
+
+/// The outside of a recording, with its links, for a caller who may see the rooms that they may see.
+async fn shown(
+    app: &App,
+    base: &str,
+    caller: &Caller,
+    recording: Recording,
+    captures: Vec<Capture>,
+) -> Result<view::Recording, Problem> {
+    let mut others = same_room(app, &recording).await?;
+    // The room is the same, though one of its recordings may not know its name.
+    others.retain(|other| caller.sees_room(other.room_name.as_deref().or(recording.room_name.as_deref())));
+    Ok(show(app, base, recording, captures, others))
+}
+
 /// The outside of a recording, with its links.
-fn show(app: &App, base: &str, recording: Recording, captures: Vec<Capture>) -> view::Recording {
+fn show(
+    app: &App,
+    base: &str,
+    recording: Recording,
+    captures: Vec<Capture>,
+    same_room: Vec<SameRoom>,
+) -> view::Recording {
     let urls = view::Urls {
         playlist: has_sound(&recording).then(|| playlist_url(app, base, &recording)),
         page: format!("{base}/recordings/{}", recording.id),
@@ -59,7 +91,8 @@ fn show(app: &App, base: &str, recording: Recording, captures: Vec<Capture>) -> 
         view::Track::new(track, url)
     });
     let tracks = tracks.collect();
-    view::Recording::new(recording, captures, tracks, urls)
+    let same_room = same_room.into_iter().map(view::SameRoom::from).collect();
+    view::Recording::new(recording, captures, same_room, tracks, urls)
 }
 
 /// The tracks that can be had on their own: of a room that goes on those that there are so far.

@@ -88,7 +88,7 @@ pub async fn start(
     };
     let base = super::base(&app, &headers);
     let location = HeaderValue::from_str(&format!("{base}/v1/recordings/{}", recording.id));
-    let shown = super::show(&app, &base, recording, captures);
+    let shown = super::shown(&app, &base, &caller, recording, captures).await?;
     let mut response = (status, Json(shown)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);

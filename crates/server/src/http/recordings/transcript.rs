@@ -5,9 +5,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::id::RecordingId;
-use echosphere_domain::recording::{Capture, Source};
+use echosphere_domain::recording::{Capture, CaptureStatus, Source};
 use echosphere_domain::segment::{self, AUDIO_RENDITION};
-use echosphere_domain::transcript::{Alignment, Placed, export, markup, once, place};
+use echosphere_domain::session;
+use echosphere_domain::transcript::{Alignment, Placed, Transcript, export, markup, once, place};
 
 use super::view;
 use crate::app::{App, SharedApp};
@@ -21,7 +22,12 @@ pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Re
     let is_room = |id| captures.iter().any(|capture| capture.id == id && capture.source == Source::Recorder);
     let (rooms, sessions): (Vec<_>, Vec<_>) =
         app.store.transcripts(id).await?.into_iter().partition(|(capture, _)| is_room(*capture));
-    let mut sessions: Vec<_> = sessions.into_iter().map(|(_, transcript)| transcript).collect();
+    let timeline = segment::timeline(&segments);
+    let room = captures.iter().find(|capture| capture.source == Source::Recorder);
+    // What of a session lies outside of its room's recording stands in its own recording, not at an edge of this one.
+    let goes_on = room.is_some_and(|room| room.status == CaptureStatus::Processing);
+    let here = |(_, lines)| if room.is_some() { session::within(lines, &timeline, goes_on) } else { lines };
+    let mut sessions: Vec<Transcript> = sessions.into_iter().map(here).collect();
     // Until it is over a room's words are where it is recorded.
     let mut room = rooms.into_iter().map(|(_, transcript)| transcript).next().or_else(|| app.rooms.transcript(id));
     sessions.iter_mut().chain(&mut room).for_each(markup::leave_out_marks);
@@ -29,7 +35,7 @@ pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Re
     let mut transcripts = once(sessions, room);
     // A room that adds nothing says nothing of how sure the times are.
     transcripts.pop_if(|room| has_room && room.turns.is_empty());
-    let placed = place(&transcripts, &segment::timeline(&segments));
+    let placed = place(&transcripts, &timeline);
     // Of several sources the least sure one says how far the whole can be trusted.
     let alignment = transcripts.into_iter().map(|transcript| transcript.alignment);
     let alignment = alignment.min_by(|a, b| a.confidence.total_cmp(&b.confidence)).unwrap_or_default();

@@ -47,6 +47,8 @@ pub struct Recording {
     pub duration_ms: i64,
     /// The attempts that it was made from.
     pub captures: Vec<Capture>,
+    /// Other recordings of the same room, in the order in which they began, 20 at most.
+    pub same_room: Vec<SameRoom>,
     /// The user's own key-value pairs.
     pub labels: BTreeMap<String, String>,
     /// The name that the agent was dispatched by.
@@ -103,6 +105,28 @@ pub struct Capture {
     pub ended_at: Option<String>,
     /// What went wrong, or why we ended it.
     pub error: Option<String>,
+    /// LiveKit's id of the job that uploaded it; null when no agent did, or its SDK does not say.
+    pub job_id: Option<String>,
+}
+
+/// Another recording of the same room (the same `room_sid`).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SameRoom {
+    /// Its id.
+    #[schema(format = "uuid")]
+    pub id: String,
+    /// The user's own id for the conversation; LiveKit's job id when nothing else was given.
+    pub session_id: Option<String>,
+    /// The name that the agent was dispatched by.
+    pub agent_name: Option<String>,
+    /// The status.
+    #[schema(value_type = String, pattern = "^(STARTING|ACTIVE|PROCESSING|COMPLETED|FAILED)$")]
+    pub status: Status,
+    /// When its first sample (or turn) was.
+    #[schema(format = "date-time")]
+    pub started_at: Option<String>,
+    /// The length of its media, in milliseconds; 0 without sound.
+    pub duration_ms: i64,
 }
 
 /// A participant.
@@ -245,10 +269,11 @@ pub struct Urls {
 }
 
 impl Recording {
-    /// The outside of a recording, its captures and its tracks.
+    /// The outside of a recording, its captures, the other recordings of its room and its tracks.
     pub fn new(
         recording: recording::Recording,
         captures: Vec<recording::Capture>,
+        same_room: Vec<SameRoom>,
         tracks: Vec<Track>,
         urls: Urls,
     ) -> Self {
@@ -267,6 +292,7 @@ impl Recording {
             ended_at: time(recording.ended_at),
             duration_ms: recording.duration.as_millis(),
             captures: captures.into_iter().map(Capture::from).collect(),
+            same_room,
             labels: recording.labels,
             agent_name: recording.agent_name,
             tags: recording.tags,
@@ -305,6 +331,20 @@ impl From<recording::Capture> for Capture {
             started_at: capture.started_at.map(rfc3339),
             ended_at: capture.ended_at.map(rfc3339),
             error: capture.error,
+            job_id: capture.job_id,
+        }
+    }
+}
+
+impl From<echosphere_store::SameRoom> for SameRoom {
+    fn from(other: echosphere_store::SameRoom) -> Self {
+        Self {
+            id: other.id.to_string(),
+            session_id: other.session_id,
+            agent_name: other.agent_name,
+            status: other.status,
+            started_at: other.started_at.map(rfc3339),
+            duration_ms: other.duration.as_millis(),
         }
     }
 }

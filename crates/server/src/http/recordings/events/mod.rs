@@ -122,7 +122,8 @@ impl Listener {
             self.queue.push_back(Event::default().retry(RETRY).comment("nothing new"));
         } else {
             let show = |snapshot: &Snapshot| {
-                super::show(&self.app, &self.base, snapshot.recording.clone(), snapshot.captures.clone())
+                let (captures, same_room) = (snapshot.captures.clone(), snapshot.same_room.clone());
+                super::show(&self.app, &self.base, snapshot.recording.clone(), captures, same_room)
             };
             let mut events = changes::since(self.told.as_deref(), &newest, show);
             if is_first && !events.is_empty() {

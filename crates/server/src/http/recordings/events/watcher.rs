@@ -8,6 +8,7 @@ use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::transcript::Transcript;
+use echosphere_store::SameRoom;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::changes::json;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub recording: Recording,
     /// Its captures.
     pub captures: Vec<Capture>,
+    /// The other recordings of its room.
+    pub same_room: Vec<SameRoom>,
     /// How many segments can be heard.
     pub segments: usize,
     /// How the times of the turns were settled, as JSON.
@@ -133,6 +136,7 @@ async fn look(
         return Ok(None);
     }
     let read = transcript::read(app, signs.0.id, &signs.1).await?;
+    let same_room = super::super::same_room(app, &signs.0).await?;
     let (recording, captures, _) = known.insert(signs).clone();
     let turns = read.turns.into_iter().map(transcript::turn).map(|turn| (turn.id.clone(), json(&turn)));
     Ok(Some(Arc::new(Snapshot {
@@ -140,6 +144,7 @@ async fn look(
         is_over: recording.state.status.is_terminal() || recording.state.deletion != Deletion::None,
         recording,
         captures,
+        same_room,
         segments: read.segments,
         alignment: json(&transcript::alignment(&read.alignment)),
         turns: turns.collect(),

@@ -1,0 +1,292 @@
+//! A session and the recordings of its room: which of them it is a capture of, and whether that one holds all of it.
+//!
+//! docs/decisions/0010-sessions.md says why it is done in this way.
+
+use std::ops::Range;
+
+use crate::id::RecordingId;
+use crate::time::WallTime;
+use crate::timeline::Timeline;
+use crate::transcript::{Kind, Method, Transcript, Turn};
+
+/// By how much a session may stick out of its room's recording and still be whole in it: 5 s, in nanoseconds. A session begins and
+/// ends a little apart from its room, and its clock is another machine's.
+pub const SLACK: i64 = 5_000_000_000;
+/// How long after its end a session is uploaded at the most when nothing is in the way: 60 s, in nanoseconds.
+const PROMPT: i64 = 60_000_000_000;
+/// A clock is ahead when a session ends this much after its upload came: 2 s, in nanoseconds.
+const AHEAD: i64 = 2_000_000_000;
+
+/// A recording that captured a room, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The recording.
+    pub id: RecordingId,
+    /// When its capture began.
+    pub from: WallTime,
+    /// When its capture ended; `None` while it goes on.
+    pub to: Option<WallTime>,
+    /// Whether anything of the room was kept, or may still be.
+    pub has_sound: bool,
+    /// Whether its deletion was asked for.
+    pub is_deleted: bool,
+}
+
+/// When a session was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// When it began, by the agent's clock.
+    pub started_at: Option<WallTime>,
+    /// When it ended, by the agent's clock.
+    pub ended_at: Option<WallTime>,
+    /// When its upload came, by ours.
+    pub received_at: WallTime,
+}
+
+/// The recording of its room that a session is a capture of: the one whose time it shares most. One that was deleted has a claim on
+/// all that it would have held: what it takes is erased. `None` when the room was recorded at another time, or never.
+///
+/// Without times, or by a clock that cannot be right, it is the recording that goes on or went on last.
+pub fn belongs_to(session: &Session, rooms: &[Room]) -> Option<RecordingId> {
+    let (Some(start), Some(end)) = (session.started_at, session.ended_at) else { return latest(rooms) };
+    let end = end.max(start);
+    let by_its_clock = best(start..end, session.received_at, rooms);
+    if by_its_clock.is_some() {
+        return by_its_clock;
+    }
+    // By our clock it ended when it was uploaded: soon before that, or its clock is wrong, or the upload was late.
+    let shift = session.received_at.since(end);
+    let certain = shift < -AHEAD;
+    if certain || shift > PROMPT {
+        let moved = start.plus_nanos(shift)..end.plus_nanos(shift);
+        let is_held = |room: &&Room| {
+            let held = shared(&moved, room, session.received_at).unwrap_or(0);
+            let length = length(&moved).min(length(&span(room, session.received_at)));
+            certain || held >= length / 2
+        };
+        let held: Vec<Room> = rooms.iter().filter(is_held).cloned().collect();
+        if let Some(room) = best(moved, session.received_at, &held) {
+            return Some(room);
+        }
+    }
+    // A recorder that kept nothing was asked to record what only the session has.
+    let empty = rooms.iter().filter(|room| !room.has_sound && !room.is_deleted && room.from <= session.received_at);
+    empty.max_by_key(|room| room.from).map(|room| room.id)
+}
+
+fn latest(rooms: &[Room]) -> Option<RecordingId> {
+    let goes_on = |room: &Room| room.to.is_none() && !room.is_deleted;
+    rooms.iter().max_by_key(|room| (goes_on(room), room.from)).map(|room| room.id)
+}
+
+fn span(room: &Room, now: WallTime) -> Range<WallTime> {
+    room.from..room.to.unwrap_or(now).max(room.from)
+}
+
+fn length(span: &Range<WallTime>) -> i64 {
+    span.end.since(span.start)
+}
+
+/// How long both go on; `None` when they do not meet.
+fn shared(session: &Range<WallTime>, room: &Room, now: WallTime) -> Option<i64> {
+    let room = span(room, now.max(session.end));
+    let shared = session.end.min(room.end).since(session.start.max(room.start));
+    (shared >= 0).then_some(shared)
+}
+
+fn best(session: Range<WallTime>, now: WallTime, rooms: &[Room]) -> Option<RecordingId> {
+    let met = |room: &Room| shared(&session, room, now).map(|shared| (shared, room.from, room.id));
+    // Two clocks alone do not make a deletion reach a session that came after it.
+    let is_reached = |room: &&Room| {
+        let least = SLACK.min(length(&session)).min(length(&span(room, now)));
+        room.is_deleted && shared(&session, room, now).is_some_and(|shared| shared >= least)
+    };
+    let deleted = rooms.iter().filter(is_reached).filter_map(met).max();
+    let kept = || rooms.iter().filter(|room| !room.is_deleted).filter_map(met).max();
+    deleted.or_else(kept).map(|(_, _, id)| id)
+}
+
+/// Whether the recording of a room, which lasts that long, holds all of a session: its sound, but for a few seconds, and its lines.
+pub fn is_within(room: &Range<WallTime>, sound: Option<&Range<WallTime>>, transcript: &Transcript) -> bool {
+    let found = shift(transcript);
+    let sound_is_within = sound.is_none_or(|sound| {
+        sound.start.plus_nanos(found) >= room.start.plus_nanos(-SLACK)
+            && sound.end.plus_nanos(found) <= room.end.plus_nanos(SLACK)
+    });
+    sound_is_within && transcript.turns.iter().all(|turn| is_near(room, turn, found))
+}
+
+/// A session's lines that lie on the timeline of its room's recording. `goes_on`: more of the timeline is to come.
+pub fn within(mut transcript: Transcript, timeline: &Timeline, goes_on: bool) -> Transcript {
+    let Some(mut room) = timeline.wall() else { return transcript };
+    if goes_on {
+        room.end = WallTime::from_nanos(i64::MAX);
+    }
+    let found = shift(&transcript);
+    transcript.turns.retain(|turn| is_near(&room, turn, found));
+    transcript
+}
+
+/// By how much a session's clock was found to be off, in nanoseconds.
+fn shift(transcript: &Transcript) -> i64 {
+    let is_found = transcript.alignment.method == Method::VoiceActivity;
+    if is_found { transcript.alignment.offset_ms.saturating_mul(1_000_000) } else { 0 }
+}
+
+/// Whether a turn touches a stretch of time, or nearly. One that has no time does, and what is only about the agent: it has its
+/// instructions before it comes.
+fn is_near(room: &Range<WallTime>, turn: &Turn, found: i64) -> bool {
+    if matches!(turn.kind, Kind::Handoff | Kind::Config | Kind::Marker) {
+        return true;
+    }
+    let (from, to) = match turn.refined {
+        Some(refined) => (refined.start, refined.end),
+        None => {
+            let times = turn.reported;
+            let known = [times.start, times.end].into_iter().flatten();
+            let known: Vec<WallTime> =
+                if known.clone().next().is_some() { known.collect() } else { times.created.into_iter().collect() };
+            let (Some(from), Some(to)) = (known.iter().min(), known.iter().max()) else { return true };
+            (from.plus_nanos(found), to.plus_nanos(found))
+        }
+    };
+    from <= room.end.plus_nanos(SLACK) && to >= room.start.plus_nanos(-SLACK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::MediaTime;
+    use crate::timeline::Span;
+    use crate::transcript::{Alignment, Role, Times};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn at(second: i64) -> WallTime {
+        WallTime::from_millis(second * 1000)
+    }
+
+    fn id(n: u128) -> RecordingId {
+        RecordingId::new(Uuid::from_u128(n))
+    }
+
+    fn room(n: u128, from: i64, to: Option<i64>) -> Room {
+        Room { id: id(n), from: at(from), to: to.map(at), has_sound: true, is_deleted: false }
+    }
+
+    fn session(from: i64, to: i64, received: i64) -> Session {
+        Session { started_at: Some(at(from)), ended_at: Some(at(to)), received_at: at(received) }
+    }
+
+    #[test]
+    fn a_session_belongs_to_the_recording_that_it_shares_most_with() {
+        let rooms = [room(1, 100, Some(400)), room(2, 700, Some(1_300))];
+        assert_eq!(belongs_to(&session(100, 1_300, 1_301), &rooms), Some(id(2)));
+        assert_eq!(belongs_to(&session(90, 800, 801), &rooms), Some(id(1)));
+        assert_eq!(belongs_to(&session(410, 690, 691), &rooms), None, "the room was not recorded then");
+        assert_eq!(belongs_to(&session(0, 50, 51), &rooms), None);
+        assert_eq!(belongs_to(&session(1_000, 2_000, 2_001), &[room(3, 900, None)]), Some(id(3)));
+        assert_eq!(belongs_to(&session(100, 900, 901), &[]), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_off_finds_its_room_and_a_late_upload_does_not_take_another_one() {
+        let rooms = [room(1, 100, Some(400)), room(2, 700, None)];
+        assert_eq!(belongs_to(&session(4_320, 4_400, 790), &rooms), Some(id(2)), "an hour ahead");
+        assert_eq!(belongs_to(&session(-2_900, -2_810, 790), &rooms), Some(id(2)), "an hour behind");
+        assert_eq!(belongs_to(&session(500, 600, 600), &rooms), None, "soon uploaded: its clock is right");
+        // It came a minute and more after its end; most of it cannot have been in the second recording.
+        assert_eq!(belongs_to(&session(420, 690, 760), &rooms), None);
+        let nobody_knows = Session { started_at: None, ended_at: None, received_at: at(10) };
+        assert_eq!(belongs_to(&nobody_knows, &rooms), Some(id(2)));
+        assert_eq!(belongs_to(&nobody_knows, &rooms[..1]), Some(id(1)));
+    }
+
+    #[test]
+    fn a_recorder_that_kept_nothing_has_the_session_instead() {
+        let empty = Room { has_sound: false, ..room(1, 100, Some(130)) };
+        assert_eq!(belongs_to(&session(200, 900, 901), &[empty.clone()]), Some(id(1)));
+        assert_eq!(belongs_to(&session(200, 900, 901), &[empty, room(2, 500, None)]), Some(id(2)));
+    }
+
+    #[test]
+    fn a_deleted_recording_has_what_comes_for_it_and_no_more() {
+        let deleted = Room { is_deleted: true, ..room(1, 100, Some(400)) };
+        let rooms = [deleted, room(2, 700, Some(1_300))];
+        assert_eq!(
+            belongs_to(&session(100, 1_300, 1_301), &rooms),
+            Some(id(1)),
+            "it would bring back what was deleted"
+        );
+        assert_eq!(belongs_to(&session(399, 1_300, 1_301), &rooms), Some(id(2)));
+        assert_eq!(belongs_to(&session(450, 600, 601), &rooms), None);
+        // Deleted before anything was kept of its end.
+        let at_once = Room { is_deleted: true, ..room(3, 500, Some(500)) };
+        assert_eq!(belongs_to(&session(450, 900, 901), &[at_once]), Some(id(3)));
+    }
+
+    fn line(from: i64, to: i64) -> Turn {
+        Turn {
+            reported: Times { start: Some(at(from)), end: Some(at(to)), created: None },
+            ..Turn::new("", Kind::Message, Role::User, format!("{from}"))
+        }
+    }
+
+    fn transcript(lines: &[(i64, i64)]) -> Transcript {
+        Transcript { turns: lines.iter().map(|&(from, to)| line(from, to)).collect(), ..Transcript::default() }
+    }
+
+    #[test]
+    fn what_sticks_out_is_not_within() {
+        let room = at(100)..at(400);
+        let inside = transcript(&[(97, 99), (110, 120)]);
+        assert!(is_within(&room, Some(&(at(96)..at(404))), &inside));
+        assert!(!is_within(&room, Some(&(at(94)..at(404))), &inside));
+        assert!(!is_within(&room, Some(&(at(100)..at(406))), &inside));
+        assert!(!is_within(&room, None, &transcript(&[(110, 120), (406, 409)])));
+        let mut config = transcript(&[(3, 3)]);
+        config.turns[0].kind = Kind::Config;
+        assert!(is_within(&room, None, &config), "an agent has its instructions before its room");
+        // The sound says that its clock is an hour ahead.
+        let mut ahead = transcript(&[(3_710, 3_720)]);
+        assert!(!is_within(&room, Some(&(at(3_700)..at(4_000))), &ahead));
+        ahead.alignment = Alignment { method: Method::VoiceActivity, offset_ms: -3_600_000, confidence: 0.9 };
+        assert!(is_within(&room, Some(&(at(3_700)..at(4_000))), &ahead));
+    }
+
+    #[test]
+    fn lines_outside_are_not_put_at_the_edge() {
+        let timeline = Timeline::new([Span {
+            wall_start: at(100),
+            media_start: MediaTime::ZERO,
+            duration: MediaTime::from_millis(300_000),
+        }]);
+        let all = transcript(&[(10, 20), (96, 97), (150, 160), (402, 403), (500, 510)]);
+        let left = |goes_on| {
+            within(all.clone(), &timeline, goes_on).turns.into_iter().map(|turn| turn.text).collect::<Vec<_>>()
+        };
+        assert_eq!(left(false), ["96", "150", "402"]);
+        assert_eq!(left(true), ["96", "150", "402", "500"], "what is to come is not outside");
+        let mut config = transcript(&[(3, 3)]);
+        config.turns[0].kind = Kind::Config;
+        assert_eq!(within(config.clone(), &timeline, false), config, "it is held nowhere else");
+        assert_eq!(within(all.clone(), &Timeline::default(), false), all, "without media there is no outside");
+    }
+
+    proptest! {
+        #[test]
+        fn any_times_have_an_answer_that_is_one_of_the_rooms(
+            spans in prop::collection::vec((any::<i64>(), prop::option::of(any::<i64>()), any::<bool>(), any::<bool>()), 0..5),
+            times in (prop::option::of(any::<i64>()), prop::option::of(any::<i64>()), any::<i64>()),
+        ) {
+            let rooms: Vec<Room> = spans.iter().enumerate().map(|(n, &(from, to, has_sound, is_deleted))| Room {
+                id: id(n as u128), from: WallTime::from_nanos(from), to: to.map(WallTime::from_nanos), has_sound, is_deleted,
+            }).collect();
+            let nanos = WallTime::from_nanos;
+            let session = Session { started_at: times.0.map(nanos), ended_at: times.1.map(nanos), received_at: nanos(times.2) };
+            if let Some(chosen) = belongs_to(&session, &rooms) {
+                prop_assert!(rooms.iter().any(|room| room.id == chosen));
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Which recording an upload belongs to.
+
+use echosphere_domain::id::RecordingId;
+use echosphere_domain::lifecycle::{Deletion, Event, step};
+use echosphere_domain::recording::{Capture, Recording, Source};
+use echosphere_domain::session::{Room, belongs_to};
+use echosphere_domain::time::WallTime;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::codec::Reader;
+use super::{codec, effects, objects, uploads};
+use crate::{Error, Join, Joined, Purpose, Result};
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx("join an upload", error)
+}
+
+/// The recordings that captured a room: a recorder was sent there, or a capture says so.
+pub(super) const CAPTURED_ROOM: &str =
+    "(recordings.id IN (SELECT recording FROM live) OR EXISTS (SELECT 1 FROM captures
+     WHERE captures.recording = recordings.id AND captures.source IN ('recorder', 'egress')))";
+
+pub(super) async fn join(connection: &mut SqliteConnection, request: Join) -> Result<Joined> {
+    if let Some(capture) = uploads::capture_of(connection, request.upload).await? {
+        let recording = uploads::recording_by_id(connection, capture.recording).await?;
+        let body = uploads::body_of(connection, capture.id).await?;
+        return Ok(Joined { recording, capture, body });
+    }
+    let mut recording = match known_recording(connection, &request).await? {
+        Some(known) => known,
+        None => {
+            let mut new = new_recording(&request);
+            insert_processing(connection, &mut new).await?;
+            new
+        }
+    };
+    let capture = new_capture(connection, &request, recording.id).await?;
+    effects::step_recording(connection, &mut recording, Event::UploadJoined, request.now).await?;
+    let body = recording.prefix.upload_body(capture.attempt);
+    let id = Some(recording.id);
+    objects::announce(connection, &request.project, id, Purpose::Upload, &body, request.now).await?;
+    uploads::set_body(connection, capture.id, &body).await?;
+    Ok(Joined { recording, capture, body })
+}
+
+/// By job, else by the room's own id; never by name, because names are reused.
+async fn known_recording(connection: &mut SqliteConnection, request: &Join) -> Result<Option<Recording>> {
+    if let Some(same) = same_session(connection, request).await? {
+        return Ok(Some(same));
+    }
+    if let Some(deleted) = deleted_session(connection, request).await? {
+        return Ok(Some(deleted));
+    }
+    let rooms = rooms(connection, request).await?;
+    match belongs_to(&request.session, &rooms) {
+        Some(id) => uploads::recording_by_id(connection, id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The recording that has an upload of the same session.
+async fn same_session(connection: &mut SqliteConnection, request: &Join) -> Result<Option<Recording>> {
+    let row = sqlx::query(
+        "SELECT recordings.* FROM recordings JOIN captures ON captures.recording = recordings.id
+         WHERE captures.project = ?1 AND captures.source = 'upload' AND captures.copy_of IS NULL
+         AND captures.status <> 'superseded'
+         AND (captures.job_id = ?2 OR (?2 IS NULL AND captures.job_id IS NULL AND recordings.room_sid = ?3
+                                       AND captures.started_at = ?4))
+         ORDER BY captures.attempt LIMIT 1",
+    );
+    let row = row.bind(request.project.as_str()).bind(&request.job_id).bind(&request.room_sid);
+    let row = row.bind(request.session.started_at.map(WallTime::as_nanos)).fetch_optional(connection).await;
+    row.map_err(failed)?.as_ref().map(codec::recording).transpose()
+}
+
+/// The recording that the session had of its own, and that was deleted. Its captures are gone; its ids and times are not.
+async fn deleted_session(connection: &mut SqliteConnection, request: &Join) -> Result<Option<Recording>> {
+    let query = format!(
+        "SELECT recordings.* FROM recordings WHERE project = ?1 AND deletion <> 'none' AND NOT {CAPTURED_ROOM}
+         AND (session_id = ?2 OR (?2 IS NULL AND session_id IS NULL AND room_sid = ?3 AND started_at = ?4)) LIMIT 1",
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(query));
+    let row = row.bind(request.project.as_str()).bind(&request.job_id).bind(&request.room_sid);
+    let row = row.bind(request.session.started_at.map(WallTime::as_nanos)).fetch_optional(connection).await;
+    row.map_err(failed)?.as_ref().map(codec::recording).transpose()
+}
+
+/// The recordings that captured the room.
+async fn rooms(connection: &mut SqliteConnection, request: &Join) -> Result<Vec<Room>> {
+    let Some(room_sid) = &request.room_sid else { return Ok(Vec::new()) };
+    let query = format!(
+        "SELECT recordings.*,
+                (SELECT min(started_at) FROM captures WHERE recording = recordings.id AND source IN ('recorder', 'egress')) AS heard_from,
+                (SELECT max(ended_at) FROM captures WHERE recording = recordings.id AND source IN ('recorder', 'egress')) AS heard_to,
+                EXISTS (SELECT 1 FROM captures WHERE recording = recordings.id AND source IN ('recorder', 'egress')
+                        AND audio IS NOT NULL) AS has_sound
+         FROM recordings WHERE project = ? AND room_sid = ? AND {CAPTURED_ROOM} ORDER BY created_at DESC LIMIT 100",
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(request.project.as_str()).bind(room_sid);
+    let rows = rows.fetch_all(connection).await.map_err(failed)?;
+    rows.iter().map(room).collect()
+}
+
+fn room(row: &SqliteRow) -> Result<Room> {
+    let recording = codec::recording(row)?;
+    let row = Reader::new("recordings", row);
+    let is_deleted = recording.state.deletion != Deletion::None;
+    let from = row.maybe_time("heard_from")?.or(recording.started_at).unwrap_or(recording.created_at);
+    let goes_on = !recording.state.status.is_terminal() && !is_deleted;
+    let to = row.maybe_time("heard_to")?.max(recording.ended_at).unwrap_or(from);
+    let has_sound = goes_on || row.flag("has_sound")?;
+    Ok(Room { id: recording.id, from, to: (!goes_on).then_some(to), has_sound, is_deleted })
+}
+
+fn new_recording(request: &Join) -> Recording {
+    Recording {
+        room_name: request.room_name.clone(),
+        room_sid: request.room_sid.clone(),
+        ..Recording::starting(request.new_recording, request.project.clone(), request.job_id.clone(), request.now)
+    }
+}
+
+/// Inserts a recording that an upload has begun. It is never STARTING in its row: of that there is one for a room at most, the one
+/// that captures it.
+pub(super) async fn insert_processing(connection: &mut SqliteConnection, recording: &mut Recording) -> Result<()> {
+    (recording.state, _) = step(recording.state, Event::UploadJoined);
+    uploads::insert_recording(connection, recording).await
+}
+
+/// The number of a recording's next capture.
+pub(super) async fn next_attempt(connection: &mut SqliteConnection, recording: RecordingId) -> Result<u32> {
+    let last: Option<u32> = sqlx::query_scalar("SELECT max(attempt) FROM captures WHERE recording = ?")
+        .bind(recording.to_string())
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    Ok(last.unwrap_or(0) + 1)
+}
+
+async fn new_capture(connection: &mut SqliteConnection, request: &Join, recording: RecordingId) -> Result<Capture> {
+    let attempt = next_attempt(connection, recording).await?;
+    let capture = Capture {
+        upload: Some(request.upload),
+        job_id: request.job_id.clone(),
+        ..Capture::processing(request.new_capture, recording, attempt, Source::Upload)
+    };
+    uploads::insert_capture(connection, &capture, &request.project).await?;
+    Ok(capture)
+}

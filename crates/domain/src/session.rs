@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::id::RecordingId;
 use crate::time::WallTime;
 use crate::timeline::Timeline;
-use crate::transcript::{Kind, Method, Transcript, Turn};
+use crate::transcript::{Alignment, Kind, Method, Transcript, Turn};
 
 /// By how much a session may stick out of its room's recording and still be whole in it: 5 s, in nanoseconds. A session begins and
 /// ends a little apart from its room, and its clock is another machine's.
@@ -113,7 +113,7 @@ pub fn is_within(room: &Range<WallTime>, sound: Option<&Range<WallTime>>, transc
         sound.start.plus_nanos(found) >= room.start.plus_nanos(-SLACK)
             && sound.end.plus_nanos(found) <= room.end.plus_nanos(SLACK)
     });
-    sound_is_within && transcript.turns.iter().all(|turn| is_near(room, turn, found))
+    sound_is_within && transcript.turns.iter().all(|turn| is_near(room, turn, &transcript.alignment))
 }
 
 /// A session's lines that lie on the timeline of its room's recording. `goes_on`: more of the timeline is to come.
@@ -122,8 +122,8 @@ pub fn within(mut transcript: Transcript, timeline: &Timeline, goes_on: bool) ->
     if goes_on {
         room.end = WallTime::from_nanos(i64::MAX);
     }
-    let found = shift(&transcript);
-    transcript.turns.retain(|turn| is_near(&room, turn, found));
+    let Transcript { turns, alignment } = &mut transcript;
+    turns.retain(|turn| is_near(&room, turn, alignment));
     transcript
 }
 
@@ -135,7 +135,7 @@ fn shift(transcript: &Transcript) -> i64 {
 
 /// Whether a turn touches a stretch of time, or nearly. One that has no time does, and what is only about the agent: it has its
 /// instructions before it comes.
-fn is_near(room: &Range<WallTime>, turn: &Turn, found: i64) -> bool {
+fn is_near(room: &Range<WallTime>, turn: &Turn, alignment: &Alignment) -> bool {
     if matches!(turn.kind, Kind::Handoff | Kind::Config | Kind::Marker) {
         return true;
     }
@@ -147,7 +147,7 @@ fn is_near(room: &Range<WallTime>, turn: &Turn, found: i64) -> bool {
             let known: Vec<WallTime> =
                 if known.clone().next().is_some() { known.collect() } else { times.created.into_iter().collect() };
             let (Some(from), Some(to)) = (known.iter().min(), known.iter().max()) else { return true };
-            (from.plus_nanos(found), to.plus_nanos(found))
+            (alignment.time(*from), alignment.time(*to))
         }
     };
     from <= room.end.plus_nanos(SLACK) && to >= room.start.plus_nanos(-SLACK)
@@ -227,7 +227,7 @@ mod tests {
 
     fn line(from: i64, to: i64) -> Turn {
         Turn {
-            reported: Times { start: Some(at(from)), end: Some(at(to)), created: None },
+            reported: Times { start: Some(at(from)), end: Some(at(to)), ..Times::default() },
             ..Turn::new("", Kind::Message, Role::User, format!("{from}"))
         }
     }
@@ -250,7 +250,7 @@ mod tests {
         // The sound says that its clock is an hour ahead.
         let mut ahead = transcript(&[(3_710, 3_720)]);
         assert!(!is_within(&room, Some(&(at(3_700)..at(4_000))), &ahead));
-        ahead.alignment = Alignment { method: Method::VoiceActivity, offset_ms: -3_600_000, confidence: 0.9 };
+        ahead.alignment = Alignment::off_by(-3_600_000);
         assert!(is_within(&room, Some(&(at(3_700)..at(4_000))), &ahead));
     }
 

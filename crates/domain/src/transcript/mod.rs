@@ -188,6 +188,13 @@ impl Alignment {
         Self { method, confidence, ..Self::default() }
     }
 
+    /// A clock that is off by so many milliseconds, as the sound says.
+    #[cfg(test)]
+    pub(crate) fn off_by(offset_ms: i64) -> Self {
+        let step = ClockStep { from: WallTime::from_nanos(i64::MIN), offset: offset_ms * 1_000_000 };
+        Self { method: Method::VoiceActivity, offset_ms, confidence: 0.9, clock: vec![step], version: align::VERSION }
+    }
+
     /// The time by the recording's clock of what happened at a reported time.
     pub fn time(&self, reported: WallTime) -> WallTime {
         let after = self.clock.partition_point(|step| step.from <= reported);

@@ -92,7 +92,7 @@ pub(super) fn as_reported(mut transcript: Transcript) -> Transcript {
         turn.refined = None;
     }
     if transcript.alignment.method == Method::VoiceActivity {
-        transcript.alignment = Alignment { method: Method::Reported, offset_ms: 0, confidence: 0.5 };
+        transcript.alignment = Alignment::reported(true);
     }
     transcript
 }

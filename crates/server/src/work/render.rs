@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
-use echosphere_media::activity;
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
 use futures_util::{FutureExt, StreamExt, stream};

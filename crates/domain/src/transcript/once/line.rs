@@ -1,8 +1,7 @@
 //! What is compared of a turn: its words, and when they were spoken.
 
-use super::super::{Alignment, Kind, Method, Role, Transcript, Turn};
+use super::super::{Kind, Role, Transcript, Turn};
 use super::spoken::Spoken;
-use crate::time::WallTime;
 
 /// How far apart two accounts of one line may lie: 5 s, in nanoseconds. A room hears of a line when its text comes.
 pub const NEAR: i64 = 5_000_000_000;
@@ -57,9 +56,7 @@ fn sounded(turn: &Turn, transcript: &Transcript) -> Option<(i64, i64)> {
     if let Some(refined) = turn.refined {
         return Some((refined.start.as_nanos(), refined.end.as_nanos()));
     }
-    let Alignment { method, offset_ms, .. } = transcript.alignment;
-    let offset = if method == Method::VoiceActivity { offset_ms.saturating_mul(1_000_000) } else { 0 };
     let times = [turn.reported.start, turn.reported.end, turn.reported.created];
-    let times = times.into_iter().flatten().map(WallTime::as_nanos);
-    Some((times.clone().min()?.saturating_add(offset), times.max()?.saturating_add(offset)))
+    let times = times.into_iter().flatten().map(|time| transcript.alignment.time(time).as_nanos());
+    Some((times.clone().min()?, times.max()?))
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{Alignment, Kind, Method, Refined, Times, Turn};
+use super::super::{Alignment, Kind, Refined, Times, Turn};
 use super::*;
 use crate::time::WallTime;
 
@@ -168,7 +168,7 @@ fn clocks_that_are_apart_are_put_together_by_what_was_said() {
 fn times_that_were_found_in_the_sound_count_before_those_that_were_reported() {
     let mut session = told(&[user("Thank you", 8_000, 9_000), user("Thank you very much", 20_000, 21_000)]);
     session.turns[0].refined = Some(Refined { start: at(2_000), end: at(3_000), approximate: false });
-    session.alignment = Alignment { method: Method::VoiceActivity, offset_ms: -6_000, confidence: 0.9 };
+    session.alignment = Alignment::off_by(-6_000);
     let room =
         [user("Thank you", 2_000, 2_500), user("Thank you very much", 14_000, 15_000), user("Thank you", 8_500, 9_000)];
     assert_eq!(texts(&once(vec![session], Some(told(&room)))[1]), ["Thank you"]);

@@ -226,9 +226,10 @@ impl<'t> Parser<'t> {
             "false" | "False" => return Some(Value::Bool(false)),
             _ => {}
         }
-        let read = number(word);
-        self.damaged |= read.is_none();
-        read.flatten().map(Value::Number)
+        let number = number(word);
+        // `NaN`, `-Infinity` and numbers out of range are read as well, to what is no number in JSON, and stand for nothing.
+        self.damaged |= number.is_none() && word.parse::<f64>().is_err();
+        number.map(Value::Number)
     }
 
     /// Goes behind a value that is nested too deeply.
@@ -256,23 +257,13 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// A number: `None` when it is none, `Some(None)` when it says so itself or is out of range.
-fn number(word: &str) -> Option<Option<Number>> {
-    let unsigned = word.trim_start_matches(['+', '-']);
-    if ["nan", "inf", "infinity"].iter().any(|none| unsigned.eq_ignore_ascii_case(none)) {
-        return Some(None);
-    }
-    let is_number = unsigned.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
-    if !is_number || word.len() - unsigned.len() > 1 {
-        return None;
-    }
+/// A number in the range of those that there are.
+fn number(word: &str) -> Option<Number> {
     if let Ok(whole) = word.parse::<u64>() {
-        return Some(Some(whole.into()));
+        return Some(whole.into());
     }
-    if let Ok(whole) = word.parse::<i64>()
-        && whole != 0
-    {
-        return Some(Some(whole.into()));
+    match word.parse::<i64>() {
+        Ok(whole) if whole != 0 => Some(whole.into()),
+        _ => word.parse().ok().and_then(Number::from_f64),
     }
-    word.parse().ok().map(Number::from_f64)
 }

@@ -108,7 +108,7 @@ pub fn begins_element(start: &str) -> bool {
     names.any(|name| name.starts_with(start)) || NAMESPACES.iter().any(|space| start.starts_with(space))
 }
 
-/// Sounds that a voice makes, in the forms that ElevenLabs, Cartesia, Fish Audio, MiniMax and Soniox document, without endings.
+/// Sounds that a voice makes, in the forms that `ElevenLabs`, Cartesia, Fish Audio, `MiniMax` and Soniox document, without endings.
 const SOUNDS: [&str; 36] = [
     "applause", "breath", "breathe", "burp", "chuckle", "clap", "cough", "cry", "exhale", "gasp", "giggle", "groan",
     "growl", "gulp", "hiss", "hum", "inhale", "laugh", "laughter", "moan", "pant", "pause", "scream", "shout", "sigh",

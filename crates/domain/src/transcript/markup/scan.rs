@@ -99,7 +99,7 @@ fn attributes(text: &str) -> Option<usize> {
     }
 }
 
-/// A pause by its length: `<750>` (Rime), `<#0.5#>` (MiniMax).
+/// A pause by its length: `<750>` (Rime), `<#0.5#>` (`MiniMax`).
 fn pause(text: &str) -> Option<(Shape, usize)> {
     let inner = &text[1..text.find('>')?];
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

@@ -35,7 +35,7 @@ pub fn once(mut sessions: Vec<Transcript>, room: Option<Transcript>) -> Vec<Tran
         let gone = told_as_users(&sessions[from], &sessions[to]);
         leave_out(&mut sessions[to], &gone);
     }
-    for session in sessions.iter_mut() {
+    for session in &mut sessions {
         let gone = room.as_ref().map(|room| told_as_users(room, session)).unwrap_or_default();
         leave_out(session, &gone);
     }

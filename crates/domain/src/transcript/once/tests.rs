@@ -191,7 +191,7 @@ proptest! {
     #[test]
     fn nothing_is_made_up_and_nothing_of_one_account_alone_is_lost(lines in prop::collection::vec(("[ab]{1,2}( [ab]{1,2}){0,2}", any::<bool>(), 0..20_000_i64, 0..3_000_i64), 0..12), which in any::<u32>()) {
         let turns: Vec<Turn> = lines.iter().map(|(text, is_agent, start, length)| turn(if *is_agent { Role::Agent } else { Role::User }, text, *start, start + length)).collect();
-        let (session, room): (Vec<_>, Vec<_>) = turns.into_iter().enumerate().partition(|(n, _)| which >> n & 1 == 0);
+        let (session, room): (Vec<_>, Vec<_>) = turns.into_iter().enumerate().partition(|(n, _)| (which >> n) & 1 == 0);
         let bare = |turns: Vec<(usize, Turn)>| turns.into_iter().map(|(_, turn)| turn).collect::<Vec<_>>();
         let (session, room) = (bare(session), bare(room));
         let all = once(vec![told(&session)], Some(told(&room)));

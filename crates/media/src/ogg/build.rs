@@ -182,7 +182,7 @@ impl IndexBuilder {
     fn end_link(&mut self, damage: bool) -> bool {
         let is_lost = self.others.end_link() || damage;
         let Some(mut link) = self.link.take() else { return is_lost };
-        link.is_end_lost = is_lost || link.is_cut();
+        link.is_end_lost = is_lost || link.is_cut() || !link.has_pages();
         self.links.push(link);
         false
     }

@@ -4,8 +4,6 @@
 //! a gap before a page, and take the padding off the last packet. Positions that stand still, wrap, step back or jump by days
 //! are common enough that a claim is believed only when the next page bears it out.
 
-use super::index::LONGEST_PACKET;
-
 /// Differences below this are rounding: no packet is shorter (2.5 ms, in samples).
 const TOLERANCE: u64 = 120;
 /// A longer gap is not believed: 12 hours, in samples.
@@ -120,15 +118,15 @@ impl Granules {
         self.findings
     }
 
-    /// What a page takes off should it be the last one: no more than its last packet holds (RFC 7845 section 4.4), and only
-    /// where positions and packets agreed until then.
+    /// What a page takes off should it be the last one: less than its last packet holds (RFC 7845 section 4.4), and only where
+    /// positions and packets agreed until then.
     fn end_trimming(&self, page: Seen) -> i64 {
         if !page.ends_stream || page.lost || page.granule == -1 || self.doubt.is_some() {
             return 0;
         }
         let expected = self.origin.unwrap_or(0).wrapping_add(self.gaps).wrapping_add(page.end);
         let short = expected.wrapping_sub(page.granule);
-        if (1..=page.last_packet.min(LONGEST_PACKET as i64)).contains(&short) { short } else { 0 }
+        if (1..page.last_packet).contains(&short) { short } else { 0 }
     }
 
     fn begin(&mut self, offset: i64, page: Seen) {
@@ -302,7 +300,7 @@ mod tests {
         assert_eq!(last(&[0, 0], -50), 50);
         assert_eq!(last(&[], -600), 600);
         assert_eq!(last(&[312, 312], 0), 312);
-        assert_eq!(last(&[0, 0], -961), 0);
+        assert_eq!(last(&[0, 0], -960), 0);
         assert_eq!(last(&[0, 0], -144_000), 0, "a position of zero");
         assert_eq!(last(&[0, -500], -600), 0, "positions that were wrong already");
     }

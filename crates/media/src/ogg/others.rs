@@ -54,18 +54,18 @@ impl Others {
             Some(Kind::Foreign) | None => &mut self.ignored,
         };
         *count = count.saturating_add(1);
-        if let Some(known) = self.known.iter_mut().find(|known| known.serial == page.serial()) {
+        let is_first = page.begins_stream() && page.sequence() == 0;
+        if let Some(known) = self.known.iter_mut().find(|known| known.serial == page.serial() && !is_first) {
             // A number out of turn is perhaps that of a page of ours whose serial number is wrong.
             let is_next = follows(known.last_sequence, page.sequence());
             (known.has_pages, known.last_sequence) = (true, page.sequence());
             return is_next;
         }
-        // In the middle of a file only the number tells a first page from one whose serial number and flags are wrong.
-        let begins = page.begins_stream() && (page.sequence() == 0 || !in_sound);
-        if begins {
+        // The number tells a first page from one of ours whose serial number and flags are wrong.
+        if is_first {
             self.begin(page.serial(), page.sequence(), if in_sound { Kind::Late } else { Kind::Foreign });
         }
-        begins
+        is_first
     }
 
     /// The sound goes on: what came in between lies beside it.

@@ -285,6 +285,22 @@ mod tests {
         assert_eq!(index(&new).total_samples(), 5 * 48_000);
     }
 
+    #[test]
+    fn each_link_keeps_its_header_and_its_time() {
+        let bytes = [tone(2, 960), seconds(9, 480, 0, 2), tone(1, 480)].concat();
+        let before = index(&bytes);
+        let (new, after) = silenced(&bytes, &[80_000..120_000]);
+        let again = index(&new);
+        assert_eq!((again.total_samples(), again.gaps()), (before.total_samples(), before.gaps()));
+        assert_eq!(again.links(), after.links());
+        let heard = |index: &OpusIndex| index.links().iter().map(|link| link.heard()).collect::<Vec<_>>();
+        assert_eq!(heard(&after), heard(&before));
+        assert_eq!(all_packets(&again, &new), all_packets(&after, &new));
+        let places =
+            |packets: Vec<Packet>| packets.iter().map(|packet| (packet.link, packet.start)).collect::<Vec<_>>();
+        assert_eq!(places(all_packets(&after, &new)), places(all_packets(&before, &bytes)));
+    }
+
     proptest! {
         #[test]
         fn no_silenced_byte_is_left(from in 0_i64..200_000, length in 0_i64..100_000, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)) {

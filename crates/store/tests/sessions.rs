@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, TaskId, UploadId};
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::lifecycle::{Content, Deletion, Status};
+use echosphere_domain::lifecycle::{Content, Deletion, Reason, Status};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_domain::session::Session;
@@ -262,6 +262,40 @@ async fn a_session_is_a_capture_of_the_recording_that_had_its_room_then() {
     let others: Vec<_> = others.iter().map(|other| other.id).collect();
     assert_eq!(others, [early.recording.id, late.recording.id, second.0.id], "in the order in which they began");
     assert_eq!(world.store.same_room(first.0.id, 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_recorder_that_kept_nothing_has_the_first_session_of_its_room_instead() {
+    let mut world = World::new().await;
+    let (recording, capture) = world.room(100).await;
+    world.store.room_ended(recording.id, at(130)).await.unwrap();
+    let claim = world.claim(TaskKind::Settle).await.unwrap();
+    let lost = Publication {
+        recording: recording.id,
+        based_on: world.recording(recording.id).await.0.state.revision,
+        beside: Vec::new(),
+        capture: Capture { status: CaptureStatus::Failed, ended_at: Some(at(130)), ..capture },
+        audio_index: None,
+        transcript: None,
+        supersedes: Vec::new(),
+        filled: Vec::new(),
+        content: Some(Content::Silent { reason: Reason::ConnectionLost, partial: true }),
+        segments: Vec::new(),
+        gaps: Vec::new(),
+        duration: MediaTime::ZERO,
+        started_at: None,
+        ended_at: Some(at(130)),
+        facts: SessionFacts::default(),
+        participants: Vec::new(),
+        now: at(131),
+    };
+    assert_eq!(world.store.publish(&lost, &claim.lease).await.unwrap().state.status, Status::Failed);
+    let first = world.upload(Some("AJ_1"), 200, 300).await;
+    assert_eq!((first.recording.id, first.recording.state.status), (recording.id, Status::Processing));
+    world.publish(&first.capture, &first.body, (200, 300), false).await;
+    assert_eq!(world.recording(recording.id).await.0.state.status, Status::Completed);
+    let second = world.upload(Some("AJ_2"), 900, 990).await;
+    assert_ne!(second.recording.id, recording.id);
 }
 
 #[tokio::test]

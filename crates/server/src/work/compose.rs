@@ -94,8 +94,7 @@ fn is_audible(piece: &Piece) -> bool {
 }
 
 /// Whether two uploads are of one job: only then may one be heard after the other.
-fn is_same_job(one: &Piece, other: &Piece) -> bool {
-    let (one, other) = (&one.capture, &other.capture);
+pub fn is_same_job(one: &Capture, other: &Capture) -> bool {
     one.id == other.id || (one.job_id.is_some() && one.job_id == other.job_id)
 }
 
@@ -110,7 +109,7 @@ fn in_order<'p>(pieces: &'p [Piece], current: &[Segment]) -> Vec<&'p Piece> {
         let samples = |piece: &&&Piece| piece.capture.audio.as_ref().map_or(0, |audio| audio.samples);
         let longest = || rest.iter().rev().max_by_key(samples);
         let Some(first) = heard.or_else(longest).copied() else { return Vec::new() };
-        rest.retain(|piece| is_same_job(first, piece));
+        rest.retain(|piece| is_same_job(&first.capture, &piece.capture));
     }
     rest.sort_by_key(|piece| started(piece));
     let mut order: Vec<&Piece> = Vec::new();

@@ -78,7 +78,7 @@ fn is_in_a_row(captures: &[Capture], segments: &[Segment]) -> bool {
     let Some(first) = segments.first().and_then(|segment| capture_of(captures, segment)) else { return false };
     let fits = |capture: &Capture| {
         compose::is_of_room(capture) == compose::is_of_room(first)
-            && (compose::is_of_room(first) || capture.id == first.id || capture.job_id == first.job_id)
+            && (compose::is_of_room(first) || compose::is_same_job(first, capture))
     };
     segments.iter().filter_map(|segment| capture_of(captures, segment)).any(|capture| !fits(capture))
 }

@@ -4,7 +4,7 @@ use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::{Deletion, Event, step};
 use echosphere_domain::recording::{Capture, Recording, Source};
 use echosphere_domain::session::{Room, belongs_to};
-use echosphere_domain::time::WallTime;
+use echosphere_domain::time::{MediaTime, WallTime};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -109,7 +109,8 @@ fn room(row: &SqliteRow) -> Result<Room> {
     let from = row.maybe_time("heard_from")?.or(recording.started_at).unwrap_or(recording.created_at);
     let goes_on = !recording.state.status.is_terminal() && !is_deleted;
     let to = row.maybe_time("heard_to")?.max(recording.ended_at).unwrap_or(from);
-    let has_sound = goes_on || row.flag("has_sound")?;
+    // What a session brought to a recorder that kept nothing counts too.
+    let has_sound = goes_on || row.flag("has_sound")? || recording.duration > MediaTime::ZERO;
     Ok(Room { id: recording.id, from, to: (!goes_on).then_some(to), has_sound, is_deleted })
 }
 

@@ -15,6 +15,7 @@ use crate::app::{App, SharedApp};
 use crate::clock::rfc3339;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
+use crate::work::compose::is_of_room;
 
 /// The turns of a recording, placed on its timeline.
 pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Result<Read, echosphere_store::Error> {
@@ -23,7 +24,7 @@ pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Re
     let (rooms, sessions): (Vec<_>, Vec<_>) =
         app.store.transcripts(id).await?.into_iter().partition(|(capture, _)| is_room(*capture));
     let timeline = segment::timeline(&segments);
-    let room = captures.iter().find(|capture| capture.source == Source::Recorder);
+    let room = captures.iter().find(|capture| is_of_room(capture));
     // What of a session lies outside of its room's recording stands in its own recording, not at an edge of this one.
     let goes_on = room.is_some_and(|room| room.status == CaptureStatus::Processing);
     let here = |(_, lines)| if room.is_some() { session::within(lines, &timeline, goes_on) } else { lines };

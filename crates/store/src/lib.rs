@@ -7,6 +7,7 @@ mod error;
 mod inbox;
 mod live;
 mod objects;
+mod people;
 mod recordings;
 mod segments;
 pub mod sqlite;
@@ -18,6 +19,7 @@ pub use error::{Error, Result};
 pub use inbox::{Inbox, Webhook};
 pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, Redactions, Repeated, Stretch};
 pub use objects::{Objects, Purpose, SweepCandidate};
+pub use people::People;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
 pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
@@ -27,7 +29,7 @@ pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 /// Everything that the rest of EchoSphere asks of a database.
 #[async_trait::async_trait]
 pub trait Store:
-    Uploads + Recordings + Live + Inbox + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
+    Uploads + Recordings + Live + Inbox + People + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
 {
     /// Whether the database answers and takes writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;

@@ -9,6 +9,7 @@ mod idempotency;
 mod inbox;
 mod live;
 mod objects;
+mod people;
 mod publish;
 mod recordings;
 mod segments;

@@ -13,7 +13,7 @@ use echosphere_recorder::room::Command;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::start::LONGEST;
+use super::start::check_name;
 use super::view;
 use crate::app::SharedApp;
 use crate::clock;
@@ -121,9 +121,7 @@ pub async fn exclude(
 ) -> Answer {
     let (recording, captures) = going_on(&app, &caller, &id).await?;
     let Json(Exclude { identity }) = body.map_err(|rejection| Problem::bad_body(rejection.body_text()))?;
-    if !(1..=LONGEST).contains(&identity.len()) {
-        return Err(Problem::bad_body(format!("identity must have 1 to {LONGEST} bytes")));
-    }
+    check_name("identity", &identity)?;
     app.store.note_excluded(recording.id, &identity).await?;
     send(&app, recording.id, Command::Exclude(identity))?;
     Ok((StatusCode::OK, Json(super::show(&app, &super::base(&app, &headers), recording, captures))))

@@ -6,6 +6,7 @@
 pub mod id;
 pub mod key;
 pub mod lifecycle;
+pub mod name;
 pub mod ranges;
 pub mod recording;
 pub mod segment;

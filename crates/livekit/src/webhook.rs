@@ -3,6 +3,8 @@
 //! The body is protojson. It is read by name, so that an event or field of a later server is no error; nothing but what is
 //! needed is taken out of it, and never `turnPassword`.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use echosphere_domain::id::ProjectId;
@@ -41,8 +43,23 @@ pub struct Event {
     pub room_name: String,
     /// The participant's kind: `STANDARD` when it is not said.
     pub participant_kind: Option<String>,
+    /// Who came, left or changed, as far as that is told whole; `None` for recorders and whoever is hidden.
+    pub person: Option<Person>,
     /// When LiveKit made it, to the second.
     pub created_at: Option<WallTime>,
+}
+
+/// Somebody in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Person {
+    /// The identity.
+    pub identity: String,
+    /// The display name; empty when there is none.
+    pub name: String,
+    /// LiveKit's kind: `STANDARD`, `AGENT`, `SIP`, ...
+    pub kind: String,
+    /// Attributes.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A webhook that was checked.
@@ -96,9 +113,6 @@ fn withhold_secrets(value: &mut Value) {
 
 fn read(body: &Value) -> Event {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let either = |object: &Value, camel: &str, snake: &str| {
-        object.get(camel).or_else(|| object.get(snake)).and_then(Value::as_str).map(str::to_owned)
-    };
     let room = &body["room"];
     let participant = body.get("participant").filter(|participant| participant.is_object());
     Event {
@@ -106,10 +120,50 @@ fn read(body: &Value) -> Event {
         id: text(&body["id"]),
         room_sid: text(&room["sid"]),
         room_name: text(&room["name"]),
-        participant_kind: participant.map(|it| either(it, "kind", "kind").unwrap_or_else(|| "STANDARD".to_owned())),
+        participant_kind: participant.map(kind),
+        // Events about tracks tell of their owners no more than who they are (livekit-server, pkg/telemetry/events.go): nothing that says
+        // whether they may be known.
+        person: participant.filter(|_| is_about_people(&text(&body["event"]))).and_then(person),
         created_at: number(body.get("createdAt").or_else(|| body.get("created_at")))
             .map(|seconds| WallTime::from_millis(seconds.saturating_mul(1_000))),
     }
+}
+
+fn is_about_people(event: &str) -> bool {
+    event.starts_with("participant_")
+}
+
+/// protojson leaves out the first of an enum, and writes one that it does not know as a number.
+fn kind(participant: &Value) -> String {
+    match &participant["kind"] {
+        Value::String(kind) => kind.clone(),
+        Value::Number(kind) => match kind.as_i64() {
+            Some(0) | None => "STANDARD".to_owned(),
+            Some(1) => "INGRESS".to_owned(),
+            Some(2) => "EGRESS".to_owned(),
+            Some(3) => "SIP".to_owned(),
+            Some(4) => "AGENT".to_owned(),
+            Some(other) => other.to_string(),
+        },
+        _ => "STANDARD".to_owned(),
+    }
+}
+
+fn person(participant: &Value) -> Option<Person> {
+    let kind = kind(participant);
+    let permission = &participant["permission"];
+    let is_recorder =
+        kind == "EGRESS" || [&permission["hidden"], &permission["recorder"]].iter().any(|it| **it == true);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let identity = text(&participant["identity"]);
+    let attributes = participant["attributes"].as_object().into_iter().flatten();
+    let attributes = attributes.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    (!is_recorder && !identity.is_empty()).then(|| Person {
+        name: text(&participant["name"]),
+        kind,
+        attributes: attributes.collect(),
+        identity,
+    })
 }
 
 /// protojson writes 64-bit numbers as texts.
@@ -172,6 +226,37 @@ mod tests {
         };
         assert_eq!(id(b"{}"), id(b"{}"));
         assert_ne!(id(b"{}"), id(b"[]"));
+    }
+
+    #[test]
+    fn people_are_told_of_and_recorders_are_not() {
+        let told = |event: &str, participant: &str| {
+            read_kept(&format!(r#"{{"event":"{event}","room":{{"sid":"RM_a"}},"participant":{participant}}}"#)).person
+        };
+        let whole = r#"{"identity":"bob\t","name":"Bob","kind":"SIP","attributes":{"sip.phoneNumber":"+49","n":1},"state":"DISCONNECTED"}"#;
+        let bob = Person {
+            identity: "bob\t".to_owned(),
+            name: "Bob".to_owned(),
+            kind: "SIP".to_owned(),
+            attributes: BTreeMap::from([("sip.phoneNumber".to_owned(), "+49".to_owned())]),
+        };
+        for event in ["participant_joined", "participant_left", "participant_connection_aborted", "participant_later"] {
+            assert_eq!(told(event, whole), Some(bob.clone()));
+        }
+        let standard = told("participant_joined", r#"{"identity":"a","permission":{"canSubscribe":true}}"#).unwrap();
+        assert_eq!((standard.kind.as_str(), standard.attributes.len()), ("STANDARD", 0));
+        assert_eq!(told("participant_joined", r#"{"identity":"a","kind":4}"#).unwrap().kind, "AGENT");
+        let nobody = [
+            ("track_published", whole),
+            ("participant_joined", r#"{"identity":"EG_x","kind":"EGRESS"}"#),
+            ("participant_joined", r#"{"identity":"echosphere-1","permission":{"hidden":true,"recorder":true}}"#),
+            ("participant_left", r#"{"identity":"spy","permission":{"hidden":true}}"#),
+            ("participant_joined", r#"{"name":"no identity"}"#),
+            ("participant_joined", "7"),
+        ];
+        for (event, participant) in nobody {
+            assert_eq!(told(event, participant), None, "{event} {participant}");
+        }
     }
 
     proptest! {

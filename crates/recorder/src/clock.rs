@@ -13,6 +13,8 @@
 mod extend;
 mod placement;
 #[cfg(test)]
+mod stalled;
+#[cfg(test)]
 mod standing;
 mod steps;
 mod stretch;
@@ -65,7 +67,14 @@ pub struct Clock {
     above: Vec<Cell>,
     /// What is so far ahead of the line that the sender's clock jumped, or else has wrong times; and whether it came behind a pause.
     ahead: Option<(Stretch, bool)>,
-    reports: VecDeque<Point>,
+    reports: VecDeque<Report>,
+}
+
+/// A sender report, and the highest RTP time of the packets that had come before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Report {
+    point: Point,
+    newest: i64,
 }
 
 impl Clock {
@@ -123,7 +132,8 @@ impl Clock {
         if self.reports.len() == REPORTS {
             self.reports.pop_front();
         }
-        self.reports.push_back(point);
+        let newest = self.newest.map_or(i64::MIN, |(newest, _)| newest);
+        self.reports.push_back(Report { point, newest });
         self.look_for_steps(true);
     }
 
@@ -168,7 +178,7 @@ impl Clock {
             + self.stretches.capacity() * size_of::<Stretch>()
             + self.waiting.len() * 2 * size_of::<(i64, i64)>()
             + self.above.capacity() * size_of::<Cell>()
-            + self.reports.capacity() * size_of::<Point>()
+            + self.reports.capacity() * size_of::<Report>()
     }
 
     fn stretch_at(&mut self, rtp: i64) -> &mut Stretch {
@@ -262,18 +272,38 @@ impl Clock {
         }
         let arrived = point.delay.saturating_add(nanos(point.rtp));
         let (before, since) = self.passed.map_or((point.rtp, 0), |(rtp, at)| (rtp, arrived.saturating_sub(at)));
-        let mut cells = self.above.iter_mut().rev();
-        match cells.find(|cell| cell.from_rtp <= point.rtp) {
-            Some(cell) if point.rtp < before || !cell.ends_before(point, since) => cell.take(point),
+        let most = last.outlier();
+        let next = Cell::new(point, arrived, before, since > PAUSE);
+        let known = self.above.iter().rposition(|cell| cell.from_rtp <= point.rtp);
+        match known.map(|at| &mut self.above[at]) {
+            Some(cell) if point.rtp < before => cell.take(point, most),
+            Some(cell) if !cell.ends_before(point, since) && cell.is_earlier_than(point) => {
+                let next = cell.followed_by(next);
+                self.above.push(next);
+            }
+            Some(cell) if !cell.ends_before(point, since) => {
+                cell.take(point, most);
+                self.join_cells(most);
+            }
             // Far later than those that it was spoken before.
             None if (before - QUEUE..before).contains(&point.rtp) => last.take(point),
             _ => {
-                self.above.push(Cell::new(point, arrived, before, since > PAUSE));
+                self.above.push(next);
                 self.look_for_steps(true);
             }
         }
         self.pass(point);
         self.take_back(point);
+    }
+
+    /// The newest cells of a section become one when the last is no later than those before it.
+    fn join_cells(&mut self, most: i64) {
+        while let [.., before, last] = &mut self.above[..]
+            && before.goes_on_with(last)
+        {
+            before.absorb(last, most);
+            self.above.pop();
+        }
     }
 
     fn pass(&mut self, point: Point) {

@@ -77,7 +77,7 @@ fn each_second_of_a_track_is_where_the_recording_has_it() {
     assert_eq!((heard[0].identity.as_str(), heard[0].source.as_str()), ("alice", "MICROPHONE"));
     let index = assembler.index().unwrap();
     let horizons = index.horizons();
-    let mut file = TrackFile::new(&index, "TR_a", 0, vec!["TITLE=alice".to_owned()]).unwrap();
+    let mut file = TrackFile::new(&index, "TR_a", 0, heard[0].samples.end, vec!["TITLE=alice".to_owned()]).unwrap();
     let (mut bytes, mut most) = (Vec::new(), 0);
     for (number, chunk) in chunks.iter().enumerate() {
         file.take(chunk.iter().cloned());

@@ -14,6 +14,8 @@ pub mod entropy;
 pub mod http;
 pub mod links;
 pub mod live;
+mod names;
+mod people;
 pub mod playback;
 pub mod render;
 mod serve;

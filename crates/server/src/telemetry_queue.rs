@@ -16,7 +16,7 @@ use echosphere_store::{Purpose, SessionFacts, TelemetryRequest};
 
 use crate::app::{App, SharedApp};
 use crate::work::redaction::{Withheld, redact_request};
-use crate::{clock, entropy};
+use crate::{clock, entropy, names};
 
 /// What may wait in memory, in bytes.
 const MAX_WAITING: usize = 32 << 20;
@@ -111,6 +111,9 @@ pub async fn run(app: SharedApp) {
 
 async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::work::Error> {
     let session = telemetry::read(&request.content_type, &request.body);
+    if !session.unusable.is_empty() {
+        tracing::warn!(request = %id, fields = ?session.unusable, "telemetry has ids that cannot be; they are left out");
+    }
     let (job_id, room_sid) = (session.job_id.as_deref(), session.room_sid.as_deref());
     let withheld = Withheld::of_session(app, &request.project, job_id, room_sid).await?;
     let body = match redact_request(&withheld, &request.signal, &request.content_type, &request.body) {
@@ -134,12 +137,12 @@ async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::
         key,
         bytes: length,
         received_at: now,
-        facts: SessionFacts {
+        facts: names::kept(SessionFacts {
             room_name: session.room_name,
             agent_name: session.agent_name,
             tags: Vec::new(),
             sdk_version: session.sdk_version,
-        },
+        }),
     };
     Ok(app.store.add_telemetry(&row).await?)
 }

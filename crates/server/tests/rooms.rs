@@ -10,6 +10,7 @@ use echosphere_livekit::token;
 use echosphere_server::clock;
 use echosphere_testkit::http::{self, Answer};
 use echosphere_testkit::server::{KEY, SECRET, Server};
+use echosphere_testkit::session;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -130,6 +131,136 @@ fn a_project_that_wants_no_recording_of_a_room_is_not_recorded_unasked() {
     assert_eq!(names, ["call-1"]);
 }
 
+/// Names that LiveKit may be configured to take.
+fn odd_names() -> [String; 6] {
+    let names = [
+        "tab\tand\nline",
+        "\u{202e}nommos\u{202c}",
+        "\"it's\" <b>/../\\&%?#",
+        "👩\u{200d}👩\u{200d}👧 Straße",
+        "\u{7}\u{1b}[31m",
+    ];
+    let long = "n".repeat(600);
+    [long.as_str(), names[0], names[1], names[2], names[3], names[4]].map(str::to_owned)
+}
+
+fn named(server: &Server, name: &str) -> Vec<Value> {
+    let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let page = server.get(&format!("/v1/recordings?room_name={encoded}"));
+    page.json()["items"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_room_may_have_any_name() {
+    let (_dir, server) = server(&[NOWHERE, ("ECHOSPHERE_RECORDER_AUTO_RECORD", "*")]);
+    for (number, name) in odd_names().iter().enumerate() {
+        assert_eq!(webhook(&server, &joined(&format!("EV_{number}"), name)).status, 200);
+        let found = until("the recording", || named(&server, name).into_iter().next());
+        assert_eq!(found["room_name"], name.as_str());
+        assert_eq!(start(&server, &json!({ "room_name": name }), None).status, 409, "it is that very room");
+        let asked = format!("{name}2");
+        let answer = start(&server, &json!({ "room_name": asked, "session_id": name }), None);
+        assert_eq!((answer.status, &answer.json()["session_id"]), (201, &json!(name)), "{}", answer.text());
+        assert_eq!(named(&server, &asked)[0]["id"], answer.json()["id"]);
+    }
+    assert!(!server.log().contains('\u{202e}') && !server.log().contains('\u{1b}'), "a log escapes what it shows");
+    assert!(!server.get("/metrics").text().contains("nnnnnn"));
+    let too_long = "n".repeat(1_025);
+    for body in [json!({ "room_name": too_long }), json!({ "room_name": "" }), json!({ "room_name": "a\u{0}b" })] {
+        let answer = start(&server, &body, None);
+        assert_eq!(answer.status, 400);
+        assert!(answer.json()["detail"].as_str().unwrap().contains("1 to 1024 characters"), "{}", answer.text());
+    }
+    let mut body = joined("EV_long", "long");
+    body["room"]["name"] = json!(too_long);
+    assert_eq!(webhook(&server, &body).status, 200);
+    until("it to be worked off", || (open_webhooks(&server) == 0).then_some(()));
+    assert_eq!(named(&server, &too_long).len(), 0);
+    assert!(server.log().contains("a room that should be recorded is not"), "{}", server.log());
+}
+
+/// A field of protobuf that has bytes.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut length = content.len();
+    while length > 0x7f {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    [out, content.to_vec()].concat()
+}
+
+/// Uploads a session that has no more than a header.
+fn upload(server: &Server, header: &[u8]) {
+    let head = "--b\r\nContent-Disposition: form-data; name=\"header\"; filename=\"header.binpb\"\r\nContent-Type: application/protobuf\r\n\r\n";
+    let body = [head.as_bytes(), header, b"\r\n--b--\r\n"].concat();
+    let answer = session::upload(server.address, "multipart/form-data; boundary=b", &body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn a_session_may_have_any_names() {
+    let (_dir, server) = server(&[]);
+    for (number, name) in odd_names().iter().enumerate() {
+        let tag = [field(1, b"room"), field(2, name.as_bytes())].concat();
+        let job = field(8, format!("AJ_{number}").as_bytes());
+        let header = match number % 2 {
+            0 => [field(5, &tag), field(6, name.as_bytes()), job].concat(),
+            _ => {
+                let summary = json!({ "room": name, "agent_name": name, "tags": [name] }).to_string();
+                [job, field(11, summary.as_bytes())].concat()
+            }
+        };
+        upload(&server, &header);
+        let found = until("the recording", || named(&server, name).into_iter().next());
+        assert_eq!(found["session_id"], format!("AJ_{number}"));
+        assert_eq!(found["tags"], if number % 2 == 0 { json!([format!("room={name}")]) } else { json!([name]) });
+    }
+    let long = "ü".repeat(1_100);
+    upload(&server, &[field(8, b"AJ_long"), field(6, long.as_bytes())].concat());
+    let found = until("the recording", || named(&server, &long).into_iter().next());
+    assert_eq!(found["room_name"].as_str().unwrap().chars().count(), 1_024);
+    assert!(server.log().contains("a name is too long; its beginning is kept"), "{}", server.log());
+}
+
+#[test]
+fn whom_only_webhooks_named_is_among_the_participants_unless_left_out() {
+    let (_dir, server) = server(&[("ECHOSPHERE_RECORDER_EXCLUDE_KINDS", "INGRESS")]);
+    let mut number = 0;
+    let mut tell = |event: &str, sid: &str, participant: Value| {
+        number += 1;
+        let room = json!({ "sid": sid, "name": "lobby" });
+        let body = json!({ "event": event, "id": format!("EV_{number}"), "room": room, "participant": participant });
+        assert_eq!(webhook(&server, &body).status, 200);
+        until("it to be worked off", || (open_webhooks(&server) == 0).then_some(()));
+    };
+    let no = json!({ "echosphere.record": "false" });
+    tell(
+        "participant_joined",
+        "RM_1",
+        json!({ "identity": "bob", "name": "Bob\t", "kind": "SIP", "attributes": { "a": "b" } }),
+    );
+    tell("participant_joined", "RM_1", json!({ "identity": "shy", "name": "Shy", "attributes": no }));
+    tell("participant_joined", "RM_1", json!({ "identity": "later-shy", "name": "Later" }));
+    tell("participant_left", "RM_1", json!({ "identity": "later-shy", "name": "Later", "attributes": no }));
+    tell("participant_joined", "RM_1", json!({ "identity": "stream", "name": "Stream", "kind": "INGRESS" }));
+    tell("participant_joined", "RM_1", json!({ "identity": "EG_1", "kind": "EGRESS" }));
+    tell(
+        "participant_joined",
+        "RM_1",
+        json!({ "identity": "echosphere-1", "permission": { "hidden": true, "recorder": true } }),
+    );
+    tell("participant_joined", "RM_2", json!({ "identity": "carol", "name": "Carol" }));
+    upload(&server, &[field(1, b"RM_1"), field(8, b"AJ_1"), field(6, b"lobby")].concat());
+    until("the session", || named(&server, "lobby").into_iter().find(|found| found["status"] == "COMPLETED"));
+    // An agent uploads its session before it leaves.
+    tell("participant_left", "RM_1", json!({ "identity": "dave", "kind": "AGENT" }));
+    let bob = json!({ "identity": "bob", "name": "Bob\t", "kind": "SIP", "attributes": { "a": "b" } });
+    let dave = json!({ "identity": "dave", "name": null, "kind": "AGENT", "attributes": {} });
+    assert_eq!(named(&server, "lobby")[0]["participants"], json!([bob, dave]));
+}
+
 fn open_webhooks(server: &Server) -> i64 {
     metric(server, "echosphere_webhooks_open").and_then(|count| count.parse().ok()).unwrap_or(-1)
 }
@@ -156,7 +287,7 @@ fn what_an_acknowledged_webhook_asks_for_survives_a_crash() {
 #[test]
 fn who_is_left_out_is_checked_and_only_a_room_that_goes_on_can_leave_somebody_out() {
     let (_dir, server) = server(&[NOWHERE]);
-    let long = "x".repeat(600);
+    let long = "x".repeat(1_025);
     for body in [
         json!({ "room_name": "a", "exclude": [long] }),
         json!({ "room_name": "a", "exclude_kinds": vec!["SIP"; 1_001] }),

@@ -7,6 +7,7 @@ mod error;
 mod inbox;
 mod live;
 mod objects;
+mod people;
 mod recordings;
 mod segments;
 mod sessions;
@@ -19,6 +20,7 @@ pub use error::{Error, Result};
 pub use inbox::{Inbox, Webhook};
 pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, Redactions, Repeated, Stretch};
 pub use objects::{Objects, Purpose, SweepCandidate};
+pub use people::People;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
 pub use sessions::{Own, OwnRecording, Part, SameRoom, Sessions};
@@ -29,7 +31,7 @@ pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 /// Everything that the rest of EchoSphere asks of a database.
 #[async_trait::async_trait]
 pub trait Store:
-    Uploads + Recordings + Sessions + Live + Inbox + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
+    Uploads + Recordings + Sessions + Live + Inbox + People + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
 {
     /// Whether the database answers and takes writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;

@@ -1,12 +1,14 @@
 //! The part `header`: `livekit.MetricsRecordingHeader` (livekit/protocol, `livekit_metrics.proto`), protobuf.
 
+use echosphere_domain::name;
 use echosphere_domain::time::WallTime;
 use prost::Message;
+use serde_json::Value;
 
 use crate::lenient_json;
 
-/// Longer identifiers are not believed.
-const MAX_TEXT: usize = 512;
+/// Tags that are taken, at most.
+const MOST_TAGS: usize = 64;
 
 #[derive(Message)]
 struct Wire {
@@ -25,6 +27,24 @@ struct Wire {
     redaction_enabled: bool,
     #[prost(bytes = "vec", tag = "11")]
     session_summary: Vec<u8>,
+}
+
+/// What other clients than the agents SDKs send besides. A part of its own, and bytes, so that an odd name costs that name alone.
+#[derive(Message)]
+struct WireRoom {
+    #[prost(message, repeated, tag = "5")]
+    room_tags: Vec<WireTag>,
+    #[prost(bytes = "vec", tag = "6")]
+    room_name: Vec<u8>,
+}
+
+/// An entry of a `map<string, string>`.
+#[derive(Message)]
+struct WireTag {
+    #[prost(bytes = "vec", tag = "1")]
+    name: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
 }
 
 #[derive(Message)]
@@ -53,18 +73,20 @@ pub struct Header {
     pub duration_ms: Option<u64>,
     /// Whether the receiver is meant to redact the session.
     pub redaction_enabled: bool,
-    /// What the session summary says, where the SDK sends one.
+    /// What the session summary says, where the SDK sends one; and what the header says of the room.
     pub summary: Summary,
+    /// The fields whose text cannot be an id, and counts as absent.
+    pub unusable: Vec<&'static str>,
 }
 
-/// The session summary, as far as it is used.
+/// The session summary, as far as it is used. Names are as they were sent, of any length and with any characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
     /// The room's name.
     pub room_name: Option<String>,
     /// The name that the agent was dispatched by.
     pub agent_name: Option<String>,
-    /// Tags that the agent set.
+    /// Tags that the agent set, then those of the room: `name=value`, or the name alone.
     pub tags: Vec<String>,
     /// The version of the SDK.
     pub sdk_version: Option<String>,
@@ -73,23 +95,30 @@ pub struct Summary {
 }
 
 impl Header {
-    /// Reads the part. Unknown fields are ignored; texts that cannot be identifiers are taken for absent.
+    /// Reads the part. Unknown fields are ignored; texts that cannot be ids are taken for absent.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let wire = Wire::decode(bytes).map_err(|error| Error(error.to_string()))?;
+        let room = WireRoom::decode(bytes).unwrap_or_default();
+        let mut unusable = Vec::new();
+        let mut id = |field: &'static str, bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).ok();
+            let good = text.as_deref().is_some_and(|text| text.is_empty() || name::is_whole(text));
+            if !good {
+                unusable.push(field);
+            }
+            text.filter(|text| good && !text.is_empty())
+        };
+        let (room_sid, job_id) = (id("room_id", wire.room_id), id("job_id", wire.job_id));
         Ok(Self {
-            room_sid: String::from_utf8(wire.room_id).ok().and_then(identifier),
-            job_id: String::from_utf8(wire.job_id).ok().and_then(identifier),
+            room_sid,
+            job_id,
             start_time: wire.start_time.and_then(wall_time),
             duration_ms: Some(wire.duration).filter(|ms| *ms > 0),
             redaction_enabled: wire.redaction_enabled,
-            summary: Summary::parse(&wire.session_summary),
+            summary: Summary::parse(&wire.session_summary).with(&room),
+            unusable,
         })
     }
-}
-
-fn identifier(text: String) -> Option<String> {
-    let good = !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
-    good.then_some(text)
 }
 
 /// `None` for the first day of 1970, which stands for "no audio", and for times that no clock shows.
@@ -102,15 +131,28 @@ fn wall_time(time: Timestamp) -> Option<WallTime> {
 impl Summary {
     fn parse(json: &[u8]) -> Self {
         let value = lenient_json::read(json).value;
-        let text = |name: &str| value[name].as_str().map(str::to_owned).and_then(identifier);
-        let tags = value["tags"].as_array().into_iter().flatten();
+        let text = |name: &str| value[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let tags = value["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
         Self {
             room_name: text("room"),
             agent_name: text("agent_name"),
-            tags: tags.filter_map(|tag| identifier(tag.as_str()?.to_owned())).take(64).collect(),
+            tags: tags.filter(|tag| !tag.is_empty()).take(MOST_TAGS).map(str::to_owned).collect(),
             sdk_version: text("sdk_version"),
             audio: value["options"]["recording_options"]["audio"].as_bool(),
         }
+    }
+
+    fn with(mut self, room: &WireRoom) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.room_name = self.room_name.or_else(|| Some(text(&room.room_name)).filter(|name| !name.is_empty()));
+        for tag in &room.room_tags {
+            let (name, value) = (text(&tag.name), text(&tag.value));
+            let tag = if value.is_empty() { name } else { format!("{name}={value}") };
+            if !tag.is_empty() && !self.tags.contains(&tag) && self.tags.len() < MOST_TAGS {
+                self.tags.push(tag);
+            }
+        }
+        self
     }
 }
 
@@ -151,6 +193,40 @@ mod tests {
         let header = Header::parse(&odd.encode_to_vec()).unwrap();
         assert_eq!((header.start_time, header.room_sid, header.job_id), (None, None, None));
         assert_eq!(header.summary, Summary::default());
+        assert_eq!(header.unusable, ["room_id", "job_id"], "which can be said");
+    }
+
+    #[test]
+    fn names_are_what_was_sent() {
+        let long = "n".repeat(600);
+        for name in [long.as_str(), "a\tb", "\u{202e}evil\u{202c}", "\"<b>' /\\", "👩‍👩‍👧 Straße"] {
+            let summary = serde_json::json!({ "room": name, "agent_name": name, "tags": [name, ""] });
+            let mut named = wire();
+            (named.job_id, named.session_summary) = (name.into(), summary.to_string().into());
+            let header = Header::parse(&named.encode_to_vec()).unwrap();
+            assert_eq!(header.job_id.as_deref(), Some(name));
+            let Summary { room_name, agent_name, tags, .. } = header.summary;
+            assert_eq!(
+                (room_name.as_deref(), agent_name.as_deref(), &tags[..]),
+                (Some(name), Some(name), &[name.to_owned()][..])
+            );
+        }
+    }
+
+    #[test]
+    fn the_room_is_named_and_tagged_where_other_clients_do() {
+        let tag = |name: &str, value: &str| WireTag { name: name.into(), value: value.into() };
+        let room = WireRoom { room_tags: vec![tag("team", "a\tb"), tag("vip", "")], room_name: b"lobby \xff".to_vec() };
+        let bytes = [Wire { session_summary: String::new(), ..wire() }.encode_to_vec(), room.encode_to_vec()].concat();
+        let header = Header::parse(&bytes).unwrap();
+        assert_eq!(header.job_id.as_deref(), Some("AJ_x"), "a name that is no text costs nothing else");
+        assert_eq!(header.summary.room_name.as_deref(), Some("lobby \u{fffd}"));
+        assert_eq!(header.summary.tags, ["team=a\tb", "vip"]);
+        let both = Header::parse(&[wire().encode_to_vec(), room.encode_to_vec()].concat()).unwrap();
+        assert_eq!(both.summary.room_name.as_deref(), Some("obs"), "the summary counts first");
+        // A field of another type than ours is no reason to lose the rest.
+        let odd = [wire().encode_to_vec(), vec![6 << 3, 1]].concat();
+        assert_eq!(Header::parse(&odd).unwrap().job_id.as_deref(), Some("AJ_x"));
     }
 
     #[test]

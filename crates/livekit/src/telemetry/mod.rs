@@ -7,10 +7,12 @@ mod json;
 mod protobuf;
 mod redact;
 
+use echosphere_domain::name;
+
 pub use inflate::{InflateError, inflate};
 pub use redact::{Redacted, redact};
 
-/// What a request tells.
+/// What a request tells. Names are as they were sent, of any length and with any characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Session {
     /// LiveKit's room id.
@@ -23,23 +25,31 @@ pub struct Session {
     pub agent_name: Option<String>,
     /// The version of the SDK.
     pub sdk_version: Option<String>,
+    /// The attributes whose text cannot be an id, and counts as absent.
+    pub unusable: Vec<&'static str>,
 }
 
 impl Session {
     /// Takes an attribute; the first value of each name counts.
     fn note(&mut self, key: &str, value: &str) {
-        const MAX_TEXT: usize = 512;
-        let slot = match key {
-            "room_id" => &mut self.room_sid,
-            "job_id" => &mut self.job_id,
-            "room" => &mut self.room_name,
-            "agent_name" => &mut self.agent_name,
-            "sdk_version" => &mut self.sdk_version,
+        let (field, slot) = match key {
+            "room_id" => (Some("room_id"), &mut self.room_sid),
+            "job_id" => (Some("job_id"), &mut self.job_id),
+            "room" => (None, &mut self.room_name),
+            "agent_name" => (None, &mut self.agent_name),
+            "sdk_version" => (None, &mut self.sdk_version),
             _ => return,
         };
-        let good = !value.is_empty() && value.len() <= MAX_TEXT && !value.chars().any(char::is_control);
-        if slot.is_none() && good {
-            *slot = Some(value.to_owned());
+        if value.is_empty() || slot.is_some() {
+            return;
+        }
+        match field {
+            Some(field) if !name::is_whole(value) => {
+                if !self.unusable.contains(&field) {
+                    self.unusable.push(field);
+                }
+            }
+            _ => *slot = Some(value.to_owned()),
         }
     }
 }
@@ -77,6 +87,19 @@ mod tests {
         let le: Vec<u8> = odd.encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(read("application/json", odd.as_bytes()), session);
         assert_eq!(read("application/json", &le), session);
+    }
+
+    #[test]
+    fn names_are_what_was_sent_and_what_is_no_id_is_said() {
+        let long = "n".repeat(2_000);
+        for name in [long.as_str(), "a\tb", "\u{202e}evil", "\"<b>' /\\", "👩‍👩‍👧"] {
+            let attribute = |key: &str| serde_json::json!({ "key": key, "value": { "stringValue": name } });
+            let body = serde_json::json!({ "a": [attribute("room"), attribute("agent_name"), attribute("job_id")] });
+            let session = read("application/json", body.to_string().as_bytes());
+            assert_eq!((session.room_name.as_deref(), session.agent_name.as_deref()), (Some(name), Some(name)));
+            assert_eq!(session.job_id.is_none(), name.len() == 2_000);
+            assert_eq!(session.unusable.is_empty(), name.len() < 2_000);
+        }
     }
 
     proptest! {

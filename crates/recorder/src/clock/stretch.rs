@@ -15,6 +15,15 @@ const CELL: i64 = RATE;
 /// the clock may have stood still there.
 const HOLE: i64 = RATE / 5;
 const BREAK: i64 = 60_000_000;
+/// A packet that is later by this much than the fastest of its cell, in nanoseconds (5 ms), begins a cell of its own, until one comes that
+/// is as fast: the clock may have stood still just before it, whatever came before that.
+const LATER: i64 = 5_000_000;
+/// A packet that came again after it was lost is hundreds of milliseconds late, and says nothing of how far the others are spread: no more
+/// than this (100 ms), or so many times the spread of the line, is counted.
+const OUTLIER: i64 = 100_000_000;
+const OUTLIER_SPREADS: f64 = 8.0;
+/// Packets that follow each other within this time, in nanoseconds (3 ms), were held up together.
+const AT_ONCE: i64 = 3_000_000;
 
 /// A packet, or a sender report: one point that the clock passes below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +39,14 @@ impl Point {
     }
 }
 
-/// A second or so of packets, all of which came later than the clock of before would have it.
+/// A second of packets at most, all of which came later than the clock of before would have it. Cells that follow each other in the same
+/// section of a second or so are each later than the one before.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Cell {
+    /// The first RTP time of its section, and the packets of the section up to its last.
+    section: (i64, u32),
+    /// Whether its section begins with it.
+    pub is_first: bool,
     /// The highest RTP time before it: if the clock stood still, then from there on.
     pub behind_rtp: i64,
     pub from_rtp: i64,
@@ -46,8 +60,12 @@ pub(super) struct Cell {
     /// Whether its last packet followed the one before it, as those of speech do.
     is_speech: bool,
     pub best: Point,
-    /// The delays of all its packets.
+    /// Its deliveries: packets that arrived one by one, or several at once, of which the last tells how late they were.
+    pub deliveries: u32,
+    /// The delays of all deliveries, none counted for more than `most` above the best.
     pub sum: i128,
+    /// When its last packet arrived, and what it counts in the sum.
+    last: (i64, i64),
 }
 
 impl Cell {
@@ -57,6 +75,8 @@ impl Cell {
         let is_behind_hole = !is_speech;
         let (from_rtp, to_rtp, sum) = (point.rtp, point.rtp, i128::from(point.delay));
         Self {
+            section: (point.rtp, 1),
+            is_first: true,
             behind_rtp: newest,
             from_rtp,
             to_rtp,
@@ -66,26 +86,82 @@ impl Cell {
             is_speech,
             is_behind_hole,
             best: point,
+            deliveries: 1,
             sum,
+            last: (arrived, point.delay),
         }
     }
 
-    pub(super) fn take(&mut self, point: Point) {
+    /// A cell of the same section that begins with this packet, which is later than all of this one's.
+    pub(super) fn followed_by(&self, next: Self) -> Self {
+        Self { section: (self.section.0, self.section.1 + 1), is_first: false, ..next }
+    }
+
+    /// Whether a packet is so much later than those here that the clock may have stood still just before it.
+    pub(super) fn is_earlier_than(&self, point: Point) -> bool {
+        point.delay.saturating_sub(self.best.delay) > LATER
+    }
+
+    /// Whether another cell is of the same section.
+    pub(super) fn is_of_section(&self, other: &Self) -> bool {
+        self.section.0 == other.section.0
+    }
+
+    /// Whether the next cell is of the same section and not later.
+    pub(super) fn goes_on_with(&self, next: &Self) -> bool {
+        self.is_of_section(next) && !self.is_earlier_than(next.best)
+    }
+
+    /// Takes the cell that follows.
+    pub(super) fn absorb(&mut self, next: &Self, most: i64) {
+        self.section.1 = next.section.1;
+        self.is_speech = next.is_speech;
+        self.from_rtp = self.from_rtp.min(next.from_rtp);
+        self.to_rtp = self.to_rtp.max(next.to_rtp);
+        self.packets += next.packets;
+        self.deliveries += next.deliveries;
+        self.sum += next.sum;
+        self.last = next.last;
+        if next.best.delay < self.best.delay {
+            self.best = next.best;
+        }
+        self.bound(most);
+    }
+
+    fn bound(&mut self, most: i64) {
+        self.sum = self.sum.min(i128::from(self.deliveries) * i128::from(self.best.delay.saturating_add(most)));
+    }
+
+    /// Takes a packet; it counts as no later than `most` nanoseconds behind the best.
+    pub(super) fn take(&mut self, point: Point, most: i64) {
+        self.section.1 += 1;
         self.is_speech = point.rtp - self.to_rtp < HOLE;
+        let is_next = point.rtp > self.to_rtp;
         self.from_rtp = self.from_rtp.min(point.rtp);
         self.to_rtp = self.to_rtp.max(point.rtp);
         self.packets += 1;
-        self.sum += i128::from(point.delay);
         if point.delay < self.best.delay {
             self.best = point;
         }
+        let counted = point.delay.min(self.best.delay.saturating_add(most));
+        let arrived = point.delay.saturating_add(nanos(point.rtp));
+        if is_next && arrived.saturating_sub(self.last.0).abs() < AT_ONCE {
+            self.sum -= i128::from(self.last.1);
+        } else {
+            self.deliveries += 1;
+        }
+        self.sum += i128::from(counted);
+        if is_next {
+            self.last = (arrived, counted);
+        }
+        self.bound(most);
     }
 
-    /// Whether a packet with a later time belongs to the next cell. Nothing had arrived for `since` nanoseconds.
+    /// Whether a packet with a later time belongs to the next section. Nothing had arrived for `since` nanoseconds.
     pub(super) fn ends_before(&self, point: Point, since: i64) -> bool {
         // In a silence there is a packet every 420 ms, too few to tell anything by themselves.
         self.is_speech && point.rtp - self.to_rtp >= HOLE
-            || self.packets >= FEW && (point.rtp - self.from_rtp >= CELL || since >= BREAK)
+            || self.section.1 >= FEW && (point.rtp - self.section.0 >= CELL || since >= BREAK)
     }
 }
 
@@ -111,15 +187,16 @@ impl Stretch {
     }
 
     pub(super) fn take(&mut self, point: Point) {
+        let most = self.outlier();
         self.packets += 1;
         self.pass_below(point);
-        self.excess += self.above(point).max(0) as f64;
+        self.excess += self.above(point).clamp(0, most) as f64;
     }
 
     pub(super) fn take_cell(&mut self, cell: &Cell) {
         self.packets += cell.packets;
         self.pass_below(cell.best);
-        let mean = (cell.sum / i128::from(cell.packets)) as i64;
+        let mean = (cell.sum / i128::from(cell.deliveries)) as i64;
         self.excess += self.above(Point { delay: mean, ..cell.best }).max(0) as f64 * f64::from(cell.packets);
     }
 
@@ -140,6 +217,11 @@ impl Stretch {
     /// How far a point lies above the line, in nanoseconds.
     pub(super) fn above(&self, point: Point) -> i64 {
         point.delay.saturating_sub(self.line.delay_at(point.rtp) as i64)
+    }
+
+    /// How late a packet may be, in nanoseconds, before it tells no more than that it came again.
+    pub(super) fn outlier(&self) -> i64 {
+        OUTLIER.max((self.spread() * OUTLIER_SPREADS) as i64)
     }
 
     /// How far packets lie above the line, in nanoseconds, on average.

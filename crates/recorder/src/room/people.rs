@@ -19,16 +19,23 @@ pub struct Exclusions {
 
 impl Exclusions {
     /// Whether a participant is left out.
-    pub fn covers(&self, identity: &str, kind: &str, attributes: &HashMap<String, String>) -> bool {
+    pub fn covers<'a>(
+        &self,
+        identity: &str,
+        kind: &str,
+        attributes: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> bool {
         self.identities.contains(identity)
             || self.kinds.contains(kind)
-            || self.attributes.iter().any(|(name, value)| attributes.get(name) == Some(value))
+            || attributes.into_iter().any(|(name, value)| self.attributes.get(name) == Some(value))
     }
 }
 
 /// Somebody is left out from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
+    /// The identity. It is for finding what others have kept of them, and goes into no log.
+    pub identity: String,
     /// Whether it is an agent.
     pub agent: bool,
     /// Whether it was recorded until now; else it may have been in the room, unrecorded, before we were.
@@ -203,7 +210,8 @@ impl People {
         if excluded {
             if self.excluded.insert(person.sid.clone()) {
                 let was_recorded = self.present.contains_key(&person.sid);
-                changes.left_out.push(LeftOut { agent: is_agent(person), was_recorded });
+                let identity = person.identity.clone();
+                changes.left_out.push(LeftOut { identity, agent: is_agent(person), was_recorded });
             }
         } else {
             self.excluded.remove(&person.sid);
@@ -292,12 +300,14 @@ mod tests {
         let changes = people.update(&[person("a", &[("TR_a", 0)]), shy]);
         assert_eq!(changes.wanted, [("PA_a".to_owned(), "TR_a".to_owned())]);
         assert_eq!(changes.entries.len(), 1, "not even the name of somebody who is left out is kept");
-        assert_eq!(changes.left_out, [LeftOut { agent: false, was_recorded: false }]);
+        let left_out =
+            |identity: &str, was_recorded| LeftOut { identity: identity.to_owned(), agent: false, was_recorded };
+        assert_eq!(changes.left_out, [left_out("shy", false)]);
         assert!(people.is_excluded("PA_shy") && people.is_identity_excluded("shy"));
         assert_eq!(people.update(&[person("a", &[("TR_a", 0)])]).wanted, []);
         let changes = people.exclude("a");
         assert_eq!(changes.unwanted, [("PA_a".to_owned(), "TR_a".to_owned())]);
-        assert_eq!(changes.left_out, [LeftOut { agent: false, was_recorded: true }]);
+        assert_eq!(changes.left_out, [left_out("a", true)]);
         assert!(people.is_excluded("PA_a"));
         assert_eq!(people.exclude("a").left_out, [], "it is told once");
     }

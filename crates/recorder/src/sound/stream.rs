@@ -7,7 +7,7 @@ use echosphere_media::ogg::packet_duration;
 use echosphere_media::tracks::CONCEALED;
 
 use super::index::Extent;
-use crate::clock::{Clock, Placement};
+use crate::clock::{self, Clock, Placement};
 use crate::log::{Packet, Stream};
 
 /// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention.
@@ -192,6 +192,22 @@ impl StreamState {
         let steps = self.live.steps.capacity() * size_of::<crate::clock::Step>();
         let ahead = self.ahead.capacity() * size_of::<Arrival>();
         runs + steps + ahead + self.chunks.capacity() * size_of::<InChunk>() + self.clock.held()
+    }
+
+    /// The RTP times from its first packet to the end of its last; `None` when none came.
+    pub(super) fn span(&self) -> Option<Range<u64>> {
+        let edges = self.runs.values().flat_map(|run| [run.start_rtp, run.end_rtp]);
+        let (from, to) = edges.fold((u64::MAX, 0), |(from, to), rtp| (from.min(rtp), to.max(rtp)));
+        (from <= to).then_some(from..to)
+    }
+
+    /// From its first sample to the one behind its last. The silence that the server makes itself has times of the future: nothing was
+    /// spoken when it had come already.
+    pub(super) fn samples(&self, placement: &Placement, zero: i64) -> Option<Range<i64>> {
+        let span = self.span()?;
+        let (start, end) = (placement.sample(span.start)?, placement.sample(span.end)?);
+        let came = clock::samples(self.newest_at.saturating_sub(zero)).saturating_add(LONGEST_PACKET);
+        Some(start..end.min(came).max(start))
     }
 
     /// Stretches of which all packets came.

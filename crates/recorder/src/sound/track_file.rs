@@ -35,6 +35,8 @@ type Place = (i64, u32, u64);
 pub struct TrackFile {
     streams: Vec<PlacedStream>,
     offset: i64,
+    /// The sample of the log at which the track ends.
+    until: i64,
     serial: u32,
     comments: Vec<String>,
     waiting: BTreeMap<Place, Vec<u8>>,
@@ -45,12 +47,15 @@ pub struct TrackFile {
 
 impl TrackFile {
     /// A file of a track; `None` when the log has no packet of such a track. Sample 0 of the log is sample `offset` of the
-    /// recording. `comments` are `NAME=value`.
-    pub fn new(index: &Index, track: &str, offset: i64, comments: Vec<String>) -> Option<Self> {
+    /// recording, and the track ends at sample `until` of the log, at the end of the recording at the latest. `comments` are
+    /// `NAME=value`.
+    pub fn new(index: &Index, track: &str, offset: i64, until: i64, comments: Vec<String>) -> Option<Self> {
+        let until = until.min(i64::try_from(index.samples).unwrap_or(LONGEST));
         let streams: Vec<_> = index.streams.iter().filter(|stream| stream.track_sid == track).cloned().collect();
         (!streams.is_empty()).then(|| Self {
             streams,
             offset,
+            until,
             serial: ogg::serial(track),
             comments,
             waiting: BTreeMap::new(),
@@ -70,7 +75,8 @@ impl TrackFile {
             // LiveKit's own silence, on mute and close, lies where it pleases; without it the same silence is put in.
             let is_silence = packet.payload.starts_with(&SILENCE[0].1);
             let is_late = self.written.is_some_and(|written| place <= written);
-            if is_silence || is_late || packet_duration(&packet.payload).is_none() || start.abs() > LONGEST {
+            let is_outside = start >= self.until || start < -LONGEST;
+            if is_silence || is_late || is_outside || packet_duration(&packet.payload).is_none() {
                 continue;
             }
             self.waiting_bytes += packet.payload.len();
@@ -90,21 +96,16 @@ impl TrackFile {
                 return true;
             }
             let place_in_file = place.0 + self.offset;
-            let (writer, pre_skip) = self.writer.get_or_insert_with(|| {
-                // The first packet lies on the grid of what silence can be made of.
-                let pre_skip = PRE_SKIP + (-place_in_file - PRE_SKIP).rem_euclid(UNIT);
-                let channels = if packet.first().is_some_and(|toc| toc & 4 != 0) { 2 } else { 1 };
-                let comments = std::mem::take(&mut self.comments);
-                let about = About { serial: self.serial, channels, pre_skip: pre_skip as u16, comments };
-                (Writer::begin(&about, out), pre_skip)
-            });
+            let channels = if packet.first().is_some_and(|toc| toc & 4 != 0) { 2 } else { 1 };
+            let length = i64::from(packet_duration(packet).unwrap_or(0));
+            let (writer, pre_skip) =
+                begin(&mut self.writer, self.serial, &mut self.comments, channels, place_in_file, out);
             let hole = place_in_file + *pre_skip - writer.granule() as i64;
             // What is left of a hole is filled too, however short.
             if hole >= AT_ONCE + TOLERANCE {
                 put_silence(writer, AT_ONCE, out);
                 return true;
             }
-            let length = i64::from(packet_duration(packet).unwrap_or(0));
             if hole >= TOLERANCE || self.written.is_none() {
                 put_silence(writer, hole, out);
             }
@@ -117,18 +118,42 @@ impl TrackFile {
             self.written = Some(place);
             self.waiting.pop_first();
         }
-        false
+        before == i64::MAX && self.fill(out)
+    }
+
+    /// Appends silence to the end of the track, which is as long as the recording says; true when there is more of it.
+    fn fill(&mut self, out: &mut Vec<u8>) -> bool {
+        let end = self.until + self.offset;
+        let (writer, pre_skip) = begin(&mut self.writer, self.serial, &mut self.comments, 1, end, out);
+        let left = end + *pre_skip - writer.granule() as i64;
+        put_silence(writer, left.clamp(0, AT_ONCE), out);
+        left > AT_ONCE
     }
 
     /// Ends the file, after everything was written.
-    pub fn finish(self, out: &mut Vec<u8>) {
-        let (writer, _) = self.writer.unwrap_or_else(|| {
-            let about =
-                About { serial: self.serial, channels: 1, pre_skip: PRE_SKIP as u16, comments: self.comments.clone() };
-            (Writer::begin(&about, out), PRE_SKIP)
-        });
-        writer.finish(out);
+    pub fn finish(mut self, out: &mut Vec<u8>) {
+        begin(&mut self.writer, self.serial, &mut self.comments, 1, 0, out);
+        if let Some((writer, _)) = self.writer {
+            writer.finish(out);
+        }
     }
+}
+
+/// The writer, begun if it was not, and the samples that are decoded and not heard. What lies at sample `first` of the file lies on the
+/// grid of what silence can be made of.
+fn begin<'w>(
+    writer: &'w mut Option<(Writer, i64)>,
+    serial: u32,
+    comments: &mut Vec<String>,
+    channels: u8,
+    first: i64,
+    out: &mut Vec<u8>,
+) -> &'w mut (Writer, i64) {
+    writer.get_or_insert_with(|| {
+        let pre_skip = PRE_SKIP + (-first - PRE_SKIP).rem_euclid(UNIT);
+        let about = About { serial, channels, pre_skip: pre_skip as u16, comments: std::mem::take(comments) };
+        (Writer::begin(&about, out), pre_skip)
+    })
 }
 
 /// Puts silence in, to the nearest 2.5 ms.
@@ -159,7 +184,14 @@ mod tests {
             placement: Some(Placement { steps: vec![Step { from_rtp: i64::MIN, offset }] }),
             ..PlacedStream::default()
         };
-        Index { streams: streams.iter().map(placed).collect(), ..Index::default() }
+        Index { streams: streams.iter().map(placed).collect(), samples: LONGEST as u64, ..Index::default() }
+    }
+
+    /// The sample behind the last packet, each of which has 20 ms.
+    fn end(index: &Index, chunks: &[Vec<Entry>]) -> i64 {
+        let packets = crate::sound::packets(chunks.iter().flatten());
+        let ends = packets.filter_map(|packet| index.streams[packet.stream as usize].sample(packet));
+        ends.max().unwrap_or(0) + 960
     }
 
     fn entry(stream: u32, sequence: u64, rtp: u64, payload: Vec<u8>) -> Entry {
@@ -180,7 +212,7 @@ mod tests {
     }
 
     fn write(index: &Index, offset: i64, chunks: Vec<Vec<Entry>>) -> Vec<u8> {
-        let mut file = TrackFile::new(index, "TR_a", offset, Vec::new()).unwrap();
+        let mut file = TrackFile::new(index, "TR_a", offset, end(index, &chunks), Vec::new()).unwrap();
         let mut out = Vec::new();
         for chunk in chunks {
             file.take(chunk);
@@ -206,13 +238,13 @@ mod tests {
         assert!(file.gaps().is_empty(), "filled, not jumped over");
         let (_, moved) = read(&write(&index, 48_000, chunks));
         assert_eq!(moved[0].0, 57_617);
-        assert!(TrackFile::new(&index, "TR_b", 0, Vec::new()).is_none());
+        assert!(TrackFile::new(&index, "TR_b", 0, 0, Vec::new()).is_none());
     }
 
     #[test]
     fn doubles_late_packets_and_the_servers_own_silence_change_nothing() {
         let index = index(&[(0, 0)]);
-        let mut file = TrackFile::new(&index, "TR_a", 0, Vec::new()).unwrap();
+        let mut file = TrackFile::new(&index, "TR_a", 0, 9_600, Vec::new()).unwrap();
         let mut out = Vec::new();
         file.take((0..10).map(|n| entry(0, n, n * 960, CODE.to_vec())));
         file.take([entry(0, 3, 3 * 960, CODE.to_vec()), entry(0, 11, 9 * 960, [0xf8, 0xff, 0xfe, 0].to_vec())]);
@@ -225,9 +257,42 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_as_long_as_its_track_and_ends_with_the_recording() {
+        let mut index = index(&[(0, 0)]);
+        index.samples = 60 * 48_000;
+        let written = |until| {
+            let mut file = TrackFile::new(&index, "TR_a", 480, until, Vec::new()).unwrap();
+            let (mut out, mut most) = (Vec::new(), 0);
+            // The last one lies behind the end of everything.
+            file.take([0, 1, 2, 5_000].map(|n| entry(0, n, n * 960, CODE.to_vec())));
+            loop {
+                let before = out.len();
+                let has_more = file.write(i64::MAX, &mut out);
+                most = most.max(out.len() - before);
+                if !has_more {
+                    break;
+                }
+            }
+            file.finish(&mut out);
+            assert!(most < 10_000, "{most}");
+            let (file, spoken) = read(&out);
+            (file.total_samples() as i64 - 480, spoken.len())
+        };
+        assert_eq!(written(2 * 960), (2 * 960, 2));
+        assert_eq!(written(30 * 48_000), (30 * 48_000, 3), "silence to its end");
+        assert_eq!(written(i64::MAX), (60 * 48_000, 3));
+        // Nobody spoke: silence all the same.
+        let mut silent = TrackFile::new(&index, "TR_a", 0, 960, Vec::new()).unwrap();
+        let mut out = Vec::new();
+        while silent.write(i64::MAX, &mut out) {}
+        silent.finish(&mut out);
+        assert_eq!(read(&out).0.total_samples(), 960);
+    }
+
+    #[test]
     fn a_late_comer_does_not_fill_the_memory() {
         let index = index(&[(0, 3_600 * 48_000)]);
-        let mut file = TrackFile::new(&index, "TR_a", 0, Vec::new()).unwrap();
+        let mut file = TrackFile::new(&index, "TR_a", 0, 3_600 * 48_000 + 960, Vec::new()).unwrap();
         file.take([entry(0, 0, 0, CODE.to_vec())]);
         let (mut all, mut most) = (Vec::new(), 0);
         loop {

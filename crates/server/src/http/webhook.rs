@@ -9,9 +9,9 @@ use echosphere_store::Webhook;
 
 use super::problem::Problem;
 use crate::app::SharedApp;
-use crate::clock;
+use crate::{clock, names};
 
-/// The longest id, event or room name that is kept, in bytes.
+/// The longest id or event that is kept, in bytes.
 const LONGEST: usize = 1_024;
 
 /// Takes a webhook of LiveKit's. It is durable when it is answered; what it asks for is done after that, and once, however
@@ -40,18 +40,23 @@ pub async fn receive(
         Problem::unauthorized(error.to_string())
     })?;
     let Received { project, event, body } = received;
-    if [&event.id, &event.name, &event.room_sid, &event.room_name].into_iter().any(|text| text.len() > LONGEST) {
+    if [&event.id, &event.name, &event.room_sid].into_iter().any(|text| text.len() > LONGEST) {
+        tracing::warn!(
+            event = names::shown(&event.name),
+            "a webhook was refused: its id, event or room id is too long"
+        );
         count("refused");
-        return Err(Problem::too_large(format!("ids and names of a webhook have {LONGEST} bytes at most")));
+        return Err(Problem::too_large(format!("id, event and room id of a webhook have {LONGEST} bytes at most")));
     }
     app.rooms.webhook_came(&project);
-    tracing::debug!(event = event.name, room = event.room_name, id = event.id, "a webhook came");
+    tracing::debug!(event = event.name, room = names::shown(&event.room_name), id = event.id, "a webhook came");
     let webhook = Webhook {
         project,
         id: event.id,
         event: event.name,
         room_sid: event.room_sid,
-        room_name: event.room_name,
+        // What it asks for is read from the body, which has the whole name.
+        room_name: names::one("room_name", &event.room_name).unwrap_or_default(),
         created_at: event.created_at,
         received_at: now,
         body,

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, Wish, start};
 use crate::app::{App, SharedApp};
-use crate::clock;
 use crate::config::{AutoRecord, matches_pattern};
+use crate::{clock, names};
 
 /// While webhooks come, asking is only for what they lost.
 const RECONCILE: Duration = Duration::from_secs(30);
@@ -96,10 +96,12 @@ async fn is_recorded(app: &App, project: &ProjectId, sid: &str) -> bool {
 async fn begin(app: &SharedApp, project: &ProjectId, room: &str, sid: &str) -> Outcome {
     let wish = Wish { room_name: room.to_owned(), ..Wish::default() };
     match Box::pin(start(app, project, wish)).await {
-        Ok((recording, _)) => tracing::info!(recording = %recording.id, room, "a room is recorded without being asked"),
+        Ok((recording, _)) => {
+            tracing::info!(recording = %recording.id, room = names::shown(room), "a room is recorded without being asked")
+        }
         Err(Error::Already(other)) => return already(app, project, other, sid).await,
         Err(error) => {
-            tracing::error!(room, %error, "a room that should be recorded is not");
+            tracing::error!(room = names::shown(room), %error, "a room that should be recorded is not");
             return if error.may_pass() { Outcome::Later } else { Outcome::Done };
         }
     }

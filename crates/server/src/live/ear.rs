@@ -51,7 +51,7 @@ impl Listener for Ear {
 
     fn left_out(&mut self, at: Instant, who: people::LeftOut) {
         let from = who.was_recorded.then(|| WallTime::from_nanos(self.wall(at)));
-        self.session.left_out().push(LeftOut { agent: who.agent, from });
+        self.session.left_out().push((who.identity, LeftOut { agent: who.agent, from }));
     }
 
     fn tick(&mut self, _: Instant) -> Option<Command> {

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::auto;
 use crate::app::SharedApp;
-use crate::clock;
+use crate::{clock, names, people};
 
 /// How often to look for what is due when nothing wakes us.
 const LOOK: Duration = Duration::from_secs(5);
@@ -64,7 +64,10 @@ pub async fn run(app: SharedApp) {
 
 async fn work_on(app: &SharedApp, webhook: Webhook) {
     let event = webhook::read_kept(&webhook.body);
-    let outcome = auto::told(app, &webhook.project, &event).await;
+    let outcome = match people::told(app, &webhook.project, &event).await {
+        Ok(()) => auto::told(app, &webhook.project, &event).await,
+        Err(_) => auto::Outcome::Later,
+    };
     let attempts = webhook.attempts + 1;
     let noted = match outcome {
         auto::Outcome::Later if attempts < MAX_ATTEMPTS => {
@@ -73,7 +76,11 @@ async fn work_on(app: &SharedApp, webhook: Webhook) {
         }
         outcome => {
             if matches!(outcome, auto::Outcome::Later) {
-                tracing::error!(id = webhook.id, room = webhook.room_name, "what a webhook asks for is given up");
+                tracing::error!(
+                    id = webhook.id,
+                    room = names::shown(&webhook.room_name),
+                    "what a webhook asks for is given up"
+                );
                 metrics::counter!("echosphere_webhooks_given_up_total").increment(1);
             }
             app.store.webhook_done(&webhook.project, &webhook.id).await
@@ -89,5 +96,8 @@ async fn work_on(app: &SharedApp, webhook: Webhook) {
 async fn forget(app: &SharedApp) {
     if let Err(error) = app.store.forget_webhooks(clock::now().before(LIFE)).await {
         tracing::warn!(%error, "old webhooks cannot be forgotten now");
+    }
+    if let Err(error) = app.store.forget_people(clock::now().before(LIFE)).await {
+        tracing::warn!(%error, "who was in rooms that are over cannot be forgotten now");
     }
 }

@@ -151,9 +151,13 @@ impl Known {
             }
         }
         loop {
-            let next = session.left_out().first().copied();
-            let Some(who) = next else { break };
+            let next = session.left_out().first().cloned();
+            let Some((identity, who)) = next else { break };
             store.note_left_out(id, who).await?;
+            let sid = session.capture().assembler().room().map(|room| room.room_sid.clone());
+            if let Some(sid) = sid {
+                store.leave_out(&session.recording.project, &sid, &identity, clock::now()).await?;
+            }
             session.left_out().remove(0);
         }
         if !self.is_heard {

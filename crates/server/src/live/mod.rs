@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::name;
 use echosphere_domain::recording::{Capture, Recording, Track};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_livekit::token;
@@ -44,7 +45,7 @@ use self::rooms::Running;
 
 use crate::app::{App, SharedApp};
 use crate::config::{Config, KeyPair};
-use crate::{clock, entropy};
+use crate::{clock, entropy, names};
 
 /// How long live rendering waits behind the end of a segment: what was lost on the way has come again by then.
 pub const LAG: Duration = Duration::from_millis(1_000);
@@ -71,6 +72,12 @@ pub enum Error {
     /// No key is configured.
     #[error("the project {0} has no LiveKit key pair: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET")]
     NoKey(ProjectId),
+    /// A room is joined by its name.
+    #[error(
+        "the room's name has to have 1 to {} characters, of which none is U+0000: another room cannot be told from it",
+        name::LONGEST
+    )]
+    Name,
     /// The server's host is not known.
     #[error("the LiveKit server {url} cannot be found: {reason}")]
     NoWay {
@@ -93,7 +100,7 @@ impl Error {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::NoWay { .. } | Self::Full(_) | Self::Stopping => true,
-            Self::Already(_) | Self::Repeated(_) | Self::NoServer | Self::NoKey(_) => false,
+            Self::Already(_) | Self::Repeated(_) | Self::NoServer | Self::NoKey(_) | Self::Name => false,
         }
     }
 }
@@ -124,8 +131,8 @@ struct Session {
     outbox: Outbox,
     /// Segments that an earlier process rendered; `None` when none are rendered live.
     rendered: Option<u32>,
-    /// Those who are left out, until the rows know.
-    left_out: Mutex<Vec<LeftOut>>,
+    /// Those who are left out, by identity, until the rows know.
+    left_out: Mutex<Vec<(String, LeftOut)>>,
 }
 
 impl Session {
@@ -134,7 +141,7 @@ impl Session {
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn left_out(&self) -> std::sync::MutexGuard<'_, Vec<LeftOut>> {
+    fn left_out(&self) -> std::sync::MutexGuard<'_, Vec<(String, LeftOut)>> {
         self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,6 +164,9 @@ pub fn tracks(assembler: &Assembler) -> Vec<Track> {
 pub async fn start(app: &SharedApp, project: &ProjectId, wish: Wish) -> Result<(Recording, Capture), Error> {
     if app.is_stopping() {
         return Err(Error::Stopping);
+    }
+    if !name::is_whole(&wish.room_name) {
+        return Err(Error::Name);
     }
     if let Some(once) = &wish.once
         && let Some(repeated) = app.store.repeated(project, once, clock::now()).await?
@@ -184,7 +194,7 @@ pub async fn start(app: &SharedApp, project: &ProjectId, wish: Wish) -> Result<(
         Begun::Repeated(repeated) => Err(Error::Repeated(repeated)),
         Begun::New(begun) => {
             let (recording, capture) = *begun;
-            tracing::info!(recording = %recording.id, room = new.room_name, "a room is going to be recorded");
+            tracing::info!(recording = %recording.id, room = names::shown(&new.room_name), "a room is going to be recorded");
             let clock = Timepiece::new(Instant::now(), clock::now().as_nanos());
             let live = segments::needs(&app.config);
             let log = capture::Capture::new(capture.id.as_uuid(), clock, &app.rooms.journal, told.layout(), live);
@@ -358,7 +368,8 @@ fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, left: Lef
     app.rooms.begin(id, || Running { session: kept, commands, task: tokio::spawn(task) });
 }
 
-fn exclusions(config: &Config, told: &Told) -> Exclusions {
+/// Who is left out of a recording.
+pub(crate) fn exclusions(config: &Config, told: &Told) -> Exclusions {
     let mut exclusions = Exclusions {
         identities: told.exclude.iter().cloned().collect(),
         kinds: config.recorder.exclude_kinds.iter().chain(&told.exclude_kinds).cloned().collect(),

@@ -15,11 +15,11 @@ use echosphere_recorder::sound;
 use echosphere_store::Purpose;
 
 use super::{LAG, Session};
-use crate::clock;
 use crate::config::Config;
 use crate::render::Priority;
 use crate::work::compose::{CODECS, media_time};
 use crate::work::{self, settle};
+use crate::{clock, people};
 
 /// How late rendering may get, in nanoseconds, before it reads what it needs from chunks (6 s).
 const MAY_BE_LATE: i64 = 6_000_000_000;
@@ -61,12 +61,13 @@ impl Session {
     async fn render(&self, number: u32, frames: Range<u64>, zero: i64, now: Instant) -> Result<(), work::Error> {
         let Self { app, recording, attempt, capture_id, .. } = self;
         let first = samples_of(&frames).start;
-        let (tracks, participants, restarts) = {
+        let (tracks, seen, restarts, sid) = {
             let mut capture = self.capture();
             capture.follow_clocks(first, now);
             let assembler = capture.assembler();
-            let (participants, restarts) = (settle::participants(assembler), assembler.restarts_before(first));
-            (capture.live_tracks(&track_range(&frames)), participants, restarts)
+            let (seen, restarts) = (settle::participants(assembler), assembler.restarts_before(first));
+            let sid = assembler.room().map(|room| room.room_sid.clone());
+            (capture.live_tracks(&track_range(&frames)), seen, restarts, sid)
         };
         // Rooms that are late read a part of their log again: a few at a time, so that memory stays flat.
         let _late = match tracks {
@@ -99,6 +100,7 @@ impl Session {
             codecs: CODECS.to_owned(),
             location: Location::Stored { key, offset: 0, length },
         };
+        let participants = people::with_told(app, &recording.project, recording.id, sid.as_deref(), seen).await?;
         app.store.append_segments(recording.id, &[segment], end, &participants, clock::now()).await?;
         metrics::counter!("echosphere_live_segments_total").increment(1);
         Ok(())

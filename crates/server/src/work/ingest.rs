@@ -26,7 +26,7 @@ use super::{Error, filling, pieces};
 use crate::app::App;
 use crate::render::{Source as Sound, channel_map};
 use crate::upload::body::{self, Body};
-use crate::{clock, entropy};
+use crate::{clock, entropy, names};
 
 pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     let id: UploadId = claim.payload.parse().map_err(|_| Error::Payload(claim.payload.clone()))?;
@@ -150,12 +150,16 @@ pub(super) async fn facts(app: &App, upload: &Upload, header: &Header) -> Result
         Some(job) => app.store.session_facts(&upload.project, job).await?,
         None => SessionFacts::default(),
     };
-    Ok(SessionFacts {
+    if !header.unusable.is_empty() {
+        tracing::warn!(upload = %upload.id, fields = ?header.unusable, "a session has ids that cannot be; they are left out");
+    }
+    let facts = SessionFacts {
         room_name: summary.room_name.clone().or(told.room_name),
         agent_name: summary.agent_name.clone().or(told.agent_name),
         tags: if summary.tags.is_empty() { told.tags } else { summary.tags.clone() },
         sdk_version: summary.sdk_version.clone().or(told.sdk_version),
-    })
+    };
+    Ok(names::kept(facts))
 }
 
 fn join_request(upload: &Upload, header: &Header, facts: &SessionFacts, session: Session) -> Join {

@@ -12,9 +12,8 @@ use futures_util::{FutureExt, StreamExt, stream};
 use super::Error;
 use super::align::Measured;
 use crate::app::App;
-use crate::clock;
 use crate::render::{Analysis, CaptureAnalysis, Error as RenderError, Priority, Source};
-use crate::sources;
+use crate::{clock, people, sources};
 
 /// Segments whose rows are written in one transaction.
 const BATCH: usize = 64;
@@ -24,6 +23,7 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     let found = app.store.recording(&project, id).await?;
     let current = found.filter(|(recording, _)| recording.state.revision == revision);
     let Some((recording, captures)) = current else { return Ok(app.store.complete(&claim.lease).await?) };
+    people::complete(app, &recording).await?;
     let job = Job { app, recording, captures, revision };
     let analysis = job.render().await?;
     job.finish(analysis, claim).await

@@ -20,7 +20,7 @@ use super::{Error, filling, pieces};
 use crate::app::App;
 use crate::live::{self, LAG, Told};
 use crate::render::Source as Sound;
-use crate::{capture_log, clock, sources};
+use crate::{capture_log, clock, people, sources};
 
 pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     let (project, id) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
@@ -97,6 +97,7 @@ async fn publication(
     let composition = compose::compose(&all, &current);
     let content = compose::content(&composition, &all, silence(log));
     let words = log.words.transcript();
+    let room_sid = recording.room_sid.as_deref().or(log.assembler.room().map(|room| room.room_sid.as_str()));
     let Composition { segments, gaps, duration, started_at, ended_at } = composition;
     Ok(Publication {
         recording: recording.id,
@@ -113,7 +114,8 @@ async fn publication(
         started_at: started_at.or(recording.started_at),
         ended_at: ended_at.or(capture.ended_at),
         facts: facts(log),
-        participants: participants(&log.assembler),
+        participants: people::with_told(app, &recording.project, recording.id, room_sid, participants(&log.assembler))
+            .await?,
         capture,
         now: clock::now(),
     })

@@ -10,6 +10,7 @@ mod inbox;
 mod joining;
 mod live;
 mod objects;
+mod people;
 mod publish;
 mod recordings;
 mod segments;

@@ -213,6 +213,7 @@ pub(super) async fn finish_erase(
         "DELETE FROM segments WHERE recording = ?1",
         "DELETE FROM uploads WHERE id IN (SELECT upload FROM captures WHERE recording = ?1)",
         "DELETE FROM captures WHERE recording = ?1",
+        "DELETE FROM people WHERE (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1)",
         "UPDATE recordings SET room_name = NULL, agent_name = NULL, tags = '[]', labels = '{}', participants = '[]', tracks = '[]',
                 gaps = '[]', analysis = NULL, duration = 0 WHERE id = ?1",
     ] {

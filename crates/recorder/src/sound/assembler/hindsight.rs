@@ -11,27 +11,21 @@ use crate::sound::index::{Extent, Gap, Index};
 use crate::sound::stream::LONGEST_PACKET;
 use crate::sound::{Layout, holes};
 
-/// Times are no further ahead of the last entry than this, in samples (1 s).
-const MOST_AHEAD: i64 = 48_000;
-
 impl Assembler {
     /// What the log amounts to; `None` when no packet came.
     pub fn index(&self) -> Option<Index> {
         let zero = self.zero?;
         let mut index = Index { zero, ..Index::default() };
         let mut end = 0;
-        for stream in self.streams.values().filter(|stream| !stream.runs.is_empty()) {
+        for stream in self.streams.values() {
+            let Some(span) = stream.span() else { continue };
             let hindsight = stream.clock.placement(zero);
-            let span = stream
-                .runs
-                .values()
-                .flat_map(|run| [run.start_rtp, run.end_rtp])
-                .fold((u64::MAX, 0), |(from, to), rtp| (from.min(rtp), to.max(rtp)));
             // What was heard live stays where it was, unless hindsight knows much better.
             let placement = if stream.live.steps.is_empty() {
                 hindsight
             } else {
-                let (placement, moved) = stream.live.corrected(&hindsight, span.0, span.1.max(span.0 + 1), MOVED);
+                let (placement, moved) =
+                    stream.live.corrected(&hindsight, span.start, span.end.max(span.start + 1), MOVED);
                 let both = |rtp: u64| [stream.live.sample(rtp), placement.sample(rtp)].into_iter().flatten();
                 index.improved.extend(moved.into_iter().filter_map(|moved| {
                     let (start, end) = (both(moved.start).min()?, both(moved.end - 1).max()?);
@@ -39,7 +33,7 @@ impl Assembler {
                 }));
                 placement
             };
-            end = end.max(placement.sample(span.1).unwrap_or(0));
+            end = end.max(stream.samples(&placement, zero).map_or(0, |samples| samples.end));
             index.gaps.extend(stream.losses(&placement).into_iter().map(|hole| gap(&hole, "packets_lost")));
             let late = self.late.iter().filter(|late| late.stream == stream.about.stream);
             index.improved.extend(late.filter_map(|late| {
@@ -52,8 +46,6 @@ impl Assembler {
             index.streams.push(self.placed(stream, placement));
         }
         let at = |wall: i64| clock::samples(wall.saturating_sub(zero));
-        // Nothing was spoken when it had come already, save for the silence that the server makes.
-        end = end.min(at(self.last_at) + MOST_AHEAD);
         end = end.max(self.natural_end().map_or(0, at)).clamp(0, LONGEST);
         index.samples = end as u64;
         let away = self.away.iter().map(|away| gap(&(at(away.from)..away.to.map_or(end, at)), away.reason));

@@ -233,18 +233,20 @@ impl Assembler {
         self.people.values()
     }
 
-    /// The tracks of which packets came, in the order in which they began. A track that came over several streams (its
-    /// publisher or we connected anew) is one.
+    /// The tracks of which packets came, in the order in which they began, as [`Assembler::index`] places them. A track that came over
+    /// several streams (its publisher or we connected anew) is one.
     pub fn heard(&self) -> Vec<Heard> {
-        let Some(zero) = self.zero else { return Vec::new() };
+        let Some(index) = self.index() else { return Vec::new() };
+        let end = i64::try_from(index.samples).unwrap_or(clock::LONGEST);
         let mut tracks: Vec<Heard> = Vec::new();
-        for stream in self.streams.values() {
-            let placement = stream.clock.placement(zero);
-            let edges = stream.runs.values().flat_map(|run| [run.start_rtp, run.end_rtp]);
-            let edges: Vec<i64> = edges.filter_map(|rtp| placement.sample(rtp)).collect();
-            let (Some(&start), Some(&end)) = (edges.iter().min(), edges.iter().max()) else { continue };
+        for placed in &index.streams {
+            let (Some(stream), Some(placement)) = (self.streams.get(&placed.stream), &placed.placement) else {
+                continue;
+            };
+            let Some(samples) = stream.samples(placement, index.zero) else { continue };
+            let samples = samples.start.clamp(0, end)..samples.end.clamp(0, end);
             if let Some(known) = tracks.iter_mut().find(|track| track.track_sid == stream.about.track_sid) {
-                known.samples = known.samples.start.min(start)..known.samples.end.max(end);
+                known.samples = known.samples.start.min(samples.start)..known.samples.end.max(samples.end);
                 continue;
             }
             let person = self.people.get(&stream.about.participant_sid);
@@ -253,7 +255,7 @@ impl Assembler {
                 identity: person.map(|person| person.identity.clone()).unwrap_or_default(),
                 kind: stream.about.kind.clone(),
                 source: self.sources.get(&stream.about.track_sid).cloned().unwrap_or_default(),
-                samples: start..end,
+                samples,
             });
         }
         tracks.sort_by_key(|track| track.samples.start);

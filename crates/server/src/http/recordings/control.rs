@@ -13,7 +13,7 @@ use echosphere_recorder::room::Command;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::start::LONGEST;
+use super::start::check_name;
 use super::view;
 use crate::app::SharedApp;
 use crate::clock;
@@ -122,9 +122,7 @@ pub async fn exclude(
 ) -> Answer {
     let (recording, captures) = going_on(&app, &caller, &id).await?;
     let Json(Exclude { identity }) = body.map_err(|rejection| Problem::bad_body(rejection.body_text()))?;
-    if !(1..=LONGEST).contains(&identity.len()) {
-        return Err(Problem::bad_body(format!("identity must have 1 to {LONGEST} bytes")));
-    }
+    check_name("identity", &identity)?;
     app.store.note_excluded(recording.id, &identity).await?;
     send(&app, recording.id, Command::Exclude(identity))?;
     let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use echosphere_domain::lifecycle::Status;
+use echosphere_domain::name::Name;
 use echosphere_domain::time::WallTime;
 use echosphere_store::{Cursor, Filter};
 use serde::Deserialize;
@@ -59,8 +60,9 @@ pub async fn list(
     if !params.room_name.as_deref().is_none_or(|name| caller.sees_room(Some(name))) {
         return Ok(Json(view::Page { items: Vec::new(), next_cursor: None }));
     }
-    let room_name = params.room_name.or_else(|| caller.room.clone());
-    let filter = Filter { status, room_name, session_id: params.session_id };
+    // A token's room is the whole name: the beginning of a longer one may be another room's.
+    let room_name = caller.room.clone().or_else(|| params.room_name.as_deref().map(kept));
+    let filter = Filter { status, room_name, session_id: params.session_id.as_deref().map(kept) };
     let page = app.store.list(&caller.project, &filter, after, limit).await?;
     let base = app.base_url(&headers);
     let mut items = Vec::with_capacity(page.items.len());
@@ -68,6 +70,11 @@ pub async fn list(
         items.push(super::shown(&app, &base, &caller, recording, captures).await?);
     }
     Ok(Json(view::Page { items, next_cursor: page.next.as_ref().map(write_cursor) }))
+}
+
+/// A name as recordings have it.
+fn kept(name: &str) -> String {
+    Name::new(name).map(|name| name.text).unwrap_or_default()
 }
 
 /// Opaque to clients: `{created_at nanoseconds}.{id}`.

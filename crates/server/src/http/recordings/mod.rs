@@ -18,7 +18,8 @@ use axum::http::HeaderMap;
 use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::{Capture, Recording, Track};
-use echosphere_domain::time::MediaTime;
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_recorder::clock::samples;
 use echosphere_store::SameRoom;
 
 use crate::app::App;
@@ -100,7 +101,17 @@ fn tracks(app: &App, recording: &Recording) -> Vec<Track> {
     if recording.state.deletion != Deletion::None {
         return Vec::new();
     }
-    app.rooms.tracks(recording.id).unwrap_or_else(|| recording.tracks.clone())
+    app.rooms
+        .tracks(recording.id)
+        .unwrap_or_else(|| recording.tracks.iter().map(|track| within(recording, track)).collect())
+}
+
+/// A track as far as the recording goes: earlier versions noted tracks that end behind it.
+fn within(recording: &Recording, track: &Track) -> Track {
+    let ends = |from: WallTime| from.plus_nanos(recording.duration.as_nanos());
+    let left = recording.started_at.map(|from| ends(from).as_nanos() - track.started_at.as_nanos());
+    let left = left.map_or(track.duration, |nanos| MediaTime::from_samples_48k(samples(nanos.max(0))));
+    Track { duration: track.duration.min(left), ..track.clone() }
 }
 
 fn track_url(app: &App, base: &str, recording: &Recording, track: &Track) -> String {

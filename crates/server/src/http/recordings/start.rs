@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use echosphere_domain::name;
 use echosphere_store::{Once, Repeated};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,8 +19,6 @@ use crate::http::access::Caller;
 use crate::http::problem::Problem;
 use crate::live::{self, Told, Wish};
 
-/// The longest room name or session id, in bytes.
-pub(super) const LONGEST: usize = 512;
 /// Who may be left out by name, kind or attribute, at most.
 const MOST_EXCLUDED: usize = 1_000;
 
@@ -124,13 +123,8 @@ fn wish(wanted: Start, once: Option<Once>) -> Wish {
 }
 
 fn check(wanted: &Start) -> Result<(), Problem> {
-    let fits = |text: &str| !text.is_empty() && text.len() <= LONGEST && !text.chars().any(char::is_control);
-    if !fits(&wanted.room_name) {
-        return Err(Problem::bad_body(format!("room_name must have 1 to {LONGEST} bytes, and no control characters")));
-    }
-    if wanted.session_id.as_deref().is_some_and(|id| !fits(id)) {
-        return Err(Problem::bad_body(format!("session_id must have 1 to {LONGEST} bytes, and no control characters")));
-    }
+    check_name("room_name", &wanted.room_name)?;
+    wanted.session_id.as_deref().map_or(Ok(()), |id| check_name("session_id", id))?;
     if wanted.layout.as_deref().is_some_and(|layout| !matches!(layout, "agent_left" | "mix")) {
         return Err(Problem::bad_body("layout must be agent_left or mix"));
     }
@@ -140,12 +134,22 @@ fn check(wanted: &Start) -> Result<(), Problem> {
     let lists = wanted.exclude.len() + wanted.exclude_kinds.len() + wanted.exclude_attributes.len();
     let attributes = wanted.exclude_attributes.iter().flat_map(|(name, value)| [name, value]);
     let mut texts = wanted.exclude.iter().chain(&wanted.exclude_kinds).chain(attributes);
-    if lists > MOST_EXCLUDED || texts.any(|text| text.len() > LONGEST) {
+    if lists > MOST_EXCLUDED || texts.any(|text| text.chars().count() > name::LONGEST) {
         return Err(Problem::bad_body(format!(
-            "exclude, exclude_kinds and exclude_attributes may have {MOST_EXCLUDED} entries together, each of {LONGEST} bytes at most"
+            "exclude, exclude_kinds and exclude_attributes may have {MOST_EXCLUDED} entries together, each of {} characters at most",
+            name::LONGEST
         )));
     }
     Ok(())
+}
+
+/// A name that asks for something must be whole. Any characters will do, as they do for LiveKit.
+pub(super) fn check_name(what: &str, text: &str) -> Result<(), Problem> {
+    if name::is_whole(text) {
+        return Ok(());
+    }
+    let most = name::LONGEST;
+    Err(Problem::bad_body(format!("{what} must have 1 to {most} characters, of which none is U+0000")))
 }
 
 fn problem(error: live::Error) -> Problem {
@@ -155,6 +159,7 @@ fn problem(error: live::Error) -> Problem {
         live::Error::Repeated(_) => Problem::key_reused(
             "this Idempotency-Key was used for a request with another body; use a new key for a new request",
         ),
+        live::Error::Name => Problem::bad_body(error.to_string()),
         live::Error::NoServer | live::Error::NoKey(_) => Problem::not_configured(error.to_string()),
         live::Error::NoWay { .. } | live::Error::Full(_) | live::Error::Stopping => {
             Problem::unavailable(error.to_string())

@@ -9,6 +9,7 @@ use echosphere_domain::recording::{Capture, Recording, Source, Track};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
+use echosphere_recorder::clock::samples;
 use echosphere_recorder::sound::{Index, TrackFile};
 use futures_util::stream;
 
@@ -22,7 +23,7 @@ use crate::http::problem::Problem;
 const LONGEST_NAME: usize = 120;
 
 /// A participant's track as Ogg/Opus, without re-encoding. What is heard of it begins at media time 0 of the recording; where
-/// nothing was said or came, there is silence. Of a room that goes on: what is kept so far.
+/// nothing was said or came, there is silence; it ends where `tracks` of the recording says. Of a room that goes on: what is kept so far.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/tracks/{track}", tag = "playback", operation_id = "getTrack",
     params(
@@ -51,7 +52,8 @@ pub async fn get(
     let capture = captures.into_iter().find(|capture| capture.source == Source::Recorder).ok_or_else(none)?;
     let index = index(&app, &recording, &capture).await?.ok_or_else(none)?;
     let offset = offset(&app, &recording, &capture).await?;
-    let file = TrackFile::new(&index, &track.id, offset, comments(&recording, &track)).ok_or_else(none)?;
+    let until = samples(track.started_at.as_nanos().saturating_sub(index.zero)) + track.duration.as_samples_48k();
+    let file = TrackFile::new(&index, &track.id, offset, until, comments(&recording, &track)).ok_or_else(none)?;
     let name = file_name(&recording, &track);
     let reading =
         Reading { app, recording, capture, horizons: index.horizons(), chunk: 0, file: Some(file), has_more: false };
@@ -142,7 +144,10 @@ fn file_name(recording: &Recording, track: &Track) -> String {
     let about = about.cloned().unwrap_or_else(|| recording.id.to_string());
     let parts = [about.as_str(), &track.participant, &track.source, &track.id];
     let name = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" - ");
-    let plain = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
+    // What turns the direction of text could make the name look like another one.
+    let turns =
+        |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |c: char| if c.is_control() || turns(c) || "/\\:*?\"<>|".contains(c) { '_' } else { c };
     name.chars().map(plain).take(LONGEST_NAME).collect::<String>() + ".ogg"
 }
 

@@ -1,0 +1,50 @@
+//! Names as they are kept: what is too long is shortened, and the log says so.
+
+use echosphere_domain::name::Name;
+use echosphere_store::SessionFacts;
+
+/// The names of a session, as they are kept.
+pub fn kept(facts: SessionFacts) -> SessionFacts {
+    let SessionFacts { room_name, agent_name, tags, sdk_version } = facts;
+    SessionFacts {
+        room_name: room_name.and_then(|name| one("room_name", &name)),
+        agent_name: agent_name.and_then(|name| one("agent_name", &name)),
+        tags: tags.iter().filter_map(|tag| one("tag", tag)).collect(),
+        sdk_version: sdk_version.and_then(|version| one("sdk_version", &version)),
+    }
+}
+
+/// One name, as it is kept; `what` it is of.
+pub fn one(what: &'static str, name: &str) -> Option<String> {
+    let Name { text, is_shortened } = Name::new(name)?;
+    if is_shortened {
+        tracing::warn!(what, bytes = name.len(), begins = shown(&text), "a name is too long; its beginning is kept");
+    }
+    Some(text)
+}
+
+/// As much of a name as a line of the log has room for; the log escapes it.
+pub fn shown(name: &str) -> &str {
+    const ENOUGH: usize = 80;
+    name.char_indices().nth(ENOUGH).map_or(name, |(end, _)| &name[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_stays_and_the_rest_is_shortened() {
+        let facts = SessionFacts {
+            room_name: Some("a\tb".to_owned()),
+            agent_name: Some("n".repeat(5_000)),
+            tags: vec!["t".repeat(600), String::new()],
+            sdk_version: None,
+        };
+        let kept = kept(facts);
+        assert_eq!(kept.room_name.as_deref(), Some("a\tb"));
+        assert_eq!(kept.agent_name.map(|name| name.len()), Some(1_024));
+        assert_eq!(kept.tags, ["t".repeat(600)]);
+        assert_eq!(shown(&"ü".repeat(200)).chars().count(), 80);
+    }
+}

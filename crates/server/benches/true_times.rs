@@ -112,7 +112,7 @@ fn clean() -> Vec<Trial> {
 }
 
 fn unclean() -> Vec<Trial> {
-    use Quality::{Clean, Coughs, Echo, Keyboard, Laughter, Music, PinkNoise, WhiteNoise};
+    use Quality::{Coughs, Echo, Keyboard, Laughter, Music, PinkNoise, WhiteNoise};
     let qualities =
         [WhiteNoise(10.0), PinkNoise(10.0), Music(-6.0), Music(-12.0), Echo(-20.0), Laughter, Coughs, Keyboard];
     let calls = [SHORT, MIDDLE, FAINT].map(plan::call);
@@ -122,12 +122,11 @@ fn unclean() -> Vec<Trial> {
             trials.extend(trial::each(&quality.name(), quality.of(call), &Source::few()));
         }
     }
-    for (sound, changed) in [
-        ("both at once 2 s", |plan| Plan { both_at_once: true, ..plan }),
-        ("typed in between", (|plan| Plan { typed: true, ..plan }) as fn(Plan) -> Plan),
-    ] {
-        for plan in [SHORT, MIDDLE, FAINT] {
-            trials.extend(trial::each(sound, Clean.of(&plan::call(changed(plan))), &Source::few()));
+    for plan in [SHORT, MIDDLE, FAINT] {
+        let both = plan::call(Plan { both_at_once: true, ..plan });
+        let typed = plan::call(Plan { typed: true, ..plan });
+        for (sound, call) in [("both at once 2 s", both), ("typed in between", typed)] {
+            trials.extend(trial::each(sound, call, &Source::few()));
         }
     }
     trials

@@ -28,7 +28,7 @@ pub struct Trial {
 
 /// A call with each of the sources.
 pub fn each(sound: &str, call: Call, sources: &[Source]) -> Vec<Trial> {
-    let (call, ogg) = (Arc::new(call.clone()), Arc::new(upload::ogg(&call)));
+    let (ogg, call) = (Arc::new(upload::ogg(&call)), Arc::new(call));
     let trial = |source: &Source| Trial {
         sound: sound.to_owned(),
         source: source.name(),

@@ -4,7 +4,7 @@
 //! `cargo bench --package echosphere-server --bench true_times -- live [--only TEXT]` (scripts/true_times.py)
 //!
 //! `--only` takes the rows whose name contains a text, `--worst` names so many lines of each row that does not hold, and `--keep`
-//! leaves the uploads of those rows in a folder.
+//! leaves the uploads of those rows in a folder. ECHOSPHERE_PROGRAM names another program than the one that was built.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
@@ -20,7 +20,10 @@ use echosphere_testkit::calls::table::{self, Row};
 use echosphere_testkit::calls::trial::{self, Trial};
 use echosphere_testkit::server::Server;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
+/// The program that is measured.
+fn program() -> String {
+    std::env::var("ECHOSPHERE_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_echosphere").to_owned())
+}
 
 /// Lengths of files that hold the first lines of a call, in seconds.
 const LENGTHS: [u32; 14] = [5, 8, 10, 12, 14, 15, 16, 18, 20, 25, 30, 40, 50, 60];
@@ -54,7 +57,7 @@ fn live(options: &Options) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join(".tools/venv/bin/python");
     let mut command = Command::new(&python);
-    command.arg(root.join("scripts/true_times.py")).env("ECHOSPHERE_PROGRAM", PROGRAM);
+    command.arg(root.join("scripts/true_times.py")).env("ECHOSPHERE_PROGRAM", program());
     command.args(options.only.iter().flat_map(|only| ["--only", only]));
     let status = command.status();
     let status = status.unwrap_or_else(|error| panic!("{}: {error}: scripts/install.sh test", python.display()));
@@ -69,7 +72,7 @@ fn uploads(options: &Options) {
     let name = |trial: &Trial| format!("{} / {}", trial.sound, trial.source);
     trials.retain(|trial| options.only.as_ref().is_none_or(|only| name(trial).contains(only)));
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(PROGRAM, dir.path(), &[]);
+    let server = Server::start(&program(), dir.path(), &[]);
     let mut rows = as_recorded(&server, options);
     rows.extend(trial::run(&server, &trials));
     println!("{}", table::markdown(&rows));
@@ -107,8 +110,13 @@ fn as_recorded(server: &Server, options: &Options) -> Vec<Row> {
 
 fn clean() -> Vec<Trial> {
     let calls = fixtures::all().into_iter().map(|fixture| ("recorded", fixture.call));
-    let made = [SHORT, MIDDLE, FAINT, LONG].map(|plan| ("clean", plan::call(plan)));
-    calls.chain(made).flat_map(|(sound, call)| trial::each(sound, call, &Source::all())).collect()
+    let made = [SHORT, MIDDLE, FAINT].map(|plan| ("clean", plan::call(plan)));
+    let mut trials: Vec<Trial> =
+        calls.chain(made).flat_map(|(sound, call)| trial::each(sound, call, &Source::all())).collect();
+    let mut few = Source::few();
+    few.extend([Source::ClockOff(5.0), Source::Stepped(5.0)]);
+    trials.extend(trial::each("clean, 40 turns", plan::call(LONG), &few));
+    trials
 }
 
 fn unclean() -> Vec<Trial> {

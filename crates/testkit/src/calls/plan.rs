@@ -66,12 +66,11 @@ pub fn call(plan: Plan) -> Call {
     for turn in 0..plan.turns {
         let who = if turn % 2 == 0 { Who::Agent } else { Who::User };
         let spoken = layout.speak(who, turn);
-        match layout.interruption(who, turn) {
-            Some(start) => layout.interrupt(start, spoken),
-            None => {
-                let start = layout.answer(who, turn);
-                layout.lay(who, start, spoken);
-            }
+        if let Some(start) = layout.interruption(who, turn) {
+            layout.interrupt(start, spoken);
+        } else {
+            let start = layout.answer(who, turn);
+            layout.lay(who, start, spoken);
         }
         // Now and then an agent has more to say, or a caller goes on after their turn was taken for done.
         if layout.random.chance(0.12) && turn > 0 {
@@ -131,10 +130,12 @@ impl Layout {
     fn answer(&mut self, who: Who, turn: usize) -> f64 {
         let end = self.last_end();
         let last = self.call.lines.last();
-        if self.plan.both_at_once && who == Who::User && turn % 3 == 0 {
-            if let Some(line) = last.filter(|line| line.who == Who::Agent && line.end - line.start > 3.0) {
-                return line.end - 2.0;
-            }
+        if self.plan.both_at_once
+            && who == Who::User
+            && turn.is_multiple_of(3)
+            && let Some(line) = last.filter(|line| line.who == Who::Agent && line.end - line.start > 3.0)
+        {
+            return line.end - 2.0;
         }
         end + self.random.range(0.3, 2.5)
     }

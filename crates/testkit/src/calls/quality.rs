@@ -131,7 +131,7 @@ fn music(call: &mut Call, db: f64, random: &mut Random) {
     let heard: Vec<f32> = sound.iter().enumerate().filter(|(n, _)| on(*n)).map(|(_, x)| *x).collect();
     let energy = heard.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / heard.len().max(1) as f64;
     let gain = loudness(call, Who::User) * decibels(db) / energy.sqrt().max(1e-9) as f32;
-    sound.iter_mut().for_each(|x| *x *= gain);
+    let sound: Vec<f32> = sound.iter().map(|x| x * gain).collect();
     add(&mut call.user, 0.0, &sound);
 }
 

@@ -226,8 +226,7 @@ fn lose(items: &mut [Item], source: Source, random: &mut Random) {
     };
     let mut before: Option<usize> = None;
     let mut of_user = 0;
-    for number in 0..items.len() {
-        let item = &mut items[number];
+    for (number, item) in items.iter_mut().enumerate() {
         let is_user = item.who == Who::User;
         match source {
             Source::NoTimes | Source::NoTimesNoConfidence => {

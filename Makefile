@@ -1,5 +1,5 @@
 # The two commands are `make demo` and `make test`; CI runs the second one and nothing else.
-.PHONY: help demo demo-live test soak bench licenses fuzz clean
+.PHONY: help demo demo-live test soak bench true-times licenses fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -30,6 +30,11 @@ bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	cargo bench --package echosphere-recorder --bench take
 	cargo bench --package echosphere-server --bench server
 	cargo bench --package echosphere-server --bench rooms
+
+true-times: ## Print how far lines are shown from where they are heard: sources, qualities of sound, live calls
+	@scripts/install.sh test
+	cargo bench --package echosphere-server --bench true_times -- uploads
+	cargo bench --package echosphere-server --bench true_times -- live
 
 licenses: ## Check the licences and sources of every dependency (installs cargo-deny)
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@0.20.2

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("store", &["domain"]),
     ("recorder", &["domain", "media", "livekit"]),
     ("server", &["domain", "media", "livekit", "recorder", "storage", "store"]),
-    ("testkit", &["domain", "livekit", "recorder"]),
+    ("testkit", &["domain", "media", "livekit", "recorder"]),
 ];
 
 #[test]

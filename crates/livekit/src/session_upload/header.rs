@@ -217,7 +217,7 @@ mod tests {
     fn the_room_is_named_and_tagged_where_other_clients_do() {
         let tag = |name: &str, value: &str| WireTag { name: name.into(), value: value.into() };
         let room = WireRoom { room_tags: vec![tag("team", "a\tb"), tag("vip", "")], room_name: b"lobby \xff".to_vec() };
-        let bytes = [Wire { session_summary: String::new(), ..wire() }.encode_to_vec(), room.encode_to_vec()].concat();
+        let bytes = [Wire { session_summary: Vec::new(), ..wire() }.encode_to_vec(), room.encode_to_vec()].concat();
         let header = Header::parse(&bytes).unwrap();
         assert_eq!(header.job_id.as_deref(), Some("AJ_x"), "a name that is no text costs nothing else");
         assert_eq!(header.summary.room_name.as_deref(), Some("lobby \u{fffd}"));

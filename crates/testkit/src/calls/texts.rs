@@ -1,0 +1,72 @@
+//! What callers and agents say; each text is a list of clauses, between which one may breathe.
+
+/// An agent's lines.
+pub const AGENT: [&[&str]; 22] = [
+    &["Good morning, you have reached Harbour Bank.", "My name is Ada.", "What can I do for you?"],
+    &["Of course, I can help with that.", "May I have the number of your card, please?"],
+    &["Thank you."],
+    &["One moment, I am looking it up."],
+    &[
+        "I see two payments from last Thursday,",
+        "one to a bakery and one to a petrol station.",
+        "Which of them is the one that you do not know?",
+    ],
+    &[
+        "I have stopped that card.",
+        "A new one is on its way to you",
+        "and should be there on Tuesday or Wednesday of next week,",
+        "unless the post is late again.",
+    ],
+    &["Is the address still twelve Mill Lane?"],
+    &["All right."],
+    &["Your balance is four hundred and six euros and eighteen cents."],
+    &["I am afraid that I cannot change this from here.", "You would have to come to a branch with your passport."],
+    &["Would you like to hear when the nearest one is open?"],
+    &["It is open from nine until five,", "except on Fridays, when it closes at noon."],
+    &[
+        "Let me repeat that to be sure:",
+        "three tickets, on the ninth of May,",
+        "from Lyon to Antwerp,",
+        "first class, by the window.",
+    ],
+    &["Yes."],
+    &["That will be two hundred and eleven euros in all."],
+    &["I have sent you a message with the details.", "Could you tell me whether it has arrived?"],
+    &["Great."],
+    &["Please hold the line while I ask a colleague.", "This may take a minute."],
+    &["Thanks for waiting.", "She says that it is possible", "if you send the form before the end of the month."],
+    &["Is there anything else?"],
+    &["No problem at all."],
+    &["It was a pleasure to help.", "Have a good day, and goodbye!"],
+];
+
+/// A caller's lines.
+pub const USER: [&[&str]; 22] = [
+    &["Hello, I think somebody has used my card."],
+    &["Yes, it is five five one two,", "nine zero eight one,", "seven seven three four."],
+    &["Yes."],
+    &["The second one, I have no car."],
+    &["Okay."],
+    &["No, we have moved.", "It is forty one Station Road now."],
+    &["Thanks."],
+    &["And how much is left on my account?"],
+    &["Hm, that is less than I thought.", "Are you sure?"],
+    &["When is it open?"],
+    &["Right."],
+    &[
+        "I would also like to book a journey",
+        "for my wife, my son and me,",
+        "to Antwerp, in the spring,",
+        "if that can be done by telephone.",
+    ],
+    &["From Lyon."],
+    &["No."],
+    &["Could we sit by the window?"],
+    &["That is fine, please go on."],
+    &["Sorry, I did not get that, could you say it again?"],
+    &["Wait, I am looking for my glasses.", "Here they are.", "Yes, it has just come in."],
+    &["Sure, take your time."],
+    &["Well, I will see what I can do."],
+    &["No, that was all."],
+    &["Thank you very much, bye!"],
+];

@@ -32,23 +32,33 @@ pub struct Waveform {
 impl Waveform {
     /// Brings the peaks of frames to at most `pixels` pixels (at least 1), each of a whole number of frames.
     pub fn new(frames: &[i8], pixels: usize) -> Self {
-        let count = frames.len() / BYTES_PER_FRAME;
+        Self::of_peaks(frames, 1, pixels)
+    }
+
+    /// The same of peaks that are of several frames each.
+    pub fn of_peaks(peaks: &[i8], frames: usize, pixels: usize) -> Self {
+        let count = peaks.len() / BYTES_PER_FRAME;
         let group = count.div_ceil(pixels.max(1)).max(1);
-        let mut data = Vec::with_capacity(frames.len() / group + BYTES_PER_FRAME);
-        for pixel in frames.chunks(group * BYTES_PER_FRAME) {
-            for value in 0..BYTES_PER_FRAME {
-                let column = pixel.iter().skip(value).step_by(BYTES_PER_FRAME).copied();
-                let peak = if value % 2 == 0 { column.min() } else { column.max() };
-                data.push(peak.unwrap_or(0));
-            }
-        }
-        Self { samples_per_pixel: (group * FRAME) as u32, data }
+        Self { samples_per_pixel: (group * frames * FRAME) as u32, data: joined(peaks, group) }
     }
 
     /// Pixels.
     pub fn length(&self) -> usize {
         self.data.len() / BYTES_PER_FRAME
     }
+}
+
+/// Peaks of `group` times as long: of each that many the lowest and the highest values.
+pub fn joined(peaks: &[i8], group: usize) -> Vec<i8> {
+    let mut data = Vec::with_capacity(peaks.len() / group + BYTES_PER_FRAME);
+    for pixel in peaks.chunks(group * BYTES_PER_FRAME) {
+        for value in 0..BYTES_PER_FRAME {
+            let column = pixel.iter().skip(value).step_by(BYTES_PER_FRAME).copied();
+            let peak = if value % 2 == 0 { column.min() } else { column.max() };
+            data.push(peak.unwrap_or(0));
+        }
+    }
+    data
 }
 
 #[cfg(test)]

@@ -109,6 +109,10 @@ pub trait Recordings {
     /// The transcripts of a recording's captures, in the order of their attempts, superseded ones left out.
     async fn transcripts(&self, recording: RecordingId) -> Result<Vec<(CaptureId, Transcript)>>;
 
+    /// Recordings whose current revision is rendered, and that have a transcript which was aligned by an older version than this: in the
+    /// order of their ids, after this one, `limit` at most.
+    async fn aligned_before(&self, version: u32, after: Option<RecordingId>, limit: u32) -> Result<Vec<Recording>>;
+
     /// The index of a capture's audio.
     async fn audio_index(&self, capture: CaptureId) -> Result<Option<Vec<u8>>>;
 

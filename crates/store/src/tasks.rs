@@ -25,11 +25,14 @@ pub enum TaskKind {
     /// Give a session a recording of its own when its room's recording does not hold all of it; payload:
     /// `{project}/{recording}/{capture}`.
     Separate,
+    /// Lay the transcripts of a revision anew on what was measured of it; payload: `{project}/{recording}/{revision}`.
+    Align,
 }
 
 impl TaskKind {
     /// Every kind, most urgent first. Rows have the place in this list: a new kind goes to its end.
-    pub const ALL: [Self; 6] = [Self::Settle, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate];
+    pub const ALL: [Self; 7] =
+        [Self::Settle, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate, Self::Align];
 
     /// The word that the database and the metrics use.
     pub const fn as_str(self) -> &'static str {
@@ -40,6 +43,7 @@ impl TaskKind {
             Self::Settle => "settle",
             Self::Compose => "compose",
             Self::Separate => "separate",
+            Self::Align => "align",
         }
     }
 }

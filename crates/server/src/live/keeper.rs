@@ -33,7 +33,9 @@ pub(super) async fn keep(session: Arc<Session>, end: oneshot::Receiver<bool>) {
         let mut known = Known::of(&session);
         let ended = tokio::select! {
             ended = end => ended.unwrap_or(false),
-            ((), ()) = async { tokio::join!(cut(&session), follow(&session, &mut known)) } => false,
+            ((), (), ()) = async {
+                tokio::join!(cut(&session), follow(&session, &mut known), session.measure_earlier())
+            } => false,
         };
         finish(&session, known, ended).await;
     };

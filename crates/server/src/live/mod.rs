@@ -6,11 +6,13 @@ mod ear;
 pub mod inbox;
 mod keeper;
 pub mod load;
+mod measured;
 mod outbox;
 mod rooms;
 mod segments;
 mod take_up;
 mod told;
+mod transcript;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -40,8 +42,10 @@ pub use take_up::{journals, take_up};
 pub use told::Told;
 
 use self::ear::Ear;
+use self::measured::Measured;
 use self::outbox::Outbox;
 use self::rooms::Running;
+use self::transcript::Found;
 
 use crate::app::{App, SharedApp};
 use crate::config::{Config, KeyPair};
@@ -133,12 +137,24 @@ struct Session {
     rendered: Option<u32>,
     /// Those who are left out, by identity, until the rows know.
     left_out: Mutex<Vec<(String, LeftOut)>>,
+    /// What was measured of the sound so far.
+    measured: Mutex<Measured>,
+    /// Where lines were found in it.
+    found: Mutex<Found>,
 }
 
 impl Session {
     fn capture(&self) -> std::sync::MutexGuard<'_, capture::Capture> {
         // What a panic leaves half done is at most one entry, which the log's numbers show.
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measured(&self) -> std::sync::MutexGuard<'_, Measured> {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn found(&self) -> std::sync::MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn left_out(&self) -> std::sync::MutexGuard<'_, Vec<(String, LeftOut)>> {
@@ -265,6 +281,8 @@ fn run(app: &SharedApp, recording: Recording, capture: &Capture, left: Left, tol
         outbox,
         rendered: app.config.recorder.live.then_some(rendered),
         left_out: Mutex::default(),
+        measured: Mutex::new(segments::measured_before(&app.config, rendered)),
+        found: Mutex::default(),
     });
     let app = Arc::clone(app);
     let kept = Arc::clone(&session);
@@ -358,6 +376,8 @@ fn keep_rest(app: &SharedApp, recording: Recording, capture: &Capture, left: Lef
         outbox,
         rendered: None,
         left_out: Mutex::default(),
+        measured: Mutex::default(),
+        found: Mutex::default(),
     });
     let _ = over.send(true);
     let kept = Arc::clone(&session);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::recording::Track;
 use echosphere_domain::transcript::Transcript;
+use echosphere_media::peaks::Waveform;
 use echosphere_recorder::log::journal::Journal;
 use echosphere_recorder::log::spool::Spool;
 use echosphere_recorder::room::Command;
@@ -107,7 +108,15 @@ impl Rooms {
     /// What was said in a room so far; `None` when this process does not record it.
     pub fn transcript(&self, recording: RecordingId) -> Option<Transcript> {
         let session = Arc::clone(&self.running().get(&recording)?.session);
-        Some(session.capture().words().transcript()).filter(|transcript| !transcript.turns.is_empty())
+        Some(session.transcript()).filter(|transcript| !transcript.turns.is_empty())
+    }
+
+    /// The waveform of a room so far; `None` when this process does not record it, or renders nothing while it goes on.
+    pub fn waveform(&self, recording: RecordingId, pixels: usize) -> Option<Waveform> {
+        let session = Arc::clone(&self.running().get(&recording)?.session);
+        session.rendered?;
+        let waveform = session.measured().waveform(pixels);
+        Some(waveform)
     }
 
     /// The tracks of a room so far; `None` when this process does not record it.

@@ -7,13 +7,14 @@ use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_domain::time::WallTime;
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
-use echosphere_media::render::track_range;
+use echosphere_media::render::{Window, track_range};
 use echosphere_media::tracks::Track;
 use echosphere_recorder::capture::Live;
 use echosphere_recorder::clock::nanos;
 use echosphere_recorder::sound;
 use echosphere_store::Purpose;
 
+use super::measured::Measured;
 use super::{LAG, Session};
 use crate::config::Config;
 use crate::render::Priority;
@@ -29,6 +30,11 @@ pub(super) fn needs(config: &Config) -> Live {
     let lag = LAG.as_nanos() as i64;
     let window = lag + config.segment_duration.as_nanos() as i64 + MAY_BE_LATE;
     Live { lag, window: if config.recorder.live { window } else { 0 } }
+}
+
+/// Room for what an earlier process rendered, until it is measured.
+pub(super) fn measured_before(config: &Config, rendered: u32) -> Measured {
+    Measured::begin_at(Grid::live_segment(config.segment_duration.as_millis() as u64, rendered).start)
 }
 
 fn samples_of(frames: &Range<u64>) -> Range<i64> {
@@ -80,9 +86,10 @@ impl Session {
         };
         let window = frames.clone();
         let rendered = app.renderers.run(Priority::Interactive, move |renderer| {
-            renderer.render_tracks(&tracks, &[], window.clone()).map(|rendered| rendered.to_ts(number, window.start))
+            let rendered = renderer.render_tracks(&tracks, &[], window.clone())?;
+            Ok::<_, echosphere_media::render::Error>((rendered.to_ts(number, window.start), rendered))
         });
-        let ts = rendered.await.map_err(crate::render::Error::from)?.map_err(crate::render::Error::from)?;
+        let (ts, rendered) = rendered.await.map_err(crate::render::Error::from)?.map_err(crate::render::Error::from)?;
         let key = recording.prefix.segment(*attempt, AUDIO_RENDITION, 1, number);
         let announced = std::slice::from_ref(&key);
         app.store.announce(&recording.project, Some(recording.id), Purpose::Segment, announced, clock::now()).await?;
@@ -102,8 +109,40 @@ impl Session {
         };
         let participants = people::with_told(app, &recording.project, recording.id, sid.as_deref(), seen).await?;
         app.store.append_segments(recording.id, &[segment], end, &participants, clock::now()).await?;
+        self.measured().push(&rendered, frames.end - frames.start);
         metrics::counter!("echosphere_live_segments_total").increment(1);
         Ok(())
+    }
+
+    /// Measures what an earlier process rendered, from chunks, so that its lines are found and its waveform is there.
+    pub(super) async fn measure_earlier(&self) {
+        let target = self.app.config.segment_duration.as_millis() as u64;
+        let mut earlier = Measured::default();
+        for number in 0..self.rendered.unwrap_or(0) {
+            if self.app.is_stopping() {
+                return;
+            }
+            let frames = Grid::live_segment(target, number);
+            let count = frames.end - frames.start;
+            match self.measure(frames).await {
+                Ok(window) => earlier.push(&window, count),
+                Err(error) => {
+                    tracing::warn!(recording = %self.recording.id, %error, "what was heard before the restart is not measured until the room has ended");
+                    return;
+                }
+            }
+        }
+        if earlier.windows() > 0 {
+            self.measured().after(earlier);
+        }
+    }
+
+    async fn measure(&self, frames: Range<u64>) -> Result<Window, work::Error> {
+        let tracks = self.tracks_of_chunks(&track_range(&frames)).await?;
+        let renderers = &self.app.renderers;
+        let measured = renderers.run(Priority::Background, move |renderer| renderer.measure_tracks(&tracks, frames));
+        let measured = measured.await.map_err(crate::render::Error::from)?;
+        Ok(measured.map_err(crate::render::Error::from)?)
     }
 
     /// The tracks of a range of samples that memory does not have any more.

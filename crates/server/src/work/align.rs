@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source as CaptureSource};
 use echosphere_domain::time::{MediaTime, WallTime};
-use echosphere_domain::transcript::align::{Account, Heard, Span, Voice, align, align_in_room};
+use echosphere_domain::transcript::align::{Account, Heard, Span, VERSION, Voice, align, align_in_room};
 use echosphere_domain::transcript::{Role, Transcript};
 use echosphere_media::aac::FRAME;
 use echosphere_media::activity::{self, Echo};
 use echosphere_recorder::sound::Index;
 
 use super::Error;
+use super::compose::is_of_room;
 use crate::app::App;
 use crate::render::{Analysis, CaptureAnalysis, Source};
 use crate::sources;
@@ -31,7 +32,7 @@ pub(super) struct Measured<'m> {
 impl<'m> Measured<'m> {
     /// Reads what is needed beside the measurements.
     pub async fn of(app: &'m App, recording: &'m Recording, captures: &'m [Capture]) -> Result<Self, Error> {
-        let room = match captures.iter().find(|capture| is_room(capture)) {
+        let room = match captures.iter().find(|capture| is_of_room(capture)) {
             Some(room) => Some((room, sources::load(app, recording, captures, room).await?)),
             None => None,
         };
@@ -73,7 +74,13 @@ impl<'m> Measured<'m> {
     /// The transcripts of all captures, refined by what was measured. What nothing was measured for stays as it is.
     pub async fn align(&self, analysis: &Analysis) -> Result<Vec<(CaptureId, Transcript)>, Error> {
         let transcripts = self.app.store.transcripts(self.recording.id).await?;
-        Ok(transcripts.into_iter().map(|(id, transcript)| (id, self.refined(id, transcript, analysis))).collect())
+        let refined = transcripts.into_iter().map(|(id, transcript)| {
+            let mut transcript = self.refined(id, transcript, analysis);
+            // Where there was nothing to be laid on there is nothing to be done again.
+            transcript.alignment.version = VERSION;
+            (id, transcript)
+        });
+        Ok(refined.collect())
     }
 
     fn refined(&self, id: CaptureId, transcript: Transcript, analysis: &Analysis) -> Transcript {
@@ -136,11 +143,6 @@ impl<'m> Measured<'m> {
 struct Speaker {
     role: Role,
     levels: Vec<u8>,
-}
-
-/// Whether a capture has the sound of the whole room.
-pub(super) fn is_room(capture: &Capture) -> bool {
-    matches!(capture.source, CaptureSource::Recorder | CaptureSource::Egress)
 }
 
 /// What is heard on the two channels of a capture.

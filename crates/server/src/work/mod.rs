@@ -10,6 +10,7 @@ mod filling;
 mod ingest;
 mod pieces;
 mod recompose;
+pub mod realign;
 pub mod redaction;
 mod render;
 mod sessions;
@@ -43,7 +44,7 @@ const LANES: [&[TaskKind]; 6] = [
     &[TaskKind::Ingest],
     &[TaskKind::Compose, TaskKind::Separate],
     &[TaskKind::Erase],
-    &[TaskKind::Render],
+    &[TaskKind::Render, TaskKind::Align],
     &[TaskKind::Render],
 ];
 
@@ -107,6 +108,7 @@ pub async fn run(app: SharedApp) {
     }
     lanes.spawn(sweep::run(Arc::clone(&app)));
     lanes.spawn(sessions::put_right(Arc::clone(&app)));
+    lanes.spawn(realign::old_ones(Arc::clone(&app)));
     while lanes.join_next().await.is_some() {}
 }
 
@@ -182,6 +184,7 @@ async fn perform(app: &SharedApp, claim: &Claim) -> Result<(), Error> {
         TaskKind::Settle => settle::run(app, claim).await,
         TaskKind::Compose => recompose::run(app, claim).await,
         TaskKind::Separate => sessions::run(app, claim).await,
+        TaskKind::Align => realign::run(app, claim).await,
     }
 }
 

@@ -29,7 +29,8 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     job.finish(analysis, claim).await
 }
 
-fn parse(payload: &str) -> Option<(ProjectId, RecordingId, u32)> {
+/// A revision of a recording, as the payload of a task names it.
+pub(super) fn parse(payload: &str) -> Option<(ProjectId, RecordingId, u32)> {
     let mut parts = payload.splitn(3, '/');
     let project = ProjectId::parse(parts.next()?).ok()?;
     Some((project, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

@@ -96,6 +96,18 @@ impl Recordings for SqliteStore {
         rows.iter().map(decode).collect()
     }
 
+    async fn aligned_before(&self, version: u32, after: Option<RecordingId>, limit: u32) -> Result<Vec<Recording>> {
+        let rows = sqlx::query(
+            "SELECT * FROM recordings WHERE id > ? AND analysis IS NOT NULL AND deletion = 'none' AND EXISTS (
+                 SELECT 1 FROM captures WHERE captures.recording = recordings.id AND captures.status <> 'superseded'
+                 AND coalesce(json_extract(captures.transcript, '$.alignment.version'), 0) < ? AND captures.transcript IS NOT NULL)
+             ORDER BY id LIMIT ?",
+        );
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let rows = rows.bind(after).bind(version).bind(limit).fetch_all(&self.readers).await.map_err(failed)?;
+        rows.iter().map(codec::recording).collect()
+    }
+
     async fn audio_index(&self, capture: CaptureId) -> Result<Option<Vec<u8>>> {
         let row = sqlx::query("SELECT audio_index FROM captures WHERE id = ?").bind(capture.to_string());
         let row = row.fetch_optional(&self.readers).await.map_err(failed)?;

@@ -40,13 +40,15 @@ pub struct Voice {
 pub struct Heard {
     /// The voices.
     pub voices: Vec<Voice>,
+    /// What comes after this is not heard yet; `None` when all is.
+    pub until: Option<WallTime>,
 }
 
 impl Heard {
     /// What two channels have: the agent's, and everybody else's.
     pub fn of_channels(agent: Vec<Span>, user: Vec<Span>) -> Self {
         let voice = |role, spans| Voice { role, speaker: None, spans };
-        Self { voices: vec![voice(Role::Agent, agent), voice(Role::User, user)] }
+        Self { voices: vec![voice(Role::Agent, agent), voice(Role::User, user)], until: None }
     }
 
     /// Which voice speaks a line: its speaker's, else the one that all of its role share.

@@ -15,7 +15,7 @@ mod rows;
 mod share;
 
 use self::assign::{Claim, Sound, assign};
-use self::evidence::{Evidence, unheard};
+use self::evidence::{Evidence, Stretch, unheard};
 pub use self::heard::{Heard, Span, Voice};
 pub use self::lay::{Laid, lay};
 use super::{Alignment, ClockStep, Kind, Method, Refined, Role, Transcript, Turn};
@@ -46,6 +46,8 @@ const UNSAID: i64 = 2_500 * MS;
 const NEARBY: i64 = 5 * SECOND;
 /// How much more the next best place of a line has to cost, for this one to be sure.
 const SURE: f64 = 2.0;
+/// A line that ends this near to the end of what is heard yet may go on.
+const GOES_ON: i64 = 600 * MS;
 /// How far the length of the sound may be from what the text takes, where nothing else tells the end: the logarithm of their ratio.
 const FITTING: f64 = 0.3;
 
@@ -114,7 +116,9 @@ fn of_voice(
         let times = match (shared.get(&number), claims[number].take()) {
             (Some((start, end)), _) => Some(Refined { start: *start, end: *end, approximate: true }),
             (None, Some(claim)) => {
-                Some(Refined { start: claim.stretch.start, end: claim.stretch.end, approximate: !certain[number] })
+                let Stretch { start, end, .. } = claim.stretch;
+                let may_go_on = heard.until.is_some_and(|until| until.since(end) < GOES_ON);
+                Some(Refined { start, end, approximate: may_go_on || !certain[number] })
             }
             (None, None) if is_typed => None,
             (None, None) => unheard_times(&turns[line.turn], clock.offset_of(line.turn)),

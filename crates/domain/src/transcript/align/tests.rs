@@ -269,6 +269,7 @@ fn what_a_room_overhears_lies_on_the_speakers_own_track() {
             voice(Role::User, "bob", &[(6_500, 9_000), (9_300, 11_300)]),
             voice(Role::User, "carol", &[(7_000, 7_600), (23_400, 26_400)]),
         ],
+        until: None,
     };
     let turns = vec![
         written(Role::Agent, 1_200, 4_800, "nova", 4_000),

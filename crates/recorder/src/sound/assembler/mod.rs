@@ -233,6 +233,11 @@ impl Assembler {
         self.people.values()
     }
 
+    /// Whose track a stream is, as far as LiveKit described them.
+    pub fn publisher(&self, stream: u32) -> Option<&Participant> {
+        self.people.get(&self.streams.get(&stream)?.about.participant_sid)
+    }
+
     /// The tracks of which packets came, in the order in which they began, as [`Assembler::index`] places them. A track that came over
     /// several streams (its publisher or we connected anew) is one.
     pub fn heard(&self) -> Vec<Heard> {

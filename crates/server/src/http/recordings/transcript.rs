@@ -16,13 +16,15 @@ use crate::clock::rfc3339;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
 use crate::work::compose::is_of_room;
+use crate::work::realign;
 
 /// The turns of a recording, placed on its timeline.
 pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Result<Read, echosphere_store::Error> {
     let segments = app.store.segments(id, AUDIO_RENDITION).await?;
     let is_room = |id| captures.iter().any(|capture| capture.id == id && capture.source == Source::Recorder);
-    let (rooms, sessions): (Vec<_>, Vec<_>) =
-        app.store.transcripts(id).await?.into_iter().partition(|(capture, _)| is_room(*capture));
+    let kept = app.store.transcripts(id).await?;
+    let is_old = kept.iter().any(|(_, transcript)| realign::is_old(transcript));
+    let (rooms, sessions): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(capture, _)| is_room(*capture));
     let timeline = segment::timeline(&segments);
     let room = captures.iter().find(|capture| is_of_room(capture));
     // What of a session lies outside of its room's recording stands in its own recording, not at an edge of this one.
@@ -40,7 +42,7 @@ pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Re
     // Of several sources the least sure one says how far the whole can be trusted.
     let alignment = transcripts.into_iter().map(|transcript| transcript.alignment);
     let alignment = alignment.min_by(|a, b| a.confidence.total_cmp(&b.confidence)).unwrap_or_default();
-    Ok(Read { alignment, turns: placed, segments: segments.len() })
+    Ok(Read { alignment, turns: placed, segments: segments.len(), is_old })
 }
 
 /// What was said, and how far it can be heard.
@@ -51,6 +53,8 @@ pub(super) struct Read {
     pub(super) turns: Vec<Placed>,
     /// How many segments can be heard.
     pub(super) segments: usize,
+    /// Whether an older version settled the times.
+    is_old: bool,
 }
 
 /// The transcript as JSON.
@@ -69,6 +73,9 @@ pub async fn json(
 ) -> Result<Json<view::Transcript>, Problem> {
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let read = read(&app, recording.id, &captures).await?;
+    if read.is_old && app.store.analysis(recording.id).await?.is_some() {
+        realign::request(&app, &recording).await?;
+    }
     Ok(Json(view::Transcript {
         recording_id: recording.id.to_string(),
         alignment: alignment(&read.alignment),

@@ -49,7 +49,7 @@ pub struct Progress {
     get, path = "/v1/recordings/{id}/waveform", tag = "playback", operation_id = "getWaveform",
     params(("id" = String, Path, description = "The recording's id"), Params),
     responses(
-        (status = 200, description = "Peaks (audiowaveform JSON, version 2)", body = Body),
+        (status = 200, description = "Peaks (audiowaveform JSON, version 2); while the call goes on those of what can be heard so far", body = Body),
         (status = 202, description = "They are being made; ask again", body = Progress),
         (status = 404, description = "No such recording, or it has no sound", body = Problem, content_type = "application/problem+json"),
     ),
@@ -69,6 +69,9 @@ pub async fn get(
     if !super::has_sound(&recording) {
         return Err(Problem::part_not_found("the recording has no sound"));
     }
+    if let Some(so_far) = app.rooms.waveform(recording.id, pixels).filter(|_| !recording.state.status.is_terminal()) {
+        return Ok(Json(Body::of(so_far)).into_response());
+    }
     let Some(key) = app.store.analysis(recording.id).await? else {
         let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
         let waiting = segments.iter().filter(|segment| segment.location == Location::Renderable).count();
@@ -81,15 +84,19 @@ pub async fn get(
         tracing::error!(%key, "the stored peaks cannot be read");
         Problem::internal("the stored peaks cannot be read")
     })?;
-    let waveform = Waveform::new(&analysis.peaks(), pixels);
-    Ok(Json(Body {
-        version: 2,
-        channels: CHANNELS,
-        sample_rate: echosphere_media::SAMPLE_RATE,
-        samples_per_pixel: waveform.samples_per_pixel,
-        bits: 8,
-        length: waveform.length(),
-        data: waveform.data,
-    })
-    .into_response())
+    Ok(Json(Body::of(Waveform::new(&analysis.peaks(), pixels))).into_response())
+}
+
+impl Body {
+    fn of(waveform: Waveform) -> Self {
+        Self {
+            version: 2,
+            channels: CHANNELS,
+            sample_rate: echosphere_media::SAMPLE_RATE,
+            samples_per_pixel: waveform.samples_per_pixel,
+            bits: 8,
+            length: waveform.length(),
+            data: waveform.data,
+        }
+    }
 }

@@ -1,0 +1,69 @@
+//! The transcript of a room while it goes on: laid on what its tracks have so far.
+
+use std::collections::{BTreeMap, HashMap};
+
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_domain::transcript::align::{Account, Heard, Span, Voice, align};
+use echosphere_domain::transcript::{Alignment, Refined, Role, Transcript};
+
+use super::Session;
+
+/// Where the lines were found when they were last looked for.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// How many windows had been measured, and how many lines there were.
+    of: Option<(u32, usize)>,
+    alignment: Alignment,
+    lines: HashMap<String, Refined>,
+}
+
+impl Session {
+    /// What was said so far. Lines are looked for when there is a new one, or more sound; meanwhile their texts grow where they are.
+    pub(super) fn transcript(&self) -> Transcript {
+        let mut transcript = self.capture().words().transcript();
+        let state = (self.measured().windows(), transcript.turns.len());
+        let mut found = self.found();
+        if found.of == Some(state) {
+            for turn in &mut transcript.turns {
+                turn.refined = found.lines.get(&turn.id).copied();
+            }
+            transcript.alignment = found.alignment.clone();
+            return transcript;
+        }
+        if let Some(heard) = self.heard() {
+            transcript = align(transcript, &heard, Account::Room);
+        }
+        let lines = transcript.turns.iter().filter_map(|turn| Some((turn.id.clone(), turn.refined?)));
+        *found = Found { of: Some(state), alignment: transcript.alignment.clone(), lines: lines.collect() };
+        transcript
+    }
+
+    /// What is heard so far of each participant.
+    fn heard(&self) -> Option<Heard> {
+        let (spoken, until): (Vec<_>, u64) = {
+            let measured = self.measured();
+            (measured.spoken().collect(), measured.until())
+        };
+        let capture = self.capture();
+        let zero = WallTime::from_nanos(capture.assembler().zero()?);
+        let at = |sample: u64| zero.plus_nanos(MediaTime::from_samples_48k(sample as i64).as_nanos());
+        let mut voices: BTreeMap<String, Voice> = BTreeMap::new();
+        for (stream, spans) in spoken {
+            let Some(person) = capture.assembler().publisher(stream) else { continue };
+            let role = if person.kind == "AGENT" { Role::Agent } else { Role::User };
+            let speaker = Some(person.identity.clone());
+            let voice = voices.entry(person.identity.clone()).or_insert_with(|| Voice { role, speaker, spans: Vec::new() });
+            voice.spans.extend(spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }));
+        }
+        for voice in voices.values_mut() {
+            voice.spans.sort_by_key(|span| span.start);
+            // Two tracks of one participant at once are one voice.
+            voice.spans.dedup_by(|next, before| {
+                let joins = next.start <= before.end;
+                before.end = if joins { before.end.max(next.end) } else { before.end };
+                joins
+            });
+        }
+        Some(Heard { voices: voices.into_values().collect(), until: Some(at(until)) })
+    }
+}

@@ -63,8 +63,9 @@ export class Player extends HTMLElement {
     this.showGaps();
     this.showTracks();
     if (!this.isLive) this.follow(false);
-    this.wave?.set(null, this.duration, recording.gaps);
+    this.wave?.set(this.wave.waveform, this.duration, recording.gaps);
     if (ended) void this.loadWaveform();
+    else if (recording.status === 'ACTIVE') void this.growWaveform();
     transcript.then((loaded) => this.showTranscript(loaded), () => { /* the next look has it */ });
   }
 
@@ -245,10 +246,20 @@ export class Player extends HTMLElement {
       : `Times of the turns: ${how}${shift} (confidence ${Math.round(confidence * 100)} %).`;
   }
 
+  /** While the call goes on: what can be heard of it so far. */
+  async growWaveform() {
+    const { recording } = this;
+    if (!recording?.playlist_url || this.growing) return;
+    this.growing = true;
+    const { waveform } = await fetchWaveform(recording.id, WAVEFORM_PIXELS).catch(() => ({ waveform: null }));
+    this.growing = false;
+    if (waveform && this.isLive) this.wave?.set(waveform, this.duration, this.recording?.gaps ?? []);
+  }
+
   async loadWaveform() {
     const { recording } = this;
-    // While the call goes on there is nothing to draw yet.
-    if (!recording || recording.status === 'ACTIVE') return;
+    if (!recording) return;
+    if (recording.status === 'ACTIVE') { await this.growWaveform(); return; }
     for (let tries = 0; this.isConnected && tries < 600; tries += 1) {
       const { waveform, progress } = await fetchWaveform(recording.id, WAVEFORM_PIXELS).catch(() => ({ waveform: null, progress: 0 }));
       if (waveform) {

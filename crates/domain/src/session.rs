@@ -60,9 +60,7 @@ pub fn belongs_to(session: &Session, rooms: &[Room]) -> Option<RecordingId> {
     if certain || shift > PROMPT {
         let moved = start.plus_nanos(shift)..end.plus_nanos(shift);
         let is_held = |room: &&Room| {
-            let held = shared(&moved, room, session.received_at).unwrap_or(0);
-            let length = length(&moved).min(length(&span(room, session.received_at)));
-            certain || held >= length / 2
+            certain || shared(&moved, room, session.received_at).is_some_and(|held| held >= length(&moved) / 2)
         };
         let held: Vec<Room> = rooms.iter().filter(is_held).cloned().collect();
         if let Some(room) = best(moved, session.received_at, &held) {
@@ -139,17 +137,12 @@ fn is_near(room: &Range<WallTime>, turn: &Turn, alignment: &Alignment) -> bool {
     if matches!(turn.kind, Kind::Handoff | Kind::Config | Kind::Marker) {
         return true;
     }
-    let (from, to) = match turn.refined {
-        Some(refined) => (refined.start, refined.end),
-        None => {
-            let times = turn.reported;
-            let known = [times.start, times.end].into_iter().flatten();
-            let known: Vec<WallTime> =
-                if known.clone().next().is_some() { known.collect() } else { times.created.into_iter().collect() };
-            let (Some(from), Some(to)) = (known.iter().min(), known.iter().max()) else { return true };
-            (alignment.time(*from), alignment.time(*to))
-        }
-    };
+    let times = turn.reported;
+    let spoken: Vec<WallTime> = [times.start, times.end].into_iter().flatten().collect();
+    let told = if spoken.is_empty() { times.created.into_iter().collect() } else { spoken };
+    let told = told.iter().min().zip(told.iter().max()).map(|(from, to)| (alignment.time(*from), alignment.time(*to)));
+    let heard = turn.refined.map(|refined| (refined.start, refined.end));
+    let Some((from, to)) = heard.or(told) else { return true };
     from <= room.end.plus_nanos(SLACK) && to >= room.start.plus_nanos(-SLACK)
 }
 
@@ -205,7 +198,7 @@ mod tests {
     #[test]
     fn a_recorder_that_kept_nothing_has_the_session_instead() {
         let empty = Room { has_sound: false, ..room(1, 100, Some(130)) };
-        assert_eq!(belongs_to(&session(200, 900, 901), &[empty.clone()]), Some(id(1)));
+        assert_eq!(belongs_to(&session(200, 900, 901), std::slice::from_ref(&empty)), Some(id(1)));
         assert_eq!(belongs_to(&session(200, 900, 901), &[empty, room(2, 500, None)]), Some(id(2)));
     }
 

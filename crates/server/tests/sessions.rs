@@ -37,8 +37,11 @@ fn id(recording: &Value) -> String {
     recording["id"].as_str().unwrap().to_owned()
 }
 
+/// A line: its text, where it begins and ends, and whether that is a guess.
+type Line = (String, Value, Value, Value);
+
 /// What is said, and where.
-fn told(server: &Server, recording: &Value) -> Vec<(String, Value, Value, Value)> {
+fn told(server: &Server, recording: &Value) -> Vec<Line> {
     let transcript = server.get(&format!("/v1/recordings/{}/transcript", id(recording))).json();
     let turns = transcript["turns"].as_array().unwrap().iter();
     let line = |turn: &Value| {
@@ -48,7 +51,7 @@ fn told(server: &Server, recording: &Value) -> Vec<(String, Value, Value, Value)
 }
 
 /// What is found when a session is alone in its room.
-fn alone(seconds: i64) -> (Vec<(String, Value, Value, Value)>, Value) {
+fn alone(seconds: i64) -> (Vec<Line>, Value) {
     let (_dir, server) = server();
     send(&server, &Part { room: 7, ..part(7, 0, seconds) });
     let recording = server.settled()[0].clone();

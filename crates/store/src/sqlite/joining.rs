@@ -27,14 +27,12 @@ pub(super) async fn join(connection: &mut SqliteConnection, request: Join) -> Re
         let body = uploads::body_of(connection, capture.id).await?;
         return Ok(Joined { recording, capture, body });
     }
-    let mut recording = match known_recording(connection, &request).await? {
-        Some(known) => known,
-        None => {
-            let mut new = new_recording(&request);
-            insert_processing(connection, &mut new).await?;
-            new
-        }
-    };
+    let known = known_recording(connection, &request).await?;
+    let is_known = known.is_some();
+    let mut recording = known.unwrap_or_else(|| new_recording(&request));
+    if !is_known {
+        insert_processing(connection, &mut recording).await?;
+    }
     let capture = new_capture(connection, &request, recording.id).await?;
     effects::step_recording(connection, &mut recording, Event::UploadJoined, request.now).await?;
     let body = recording.prefix.upload_body(capture.attempt);

@@ -438,9 +438,9 @@ fn damaged(links: &[LinkPlan], foreign: bool, damages: &[(prop::sample::Index, D
 }
 
 /// The packets that the index finds, after what holds of every index was looked at.
-fn checked(index: &OpusIndex, bytes: &[u8], links: &[LinkPlan], longest: u64) -> Result<Vec<Vec<u8>>, TestCaseError> {
+fn checked(index: &OpusIndex, bytes: &[u8], longest: u64) -> Result<Vec<Vec<u8>>, TestCaseError> {
     let packets = packets(index, bytes, -2_000..index.total_samples() as i64);
-    let all: u64 = links.iter().map(|link| link.samples() as u64).sum();
+    let all: u64 = packets.iter().map(|packet| u64::from(packet.samples)).sum();
     prop_assert!(index.total_samples() <= all.max(longest), "{} of {all} and {longest}", index.total_samples());
     for pair in packets.windows(2) {
         let end = pair[0].start + i64::from(pair[0].samples);
@@ -468,9 +468,12 @@ proptest! {
                 return Ok(());
             }
         };
-        let found = checked(&index, &bytes, &links, longest)?;
+        let found = checked(&index, &bytes, longest)?;
         let mut rest = all.iter();
-        prop_assert!(found.iter().all(|packet| rest.any(|source| *source == packet)), "in their order");
+        // Where a page is lost and the flags of the next are wrong, the rest of a packet looks like one.
+        let (known, others): (Vec<_>, Vec<_>) = found.iter().partition(|packet| all.contains(packet));
+        prop_assert!(known.into_iter().all(|packet| rest.any(|source| *source == packet)), "in their order");
+        prop_assert!(others.len() <= damages.len(), "{others:?}");
         let is_told = index.is_truncated() || index.damaged_pages() > 0 || index.unheard_pages() > 0 || !index.gaps().is_empty();
         prop_assert!(!damages.is_empty() || !is_told, "{index:?}");
         if !is_told {
@@ -488,7 +491,7 @@ proptest! {
         let bytes = damaged(&links, foreign, &damages);
         let longest = links.iter().map(|link| link.samples() as u64).sum::<u64>() + 10 * SECOND;
         let index = index_within(&bytes, longest).unwrap();
-        let found = checked(&index, &bytes, &links, longest)?;
+        let found = checked(&index, &bytes, longest)?;
         let all: Vec<Vec<u8>> = links.iter().flat_map(|link| link.packets.clone()).collect();
         prop_assert_eq!(found, all);
     }

@@ -27,6 +27,8 @@ export class Player extends HTMLElement {
     this.follows = false;
     /** The speed that the listener chose. */
     this.rate = 1;
+    /** Whether the waveform of a call that goes on is being asked for. */
+    this.growing = false;
     /** @type {Recording | null} */
     this.recording = null;
     /** @type {Transcript | null} */

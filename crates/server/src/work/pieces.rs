@@ -60,8 +60,9 @@ pub(super) fn of_ogg(index: &OpusIndex, cut: bool, whole: MediaTime) -> Vec<Gap>
         reason: reason(gap.damaged).to_owned(),
     });
     let mut gaps: Vec<Gap> = holes.collect();
-    if cut || index.is_truncated() {
-        let start = samples(index.total_samples());
+    let start = samples(index.total_samples());
+    let is_told = gaps.iter().any(|gap| gap.start + gap.duration >= start);
+    if cut || (index.is_truncated() && !is_told) {
         let reason = if cut { "upload_cut" } else { "damaged" };
         gaps.push(Gap { start, duration: (whole - start).max(MediaTime::ZERO), reason: reason.to_owned() });
     }

@@ -130,7 +130,7 @@ fn granule_positions_that_cannot_be_cost_nothing() {
         ("the most", vec![i64::MAX; 10]),
         ("half as fast", (1..=10).map(|n| n * 24_000).collect()),
         ("wrapped at 64 bits", (1..=10).map(|n| (i64::MAX - second(5)).wrapping_add(second(n))).collect()),
-        ("wrapped at 32 bits", (1..=10).map(|n| (u32::MAX as i64 - second(5) + second(n)) & 0xffff_ffff).collect()),
+        ("wrapped at 32 bits", (1..=10).map(|n| (i64::from(u32::MAX) - second(5) + second(n)) & 0xffff_ffff).collect()),
         ("begun again", (1..=10).map(|n| if n <= 5 { second(n) } else { second(n - 5) }).collect()),
         ("one that is days ahead", (1..=10).map(|n| if n == 5 { 2 * day } else { second(n) }).collect()),
         ("one that is zero", (1..=10).map(|n| if n == 5 { 0 } else { second(n) }).collect()),

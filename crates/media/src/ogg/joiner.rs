@@ -27,7 +27,7 @@ impl Joiner {
     ///
     /// Whether the first piece is the rest of a packet is told by the page before, where there is one; by the page's own flag
     /// otherwise.
-    pub(super) fn read<'p>(&mut self, page: Page<'p>, keep: usize, mut each: impl FnMut(&[u8])) -> bool {
+    pub(super) fn read(&mut self, page: Page<'_>, keep: usize, mut each: impl FnMut(&[u8])) -> bool {
         let follows = self.last.is_some_and(|last| follows(last, page.sequence()));
         if !follows {
             // What goes on here began on a page that is not there (RFC 3533 section 6, page_sequence_number).

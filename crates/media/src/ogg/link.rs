@@ -42,7 +42,8 @@ pub(super) struct Link {
     joiner: Joiner,
     /// Whether something was lost since the last page on which packets end.
     lost: bool,
-    has_pages: bool,
+    /// Pages after the first one.
+    pages: u32,
 }
 
 impl Link {
@@ -60,13 +61,13 @@ impl Link {
             last_sequence: page.sequence(),
             joiner: Joiner::default(),
             lost: false,
-            has_pages: false,
+            pages: 0,
         }
     }
 
     /// Whether there were pages after the first one.
     pub(super) fn has_pages(&self) -> bool {
-        self.has_pages
+        self.pages > 0
     }
 
     /// Whether the last packet has not ended, or pages at the end say nothing of what was lost before them.
@@ -79,7 +80,7 @@ impl Link {
         let follows = follows(self.last_sequence, page.sequence());
         self.last_sequence = page.sequence();
         self.lost |= damage || !follows;
-        self.has_pages = true;
+        self.pages = self.pages.saturating_add(1);
         if self.comments != Comments::Over && self.is_comments(page, follows) {
             return;
         }

@@ -293,7 +293,7 @@ mod tests {
         let again = index(&new);
         assert_eq!((again.total_samples(), again.gaps()), (before.total_samples(), before.gaps()));
         assert_eq!(again.links(), after.links());
-        let heard = |index: &OpusIndex| index.links().iter().map(|link| link.heard()).collect::<Vec<_>>();
+        let heard = |index: &OpusIndex| index.links().iter().map(Link::heard).collect::<Vec<_>>();
         assert_eq!(heard(&after), heard(&before));
         assert_eq!(all_packets(&again, &new), all_packets(&after, &new));
         let places =

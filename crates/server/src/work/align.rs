@@ -47,28 +47,11 @@ impl<'m> Measured<'m> {
             if analysis.of(capture.id).is_none()
                 && let Some(source) = sources::load(self.app, self.recording, self.captures, capture).await?
             {
-                analysis.captures.push(self.listen_to(capture, &source).await?);
+                let levels = levels(self.app, &source).await?;
+                analysis.captures.push(CaptureAnalysis { levels, ..CaptureAnalysis::new(capture.id) });
             }
         }
         Ok(())
-    }
-
-    async fn listen_to(&self, capture: &Capture, source: &Source) -> Result<CaptureAnalysis, Error> {
-        let mut measured = CaptureAnalysis::new(capture.id);
-        let frames = i64::try_from(source.audio().samples).unwrap_or(0) / FRAME as i64;
-        for first in (0..frames).step_by(LISTENED as usize) {
-            if self.app.is_stopping() {
-                return Err(Error::Stopping);
-            }
-            let samples = first * FRAME as i64..(first + LISTENED).min(frames) * FRAME as i64;
-            match source.listen(self.app.objects.as_ref(), &self.app.renderers, samples).await {
-                Ok(stereo) => measured.levels.extend(activity::levels(&stereo)),
-                // Its lines are found in the room's sound then.
-                Err(crate::render::Error::MasterLost(_)) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(measured)
     }
 
     /// The transcripts of all captures, refined by what was measured. What nothing was measured for stays as it is.
@@ -145,16 +128,39 @@ struct Speaker {
     levels: Vec<u8>,
 }
 
-/// What is heard on the two channels of a capture.
-pub(super) fn channels(capture: &Capture, levels: &CaptureAnalysis) -> Option<Heard> {
-    let start = capture.started_at?;
-    let (agent, user) = (levels.channel(0), levels.channel(1));
+/// How loud both channels of a sound are, as `echosphere_media::activity` measures it. What is lost is left out.
+pub(super) async fn levels(app: &App, source: &Source) -> Result<Vec<u8>, Error> {
+    let mut levels = Vec::new();
+    let frames = i64::try_from(source.audio().samples).unwrap_or(0) / FRAME as i64;
+    for first in (0..frames).step_by(LISTENED as usize) {
+        if app.is_stopping() {
+            return Err(Error::Stopping);
+        }
+        let samples = first * FRAME as i64..(first + LISTENED).min(frames) * FRAME as i64;
+        match source.listen(app.objects.as_ref(), &app.renderers, samples).await {
+            Ok(stereo) => levels.extend(activity::levels(&stereo)),
+            Err(crate::render::Error::MasterLost(_)) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(levels)
+}
+
+/// What is heard on two channels of a sound that begins at this time.
+pub(super) fn of_levels(start: WallTime, levels: &[u8]) -> Heard {
+    let channel = |channel: usize| -> Vec<u8> { levels.iter().skip(channel).step_by(2).copied().collect() };
+    let (agent, user) = (channel(0), channel(1));
     let user = spans(start, user, Some(&agent));
-    Some(Heard::of_channels(spans(start, agent, None), user))
+    Heard::of_channels(spans(start, agent, None), user)
+}
+
+/// What is heard on the two channels of a capture.
+fn channels(capture: &Capture, levels: &CaptureAnalysis) -> Option<Heard> {
+    Some(of_levels(capture.started_at?, &levels.levels))
 }
 
 /// When somebody speaks, without the echo of another voice.
-pub(crate) fn spans(start: WallTime, mut levels: Vec<u8>, echo_of: Option<&[u8]>) -> Vec<Span> {
+fn spans(start: WallTime, mut levels: Vec<u8>, echo_of: Option<&[u8]>) -> Vec<Span> {
     if let Some((echo, other)) = echo_of.and_then(|other| Some((Echo::find(&levels, other)?, other))) {
         echo.remove(&mut levels, other);
     }

@@ -12,11 +12,14 @@ use echosphere_domain::id::CaptureId;
 use echosphere_domain::ranges::{common, joined, without};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Fill, Gap, Source as CaptureSource};
 use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_domain::transcript::Role;
+use echosphere_domain::transcript::align::lay;
 use echosphere_media::tracks::CONCEALED;
 use echosphere_recorder::sound::{Hole, Index};
 
 use self::alignment::Alignment;
 use super::Error;
+use super::align::{levels, of_levels};
 use super::compose::Piece;
 use super::redaction::Withheld;
 use crate::app::App;
@@ -99,26 +102,54 @@ async fn fills(
     for session in sessions {
         // Where the session has what lies at our first sample, as far as clocks can be believed.
         let behind = MediaTime::from_nanos(started_at.since(session.started_at)).as_samples_48k();
-        let mut alignment = Alignment::new(room, index.is_mixed, &session.source, behind);
-        for hole in &index.holes {
-            let filled = fills.iter().filter(|fill| fill.agent == hole.agent).map(Fill::range);
-            let left = without(&[hole.range()], &joined(filled));
-            if left.is_empty() || !session.may_have(hole, behind) {
-                continue;
-            }
-            let Some(shift) = alignment.near(app, hole).await? else { continue };
-            let has = session.has.iter().map(|has| has.start.saturating_sub(shift)..has.end.saturating_sub(shift));
-            let has: Vec<Range<i64>> = has.collect();
-            let parts = common(&left, &has);
-            let shortest = if is_behind(index, hole) { SHORTEST_END } else { SHORTEST };
-            for part in parts.into_iter().filter(|part| part.end - part.start >= shortest) {
-                let (start, samples) = (part.start, part.end - part.start);
-                fills.push(Fill { start, samples, agent: hole.agent, from: session.capture, at: start + shift });
-            }
+        let by_clock = fill_from(app, room, index, session, behind, &mut fills).await?;
+        if !by_clock && let Some(off) = clock_offset(app, room, started_at, session).await? {
+            fill_from(app, room, index, session, behind - off, &mut fills).await?;
         }
     }
     fills.sort_by_key(|fill| (fill.start, fill.agent));
     Ok(fills)
+}
+
+/// By how much a session's clock is off the room's, in samples: found in the whole of both sounds, however much it is.
+async fn clock_offset(app: &App, room: &Source, started_at: WallTime, session: &Session) -> Result<Option<i64>, Error> {
+    let ours = of_levels(started_at, &levels(app, room).await?);
+    let theirs = of_levels(session.started_at, &levels(app, &session.source).await?);
+    let laid = lay(&theirs, &ours);
+    tracing::debug!(session = %session.capture, ?laid, "a session was looked for in the whole of its room");
+    Ok(laid.map(|laid| MediaTime::from_nanos(laid.offset(Role::Agent, session.started_at).0).as_samples_48k()))
+}
+
+/// Fills what this session has, if it lies there. False when there is something to be filled and the session has another sound there.
+async fn fill_from(
+    app: &App,
+    room: &Source,
+    index: &Index,
+    session: &Session,
+    behind: i64,
+    fills: &mut Vec<Fill>,
+) -> Result<bool, Error> {
+    let mut alignment = Alignment::new(room, index.is_mixed, &session.source, behind);
+    let (mut is_wanted, mut is_found) = (false, false);
+    for hole in &index.holes {
+        let filled = fills.iter().filter(|fill| fill.agent == hole.agent).map(Fill::range);
+        let left = without(&[hole.range()], &joined(filled));
+        is_wanted |= !left.is_empty();
+        if left.is_empty() || !session.may_have(hole, behind) {
+            continue;
+        }
+        let Some(shift) = alignment.near(app, hole).await? else { continue };
+        is_found = true;
+        let has = session.has.iter().map(|has| has.start.saturating_sub(shift)..has.end.saturating_sub(shift));
+        let has: Vec<Range<i64>> = has.collect();
+        let parts = common(&left, &has);
+        let shortest = if is_behind(index, hole) { SHORTEST_END } else { SHORTEST };
+        for part in parts.into_iter().filter(|part| part.end - part.start >= shortest) {
+            let (start, samples) = (part.start, part.end - part.start);
+            fills.push(Fill { start, samples, agent: hole.agent, from: session.capture, at: start + shift });
+        }
+    }
+    Ok(is_found || !is_wanted)
 }
 
 impl Session {

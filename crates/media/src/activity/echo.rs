@@ -54,7 +54,9 @@ impl Echo {
             let Some(now) = (at + 2).checked_sub(self.delay) else { continue };
             let around = other.get(now.saturating_sub(TAIL)..(now + 1).min(other.len())).unwrap_or_default();
             let loudest = around.iter().copied().max().unwrap_or(super::SILENCE);
-            if *level <= loudest.saturating_sub(self.fainter).saturating_add(SPREAD as u8 + 2) && loudest >= self.fainter {
+            if *level <= loudest.saturating_sub(self.fainter).saturating_add(SPREAD as u8 + 2)
+                && loudest >= self.fainter
+            {
                 *level = super::SILENCE;
             }
         }

@@ -55,7 +55,8 @@ impl Measured {
         let frames: Vec<i8> = self.rest.drain(..whole).collect();
         self.peaks.extend(peaks::joined(&frames, FRAMES));
         for measured in &window.tracks {
-            let track = self.tracks.entry(measured.stream).or_insert_with(|| Track { first: before, ..Track::default() });
+            let track =
+                self.tracks.entry(measured.stream).or_insert_with(|| Track { first: before, ..Track::default() });
             track.push(before, &measured.levels);
         }
     }
@@ -135,7 +136,8 @@ mod tests {
     /// Windows of 3.99 s in which stream 7 speaks in every second one.
     fn call(windows: Range<u64>, measured: &mut Measured) {
         for number in windows {
-            let levels = if number % 2 == 0 { [vec![20; 94], vec![75; 187], vec![20; 93]].concat() } else { vec![20; 374] };
+            let levels =
+                if number % 2 == 0 { [vec![20; 94], vec![75; 187], vec![20; 93]].concat() } else { vec![20; 374] };
             let window = Window {
                 peaks: vec![if number % 2 == 0 { 50 } else { 1 }; 187 * 4],
                 tracks: vec![TrackLevels { stream: 7, levels }],

@@ -5,8 +5,8 @@
 //! a room that is heard by other means has levels and no peaks: it is not seen, and its lines are found in its own sound.
 
 use echosphere_domain::id::CaptureId;
-use echosphere_media::activity::{SILENCE, STEP};
 use echosphere_media::aac::FRAME;
+use echosphere_media::activity::{SILENCE, STEP};
 use echosphere_media::peaks;
 use echosphere_media::render::Window;
 use echosphere_media::tracks::TrackLevels;
@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn what_earlier_versions_wrote_is_read() {
-        let bytes = [WITHOUT_TRACKS, &capture().as_uuid().as_bytes()[..], &[1, 0, 0, 0, 9], &[2, 0, 0, 0, 40, 41]].concat();
+        let bytes =
+            [WITHOUT_TRACKS, &capture().as_uuid().as_bytes()[..], &[1, 0, 0, 0, 9], &[2, 0, 0, 0, 40, 41]].concat();
         let read = Analysis::from_bytes(&bytes).unwrap();
         assert_eq!((&read.captures[0].peaks[..], &read.captures[0].levels[..]), (&[9][..], &[40, 41][..]));
     }

@@ -71,9 +71,9 @@ impl<'m> Measured<'m> {
         let own = analysis.of(id).and_then(|levels| channels(capture, levels));
         let room = self.room.as_ref().and_then(|(room, _)| Some((*room, analysis.of(room.id)?)));
         match room {
-            Some((room, levels)) if room.id == id => {
-                self.participants(room, levels).map_or(transcript.clone(), |heard| align(transcript, &heard, Account::Room))
-            }
+            Some((room, levels)) if room.id == id => self
+                .participants(room, levels)
+                .map_or(transcript.clone(), |heard| align(transcript, &heard, Account::Room)),
             Some((room, levels)) => {
                 let heard = channels(room, levels);
                 heard.map_or(transcript.clone(), |heard| align_in_room(transcript, own.as_ref(), &heard))
@@ -95,7 +95,11 @@ impl<'m> Measured<'m> {
         for (identity, speaker) in &speakers {
             let is_alone = !index.is_mixed && speakers.values().filter(|other| other.role == speaker.role).count() == 1;
             let spans = if is_alone {
-                heard.voices.iter().find(|voice| voice.speaker.is_none() && voice.role == speaker.role).map(|voice| voice.spans.clone())
+                heard
+                    .voices
+                    .iter()
+                    .find(|voice| voice.speaker.is_none() && voice.role == speaker.role)
+                    .map(|voice| voice.spans.clone())
             } else {
                 let others = (speaker.role == Role::User && !index.is_mixed).then_some(&agent_levels[..]);
                 Some(spans(start, speaker.levels.clone(), others))
@@ -104,7 +108,9 @@ impl<'m> Measured<'m> {
             heard.voices.push(voice);
         }
         // A side that several share says nothing of who speaks.
-        heard.voices.retain(|voice| voice.speaker.is_some() || !speakers.values().any(|speaker| speaker.role == voice.role));
+        heard
+            .voices
+            .retain(|voice| voice.speaker.is_some() || !speakers.values().any(|speaker| speaker.role == voice.role));
         Some(heard)
     }
 
@@ -113,9 +119,11 @@ impl<'m> Measured<'m> {
         for track in &levels.tracks {
             let Some(stream) = index.streams.iter().find(|stream| stream.stream == track.stream) else { continue };
             let Some(about) = self.recording.tracks.iter().find(|about| about.id == stream.track_sid) else { continue };
-            let is_agent = self.recording.participants.iter().any(|p| p.identity == about.participant && p.kind == "AGENT");
+            let is_agent =
+                self.recording.participants.iter().any(|p| p.identity == about.participant && p.kind == "AGENT");
             let role = if is_agent { Role::Agent } else { Role::User };
-            let speaker = speakers.entry(about.participant.clone()).or_insert_with(|| Speaker { role, levels: Vec::new() });
+            let speaker =
+                speakers.entry(about.participant.clone()).or_insert_with(|| Speaker { role, levels: Vec::new() });
             speaker.levels.resize(speaker.levels.len().max(track.levels.len()), activity::SILENCE);
             speaker.levels.iter_mut().zip(&track.levels).for_each(|(all, level)| *all = (*all).max(*level));
         }

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 use super::super::{ClockStep, Kind, Turn};
+use super::MS;
 use super::evidence::seconds;
 use super::heard::{Heard, Span};
-use super::MS;
 use crate::time::WallTime;
 
 /// Votes are counted in steps of this.

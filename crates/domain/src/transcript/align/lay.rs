@@ -18,6 +18,12 @@ const BELIEVED: f64 = 0.6;
 /// By how much better than any shift that is further away than this.
 const BETTER: f64 = 0.12;
 const ELSEWHERE: i64 = 800 * MS;
+/// Shifts that are looked at more closely.
+const PEAKS: usize = 12;
+/// So many stretches with the same edges, to within this, are no chance; a fifth of all at least.
+const SAME: usize = 4;
+const SAME_SHARE: usize = 5;
+const EDGE: i64 = 60 * MS;
 /// Less speech than this says nothing.
 const LEAST: i64 = 1_500 * MS;
 /// So much of a span has to fall on speech for it to be explained.
@@ -70,17 +76,18 @@ pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {
         let [agent, user] = [0, 1].map(|side| fine(&sides[side], offset));
         let either = agent.or(user).unwrap_or(offset);
         let (agent, user) = (agent.unwrap_or(either), user.unwrap_or(either));
-        let mut explained: Vec<Span> = Vec::new();
+        let (mut explained, mut same): (Vec<Span>, Vec<Span>) = Default::default();
         for (side, offset) in sides.iter_mut().zip([agent, user]) {
-            let (found, left) = side
-                .0
-                .iter()
-                .partition(|span| covered(&span.shifted(offset), &side.1) as f64 >= EXPLAINED * span.length() as f64);
-            explained.extend::<Vec<Span>>(found);
+            same.extend(side.0.iter().filter(|span| is_same(&span.shifted(offset), &side.1)));
+            let is_explained =
+                |span: &&Span| covered(&span.shifted(offset), &side.1) as f64 >= EXPLAINED * span.length() as f64;
+            let (found, left): (Vec<Span>, Vec<Span>) = side.0.iter().partition(is_explained);
+            explained.extend(found);
             side.0 = left;
         }
-        let (Some(start), Some(end)) = (explained.iter().map(|s| s.start).min(), explained.iter().map(|s| s.end).max())
-        else {
+        // Speech may fall on other speech; where both begin and end together they are the same.
+        let sure = if same.len() >= SAME { &same } else { &explained };
+        let (Some(start), Some(end)) = (sure.iter().map(|s| s.start).min(), sure.iter().map(|s| s.end).max()) else {
             break;
         };
         pieces.push(Piece { start, end, agent, user });
@@ -149,13 +156,57 @@ fn best(sides: &[Side; 2]) -> Option<i64> {
             common
         })
         .collect();
-    let (at, most) = common.iter().enumerate().max_by_key(|(_, common)| **common)?;
-    let far = (ELSEWHERE / STEP) as usize;
-    let elsewhere =
-        common.iter().enumerate().filter(|(other, _)| other.abs_diff(at) > far).map(|(_, common)| *common).max();
     let share = |steps: i64| (steps as f64 * STEP as f64 - chance) / (speech as f64 - chance).max(1.0);
-    let is_clear = share(*most) - elsewhere.map_or(0.0, share) >= BETTER;
-    (share(*most) >= BELIEVED && is_clear).then(|| lowest + at as i64 * STEP)
+    let peaks = peaks(&common);
+    let (first, most) = *peaks.first()?;
+    let next = peaks.get(1).map_or(0.0, |(_, common)| share(*common));
+    if share(most) >= BELIEVED && share(most) - next >= BETTER {
+        return Some(lowest + first as i64 * STEP);
+    }
+    // Of a session that left something out less falls on speech, but each stretch of that has the same beginning and the same end.
+    let stretches: usize = sides.iter().map(|side| side.0.len()).sum();
+    let same = peaks.iter().map(|(at, _)| lowest + *at as i64 * STEP).map(|offset| (same(&sides, offset), offset));
+    let best = same.max_by_key(|(count, offset)| (*count, std::cmp::Reverse(offset.abs())));
+    best.filter(|(count, _)| *count >= SAME.max(stretches / SAME_SHARE)).map(|(_, offset)| offset)
+}
+
+/// The shifts at which most is in common, each further than [`ELSEWHERE`] from those before it.
+fn peaks(common: &[i64]) -> Vec<(usize, i64)> {
+    let far = (ELSEWHERE / STEP) as usize;
+    // The best of each block is enough to find them.
+    let blocks = common.chunks(far.div_ceil(2)).enumerate();
+    let best = blocks.filter_map(|(block, values)| {
+        let (at, most) = values.iter().enumerate().max_by_key(|(_, common)| **common)?;
+        Some((block * far.div_ceil(2) + at, *most))
+    });
+    let mut best: Vec<(usize, i64)> = best.collect();
+    best.sort_by_key(|(at, most)| (std::cmp::Reverse(*most), *at));
+    let mut peaks: Vec<(usize, i64)> = Vec::new();
+    for (at, most) in best {
+        if peaks.iter().all(|(other, _)| other.abs_diff(at) > far) {
+            peaks.push((at, most));
+        }
+        if peaks.len() == PEAKS {
+            break;
+        }
+    }
+    peaks
+}
+
+/// Whether a stretch is one of these, from its beginning to its end.
+fn is_same(stretch: &Span, spans: &[Span]) -> bool {
+    let near = spans.partition_point(|other| other.start < stretch.start.plus_nanos(-EDGE));
+    let is_near = |one: WallTime, other: WallTime| one.since(other).abs() <= EDGE;
+    spans.get(near).is_some_and(|other| is_near(other.start, stretch.start) && is_near(other.end, stretch.end))
+}
+
+/// How many stretches of a session have a counterpart with the same beginning and the same end.
+fn same(sides: &[&Side], about: i64) -> usize {
+    let of_side = |side: &&Side| {
+        let Some(offset) = fine(side, about) else { return 0 };
+        side.0.iter().filter(|span| is_same(&span.shifted(offset), &side.1)).count()
+    };
+    sides.iter().map(of_side).sum()
 }
 
 /// The shift of one side, to a few milliseconds: the median of what its edges say.

@@ -204,4 +204,6 @@ pub fn align_in_room(transcript: Transcript, session: Option<&Heard>, room: &Hea
 }
 
 #[cfg(test)]
+mod lay_tests;
+#[cfg(test)]
 mod tests;

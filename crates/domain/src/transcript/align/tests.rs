@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::transcript::Times;
 
-fn ms(ms: i64) -> WallTime {
+pub(super) fn ms(ms: i64) -> WallTime {
     WallTime::from_millis(ms)
 }
 
-fn spans(list: &[(i64, i64)]) -> Vec<Span> {
+pub(super) fn spans(list: &[(i64, i64)]) -> Vec<Span> {
     list.iter().map(|&(start, end)| Span { start: ms(start), end: ms(end) }).collect()
 }
 
@@ -19,7 +19,7 @@ fn text(length: i64) -> String {
 }
 
 /// A line that is heard from `start` to `end`, as the agents SDK tells of it.
-fn line(role: Role, start: i64, end: i64) -> Turn {
+pub(super) fn line(role: Role, start: i64, end: i64) -> Turn {
     let told = match role {
         Role::Agent => {
             Times { start: Some(ms(start)), end: Some(ms(end + 385)), created: Some(ms(start - 300)), last_text: None }

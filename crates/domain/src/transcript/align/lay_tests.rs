@@ -1,0 +1,119 @@
+//! Two recordings of one conversation beside each other.
+
+use proptest::prelude::*;
+
+use super::tests::{line, ms, spans};
+use super::*;
+
+/// A call: each line with its pause before it.
+fn call(lines: &[(i64, i64)]) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    let (mut at, mut agent, mut user) = (1_000, Vec::new(), Vec::new());
+    for (number, &(pause, length)) in lines.iter().enumerate() {
+        at += pause;
+        if number % 2 == 0 { &mut agent } else { &mut user }.push((at, at + length));
+        at += length;
+    }
+    (agent, user)
+}
+
+fn heard(agent: &[(i64, i64)], user: &[(i64, i64)], shift: i64) -> Heard {
+    let moved =
+        |list: &[(i64, i64)]| spans(&list.iter().map(|(from, to)| (from + shift, to + shift)).collect::<Vec<_>>());
+    Heard::of_channels(moved(agent), moved(user))
+}
+
+const LINES: [(i64, i64); 10] = [
+    (0, 3_100),
+    (900, 4_700),
+    (1_400, 2_300),
+    (700, 6_100),
+    (1_900, 1_500),
+    (600, 2_900),
+    (1_100, 5_300),
+    (2_300, 900),
+    (500, 3_700),
+    (1_000, 2_100),
+];
+
+#[test]
+fn a_session_is_found_in_its_room_however_far_its_clock_is_off() {
+    let (agent, user) = call(&LINES);
+    for shift in [0, 70, 5_000, -2_000, 3_600_000, -86_400_000] {
+        let laid = lay(&heard(&agent, &user, shift), &heard(&agent, &user, 0)).unwrap();
+        let (offset, is_there) = laid.offset(Role::User, ms(user[2].0 + shift));
+        assert!((offset + shift * MS).abs() <= 10 * MS && is_there, "{shift}: {laid:?}");
+    }
+}
+
+#[test]
+fn a_voice_that_comes_later_on_its_way_has_a_shift_of_its_own() {
+    let (agent, user) = call(&LINES);
+    let late: Vec<(i64, i64)> = user.iter().map(|(from, to)| (from + 120, to + 120)).collect();
+    let laid = lay(&heard(&agent, &late, 5_000), &heard(&agent, &user, 0)).unwrap();
+    let of = |role| laid.offset(role, ms(20_000)).0 / MS;
+    assert!((of(Role::Agent) + 5_000).abs() <= 10 && (of(Role::User) + 5_120).abs() <= 10, "{laid:?}");
+}
+
+#[test]
+fn a_session_that_left_something_out_is_laid_in_pieces() {
+    let (agent, user) = call(&LINES);
+    let second: Vec<(i64, i64)> = LINES.iter().rev().map(|(pause, length)| (pause + 130, length + 210)).collect();
+    let (more_agent, more_user) = call(&second);
+    let later = |list: &[(i64, i64)], by: i64| list.iter().map(|(from, to)| (from + by, to + by)).collect::<Vec<_>>();
+    let (room_agent, room_user) =
+        ([agent.clone(), later(&more_agent, 60_000)].concat(), [user.clone(), later(&more_user, 60_000)].concat());
+    // Twenty seconds in between are not in it.
+    let (own_agent, own_user) =
+        ([agent, later(&more_agent, 40_000)].concat(), [user, later(&more_user, 40_000)].concat());
+    let laid = lay(&heard(&own_agent, &own_user, 0), &heard(&room_agent, &room_user, 0)).unwrap();
+    let at = |time: i64| laid.offset(Role::Agent, ms(time)).0 / MS;
+    assert!(at(5_000).abs() <= 10 && (at(45_000) - 20_000).abs() <= 10, "{laid:?}");
+}
+
+#[test]
+fn another_conversation_is_not_found() {
+    let (agent, user) = call(&LINES);
+    let other: Vec<(i64, i64)> = LINES.iter().map(|(pause, length)| (length / 2 + 300, pause * 2 + 500)).collect();
+    let (other_agent, other_user) = call(&other);
+    assert_eq!(lay(&heard(&other_agent, &other_user, 0), &heard(&agent, &user, 0)), None);
+    assert_eq!(lay(&Heard::default(), &heard(&agent, &user, 0)), None);
+}
+
+#[test]
+fn lines_of_a_session_stand_in_its_room_with_what_happened_between_them() {
+    let (agent, user) = call(&LINES);
+    for shift in [-3_600_000, 5_000] {
+        let mut turns: Vec<Turn> = Vec::new();
+        for (role, list) in [(Role::Agent, &agent), (Role::User, &user)] {
+            turns.extend(list.iter().map(|&(from, to)| line(role, from + shift, to + shift)));
+        }
+        turns.sort_by_key(|turn| turn.reported.start);
+        let mut call = Turn::new("tool", Kind::ToolCall, Role::Agent, "look()");
+        call.reported.created = Some(ms(9_000 + shift));
+        turns.push(call);
+        let told = Transcript { turns, alignment: Alignment::default() };
+        let own = heard(&agent, &user, shift);
+        let done = align_in_room(told.clone(), Some(&own), &heard(&agent, &user, 0));
+        for turn in &done.turns[..10] {
+            let refined = turn.refined.unwrap();
+            let off = refined.start.since(turn.reported.start.unwrap()) + shift * MS;
+            assert!(!refined.approximate && off.abs() <= 100 * MS, "{shift}: {refined:?}");
+        }
+        assert!(done.alignment.time(ms(9_000 + shift)).since(ms(9_000)).abs() <= 20 * MS, "{:?}", done.alignment);
+        // Without sound of its own, by what the room has alone.
+        let without = align_in_room(told, None, &heard(&agent, &user, 0));
+        assert!((without.alignment.offset_ms + shift).abs() <= 100, "{:?}", without.alignment);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_two(
+        one in prop::collection::vec((0_i64..5_000, 1_i64..5_000), 0..12),
+        other in prop::collection::vec((0_i64..5_000, 1_i64..5_000), 0..12),
+        shift in any::<i32>(),
+    ) {
+        let ((agent, user), (others_agent, others_user)) = (call(&one), call(&other));
+        let _ = lay(&heard(&agent, &user, i64::from(shift)), &heard(&others_agent, &others_user, 0));
+    }
+}

@@ -60,10 +60,11 @@ pub(super) fn of_ogg(index: &OpusIndex, cut: bool, whole: MediaTime) -> Vec<Gap>
         reason: reason(gap.damaged).to_owned(),
     });
     let mut gaps: Vec<Gap> = holes.collect();
-    let start = samples(index.total_samples());
-    let is_told = gaps.iter().any(|gap| gap.start + gap.duration >= start);
-    if cut || (index.is_truncated() && !is_told) {
+    if cut || index.is_truncated() {
+        let start = samples(index.total_samples());
         let reason = if cut { "upload_cut" } else { "damaged" };
+        // The index says so too, and not how long it should have been.
+        gaps.retain(|gap| gap.start < start);
         gaps.push(Gap { start, duration: (whole - start).max(MediaTime::ZERO), reason: reason.to_owned() });
     }
     gaps

@@ -23,10 +23,24 @@ pub fn one(what: &'static str, name: &str) -> Option<String> {
     Some(text)
 }
 
-/// As much of a name as a line of the log has room for; the log escapes it.
-pub fn shown(name: &str) -> &str {
+/// As much of a name as a line of the log has room for, with nothing in it that a terminal or a reader would take for more than text.
+pub fn shown(name: &str) -> String {
     const ENOUGH: usize = 80;
-    name.char_indices().nth(ENOUGH).map_or(name, |(end, _)| &name[..end])
+    let mut text = String::new();
+    for c in name.chars().take(ENOUGH) {
+        if c.is_control() || turns_direction(c) {
+            text.extend(c.escape_unicode());
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// Whether a character turns the direction of the text behind it (Unicode Standard Annex 9, section 2), and could make a name look like
+/// another one.
+pub fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -45,6 +59,7 @@ mod tests {
         assert_eq!(kept.room_name.as_deref(), Some("a\tb"));
         assert_eq!(kept.agent_name.map(|name| name.len()), Some(1_024));
         assert_eq!(kept.tags, ["t".repeat(600)]);
-        assert_eq!(shown(&"ü".repeat(200)).chars().count(), 80);
+        assert_eq!(shown(&"ü".repeat(200)), "ü".repeat(80));
+        assert_eq!(shown("a\t\u{202e}b"), "a\\u{9}\\u{202e}b");
     }
 }

@@ -213,7 +213,8 @@ fn a_session_may_have_any_names() {
             }
         };
         upload(&server, &header);
-        let found = until("the recording", || named(&server, name).into_iter().next());
+        let is_whole = |found: &Value| found["status"] == "COMPLETED";
+        let found = until("the recording", || named(&server, name).into_iter().find(is_whole));
         assert_eq!(found["session_id"], format!("AJ_{number}"));
         assert_eq!(found["tags"], if number % 2 == 0 { json!([format!("room={name}")]) } else { json!([name]) });
     }

@@ -18,6 +18,7 @@ use crate::app::{App, SharedApp};
 use crate::capture_log;
 use crate::clock::rfc3339;
 use crate::http::problem::Problem;
+use crate::names;
 
 /// The longest file name that is proposed, in characters.
 const LONGEST_NAME: usize = 120;
@@ -144,10 +145,10 @@ fn file_name(recording: &Recording, track: &Track) -> String {
     let about = about.cloned().unwrap_or_else(|| recording.id.to_string());
     let parts = [about.as_str(), &track.participant, &track.source, &track.id];
     let name = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" - ");
-    // What turns the direction of text could make the name look like another one.
-    let turns =
-        |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let plain = |c: char| if c.is_control() || turns(c) || "/\\:*?\"<>|".contains(c) { '_' } else { c };
+    let plain = |c: char| {
+        let is_odd = c.is_control() || names::turns_direction(c) || "/\\:*?\"<>|".contains(c);
+        if is_odd { '_' } else { c }
+    };
     name.chars().map(plain).take(LONGEST_NAME).collect::<String>() + ".ogg"
 }
 

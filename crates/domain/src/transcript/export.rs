@@ -71,7 +71,7 @@ pub fn text(turns: &[Placed]) -> String {
     let mut out = String::new();
     for cue in &cues(turns) {
         let turn = &cue.placed.turn;
-        let mark = match (turn.interrupted, turn.typed) {
+        let mark = match (turn.interrupted, turn.typed && !turn.is_spoken()) {
             (true, _) => " [interrupted]",
             (false, true) => " [typed]",
             (false, false) => "",

@@ -56,13 +56,21 @@ impl Default for Settings {
     }
 }
 
+/// Whether most of a channel lies over a noise that hides faint sounds.
+pub fn is_noisy(levels: &[u8]) -> bool {
+    const HIDES: u8 = 45;
+    let thresholds = threshold::of(levels);
+    let noises = thresholds.iter().filter(|threshold| threshold.noise >= HIDES);
+    2 * noises.count() > thresholds.len()
+}
+
 /// How far below the threshold a voice dies away before it has ended, in decibels.
 const DYING_AWAY: u8 = 6;
 
 /// Finds the spans of speech of one channel, in samples of 48 kHz: in order, without overlap.
 pub fn detect(levels: &[u8], settings: Settings) -> Vec<Range<u64>> {
     let thresholds = threshold::of(levels);
-    let threshold = |at: usize| thresholds[at / threshold::BLOCK];
+    let threshold = |at: usize| thresholds[at / threshold::BLOCK].level;
     let mut spans: Vec<Range<usize>> = Vec::new();
     let mut at = 0;
     while at < levels.len() {

@@ -27,8 +27,17 @@ const FAINT: u8 = 60;
 const LONG: usize = 47;
 const HUM: usize = 10;
 
-/// The threshold of each block. 255, which nothing reaches, where nobody is heard.
-pub(super) fn of(levels: &[u8]) -> Vec<u8> {
+/// The threshold of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Threshold {
+    /// 255, which nothing reaches, where nobody is heard.
+    pub level: u8,
+    /// The level of the noise; 0 without one.
+    pub noise: u8,
+}
+
+/// The threshold of each block.
+pub(super) fn of(levels: &[u8]) -> Vec<Threshold> {
     let blocks: Vec<Option<u8>> = levels.chunks(BLOCK).map(mean).collect();
     let steady = steady(&blocks);
     let (mut heard, mut noise) = (Counts::default(), Counts::default());
@@ -46,14 +55,14 @@ pub(super) fn of(levels: &[u8]) -> Vec<u8> {
     (0..blocks.len()).map(of_block).collect()
 }
 
-fn threshold(heard: &Counts, steady: &Counts) -> u8 {
+fn threshold(heard: &Counts, steady: &Counts) -> Threshold {
     let noise = loudest_noise(heard, steady);
     let voices = usize::from(FAINTEST.max(noise.saturating_add(ABOVE_NOISE)));
-    let Some(loud) = heard.percentile(voices..=100, 0.85) else { return u8::MAX };
+    let Some(loud) = heard.percentile(voices..=100, 0.85) else { return Threshold { level: u8::MAX, noise } };
     // Near the noise the margin shrinks, but not so far that a voice's end drowns in it.
     let margin = (loud.saturating_sub(noise) / 2).clamp(10, 15);
     let threshold = noise.saturating_add(margin).max(loud.saturating_sub(RANGE)).max(FAINTEST);
-    if loud >= threshold { threshold } else { u8::MAX }
+    Threshold { level: if loud >= threshold { threshold } else { u8::MAX }, noise }
 }
 
 /// The level of the loudest steady noise that is not a voice; 0 without one.

@@ -53,7 +53,7 @@ impl Session {
             let role = if person.kind == "AGENT" { Role::Agent } else { Role::User };
             let speaker = Some(person.identity.clone());
             let voice =
-                voices.entry(person.identity.clone()).or_insert_with(|| Voice { role, speaker, spans: Vec::new() });
+                voices.entry(person.identity.clone()).or_insert_with(|| Voice { role, speaker, noisy: false, spans: Vec::new() });
             voice.spans.extend(spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }));
         }
         for voice in voices.values_mut() {

@@ -94,18 +94,15 @@ impl<'m> Measured<'m> {
         let agent_levels = levels.channel(0);
         for (identity, speaker) in &speakers {
             let is_alone = !index.is_mixed && speakers.values().filter(|other| other.role == speaker.role).count() == 1;
-            let spans = if is_alone {
-                heard
-                    .voices
-                    .iter()
-                    .find(|voice| voice.speaker.is_none() && voice.role == speaker.role)
-                    .map(|voice| voice.spans.clone())
-            } else {
-                let others = (speaker.role == Role::User && !index.is_mixed).then_some(&agent_levels[..]);
-                Some(spans(start, speaker.levels.clone(), others))
+            let side = heard.voices.iter().find(|voice| voice.speaker.is_none() && voice.role == speaker.role);
+            let own = match side.filter(|_| is_alone) {
+                Some(side) => side.clone(),
+                None => {
+                    let echo_of = (speaker.role == Role::User && !index.is_mixed).then_some(&agent_levels[..]);
+                    voice(start, speaker.role, speaker.levels.clone(), echo_of)
+                }
             };
-            let voice = Voice { role: speaker.role, speaker: Some(identity.clone()), spans: spans.unwrap_or_default() };
-            heard.voices.push(voice);
+            heard.voices.push(Voice { speaker: Some(identity.clone()), ..own });
         }
         // A side that several share says nothing of who speaks.
         heard
@@ -158,8 +155,8 @@ pub(super) async fn levels(app: &App, source: &Source) -> Result<Vec<u8>, Error>
 pub(super) fn of_levels(start: WallTime, levels: &[u8]) -> Heard {
     let channel = |channel: usize| -> Vec<u8> { levels.iter().skip(channel).step_by(2).copied().collect() };
     let (agent, user) = (channel(0), channel(1));
-    let user = spans(start, user, Some(&agent));
-    Heard::of_channels(spans(start, agent, None), user)
+    let user = voice(start, Role::User, user, Some(&agent));
+    Heard { voices: vec![voice(start, Role::Agent, agent, None), user], until: None }
 }
 
 /// What is heard on the two channels of a capture.
@@ -168,11 +165,12 @@ fn channels(capture: &Capture, levels: &CaptureAnalysis) -> Option<Heard> {
 }
 
 /// When somebody speaks, without the echo of another voice.
-fn spans(start: WallTime, mut levels: Vec<u8>, echo_of: Option<&[u8]>) -> Vec<Span> {
+fn voice(start: WallTime, role: Role, mut levels: Vec<u8>, echo_of: Option<&[u8]>) -> Voice {
     if let Some((echo, other)) = echo_of.and_then(|other| Some((Echo::find(&levels, other)?, other))) {
         echo.remove(&mut levels, other);
     }
     let at = |sample: u64| start.plus_nanos(MediaTime::from_samples_48k(sample as i64).as_nanos());
     let spans = activity::detect(&levels, activity::Settings::default());
-    spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }).collect()
+    let spans = spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }).collect();
+    Voice { role, speaker: None, noisy: activity::is_noisy(&levels), spans }
 }

@@ -57,6 +57,11 @@ const MOST_START: f64 = 4.0;
 const MOST_END: f64 = 3.5;
 /// What a spoken line costs of which nothing is heard.
 const UNHEARD: f64 = 5.0;
+/// The same for one that comes with nothing that tells whether it was typed, as all of its voice do.
+const UNHEARD_BARE: f64 = 4.0;
+/// The same for one that was written down together with one that was recognised: it may be a part of that.
+const UNHEARD_TOGETHER: f64 = 0.5;
+const MADE_TOGETHER: i64 = 1_000 * MS;
 
 impl Evidence {
     /// What is told of a turn. `offset` nanoseconds make a time of the sound's clock of one of the source's.
@@ -175,13 +180,21 @@ impl Evidence {
     }
 }
 
-/// What a line that was spoken, or that may have been typed, costs when it is not heard.
-pub(super) fn unheard(turn: &Turn, recogniser_tells: bool) -> f64 {
-    match (turn.typed, recogniser_tells) {
-        (false, _) => UNHEARD,
-        // Where other lines of users come with what a recogniser tells, one without was typed.
-        (true, true) => 0.0,
-        (true, false) => UNHEARD,
+/// What a line that was spoken, or that may have been typed, costs when it is not heard. `recognised` is when the other lines of its
+/// voice were written down that come with what a recogniser tells.
+pub(super) fn unheard(turn: &Turn, recognised: &[Option<WallTime>]) -> f64 {
+    let is_with = |other: &Option<WallTime>| {
+        other.zip(turn.reported.created).is_some_and(|(other, made)| made.since(other).abs() <= MADE_TOGETHER)
+    };
+    if !turn.typed {
+        UNHEARD
+    } else if recognised.is_empty() {
+        UNHEARD_BARE
+    } else if recognised.iter().any(is_with) {
+        UNHEARD_TOGETHER
+    } else {
+        // The others were recognised: this one was typed.
+        0.0
     }
 }
 

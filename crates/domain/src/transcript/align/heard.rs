@@ -31,6 +31,8 @@ pub struct Voice {
     pub role: Role,
     /// The participant's identity, where each has a voice of their own.
     pub speaker: Option<String>,
+    /// Whether it speaks in noise, so that its faint sounds are not heard.
+    pub noisy: bool,
     /// When it speaks: in order, without overlap. Short pauses (120 ms) are not told.
     pub spans: Vec<Span>,
 }
@@ -47,7 +49,7 @@ pub struct Heard {
 impl Heard {
     /// What two channels have: the agent's, and everybody else's.
     pub fn of_channels(agent: Vec<Span>, user: Vec<Span>) -> Self {
-        let voice = |role, spans| Voice { role, speaker: None, spans };
+        let voice = |role, spans| Voice { role, speaker: None, noisy: false, spans };
         Self { voices: vec![voice(Role::Agent, agent), voice(Role::User, user)], until: None }
     }
 

@@ -97,19 +97,24 @@ fn of_voice(
     account: Account,
 ) -> Vec<(usize, Refined)> {
     let is_mine = |turn: &&Turn| may_be_spoken(turn, account) && heard.voice_of(turn) == Some(voice);
-    let recogniser_tells =
-        turns.iter().filter(is_mine).any(|turn| !turn.typed && turn.role == Role::User && turn.reported.end.is_some());
+    let recognised = turns.iter().filter(is_mine).filter(|turn| !turn.typed && turn.role == Role::User);
+    let recognised: Vec<Option<WallTime>> = recognised.map(|turn| turn.reported.created).collect();
     let mine = turns.iter().enumerate().filter(|(_, turn)| is_mine(turn));
     let evidence = |(number, turn): (usize, &Turn)| {
-        Evidence::of(number, turn, clock.offset_of(number), account, unheard(turn, recogniser_tells))
+        Evidence::of(number, turn, clock.offset_of(number), account, unheard(turn, &recognised))
     };
     let mut lines: Vec<Evidence> = mine.map(evidence).filter(|line| line.letters > 0.0).collect();
     let sound = Sound::new(&heard.voices[voice].spans, &heard.others(voice));
-    let rate = rate(&lines, &sound);
+    let (mut rate, is_told) = rate(&lines, &sound);
     let mut claims = assign(&lines, &sound, rate);
+    if !is_told && let Some(heard) = heard_rate(&lines, &claims) {
+        // What nobody says (a laugh, music) was counted as speech until now.
+        rate = heard;
+        claims = assign(&lines, &sound, rate);
+    }
     let shared = share::share(&lines, &claims, &sound, rate);
     let certain: Vec<bool> =
-        (0..lines.len()).map(|line| is_certain(&lines[line], &claims, line, &sound, rate)).collect();
+        (0..lines.len()).map(|line| is_certain(&lines[line], &claims, line, &sound, (rate, heard.voices[voice].noisy))).collect();
     let mut refined = Vec::new();
     for (number, line) in lines.drain(..).enumerate() {
         let is_typed = turns[line.turn].typed;
@@ -120,7 +125,8 @@ fn of_voice(
                 let may_go_on = heard.until.is_some_and(|until| until.since(end) < GOES_ON);
                 Some(Refined { start, end, approximate: may_go_on || !certain[number] })
             }
-            (None, None) if is_typed => None,
+            // Where no line comes with what a recogniser tells, one that is not found may have been spoken.
+            (None, None) if is_typed && (!recognised.is_empty() || sound.seconds() == 0.0) => None,
             (None, None) => unheard_times(&turns[line.turn], clock.offset_of(line.turn)),
         };
         refined.extend(times.map(|times| (line.turn, times)));
@@ -128,23 +134,46 @@ fn of_voice(
     refined
 }
 
-/// How many letters the voice speaks in a second.
-fn rate(lines: &[Evidence], sound: &Sound<'_>) -> f64 {
-    const USUAL: std::ops::RangeInclusive<f64> = 6.0..=30.0;
+/// The letters that a voice may speak in a second.
+const USUAL: std::ops::RangeInclusive<f64> = 6.0..=30.0;
+
+/// How many letters the voice speaks in a second, and whether reported times tell it.
+fn rate(lines: &[Evidence], sound: &Sound<'_>) -> (f64, bool) {
     let told = lines.iter().filter_map(|line| Some((line.letters, line.start?, line.end?.0)));
     let told = told.map(|(letters, start, end)| letters / evidence::seconds(end.since(start)).max(0.1));
-    let mut rates: Vec<f64> = told.filter(|rate| USUAL.contains(rate)).collect();
-    if rates.len() >= 3 {
-        rates.sort_by(f64::total_cmp);
-        return rates[rates.len() / 2];
+    if let Some(rate) = median(told) {
+        return (rate, true);
     }
     let letters: f64 = lines.iter().map(|line| line.letters).sum();
-    (letters / sound.seconds().max(0.1)).clamp(*USUAL.start(), *USUAL.end())
+    ((letters / sound.seconds().max(0.1)).clamp(*USUAL.start(), *USUAL.end()), false)
+}
+
+/// The same by where lines were found.
+fn heard_rate(lines: &[Evidence], claims: &[Option<Claim>]) -> Option<f64> {
+    let found = lines.iter().zip(claims).filter_map(|(line, claim)| Some((line.letters, claim.as_ref()?.stretch.speech)));
+    median(found.map(|(letters, speech)| letters / evidence::seconds(speech).max(0.1)))
+}
+
+/// The middle one of some rates that can be; `None` when they are too few to tell.
+fn median(rates: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut rates: Vec<f64> = rates.filter(|rate| USUAL.contains(rate)).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().filter(|_| rates.len() >= 3)
 }
 
 /// Whether a line is certainly where it was found.
-fn is_certain(line: &Evidence, claims: &[Option<Claim>], number: usize, sound: &Sound<'_>, rate: f64) -> bool {
+fn is_certain(
+    line: &Evidence,
+    claims: &[Option<Claim>],
+    number: usize,
+    sound: &Sound<'_>,
+    (rate, is_noisy_voice): (f64, bool),
+) -> bool {
     let Some(claim) = &claims[number] else { return false };
+    // The end of a line that was interrupted is told to within seconds; in noise it may go on unheard.
+    if is_noisy_voice && line.end.is_some_and(|(earliest, latest)| latest > earliest) {
+        return false;
+    }
     let is_noisy = sound.unclaimed_around(claims, claim, NEARBY) >= UNSAID;
     let near =
         |off: Option<i64>, most: i64| off.is_some_and(|off| off <= if is_noisy { CONFIRMED_IN_NOISE } else { most });

@@ -259,6 +259,7 @@ fn what_a_room_overhears_lies_on_the_speakers_own_track() {
         ..Turn::new(first.to_string(), Kind::Message, role, text(length))
     };
     let voice = |role, speaker: &str, list: &[(i64, i64)]| Voice {
+        noisy: false,
         role,
         speaker: Some(speaker.to_owned()),
         spans: spans(list),

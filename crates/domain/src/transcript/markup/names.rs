@@ -230,7 +230,7 @@ pub fn bracketed(inner: &str, square: bool) -> bool {
     let is_known = |word: &&str| is_sound(word) || (square && MANNERS.contains(word));
     let words: Vec<&str> = inner.split([' ', ',']).filter(|word| !word.is_empty()).collect();
     let rest: Vec<&str> = words.iter().copied().filter(|word| !DEGREES.contains(word)).collect();
-    !rest.is_empty() && words.len() <= 5 && (is_phrase(&rest) || rest.iter().all(|word| is_known(word)))
+    !rest.is_empty() && words.len() <= 5 && (is_phrase(&rest) || rest.iter().all(is_known))
 }
 
 /// Whether what a square bracket of sounds says begins so.

@@ -111,7 +111,8 @@ pub(super) fn turn(placed: Placed) -> view::Turn {
         started_at: placed.started_at.map(rfc3339),
         approximate: placed.approximate,
         interrupted: placed.turn.interrupted,
-        typed: placed.turn.typed,
+        // What was taken for typed, and then heard, was spoken.
+        typed: placed.turn.typed && placed.turn.refined.is_none(),
         confidence: placed.turn.confidence,
         metrics: placed.turn.metrics,
         call,

@@ -81,6 +81,19 @@ impl<'s> Sound<'s> {
         Stretch { start: self.spans[from].start, end: self.spans[to - 1].end, speech }
     }
 
+    /// How much speech, in seconds, a claim has without the spans at its end, or beginning, that are as long as `cut` with their pauses.
+    pub fn speech_without(&self, claim: &Claim, at_end: bool, cut: i64) -> f64 {
+        let Claim { from, to, stretch, .. } = claim;
+        let left = if at_end {
+            let kept = (*from..*to).rev().find(|span| stretch.end.since(self.spans[*span].end) > cut);
+            kept.map(|last| self.speech[last + 1] - self.speech[*from])
+        } else {
+            let kept = (*from..*to).find(|span| self.spans[*span].start.since(stretch.start) > cut);
+            kept.map(|first| self.speech[*to] - self.speech[first])
+        };
+        seconds(left.unwrap_or(0))
+    }
+
     /// The pause after a span that is not the last.
     pub fn pause_after(&self, span: usize) -> (WallTime, WallTime) {
         (self.spans[span].end, self.spans[span + 1].start)

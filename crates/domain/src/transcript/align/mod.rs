@@ -137,6 +137,12 @@ fn of_voice(
 /// The letters that a voice may speak in a second.
 const USUAL: std::ops::RangeInclusive<f64> = 6.0..=30.0;
 
+/// What voices speak in a second on the average, and by how much faster one may be for a line.
+const USUAL_RATE: f64 = 14.0;
+const FASTER: f64 = 1.15;
+/// So much less of a line is another line.
+const CUT: i64 = 400 * MS;
+
 /// How many letters the voice speaks in a second, and whether reported times tell it.
 fn rate(lines: &[Evidence], sound: &Sound<'_>) -> (f64, bool) {
     let told = lines.iter().filter_map(|line| Some((line.letters, line.start?, line.end?.0)));
@@ -180,7 +186,11 @@ fn is_certain(
     let (start, end) = line.off(&claim.stretch);
     let (start, end) = (near(start, CONFIRMED_START), near(end, CONFIRMED_END));
     let is_sure = claim.margin >= SURE && !is_noisy;
-    let fits = line.misfit(claim.stretch.speech, rate) <= FITTING;
+    // What follows a line closely may be a laugh: then less is enough for the text, at a usual speed.
+    let enough = line.letters / (FASTER * rate.max(USUAL_RATE));
+    let is_all_needed = (start || sound.speech_without(claim, false, CUT) < enough)
+        && (end || sound.speech_without(claim, true, CUT) < enough);
+    let fits = line.misfit(claim.stretch.speech, rate) <= FITTING && is_all_needed;
     match (start, end) {
         (true, true) => true,
         (true, false) | (false, true) => is_sure && fits,

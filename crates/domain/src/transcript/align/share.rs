@@ -17,33 +17,37 @@ pub(super) fn share(
     rate: f64,
 ) -> HashMap<usize, (WallTime, WallTime)> {
     let mut shared = HashMap::new();
-    let mut first = 0;
-    while first < lines.len() {
-        let next = (first + 1..lines.len()).find(|&line| claims[line].is_some()).unwrap_or(lines.len());
-        if let Some(claim) = &claims[first] {
-            // Lines that are not heard after one that is, and that were told near to it.
-            let together = first..next;
-            if together.len() > 1 && is_shared(&lines[together.clone()], claim, rate) {
-                shared.extend(together.clone().zip(parts(&lines[together], claim, sound)));
-            }
-        } else if let Some(claim) = claims.get(next).and_then(Option::as_ref) {
-            let together = first..next + 1;
-            if is_shared(&lines[together.clone()], claim, rate) {
-                shared.extend(together.clone().zip(parts(&lines[together], claim, sound)));
-            }
+    let mut at = 0;
+    while at < lines.len() {
+        if claims[at].is_some() {
+            at += 1;
+            continue;
         }
-        first = next;
+        // Lines that are not heard, between two that are.
+        let end = (at..lines.len()).find(|&line| claims[line].is_some()).unwrap_or(lines.len());
+        let before = at.checked_sub(1).map(|line| (line, line..end));
+        let after = (end < lines.len()).then_some((end, at..end + 1));
+        let with = [before, after].into_iter().flatten().filter(|(line, _)| !shared.contains_key(line));
+        let with = with.filter_map(|(line, together)| {
+            let claim = claims[line].as_ref()?;
+            Some((gain(&lines[together.clone()], claim, rate)?, claim, together))
+        });
+        if let Some((_, claim, together)) = with.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            shared.extend(together.clone().zip(parts(&lines[together], claim, sound)));
+        }
+        at = end;
     }
     shared
 }
 
-/// Whether a stretch that one line claimed has the length of all of them.
-fn is_shared(lines: &[Evidence], claim: &Claim, rate: f64) -> bool {
+/// By how much better a stretch that one line claimed has the length of all of them; `None` when it has not.
+fn gain(lines: &[Evidence], claim: &Claim, rate: f64) -> Option<f64> {
     let is_possible = lines.iter().all(|line| line.unheard > 0.0);
     let all = lines[0].with_letters(lines.iter().map(|line| line.letters).sum());
     let speech = claim.stretch.speech;
     let alone = lines.iter().map(|line| line.misfit(speech, rate)).fold(f64::INFINITY, f64::min);
-    is_possible && all.misfit(speech, rate) + BETTER < alone
+    let gain = alone - all.misfit(speech, rate);
+    (is_possible && gain > BETTER).then_some(gain)
 }
 
 /// The stretch, cut by the lengths of the texts, and in a pause where one is near.

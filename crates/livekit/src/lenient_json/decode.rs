@@ -17,7 +17,7 @@ pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
         Cow::Owned(text) if text.starts_with('\u{feff}') => Cow::Owned(text.trim_start_matches('\u{feff}').to_owned()),
-        owned => owned,
+        owned @ Cow::Owned(_) => owned,
     }
 }
 

@@ -52,8 +52,12 @@ impl Session {
             let Some(person) = capture.assembler().publisher(stream) else { continue };
             let role = if person.kind == "AGENT" { Role::Agent } else { Role::User };
             let speaker = Some(person.identity.clone());
-            let voice =
-                voices.entry(person.identity.clone()).or_insert_with(|| Voice { role, speaker, noisy: false, spans: Vec::new() });
+            let voice = voices.entry(person.identity.clone()).or_insert_with(|| Voice {
+                role,
+                speaker,
+                noisy: false,
+                spans: Vec::new(),
+            });
             voice.spans.extend(spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }));
         }
         for voice in voices.values_mut() {

@@ -44,6 +44,8 @@ const CONFIRMED_IN_NOISE: i64 = 200 * MS;
 /// So much sound that nobody says, within so much time around a line, may be taken for a part of it (or hide it).
 const UNSAID: i64 = 2_500 * MS;
 const NEARBY: i64 = 5 * SECOND;
+/// Lines that are told within this of a stretch may be of it.
+const TOGETHER: i64 = 1_500 * MS;
 /// How much more the next best place of a line has to cost, for this one to be sure.
 const SURE: f64 = 2.0;
 /// A line that ends this near to the end of what is heard yet may go on.
@@ -113,8 +115,9 @@ fn of_voice(
         claims = assign(&lines, &sound, rate);
     }
     let shared = share::share(&lines, &claims, &sound, rate);
-    let certain: Vec<bool> =
-        (0..lines.len()).map(|line| is_certain(&lines[line], &claims, line, &sound, (rate, heard.voices[voice].noisy))).collect();
+    let certain: Vec<bool> = (0..lines.len())
+        .map(|line| is_certain(&lines, &claims, line, &sound, (rate, heard.voices[voice].noisy)))
+        .collect();
     let mut refined = Vec::new();
     for (number, line) in lines.drain(..).enumerate() {
         let is_typed = turns[line.turn].typed;
@@ -156,7 +159,8 @@ fn rate(lines: &[Evidence], sound: &Sound<'_>) -> (f64, bool) {
 
 /// The same by where lines were found.
 fn heard_rate(lines: &[Evidence], claims: &[Option<Claim>]) -> Option<f64> {
-    let found = lines.iter().zip(claims).filter_map(|(line, claim)| Some((line.letters, claim.as_ref()?.stretch.speech)));
+    let found =
+        lines.iter().zip(claims).filter_map(|(line, claim)| Some((line.letters, claim.as_ref()?.stretch.speech)));
     median(found.map(|(letters, speech)| letters / evidence::seconds(speech).max(0.1)))
 }
 
@@ -169,13 +173,25 @@ fn median(rates: impl Iterator<Item = f64>) -> Option<f64> {
 
 /// Whether a line is certainly where it was found.
 fn is_certain(
-    line: &Evidence,
+    lines: &[Evidence],
     claims: &[Option<Claim>],
     number: usize,
     sound: &Sound<'_>,
     (rate, is_noisy_voice): (f64, bool),
 ) -> bool {
-    let Some(claim) = &claims[number] else { return false };
+    let (line, Some(claim)) = (&lines[number], &claims[number]) else { return false };
+    // A line next to it that is told of the same time, and of which nothing is heard, may be a part of it.
+    let is_part = |other: &usize| {
+        let near = |time: WallTime| {
+            time >= claim.stretch.start.plus_nanos(-TOGETHER) && time <= claim.stretch.end.plus_nanos(TOGETHER)
+        };
+        claims.get(*other).is_some_and(Option::is_none)
+            && lines[*other].unheard > 0.0
+            && lines[*other].around().is_some_and(near)
+    };
+    if [number.checked_sub(1), Some(number + 1)].iter().flatten().any(is_part) {
+        return false;
+    }
     // The end of a line that was interrupted is told to within seconds; in noise it may go on unheard.
     if is_noisy_voice && line.end.is_some_and(|(earliest, latest)| latest > earliest) {
         return false;

@@ -1,12 +1,12 @@
 //! How far the lines that are shown lie from where they are heard: a table of sources and qualities of sound, onset and end.
 //!
 //! `cargo bench --package echosphere-server --bench true_times -- uploads [--only TEXT] [--worst N] [--keep FOLDER]`
-//! `cargo bench --package echosphere-server --bench true_times -- live [--only TEXT]` (scripts/true_times.py)
+//! `cargo bench --package echosphere-server --bench true_times -- live [--only TEXT]` (`scripts/true_times.py`)
 //!
 //! `--only` takes the rows whose name contains a text, `--worst` names so many lines of each row that does not hold, and `--keep`
-//! leaves the uploads of those rows in a folder. ECHOSPHERE_PROGRAM names another program than the one that was built.
+//! leaves the uploads of those rows in a folder. `ECHOSPHERE_PROGRAM` names another program than the one that was built.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

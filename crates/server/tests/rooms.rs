@@ -145,7 +145,7 @@ fn odd_names() -> [String; 6] {
 }
 
 fn named(server: &Server, name: &str) -> Vec<Value> {
-    let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = name.bytes().fold(String::new(), |encoded, byte| encoded + &format!("%{byte:02X}"));
     let page = server.get(&format!("/v1/recordings?room_name={encoded}"));
     page.json()["items"].as_array().unwrap().clone()
 }
@@ -205,12 +205,11 @@ fn a_session_may_have_any_names() {
     for (number, name) in odd_names().iter().enumerate() {
         let tag = [field(1, b"room"), field(2, name.as_bytes())].concat();
         let job = field(8, format!("AJ_{number}").as_bytes());
-        let header = match number % 2 {
-            0 => [field(5, &tag), field(6, name.as_bytes()), job].concat(),
-            _ => {
-                let summary = json!({ "room": name, "agent_name": name, "tags": [name] }).to_string();
-                [job, field(11, summary.as_bytes())].concat()
-            }
+        let header = if number % 2 == 0 {
+            [field(5, &tag), field(6, name.as_bytes()), job].concat()
+        } else {
+            let summary = json!({ "room": name, "agent_name": name, "tags": [name] }).to_string();
+            [job, field(11, summary.as_bytes())].concat()
         };
         upload(&server, &header);
         let is_whole = |found: &Value| found["status"] == "COMPLETED";

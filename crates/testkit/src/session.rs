@@ -65,7 +65,9 @@ impl Part {
         let first = items.iter().filter_map(|item| item["created_at"].as_f64()).fold(f64::MAX, f64::min);
         let is_in = |item: &Value| item["created_at"].as_f64().is_some_and(|at| at < first + self.seconds as f64);
         items.retain(is_in);
-        items.iter_mut().for_each(|item| self.shift(item));
+        for item in items.iter_mut() {
+            self.shift(item);
+        }
         document.to_string().into_bytes()
     }
 
@@ -97,7 +99,7 @@ impl Part {
     }
 }
 
-/// livekit.MetricsRecordingHeader (livekit_metrics.proto), as far as it is changed here.
+/// `livekit.MetricsRecordingHeader` (`livekit_metrics.proto`), as far as it is changed here.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Wire {
     #[prost(string, tag = "1")]

@@ -229,7 +229,7 @@ mod tests {
             r#"{"at":2,"in":{"x":1}"#,
             r#"{"at":2,"in":[{"x":1},{"x":2}}"#,
             r#"{"at":2,"text":"abc\"}"#,
-            r#"{at:2}"#,
+            r"{at:2}",
             r#"{"at" 2}"#,
         ] {
             assert_eq!(with(bad), ("1b3".to_owned(), true), "{bad}");

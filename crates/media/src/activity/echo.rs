@@ -86,7 +86,7 @@ mod tests {
         assert!(echo.delay.abs_diff(7) <= 1 && echo.fainter.abs_diff(20) <= 2, "{echo:?}");
         echo.remove(&mut user, &agent);
         assert!(user[110..715].iter().all(|&level| level == 0));
-        assert_eq!(user[900..1_300], speech(3_000, &[900..1_300])[900..1_300]);
+        assert_eq!(user[900..1_300], speech(3_000, &[900..1_300, 2_200..2_600])[900..1_300]);
         assert!(user[2_200..2_600].iter().filter(|&&level| level > 55).count() > 350);
     }
 

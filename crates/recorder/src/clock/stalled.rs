@@ -244,7 +244,7 @@ proptest! {
 
     #[test]
     fn a_stall_anywhere_moves_nothing(does in calls(), reports in any::<bool>(), ppm in -100.0..100.0_f64, seed in any::<u64>()) {
-        let caller = Caller { does, reports, ppm, seed, ..CALLER };
+        let caller = Caller { does, ppm, reports, seed, ..CALLER };
         let worst = caller.off();
         prop_assert!(worst < 20.0, "{worst} ms: {caller:?}");
     }
@@ -261,7 +261,7 @@ proptest! {
         held_ms in 20.0..150.0_f64,
         seed in any::<u64>(),
     ) {
-        let caller = Caller { does, reports, jitter_ms, loss, late, ppm, held, held_ms, seed };
+        let caller = Caller { does, jitter_ms, loss, late, ppm, reports, held, held_ms, seed };
         let worst = caller.off();
         prop_assert!(worst < 20.0, "{worst} ms: {caller:?}");
     }

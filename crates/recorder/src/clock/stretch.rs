@@ -42,6 +42,7 @@ impl Point {
 /// A second of packets at most, all of which came later than the clock of before would have it. Cells that follow each other in the same
 /// section of a second or so are each later than the one before.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub(super) struct Cell {
     /// The first RTP time of its section, and the packets of the section up to its last.
     section: (i64, u32),

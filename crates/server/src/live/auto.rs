@@ -97,7 +97,7 @@ async fn begin(app: &SharedApp, project: &ProjectId, room: &str, sid: &str) -> O
     let wish = Wish { room_name: room.to_owned(), ..Wish::default() };
     match Box::pin(start(app, project, wish)).await {
         Ok((recording, _)) => {
-            tracing::info!(recording = %recording.id, room = names::shown(room), "a room is recorded without being asked")
+            tracing::info!(recording = %recording.id, room = names::shown(room), "a room is recorded without being asked");
         }
         Err(Error::Already(other)) => return already(app, project, other, sid).await,
         Err(error) => {

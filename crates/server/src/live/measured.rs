@@ -83,7 +83,7 @@ impl Measured {
 
     /// What an earlier process heard, and after it this.
     pub fn after(&mut self, mut earlier: Self) {
-        let later = std::mem::replace(self, Self::default());
+        let later = std::mem::take(self);
         // A whole number of peaks, so that those after it keep their time to within one.
         earlier.peaks.resize(earlier.frames as usize / FRAMES * peaks::BYTES_PER_FRAME, 0);
         earlier.peaks.extend_from_slice(&later.peaks[earlier.peaks.len().min(later.peaks.len())..]);
@@ -100,7 +100,7 @@ impl Measured {
     pub fn begin_at(frames: u64) -> Self {
         let peaks = vec![0; frames as usize / FRAMES * peaks::BYTES_PER_FRAME];
         let rest = vec![0; frames as usize % FRAMES * peaks::BYTES_PER_FRAME];
-        Self { frames, peaks, rest, ..Self::default() }
+        Self { frames, rest, peaks, ..Self::default() }
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
         assert!(measured.tracks[&7].levels.capacity() < 4 * KEPT);
         assert!(measured.until() > 1_790 * SECOND);
         let waveform = measured.waveform(1_000);
-        assert!(waveform.data.iter().any(|&peak| peak == 50) && waveform.length() <= 1_000);
+        assert!(waveform.data.contains(&50) && waveform.length() <= 1_000);
     }
 
     #[test]

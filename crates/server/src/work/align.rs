@@ -95,12 +95,11 @@ impl<'m> Measured<'m> {
         for (identity, speaker) in &speakers {
             let is_alone = !index.is_mixed && speakers.values().filter(|other| other.role == speaker.role).count() == 1;
             let side = heard.voices.iter().find(|voice| voice.speaker.is_none() && voice.role == speaker.role);
-            let own = match side.filter(|_| is_alone) {
-                Some(side) => side.clone(),
-                None => {
-                    let echo_of = (speaker.role == Role::User && !index.is_mixed).then_some(&agent_levels[..]);
-                    voice(start, speaker.role, speaker.levels.clone(), echo_of)
-                }
+            let own = if let Some(side) = side.filter(|_| is_alone) {
+                side.clone()
+            } else {
+                let echo_of = (speaker.role == Role::User && !index.is_mixed).then_some(&agent_levels[..]);
+                voice(start, speaker.role, speaker.levels.clone(), echo_of)
             };
             heard.voices.push(Voice { speaker: Some(identity.clone()), ..own });
         }

@@ -5,8 +5,11 @@ use proptest::prelude::*;
 use super::tests::{line, ms, spans};
 use super::*;
 
+/// Stretches, from and to.
+type List = Vec<(i64, i64)>;
+
 /// A call: each line with its pause before it.
-fn call(lines: &[(i64, i64)]) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+fn call(lines: &[(i64, i64)]) -> (List, List) {
     let (mut at, mut agent, mut user) = (1_000, Vec::new(), Vec::new());
     for (number, &(pause, length)) in lines.iter().enumerate() {
         at += pause;

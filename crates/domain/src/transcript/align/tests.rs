@@ -163,7 +163,7 @@ fn what_was_taken_for_typed_is_heard_unless_a_recogniser_tells_of_the_others() {
     };
     let found = found(told(|_, turn| {
         if turn.role == Role::User {
-            bare(turn)
+            bare(turn);
         }
     }));
     assert_eq!((found[1].0, found[1].1, found[3].0, found[3].1), (6_500, 11_300, 23_400, 26_400), "{found:?}");
@@ -188,14 +188,18 @@ fn one_utterance_that_is_told_as_two_turns_is_shared() {
         let mut turns = vec![line(Role::User, 6_500, 8_500), line(Role::User, 8_750, 11_300)];
         turns[1].reported.start = turns[0].reported.start;
         if !times {
-            turns.iter_mut().for_each(|turn| turn.reported = Times { created: Some(ms(11_990)), ..Times::default() });
+            for turn in &mut turns {
+                turn.reported = Times { created: Some(ms(11_990)), ..Times::default() };
+            }
         }
         let (found, _) = aligned(turns, &AGENT, &[(6_500, 8_500), (8_700, 11_300)]);
         assert_eq!((found[0].0, found[0].1, found[1].0, found[1].1), (6_500, 8_500, 8_700, 11_300), "{times}");
     }
     // Without: by the length of the texts.
     let mut turns = vec![line(Role::User, 6_500, 8_500), line(Role::User, 8_500, 11_300)];
-    turns.iter_mut().for_each(|turn| turn.reported = Times { created: Some(ms(11_990)), ..Times::default() });
+    for turn in &mut turns {
+        turn.reported = Times { created: Some(ms(11_990)), ..Times::default() };
+    }
     let (found, _) = aligned(turns, &AGENT, &[whole]);
     assert!(found[0].0 == 6_500 && found[1].1 == 11_300 && found[0].1 == found[1].0, "{found:?}");
     assert!((8_300..8_700).contains(&found[0].1) && found[0].2 && found[1].2, "{found:?}");

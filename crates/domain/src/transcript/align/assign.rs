@@ -17,6 +17,8 @@ const APART: i64 = 600 * MS;
 /// How far from where it is told to be a line is looked for: with a time of its own, and without.
 const REACH_TIMED: i64 = 45 * SECOND;
 const REACH: i64 = 120 * SECOND;
+/// Stretches that are weighed for all lines of a voice: an hour has a few hundred thousand. Beyond that lines are looked for in less.
+const MOST_WEIGHED: usize = 3_000_000;
 /// Edges that differ by less are the same.
 const SAME: i64 = 150 * MS;
 
@@ -110,14 +112,19 @@ impl<'s> Sound<'s> {
     }
 
     /// How much is heard, that no line claims, within `reach` nanoseconds of these spans.
-    pub fn unclaimed_around(&self, claims: &[Option<Claim>], claim: &Claim, reach: i64) -> i64 {
+    pub fn unclaimed_around(&self, claimed: &[bool], claim: &Claim, reach: i64) -> i64 {
         let (from, to) = (claim.stretch.start.plus_nanos(-reach), claim.stretch.end.plus_nanos(reach));
         let first = self.spans.partition_point(|span| span.end <= from);
         let near = self.spans.iter().enumerate().skip(first).take_while(|(_, span)| span.start < to);
-        let is_claimed = |number: usize| claims.iter().flatten().any(|claim| (claim.from..claim.to).contains(&number));
-        near.filter(|(number, _)| !is_claimed(*number))
-            .map(|(_, span)| span.end.min(to).since(span.start.max(from)))
-            .sum()
+        let free = near.filter(|(number, _)| !claimed[*number]);
+        free.map(|(_, span)| span.end.min(to).since(span.start.max(from))).sum()
+    }
+
+    /// Which spans some line claims.
+    pub fn claimed(&self, claims: &[Option<Claim>]) -> Vec<bool> {
+        let mut claimed = vec![false; self.len()];
+        claims.iter().flatten().for_each(|claim| claimed[claim.from..claim.to].fill(true));
+        claimed
     }
 }
 
@@ -135,9 +142,10 @@ pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Vec<Op
     if sound.len() == 0 || lines.is_empty() {
         return vec![None; lines.len()];
     }
-    let windows = windows(lines, sound);
-    let candidates: Vec<Vec<Candidate>> =
-        lines.iter().zip(&windows).map(|(line, window)| candidates(line, sound, window, rate)).collect();
+    // Where there is too much to be weighed, lines are looked for nearer to where they are told to be.
+    let tries = (0..5).map(|narrower| windows(lines, sound, 1 << narrower));
+    let weighed = tries.filter_map(|windows| Some((candidates_of(lines, sound, &windows, rate)?, windows))).next();
+    let Some((candidates, windows)) = weighed else { return vec![None; lines.len()] };
     let before = forward(lines, sound, &windows, &candidates);
     let after = backward(lines, sound, &windows, &candidates);
     let mut claims = vec![None; lines.len()];
@@ -166,10 +174,33 @@ pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Vec<Op
     claims
 }
 
-/// The spans among which each line is looked for: both ends grow from line to line.
-fn windows(lines: &[Evidence], sound: &Sound<'_>) -> Vec<std::ops::Range<usize>> {
-    let reach = |line: &Evidence| if line.is_timed() { REACH_TIMED } else { REACH };
-    let of = |line: &Evidence| match line.around() {
+/// The stretches of all lines that are weighed; `None` when they are too many.
+fn candidates_of(
+    lines: &[Evidence],
+    sound: &Sound<'_>,
+    windows: &[std::ops::Range<usize>],
+    rate: f64,
+) -> Option<Vec<Vec<Candidate>>> {
+    let mut left = MOST_WEIGHED;
+    let mut all = Vec::with_capacity(lines.len());
+    for (line, window) in lines.iter().zip(windows) {
+        let found = candidates(line, sound, window, rate, left);
+        left = left.checked_sub(found.len() + window.len() + 1)?;
+        all.push(found);
+    }
+    Some(all)
+}
+
+/// The spans among which each line is looked for: both ends grow from line to line. A line that tells no time at all is looked for where
+/// the one before it is.
+fn windows(lines: &[Evidence], sound: &Sound<'_>, narrower: i64) -> Vec<std::ops::Range<usize>> {
+    let reach = |line: &Evidence| if line.is_timed() { REACH_TIMED } else { REACH } / narrower;
+    let mut last = None;
+    let mut around = |line: &Evidence| {
+        last = line.around().or(last);
+        last
+    };
+    let of = |line: &Evidence| match around(line) {
         None => 0..sound.len(),
         Some(around) => {
             let from = sound.spans.partition_point(|span| span.end < around.plus_nanos(-reach(line)));
@@ -191,14 +222,21 @@ fn windows(lines: &[Evidence], sound: &Sound<'_>) -> Vec<std::ops::Range<usize>>
     windows
 }
 
-fn candidates(line: &Evidence, sound: &Sound<'_>, window: &std::ops::Range<usize>, rate: f64) -> Vec<Candidate> {
+/// The stretches of one line, `most` and one more at the most.
+fn candidates(
+    line: &Evidence,
+    sound: &Sound<'_>,
+    window: &std::ops::Range<usize>,
+    rate: f64,
+    most: usize,
+) -> Vec<Candidate> {
     // What takes several times as long as the text is several lines.
     let longest = ((4.0 * line.letters / rate + 8.0) * 1e9) as i64;
     let mut found = Vec::new();
     for from in window.clone() {
         for to in from + 1..=window.end {
             let stretch = sound.stretch(from, to);
-            if stretch.end.since(stretch.start) > longest {
+            if stretch.end.since(stretch.start) > longest || found.len() > most {
                 break;
             }
             let pauses = sound.pauses[to] - sound.pauses[from + 1];

@@ -14,6 +14,8 @@ use crate::time::WallTime;
 
 /// Votes are counted in steps of this.
 const STEP: i64 = 50 * MS;
+/// Votes that are counted at the most.
+const MOST_VOTES: usize = 2_000_000;
 /// Offsets that are tried, beside none.
 const TRIED: usize = 12;
 /// Speech begins after a pause of this.
@@ -145,7 +147,9 @@ fn phrases(spans: &[Span]) -> Vec<Span> {
 /// The offsets that are worth trying: none, and those that most lines vote for.
 fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
     let mut votes: HashMap<i64, f64> = HashMap::new();
-    for line in told {
+    // Of a very long call not every line is needed.
+    let pairs: usize = told.iter().map(|line| phrases[line.voice].len()).sum();
+    for line in told.iter().step_by(pairs.div_ceil(MOST_VOTES).max(1)) {
         for phrase in &phrases[line.voice] {
             let offset = phrase.start.since(line.start);
             let off = line.cost(offset, &phrases[line.voice]);
@@ -171,7 +175,9 @@ fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
 
 /// The median of what lines say that vote for about this offset.
 fn middle(about: i64, told: &[Told], phrases: &[Vec<Span>]) -> i64 {
-    let votes = told.iter().flat_map(|line| phrases[line.voice].iter().map(|phrase| phrase.start.since(line.start)));
+    let pairs: usize = told.iter().map(|line| phrases[line.voice].len()).sum();
+    let some = told.iter().step_by(pairs.div_ceil(MOST_VOTES).max(1));
+    let votes = some.flat_map(|line| phrases[line.voice].iter().map(|phrase| phrase.start.since(line.start)));
     let mut near: Vec<i64> = votes.filter(|offset| (offset - about).abs() <= 2 * STEP).collect();
     near.sort_unstable();
     near.get(near.len() / 2).copied().unwrap_or(about)

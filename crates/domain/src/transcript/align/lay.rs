@@ -9,6 +9,8 @@ use super::heard::{Heard, Span};
 use super::{MS, SECOND};
 use crate::time::WallTime;
 
+/// Stretches of one voice at the most: those of more than an hour of speech without a pause.
+const MOST_SPANS: usize = 6_000;
 /// Shifts are counted in steps of this.
 const STEP: i64 = 10 * MS;
 /// More than this is not laid at once (48 h together).
@@ -106,6 +108,16 @@ fn of_role(heard: &Heard, role: Role) -> Vec<Span> {
             Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
             _ => merged.push(span),
         }
+    }
+    // Of a very long call phrases are enough, not every breath.
+    let mut bridged = 200 * MS;
+    while merged.len() > MOST_SPANS {
+        merged.dedup_by(|next, before| {
+            let joins = next.start.since(before.end) <= bridged;
+            before.end = if joins { next.end } else { before.end };
+            joins
+        });
+        bridged *= 2;
     }
     merged
 }

@@ -7,6 +7,7 @@
 //! marked as approximate.
 
 mod assign;
+mod certain;
 mod clock;
 mod evidence;
 mod heard;
@@ -15,6 +16,7 @@ mod rows;
 mod share;
 
 use self::assign::{Claim, Sound, assign};
+use self::certain::Found;
 use self::evidence::{Evidence, Stretch, unheard};
 pub use self::heard::{Heard, Span, Voice};
 pub use self::lay::{Laid, lay};
@@ -36,22 +38,8 @@ pub enum Account {
     Room,
 }
 
-/// A told beginning within this much of the sound's confirms it, and a told end.
-const CONFIRMED_START: i64 = 350 * MS;
-const CONFIRMED_END: i64 = 500 * MS;
-/// Where much is heard that nobody says, within this much.
-const CONFIRMED_IN_NOISE: i64 = 200 * MS;
-/// So much sound that nobody says, within so much time around a line, may be taken for a part of it (or hide it).
-const UNSAID: i64 = 2_500 * MS;
-const NEARBY: i64 = 5 * SECOND;
-/// Lines that are told within this of a stretch may be of it.
-const TOGETHER: i64 = 1_500 * MS;
-/// How much more the next best place of a line has to cost, for this one to be sure.
-const SURE: f64 = 2.0;
 /// A line that ends this near to the end of what is heard yet may go on.
 const GOES_ON: i64 = 600 * MS;
-/// How far the length of the sound may be from what the text takes, where nothing else tells the end: the logarithm of their ratio.
-const FITTING: f64 = 0.3;
 
 /// Refines the times of a transcript by what is heard. Times that were refined before are made anew.
 pub fn align(mut transcript: Transcript, heard: &Heard, account: Account) -> Transcript {
@@ -105,7 +93,7 @@ fn of_voice(
     let evidence = |(number, turn): (usize, &Turn)| {
         Evidence::of(number, turn, clock.offset_of(number), account, unheard(turn, &recognised))
     };
-    let mut lines: Vec<Evidence> = mine.map(evidence).filter(|line| line.letters > 0.0).collect();
+    let lines: Vec<Evidence> = mine.map(evidence).filter(|line| line.letters > 0.0).collect();
     let sound = Sound::new(&heard.voices[voice].spans, &heard.others(voice));
     let (mut rate, is_told) = rate(&lines, &sound);
     let mut claims = assign(&lines, &sound, rate);
@@ -115,13 +103,19 @@ fn of_voice(
         claims = assign(&lines, &sound, rate);
     }
     let shared = share::share(&lines, &claims, &sound, rate);
-    let certain: Vec<bool> = (0..lines.len())
-        .map(|line| is_certain(&lines, &claims, line, &sound, (rate, heard.voices[voice].noisy)))
-        .collect();
+    let found = Found {
+        lines: &lines,
+        claims: &claims,
+        claimed: sound.claimed(&claims),
+        sound: &sound,
+        rate,
+        noisy: heard.voices[voice].noisy,
+    };
+    let certain: Vec<bool> = (0..lines.len()).map(|line| found.is_certain(line)).collect();
     let mut refined = Vec::new();
-    for (number, line) in lines.drain(..).enumerate() {
+    for (number, line) in lines.iter().enumerate() {
         let is_typed = turns[line.turn].typed;
-        let times = match (shared.get(&number), claims[number].take()) {
+        let times = match (shared.get(&number), claims[number]) {
             (Some((start, end)), _) => Some(Refined { start: *start, end: *end, approximate: true }),
             (None, Some(claim)) => {
                 let Stretch { start, end, .. } = claim.stretch;
@@ -139,12 +133,6 @@ fn of_voice(
 
 /// The letters that a voice may speak in a second.
 const USUAL: std::ops::RangeInclusive<f64> = 6.0..=30.0;
-
-/// What voices speak in a second on the average, and by how much faster one may be for a line.
-const USUAL_RATE: f64 = 14.0;
-const FASTER: f64 = 1.15;
-/// So much less of a line is another line.
-const CUT: i64 = 400 * MS;
 
 /// How many letters the voice speaks in a second, and whether reported times tell it.
 fn rate(lines: &[Evidence], sound: &Sound<'_>) -> (f64, bool) {
@@ -169,49 +157,6 @@ fn median(rates: impl Iterator<Item = f64>) -> Option<f64> {
     let mut rates: Vec<f64> = rates.filter(|rate| USUAL.contains(rate)).collect();
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().filter(|_| rates.len() >= 3)
-}
-
-/// Whether a line is certainly where it was found.
-fn is_certain(
-    lines: &[Evidence],
-    claims: &[Option<Claim>],
-    number: usize,
-    sound: &Sound<'_>,
-    (rate, is_noisy_voice): (f64, bool),
-) -> bool {
-    let (line, Some(claim)) = (&lines[number], &claims[number]) else { return false };
-    // A line next to it that is told of the same time, and of which nothing is heard, may be a part of it.
-    let is_part = |other: &usize| {
-        let near = |time: WallTime| {
-            time >= claim.stretch.start.plus_nanos(-TOGETHER) && time <= claim.stretch.end.plus_nanos(TOGETHER)
-        };
-        claims.get(*other).is_some_and(Option::is_none)
-            && lines[*other].unheard > 0.0
-            && lines[*other].around().is_some_and(near)
-    };
-    if [number.checked_sub(1), Some(number + 1)].iter().flatten().any(is_part) {
-        return false;
-    }
-    // The end of a line that was interrupted is told to within seconds; in noise it may go on unheard.
-    if is_noisy_voice && line.end.is_some_and(|(earliest, latest)| latest > earliest) {
-        return false;
-    }
-    let is_noisy = sound.unclaimed_around(claims, claim, NEARBY) >= UNSAID;
-    let near =
-        |off: Option<i64>, most: i64| off.is_some_and(|off| off <= if is_noisy { CONFIRMED_IN_NOISE } else { most });
-    let (start, end) = line.off(&claim.stretch);
-    let (start, end) = (near(start, CONFIRMED_START), near(end, CONFIRMED_END));
-    let is_sure = claim.margin >= SURE && !is_noisy;
-    // What follows a line closely may be a laugh: then less is enough for the text, at a usual speed.
-    let enough = line.letters / (FASTER * rate.max(USUAL_RATE));
-    let is_all_needed = (start || sound.speech_without(claim, false, CUT) < enough)
-        && (end || sound.speech_without(claim, true, CUT) < enough);
-    let fits = line.misfit(claim.stretch.speech, rate) <= FITTING && is_all_needed;
-    match (start, end) {
-        (true, true) => true,
-        (true, false) | (false, true) => is_sure && fits,
-        (false, false) => is_sure && fits && !line.is_timed(),
-    }
 }
 
 /// The times of a line of which nothing is heard: what is told of it, as far as that can be.

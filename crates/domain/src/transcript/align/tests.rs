@@ -370,3 +370,21 @@ proptest! {
         }
     }
 }
+
+/// Whatever is brought, it is weighed in bounded time and memory.
+#[test]
+fn very_many_lines_and_very_much_sound() {
+    let spans: Vec<(i64, i64)> = (0..20_000).map(|n| (n * 200, n * 200 + 70)).collect();
+    let turns = (0..30_000).map(|n| Turn {
+        reported: Times {
+            start: (n % 3 == 0).then(|| ms(n * 7)),
+            created: (n % 2 == 0).then(|| ms(4_000_000 - n)),
+            ..Times::default()
+        },
+        ..Turn::new(n.to_string(), Kind::Message, Role::Agent, "x".repeat(if n % 1_000 == 0 { 60_000 } else { 30 }))
+    });
+    let heard = Heard::of_channels(self::spans(&spans), self::spans(&spans));
+    let done =
+        align_in_room(Transcript { turns: turns.collect(), alignment: Alignment::default() }, Some(&heard), &heard);
+    assert_eq!(done.turns.len(), 30_000);
+}

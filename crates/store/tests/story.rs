@@ -16,8 +16,8 @@ use echosphere_domain::session::Session;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_store::{
-    Error, Failure, Filter, Join, Joined, Lease, Publication, Purpose, RenderedRevision, Sealed, SessionFacts, Store,
-    StoredSegment, TaskKind, TelemetryRequest, Upload, UploadState, sqlite,
+    Error, Failure, Filter, Join, Joined, Lease, NewTask, Publication, Purpose, RenderedRevision, Sealed, SessionFacts,
+    Store, StoredSegment, TaskKind, TelemetryRequest, Upload, UploadState, sqlite,
 };
 use uuid::Uuid;
 
@@ -197,6 +197,23 @@ async fn a_session_comes_in_is_rendered_and_goes() {
     store.finish_render(&rendered, &lease).await.unwrap();
     assert!(matches!(store.finish_render(&rendered, &lease).await, Err(Error::LeaseLost(_))));
     assert_eq!(store.analysis(recording.id).await.unwrap(), Some(analysis.clone()));
+
+    // Its transcript was aligned by no version; then by one, in the transaction that ends the task.
+    let old = async |version, after| -> Vec<RecordingId> {
+        let old = store.aligned_before(version, after, 10).await.unwrap();
+        old.into_iter().map(|recording| recording.id).collect()
+    };
+    assert_eq!((old(1, None).await, old(0, None).await), (vec![recording.id], vec![]));
+    assert!(old(1, Some(recording.id)).await.is_empty());
+    let payload = format!("{project}/{}/1", recording.id);
+    let task = NewTask { id: TaskId::new(Uuid::from_u128(77)), kind: TaskKind::Align, payload, run_at: at(14) };
+    store.enqueue(&task).await.unwrap();
+    let mut aligned = Transcript::default();
+    aligned.alignment.version = 1;
+    let transcripts = vec![(joined.capture.id, aligned)];
+    let lease = world.lease(TaskKind::Align, at(14)).await;
+    store.finish_render(&RenderedRevision { transcripts, now: at(14), ..rendered }, &lease).await.unwrap();
+    assert!(old(1, None).await.is_empty() && old(2, None).await == [recording.id]);
 
     let deleted = store.request_deletion(&project, recording.id, at(14)).await.unwrap().unwrap();
     assert_eq!(deleted.state.deletion, Deletion::Pending);

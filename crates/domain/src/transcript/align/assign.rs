@@ -143,8 +143,8 @@ pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Vec<Op
         return vec![None; lines.len()];
     }
     // Where there is too much to be weighed, lines are looked for nearer to where they are told to be.
-    let tries = (0..5).map(|narrower| windows(lines, sound, 1 << narrower));
-    let weighed = tries.filter_map(|windows| Some((candidates_of(lines, sound, &windows, rate)?, windows))).next();
+    let mut tries = (0..5).map(|narrower| windows(lines, sound, 1 << narrower));
+    let weighed = tries.find_map(|windows| Some((candidates_of(lines, sound, &windows, rate)?, windows)));
     let Some((candidates, windows)) = weighed else { return vec![None; lines.len()] };
     let before = forward(lines, sound, &windows, &candidates);
     let after = backward(lines, sound, &windows, &candidates);

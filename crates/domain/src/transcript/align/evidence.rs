@@ -90,9 +90,7 @@ impl Evidence {
             (Account::Session, _) => {
                 line.start = at(times.start, USER_STARTS_LATE);
                 line.end = at(times.end, USER_ENDS_LATE).zip(at(times.end, USER_ENDS_LATE));
-                let is_made_at_start =
-                    |made: WallTime| times.start.is_some_and(|start| made.since(start).abs() < MADE_AT_START);
-                line.written_after_end = at(times.created.filter(|made| !is_made_at_start(*made)), 0);
+                line.written_after_end = at(written(turn), 0);
             }
             (Account::Room, Role::Agent) => {
                 line.start = at(times.start, 0);
@@ -178,6 +176,12 @@ impl Evidence {
         let end = self.end.map(|(earliest, latest)| earliest.since(stretch.end).max(stretch.end.since(latest)).max(0));
         (start, end)
     }
+}
+
+/// When a user's line was written down, after its end: not the time of an item that a realtime model makes at its start.
+pub(super) fn written(turn: &Turn) -> Option<WallTime> {
+    let is_start = |made: &WallTime| turn.reported.start.is_some_and(|start| made.since(start).abs() < MADE_AT_START);
+    turn.reported.created.filter(|made| !is_start(made))
 }
 
 /// What a line that was spoken, or that may have been typed, costs when it is not heard. `recognised` is when the other lines of its

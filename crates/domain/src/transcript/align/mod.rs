@@ -88,7 +88,7 @@ fn of_voice(
 ) -> Vec<(usize, Refined)> {
     let is_mine = |turn: &&Turn| may_be_spoken(turn, account) && heard.voice_of(turn) == Some(voice);
     let recognised = turns.iter().filter(is_mine).filter(|turn| !turn.typed && turn.role == Role::User);
-    let recognised: Vec<Option<WallTime>> = recognised.map(|turn| turn.reported.created).collect();
+    let recognised: Vec<Option<WallTime>> = recognised.map(evidence::written).collect();
     let mine = turns.iter().enumerate().filter(|(_, turn)| is_mine(turn));
     let evidence = |(number, turn): (usize, &Turn)| {
         Evidence::of(number, turn, clock.offset_of(number), account, unheard(turn, &recognised))

@@ -52,6 +52,9 @@ const MADE_AT_START: i64 = 300 * MS;
 /// The text of an agent's line that comes over so long a time follows its voice.
 const STREAMED: i64 = 1_000 * MS;
 
+/// A recogniser that tells of a line while it is spoken tells its first words so soon.
+const SOON: i64 = 1_000 * MS;
+
 /// The most that a start, and an end, may cost.
 const MOST_START: f64 = 4.0;
 const MOST_END: f64 = 3.5;
@@ -101,7 +104,9 @@ impl Evidence {
                 line.written_before = at(times.created, 1_000 * MS);
             }
             (Account::Room, _) => {
-                line.written_after_start = at(times.created, 0);
+                // A recogniser that tells only of whole lines says nothing of the beginning.
+                line.written_after_start =
+                    at(times.created.filter(|first| times.last_text.is_some_and(|last| last > *first)), 0);
                 line.written_after_end = at(times.last_text, 0);
             }
         }
@@ -151,7 +156,9 @@ impl Evidence {
         // ... and is seldom long after it.
         let long_after =
             |time: WallTime, written: WallTime| (0.15 * seconds(written.since(time) - 1_500 * MS).max(0.0)).min(2.0);
-        let after_start = |written| too_late(stretch.start, written) + long_after(stretch.end.min(written), written);
+        // The first words are told while they are spoken.
+        let soon = |written: WallTime| (0.8 * seconds(written.since(stretch.start) - SOON).max(0.0)).min(3.0);
+        let after_start = |written| too_late(stretch.start, written) + soon(written);
         let after_end = |written| too_late(stretch.end, written) + long_after(stretch.end, written);
         let before = |written: WallTime| too_late(written, stretch.start) + long_after(written, stretch.start);
         self.written_after_start.map_or(0.0, after_start)

@@ -171,15 +171,33 @@ fn best(sides: &[Side; 2]) -> Option<i64> {
     let share = |steps: i64| (steps as f64 * STEP as f64 - chance) / (speech as f64 - chance).max(1.0);
     let peaks = peaks(&common);
     let (first, most) = *peaks.first()?;
+    // Clocks are believed where they fit about as well as anything else: what sounds every second fits everywhere.
+    let here = around_none(&common, lowest).filter(|(_, common)| share(*common) >= BELIEVED - BETTER);
+    if let Some((at, _)) = here.filter(|(_, common)| share(most) - share(*common) < BETTER) {
+        return Some(lowest + at as i64 * STEP);
+    }
     let next = peaks.get(1).map_or(0.0, |(_, common)| share(*common));
     if share(most) >= BELIEVED && share(most) - next >= BETTER {
         return Some(lowest + first as i64 * STEP);
     }
     // Of a session that left something out less falls on speech, but each stretch of that has the same beginning and the same end.
     let stretches: usize = sides.iter().map(|side| side.0.len()).sum();
-    let same = peaks.iter().map(|(at, _)| lowest + *at as i64 * STEP).map(|offset| (same(&sides, offset), offset));
-    let best = same.max_by_key(|(count, offset)| (*count, std::cmp::Reverse(offset.abs())));
-    best.filter(|(count, _)| *count >= SAME.max(stretches / SAME_SHARE)).map(|(_, offset)| offset)
+    let offsets = peaks.iter().map(|(at, _)| lowest + *at as i64 * STEP);
+    let mut found: Vec<(Vec<WallTime>, i64)> = offsets.map(|offset| (same(&sides, offset), offset)).collect();
+    found.sort_by_key(|(same, offset)| (std::cmp::Reverse(same.len()), offset.abs()));
+    let (best, offset) = found.first().filter(|(same, _)| same.len() >= SAME.max(stretches / SAME_SHARE))?;
+    // What lies as well elsewhere may lie anywhere.
+    let lies_elsewhere =
+        |(other, _): &(Vec<WallTime>, i64)| 2 * best.iter().filter(|start| other.contains(start)).count() >= best.len();
+    (!found[1..].iter().any(lies_elsewhere)).then_some(*offset)
+}
+
+/// The best shift of those that are nearly none.
+fn around_none(common: &[i64], lowest: i64) -> Option<(usize, i64)> {
+    let place = |shift: i64| usize::try_from((shift - lowest) / STEP).unwrap_or(0).min(common.len());
+    let (from, to) = (place(-ELSEWHERE), place(ELSEWHERE));
+    let near = common[from..to].iter().enumerate().max_by_key(|(_, common)| **common);
+    near.map(|(at, common)| (from + at, *common))
 }
 
 /// The shifts at which most is in common, each further than [`ELSEWHERE`] from those before it.
@@ -212,13 +230,14 @@ fn is_same(stretch: &Span, spans: &[Span]) -> bool {
     spans.get(near).is_some_and(|other| is_near(other.start, stretch.start) && is_near(other.end, stretch.end))
 }
 
-/// How many stretches of a session have a counterpart with the same beginning and the same end.
-fn same(sides: &[&Side], about: i64) -> usize {
+/// Where the stretches of a session begin that have a counterpart with the same beginning and the same end.
+fn same(sides: &[&Side], about: i64) -> Vec<WallTime> {
     let of_side = |side: &&Side| {
-        let Some(offset) = fine(side, about) else { return 0 };
-        side.0.iter().filter(|span| is_same(&span.shifted(offset), &side.1)).count()
+        let offset = fine(side, about);
+        let found = side.0.iter().filter(|span| offset.is_some_and(|offset| is_same(&span.shifted(offset), &side.1)));
+        found.map(|span| span.start).collect::<Vec<_>>()
     };
-    sides.iter().map(of_side).sum()
+    sides.iter().flat_map(of_side).collect()
 }
 
 /// The shift of one side, to a few milliseconds: the median of what its edges say.

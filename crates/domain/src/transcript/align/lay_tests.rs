@@ -74,6 +74,18 @@ fn a_session_that_left_something_out_is_laid_in_pieces() {
 }
 
 #[test]
+fn what_sounds_every_second_stays_where_the_clocks_have_it() {
+    let codes: List = (0..40).map(|n| (n * 1_000, n * 1_000 + 420)).collect();
+    let laid = lay(&heard(&codes[12..28], &codes[12..28], 30), &heard(&codes, &codes, 0)).unwrap();
+    assert!(laid.offset(Role::Agent, ms(20_000)).0.abs() <= 60 * MS, "{laid:?}");
+    assert_eq!(
+        lay(&heard(&codes[12..28], &codes[12..28], 3_600_000), &heard(&codes, &codes, 0)),
+        None,
+        "it may be anywhere"
+    );
+}
+
+#[test]
 fn another_conversation_is_not_found() {
     let (agent, user) = call(&LINES);
     let other: Vec<(i64, i64)> = LINES.iter().map(|(pause, length)| (length / 2 + 300, pause * 2 + 500)).collect();

@@ -14,6 +14,8 @@ use crate::time::WallTime;
 const LONGEST_PAUSE: i64 = 5 * SECOND;
 /// Two lines, or a line and what is none, are seldom nearer to each other than this.
 const APART: i64 = 600 * MS;
+/// Letters that a slow voice speaks in a second.
+pub(super) const SLOW_RATE: f64 = 9.0;
 /// How far from where it is told to be a line is looked for: with a time of its own, and without.
 const REACH_TIMED: i64 = 45 * SECOND;
 const REACH: i64 = 120 * SECOND;
@@ -53,14 +55,17 @@ pub(super) struct Sound<'s> {
 }
 
 impl<'s> Sound<'s> {
-    /// `others` is when anybody else speaks: a line seldom goes on after that.
-    pub fn new(spans: &'s [Span], others: &[Span]) -> Self {
+    /// `others` is when anybody else speaks: a line seldom goes on after that. `letters` is how much all lines of the voice have to say:
+    /// where far more is heard than that takes, it matters less that some of it is nobody's.
+    pub fn new(spans: &'s [Span], others: &[Span], letters: f64) -> Self {
+        let heard: f64 = spans.iter().map(|span| seconds(span.length())).sum();
+        let weight = (letters / SLOW_RATE / heard.max(0.1)).min(1.0);
         let (mut speech, mut pauses, mut unclaimed) = (vec![0], vec![0.0], vec![0.0]);
         for (number, span) in spans.iter().enumerate() {
             let pause = number.checked_sub(1).map(|before| Span { start: spans[before].end, end: span.start });
             pauses.push(pauses[number] + pause.map_or(0.0, |pause| cost_of_pause(pause, others)));
             speech.push(speech[number] + span.length());
-            unclaimed.push(unclaimed[number] + (1.2 * seconds(span.length())).min(3.0));
+            unclaimed.push(unclaimed[number] + weight * (1.2 * seconds(span.length())).min(3.0));
         }
         Self { spans, speech, pauses, unclaimed }
     }

@@ -21,7 +21,7 @@ const SURE: f64 = 2.0;
 const FITTING: f64 = 0.3;
 
 /// What voices speak in a second on the average, and by how much faster one may be for a line.
-const USUAL_RATE: f64 = 14.0;
+pub(super) const USUAL_RATE: f64 = 14.0;
 const FASTER: f64 = 1.15;
 /// So much less of a line is another line.
 const CUT: i64 = 400 * MS;

@@ -29,6 +29,8 @@ const GOING_OVER: f64 = 3.5;
 const NOT_NONE: f64 = 2.0;
 /// An offset holds if its lines cost no more than this on the average.
 const GOOD: f64 = 0.75;
+/// By how much less than at any other offset.
+const CLEARER: f64 = 0.3;
 
 /// How a source's clock lies beside the sound's.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -94,9 +96,11 @@ pub(super) fn find(turns: &[Turn], heard: &Heard) -> Clock {
     let mut at = 0;
     while at < told.len() {
         let end = (at..told.len()).find(|&line| chosen[line] != chosen[at]).unwrap_or(told.len());
-        let mean = (at..end).map(|line| costs[line][chosen[at]]).sum::<f64>() / (end - at) as f64;
-        // A fit that is poor is not applied.
-        let offset = if mean <= GOOD && end - at >= 2 { offsets[chosen[at]] } else { 0 };
+        let mean = |offset: usize| (at..end).map(|line| costs[line][offset]).sum::<f64>() / (end - at) as f64;
+        let others = (0..offsets.len()).filter(|offset| *offset != chosen[at]).map(mean).fold(f64::INFINITY, f64::min);
+        // A fit that is poor is not applied, nor is one of several that are as good.
+        let is_good = mean(chosen[at]) <= GOOD && others - mean(chosen[at]) >= CLEARER && end - at >= 2;
+        let offset = if is_good { offsets[chosen[at]] } else { 0 };
         let time = told[at].start;
         clock.pieces.push(Piece { from: told[at].turn, time, offset, turns: end - at });
         at = end;

@@ -15,8 +15,8 @@ mod lay;
 mod rows;
 mod share;
 
-use self::assign::{Claim, Sound, assign};
-use self::certain::Found;
+use self::assign::{Claim, SLOW_RATE, Sound, assign};
+use self::certain::{Found, USUAL_RATE};
 use self::evidence::{Evidence, Stretch, unheard};
 pub use self::heard::{Heard, Span, Voice};
 pub use self::lay::{Laid, lay};
@@ -94,7 +94,8 @@ fn of_voice(
         Evidence::of(number, turn, clock.offset_of(number), account, unheard(turn, &recognised))
     };
     let lines: Vec<Evidence> = mine.map(evidence).filter(|line| line.letters > 0.0).collect();
-    let sound = Sound::new(&heard.voices[voice].spans, &heard.others(voice));
+    let letters = lines.iter().map(|line| line.letters).sum();
+    let sound = Sound::new(&heard.voices[voice].spans, &heard.others(voice), letters);
     let (mut rate, is_told) = rate(&lines, &sound);
     let mut claims = assign(&lines, &sound, rate);
     if !is_told && let Some(heard) = heard_rate(&lines, &claims) {
@@ -142,7 +143,9 @@ fn rate(lines: &[Evidence], sound: &Sound<'_>) -> (f64, bool) {
         return (rate, true);
     }
     let letters: f64 = lines.iter().map(|line| line.letters).sum();
-    ((letters / sound.seconds().max(0.1)).clamp(*USUAL.start(), *USUAL.end()), false)
+    let all = letters / sound.seconds().max(0.1);
+    // Slower than anybody speaks: much of what is heard is nobody's.
+    (if all < SLOW_RATE { USUAL_RATE } else { all.min(*USUAL.end()) }, false)
 }
 
 /// The same by where lines were found.

@@ -234,6 +234,19 @@ fn a_clock_that_was_set_in_the_middle_is_followed() {
 }
 
 #[test]
+fn a_clock_that_may_be_off_by_anything_is_left_as_it_is() {
+    // A sound every second, half a second beside the lines.
+    let codes: Vec<(i64, i64)> = (0..40).map(|n| (n * 1_000, n * 1_000 + 420)).collect();
+    let turns = [(3_500, Role::Agent), (12_500, Role::User), (25_500, Role::Agent)];
+    let turns = turns.map(|(at, role)| line(role, at, at + 1_000)).to_vec();
+    let (times, alignment) = aligned(turns, &codes, &codes);
+    assert_eq!(alignment.offset_ms, 0);
+    for (found, told) in times.iter().zip([3_500, 12_500, 25_500]) {
+        assert!((found.0 - told).abs() <= 1_500, "{times:?}");
+    }
+}
+
+#[test]
 fn one_line_that_is_told_wrong_does_not_move_the_others() {
     for shift in [-2_000, 2_000, 60_000] {
         let found = found(told(|number, turn| {

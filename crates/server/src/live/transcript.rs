@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use echosphere_domain::time::{MediaTime, WallTime};
-use echosphere_domain::transcript::align::{Account, Heard, Span, Voice, align};
+use echosphere_domain::transcript::align::{Account, Heard, Span, Voice, align, joined};
 use echosphere_domain::transcript::{Alignment, Refined, Role, Transcript};
 
 use super::Session;
@@ -61,13 +61,8 @@ impl Session {
             voice.spans.extend(spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }));
         }
         for voice in voices.values_mut() {
-            voice.spans.sort_by_key(|span| span.start);
             // Two tracks of one participant at once are one voice.
-            voice.spans.dedup_by(|next, before| {
-                let joins = next.start <= before.end;
-                before.end = if joins { before.end.max(next.end) } else { before.end };
-                joins
-            });
+            voice.spans = joined(std::mem::take(&mut voice.spans), 0);
         }
         Some(Heard { voices: voices.into_values().collect(), until: Some(at(until)) })
     }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::super::{ClockStep, Kind, Turn};
 use super::MS;
 use super::evidence::seconds;
-use super::heard::{Heard, Span};
+use super::heard::{Heard, Span, joined};
 use crate::time::WallTime;
 
 /// Votes are counted in steps of this.
@@ -80,7 +80,7 @@ struct Told {
 /// Finds the clock of a session's own account.
 pub(super) fn find(turns: &[Turn], heard: &Heard) -> Clock {
     let told: Vec<Told> = turns.iter().enumerate().filter_map(|(number, turn)| Told::of(number, turn, heard)).collect();
-    let onsets: Vec<Vec<Span>> = heard.voices.iter().map(|voice| phrases(&voice.spans)).collect();
+    let onsets: Vec<Vec<Span>> = heard.voices.iter().map(|voice| joined(voice.spans.clone(), PAUSE - 1)).collect();
     let none: Vec<bool> = told.iter().map(|line| line.cost(0, &onsets[line.voice]) >= ASTRAY).collect();
     // One wrong time says nothing of the clock.
     if !none.windows(2).any(|pair| pair[0] && pair[1]) {
@@ -134,18 +134,6 @@ impl Told {
         });
         seconds(off) + seconds(off_end.clamp(0, OFF))
     }
-}
-
-/// The stretches of speech between pauses that are more than a breath.
-fn phrases(spans: &[Span]) -> Vec<Span> {
-    let mut phrases: Vec<Span> = Vec::new();
-    for span in spans {
-        match phrases.last_mut() {
-            Some(last) if span.start.since(last.end) < PAUSE => last.end = span.end,
-            _ => phrases.push(*span),
-        }
-    }
-    phrases
 }
 
 /// The offsets that are worth trying: none, and those that most lines vote for.

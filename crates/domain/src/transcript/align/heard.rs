@@ -24,6 +24,19 @@ impl Span {
     }
 }
 
+/// Stretches in order and without overlap; pauses between them that are no longer than `bridge` nanoseconds are bridged.
+pub fn joined(mut spans: Vec<Span>, bridge: i64) -> Vec<Span> {
+    spans.sort_by_key(|span| span.start);
+    spans.dedup_by(|next, before| {
+        let joins = next.start.since(before.end) <= bridge;
+        if joins {
+            before.end = before.end.max(next.end);
+        }
+        joins
+    });
+    spans
+}
+
 /// Somebody who is heard apart from others: one channel of a recording, or one participant's tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voice {

@@ -5,7 +5,7 @@
 //! when it explains nearly all that the session heard, clearly more than any other does. What it does not explain is laid by itself.
 
 use super::super::Role;
-use super::heard::{Heard, Span};
+use super::heard::{Heard, Span, joined};
 use super::{MS, SECOND};
 use crate::time::WallTime;
 
@@ -101,25 +101,14 @@ pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {
 fn of_role(heard: &Heard, role: Role) -> Vec<Span> {
     let mut spans: Vec<Span> =
         heard.voices.iter().filter(|voice| voice.role == role).flat_map(|voice| voice.spans.clone()).collect();
-    spans.sort_by_key(|span| span.start);
-    let mut merged: Vec<Span> = Vec::new();
-    for span in spans {
-        match merged.last_mut() {
-            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
-            _ => merged.push(span),
-        }
-    }
+    spans = joined(spans, 0);
     // Of a very long call phrases are enough, not every breath.
     let mut bridged = 200 * MS;
-    while merged.len() > MOST_SPANS {
-        merged.dedup_by(|next, before| {
-            let joins = next.start.since(before.end) <= bridged;
-            before.end = if joins { next.end } else { before.end };
-            joins
-        });
+    while spans.len() > MOST_SPANS {
+        spans = joined(spans, bridged);
         bridged *= 2;
     }
-    merged
+    spans
 }
 
 /// How much of a stretch is speech, in nanoseconds.

@@ -18,7 +18,7 @@ mod share;
 use self::assign::{Claim, SLOW_RATE, Sound, assign};
 use self::certain::{Found, USUAL_RATE};
 use self::evidence::{Evidence, Stretch, unheard};
-pub use self::heard::{Heard, Span, Voice};
+pub use self::heard::{Heard, Span, Voice, joined};
 pub use self::lay::{Laid, lay};
 use super::{Alignment, ClockStep, Kind, Method, Refined, Role, Transcript, Turn};
 use crate::time::WallTime;

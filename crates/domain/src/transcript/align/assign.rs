@@ -142,15 +142,29 @@ fn cost_of_pause(pause: Span, others: &[Span]) -> f64 {
     long + if spoken >= 700 * MS { 1.5 } else { 0.0 }
 }
 
-/// Lays the lines of one voice, in their order, on its sound; `None` for a line of which nothing is heard.
-pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Vec<Option<Claim>> {
+/// What became of the lines of one voice.
+pub(super) struct Assigned {
+    /// Each line's stretch; `None` for one of which nothing is heard.
+    pub claims: Vec<Option<Claim>>,
+    /// What it costs: of two ways to understand what is told the cheaper one is the likelier.
+    pub cost: f64,
+}
+
+impl Assigned {
+    fn nothing(lines: &[Evidence]) -> Self {
+        Self { claims: vec![None; lines.len()], cost: lines.iter().map(|line| line.unheard).sum() }
+    }
+}
+
+/// Lays the lines of one voice, in their order, on its sound.
+pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Assigned {
     if sound.len() == 0 || lines.is_empty() {
-        return vec![None; lines.len()];
+        return Assigned::nothing(lines);
     }
     // Where there is too much to be weighed, lines are looked for nearer to where they are told to be.
     let mut tries = (0..5).map(|narrower| windows(lines, sound, 1 << narrower));
     let weighed = tries.find_map(|windows| Some((candidates_of(lines, sound, &windows, rate)?, windows)));
-    let Some((candidates, windows)) = weighed else { return vec![None; lines.len()] };
+    let Some((candidates, windows)) = weighed else { return Assigned::nothing(lines) };
     let before = forward(lines, sound, &windows, &candidates);
     let after = backward(lines, sound, &windows, &candidates);
     let mut claims = vec![None; lines.len()];
@@ -176,7 +190,7 @@ pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Vec<Op
             margin: elsewhere.min(nowhere) - through(&chosen),
         });
     }
-    claims
+    Assigned { claims, cost: before.at(lines.len(), sound.len(), sound) }
 }
 
 /// The stretches of all lines that are weighed; `None` when they are too many.

@@ -4,7 +4,7 @@
 //! that was taken over from the turn before, an end of another line) is outvoted by the others, by the length of the text and by the
 //! order of the lines.
 
-use super::super::{Role, Turn, markup};
+use super::super::{Role, Times, Turn, markup};
 use super::{Account, MS};
 use crate::time::WallTime;
 
@@ -28,6 +28,34 @@ pub(super) struct Evidence {
     pub letters: f64,
     /// What it costs not to be heard at all.
     pub unheard: f64,
+}
+
+/// When whoever writes a room's lines down writes a line that comes at once and whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// As it begins: an agent has the text that it is about to speak.
+    AtStart,
+    /// After it has ended: a recogniser has listened to it.
+    AfterEnd,
+}
+
+impl Writing {
+    /// How it is with most that have this role.
+    pub fn usual(role: Role) -> Self {
+        if role == Role::Agent { Self::AtStart } else { Self::AfterEnd }
+    }
+
+    /// The other one.
+    pub fn other(self) -> Self {
+        if self == Self::AtStart { Self::AfterEnd } else { Self::AtStart }
+    }
+}
+
+/// Whether a room's line came at once and whole, so that its time tells little by itself.
+pub(super) fn is_whole(turn: &Turn) -> bool {
+    let Times { start, end, created, last_text } = turn.reported;
+    let grew = created.zip(last_text).is_some_and(|(first, last)| last > first);
+    start.is_none() && end.is_none() && !grew
 }
 
 /// A stretch of sound that a line may be.
@@ -67,8 +95,9 @@ const UNHEARD_TOGETHER: f64 = 0.5;
 const MADE_TOGETHER: i64 = 1_000 * MS;
 
 impl Evidence {
-    /// What is told of a turn. `offset` nanoseconds make a time of the sound's clock of one of the source's.
-    pub fn of(number: usize, turn: &Turn, offset: i64, account: Account, unheard: f64) -> Self {
+    /// What is told of a turn. `offset` nanoseconds make a time of the sound's clock of one of the source's; `writing` is how a room's
+    /// lines are written down that come whole.
+    pub fn of(number: usize, turn: &Turn, offset: i64, account: Account, writing: Writing, unheard: f64) -> Self {
         let at = |time: Option<WallTime>, late: i64| time.map(|time| time.plus_nanos(offset - late));
         let times = turn.reported;
         let mut line = Self {
@@ -95,6 +124,10 @@ impl Evidence {
                 line.end = at(times.end, USER_ENDS_LATE).zip(at(times.end, USER_ENDS_LATE));
                 line.written_after_end = at(written(turn), 0);
             }
+            (Account::Room, _) if is_whole(turn) => match writing {
+                Writing::AtStart => line.written_before = at(times.created, 1_000 * MS),
+                Writing::AfterEnd => line.written_after_end = at(times.last_text.or(times.created), 0),
+            },
             (Account::Room, Role::Agent) => {
                 line.start = at(times.start, 0);
                 let streamed =

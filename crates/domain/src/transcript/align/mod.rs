@@ -17,7 +17,7 @@ mod share;
 
 use self::assign::{Claim, SLOW_RATE, Sound, assign};
 use self::certain::{Found, USUAL_RATE};
-use self::evidence::{Evidence, Stretch, unheard};
+use self::evidence::{Evidence, Stretch, Writing, unheard};
 pub use self::heard::{Heard, Span, Voice, joined};
 pub use self::lay::{Laid, lay};
 use super::{Alignment, ClockStep, Kind, Method, Refined, Role, Transcript, Turn};
@@ -27,7 +27,7 @@ const MS: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MS;
 
 /// The version of what this module makes of a transcript. A transcript that an older one aligned is aligned anew.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Whose account of what was said a transcript is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,37 @@ fn may_be_spoken(turn: &Turn, account: Account) -> bool {
     turn.kind == Kind::Message && turn.role != Role::System && (!turn.typed || (account == Account::Session && is_bare))
 }
 
+/// What was made of the lines of one voice.
+struct Reading {
+    lines: Vec<Evidence>,
+    claims: Vec<Option<Claim>>,
+    /// Letters that the voice speaks in a second.
+    rate: f64,
+    cost: f64,
+}
+
+impl Reading {
+    fn new(lines: Vec<Evidence>, sound: &Sound<'_>) -> Self {
+        let (mut rate, is_told) = rate(&lines, sound);
+        let mut assigned = assign(&lines, sound, rate);
+        if !is_told && let Some(heard) = heard_rate(&lines, &assigned.claims) {
+            // What nobody says (a laugh, music) was counted as speech until now.
+            rate = heard;
+            assigned = assign(&lines, sound, rate);
+        }
+        Self { lines, claims: assigned.claims, rate, cost: assigned.cost }
+    }
+
+    /// Whether a line lies elsewhere in another reading.
+    fn differs(&self, other: &Self, line: usize) -> bool {
+        let edges = |claim: &Claim| (claim.stretch.start, claim.stretch.end);
+        self.claims[line].as_ref().map(edges) != other.claims[line].as_ref().map(edges)
+    }
+}
+
+/// How much cheaper a reading has to be for the other one to be wrong.
+const CLEARLY: f64 = 2.0;
+
 /// The lines of one voice, refined, with their places in the transcript.
 fn of_voice(
     turns: &[Turn],
@@ -89,20 +120,29 @@ fn of_voice(
     let is_mine = |turn: &&Turn| may_be_spoken(turn, account) && heard.voice_of(turn) == Some(voice);
     let recognised = turns.iter().filter(is_mine).filter(|turn| !turn.typed && turn.role == Role::User);
     let recognised: Vec<Option<WallTime>> = recognised.map(evidence::written).collect();
-    let mine = turns.iter().enumerate().filter(|(_, turn)| is_mine(turn));
-    let evidence = |(number, turn): (usize, &Turn)| {
-        Evidence::of(number, turn, clock.offset_of(number), account, unheard(turn, &recognised))
+    let mine = || turns.iter().enumerate().filter(|(_, turn)| is_mine(turn));
+    let written = |writing: Writing| -> Vec<Evidence> {
+        let evidence = |(number, turn): (usize, &Turn)| {
+            Evidence::of(number, turn, clock.offset_of(number), account, writing, unheard(turn, &recognised))
+        };
+        mine().map(evidence).filter(|line| line.letters > 0.0).collect()
     };
-    let lines: Vec<Evidence> = mine.map(evidence).filter(|line| line.letters > 0.0).collect();
+    let usual = Writing::usual(heard.voices[voice].role);
+    let lines = written(usual);
     let letters = lines.iter().map(|line| line.letters).sum();
     let sound = Sound::new(&heard.voices[voice].spans, &heard.others(voice), letters);
-    let (mut rate, is_told) = rate(&lines, &sound);
-    let mut claims = assign(&lines, &sound, rate);
-    if !is_told && let Some(heard) = heard_rate(&lines, &claims) {
-        // What nobody says (a laugh, music) was counted as speech until now.
-        rate = heard;
-        claims = assign(&lines, &sound, rate);
+    let mut reading = Reading::new(lines, &sound);
+    let mut doubtful = vec![false; reading.lines.len()];
+    if account == Account::Room && mine().all(|(_, turn)| evidence::is_whole(turn)) {
+        let mut other = Reading::new(written(usual.other()), &sound);
+        if other.cost + CLEARLY < reading.cost {
+            std::mem::swap(&mut reading, &mut other);
+        }
+        if other.cost < reading.cost + CLEARLY {
+            doubtful = (0..doubtful.len()).map(|line| reading.differs(&other, line)).collect();
+        }
     }
+    let Reading { lines, claims, rate, .. } = reading;
     let shared = share::share(&lines, &claims, &sound, rate);
     let found = Found {
         lines: &lines,
@@ -112,7 +152,7 @@ fn of_voice(
         rate,
         noisy: heard.voices[voice].noisy,
     };
-    let certain: Vec<bool> = (0..lines.len()).map(|line| found.is_certain(line)).collect();
+    let certain: Vec<bool> = (0..lines.len()).map(|line| !doubtful[line] && found.is_certain(line)).collect();
     let mut refined = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let is_typed = turns[line.turn].typed;

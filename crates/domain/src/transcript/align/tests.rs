@@ -302,6 +302,42 @@ fn what_a_room_overhears_lies_on_the_speakers_own_track() {
     assert!(times(&done).iter().filter(|time| !time.2).count() >= 3, "{:?}", times(&done));
 }
 
+/// A room's lines, each written at once and whole, `late` milliseconds after it begins or ends.
+fn whole(lines: &[(Role, i64, i64)], late: impl Fn(Role) -> (bool, i64)) -> Vec<Turn> {
+    let of = |&(role, start, end): &(Role, i64, i64)| {
+        let (at_end, late) = late(role);
+        let at = Some(ms(if at_end { end } else { start } + late));
+        let reported = Times { created: at, last_text: at, ..Times::default() };
+        Turn { reported, ..Turn::new(start.to_string(), Kind::Message, role, text(end - start)) }
+    };
+    lines.iter().map(of).collect()
+}
+
+/// The caller and agent of a recorded call, with the pauses in their lines.
+const CALLER: [(i64, i64); 6] =
+    [(6_440, 8_900), (9_120, 11_260), (23_300, 26_340), (32_170, 35_150), (41_500, 43_980), (53_200, 55_100)];
+const CALLED: [(i64, i64); 7] = [
+    (240, 4_650),
+    (13_180, 16_400),
+    (16_600, 21_460),
+    (27_460, 32_900),
+    (36_210, 39_640),
+    (45_760, 51_650),
+    (56_630, 59_400),
+];
+
+#[test]
+fn lines_that_are_written_as_they_begin_are_not_laid_on_what_was_said_before() {
+    let said = [(6_440, 11_260), (23_300, 26_340), (32_170, 35_150), (41_500, 43_980), (53_200, 55_100)];
+    let lines: Vec<_> = said.iter().map(|&(start, end)| (Role::User, start, end)).collect();
+    let heard = Heard::of_channels(spans(&CALLED), spans(&CALLER));
+    for late in [-150, 0, 250] {
+        let turns = whole(&lines, |_| (false, late));
+        let done = align(Transcript { turns, alignment: Alignment::default() }, &heard, Account::Room);
+        assert_eq!(times(&done), said.map(|(start, end)| (start, end, false)), "{late} ms");
+    }
+}
+
 prop_compose! {
     fn conversation()(gaps in prop::collection::vec((300_i64..4_000, 700_i64..6_000), 3..20)) -> Vec<(Role, i64, i64)> {
         let mut at = 10_000;
@@ -336,6 +372,20 @@ proptest! {
         for (&(_, start, end), &(s, e, approximate)) in lines.iter().zip(&times) {
             prop_assert!(!approximate, "{times:?} for {lines:?}");
             prop_assert_eq!((s, e), (start, end));
+        }
+    }
+
+    #[test]
+    fn lines_that_come_whole_are_found_or_marked(
+        lines in conversation(), agent in (any::<bool>(), 0_i64..250), user in (any::<bool>(), -100_i64..1_200),
+    ) {
+        // Whoever writes a line as it begins has its text before, or together with, its sound.
+        let at = |(at_end, late): (bool, i64)| (at_end, if at_end { late.abs() } else { late.min(250) });
+        let turns = whole(&lines, |role| at(if role == Role::Agent { agent } else { user }));
+        let heard = Heard::of_channels(spans(&of(&lines, Role::Agent)), spans(&of(&lines, Role::User)));
+        let done = align(Transcript { turns, alignment: Alignment::default() }, &heard, Account::Room);
+        for (&(_, start, end), &(s, e, approximate)) in lines.iter().zip(&times(&done)) {
+            prop_assert!(approximate || (s, e) == (start, end), "{:?} for {lines:?}", times(&done));
         }
     }
 

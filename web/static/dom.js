@@ -16,6 +16,14 @@ export function element(name, attributes = {}, ...children) {
 }
 
 /**
+ * Words that somebody else chose: whichever way they run, what stands beside them runs as it did.
+ * @param {string} text @param {Record<string, string>} attributes
+ */
+export function foreign(text, attributes = {}) {
+  return element('bdi', attributes, text);
+}
+
+/**
  * Fills a place anew. What is the same stays: it may have the focus, or be selected.
  * @param {Element} place @param {(Node | string)[]} children
  */

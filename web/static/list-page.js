@@ -2,8 +2,9 @@
 
 import { ApiError, get } from './api.js';
 import { badges } from './badges.js';
-import { element } from './dom.js';
+import { element, foreign } from './dom.js';
 import { clock, dateTime } from './format.js';
+import { title } from './title.js';
 
 const REFRESH = 5000;
 const PAGE = 50;
@@ -21,9 +22,9 @@ function row(recording) {
   const started = recording.started_at ?? recording.created_at;
   return element('li', { 'data-testid': 'row' },
     element('a', { class: 'row', href: `/recordings/${recording.id}` },
-      element('span', { class: 'row-name' }, recording.room_name ?? recording.session_id ?? recording.id),
+      foreign(title(recording), { class: 'row-name' }),
       element('span', { class: 'row-badges' }, ...badges(recording)),
-      element('span', { class: 'row-agent quiet' }, recording.agent_name ?? ''),
+      foreign(recording.agent_name ?? '', { class: 'row-agent quiet' }),
       element('time', { class: 'row-time quiet', datetime: started, title: started }, dateTime(started)),
       element('span', { class: 'row-length', 'aria-label': `length ${length}` }, length)));
 }

@@ -1,7 +1,7 @@
 // <echosphere-player>: sound, waveform and transcript of one recording.
 
 import { serverNow, waveform as fetchWaveform } from './api.js';
-import { element, renew } from './dom.js';
+import { element, foreign, renew } from './dom.js';
 import { clock, spoken } from './format.js';
 import { attach } from './hls-audio.js';
 import { KEYS, listen } from './shortcuts.js';
@@ -107,8 +107,8 @@ export class Player extends HTMLElement {
     const { tracks } = this.recording ?? { tracks: [] };
     const links = tracks.flatMap((track, n) => {
       const { pathname, search } = new URL(track.url);
-      const name = `${track.participant || track.id} (${track.source.replaceAll('_', ' ') || track.kind}, ${clock(track.duration_ms)})`;
-      return [n === 0 ? 'Tracks as Ogg Opus: ' : ' · ', element('a', { href: pathname + search, download: true, 'data-testid': 'track' }, name)];
+      const facts = ` (${track.source.replaceAll('_', ' ') || track.kind}, ${clock(track.duration_ms)})`;
+      return [n === 0 ? 'Tracks as Ogg Opus: ' : ' · ', element('a', { href: pathname + search, download: true, 'data-testid': 'track' }, foreign(track.participant || track.id), facts)];
     });
     if (this.tracks) renew(this.tracks, ...links);
   }
@@ -176,8 +176,8 @@ export class Player extends HTMLElement {
 
   buildControls() {
     this.playButton = element('button', { type: 'button', class: 'play', 'aria-label': 'Play', 'data-testid': 'play' }, '▶');
-    const back = element('button', { type: 'button', 'aria-label': '5 seconds back' }, '−5 s');
-    const on = element('button', { type: 'button', 'aria-label': '5 seconds on' }, '+5 s');
+    const back = element('button', { type: 'button', title: '5 seconds back' }, '−5 s');
+    const on = element('button', { type: 'button', title: '5 seconds on' }, '+5 s');
     this.time = element('span', { class: 'times', 'data-testid': 'time' }, `0:00 / ${clock(this.duration)}`);
     this.slider = element('input', { type: 'range', min: '0', max: String(this.duration), value: '0', step: '100', 'aria-label': 'Position', 'data-testid': 'slider' });
     this.speed = element('select', { 'aria-label': 'Speed', 'data-testid': 'speed' },

@@ -2,10 +2,11 @@
 
 import { ApiError, recording, transcript } from './api.js';
 import { badges } from './badges.js';
-import { element, renew } from './dom.js';
+import { element, foreign, renew } from './dom.js';
 import { listen } from './events.js';
 import { clock, dateTime } from './format.js';
 import './player.js';
+import { title } from './title.js';
 
 const REFRESH = 2000;
 const page = /** @type {HTMLElement} */ (document.getElementById('page'));
@@ -25,18 +26,18 @@ const WHY = {
 
 /** @param {Recording} about */
 function heading(about) {
-  const name = about.room_name ?? about.session_id ?? about.id;
+  const name = title(about);
   document.title = `${name} · EchoSphere`;
   const facts = [
     dateTime(about.started_at),
     about.duration_ms > 0 ? clock(about.duration_ms) : null,
-    about.agent_name ? `agent ${about.agent_name}` : null,
-    ...about.tags.map((tag) => `#${tag}`),
+    about.agent_name ? foreign(`agent ${about.agent_name}`) : null,
+    ...about.tags.map((tag) => foreign(`#${tag}`)),
   ].filter((fact) => fact !== null);
   return element('div', { class: 'heading' },
     element('a', { class: 'quiet back', href: '/' }, '← All recordings'),
-    element('h1', {}, name, ' ', element('span', { class: 'row-badges' }, ...badges(about))),
-    element('p', { class: 'quiet' }, facts.join(' · ')),
+    element('h1', {}, foreign(name), ' ', element('span', { class: 'row-badges' }, ...badges(about))),
+    element('p', { class: 'quiet' }, ...facts.flatMap((fact, n) => (n === 0 ? [fact] : [' · ', fact]))),
     sameRoom(about));
 }
 
@@ -50,7 +51,7 @@ function sameRoom(about) {
       other.agent_name ? `agent ${other.agent_name}` : null,
       other.session_id,
     ].filter((fact) => fact !== null);
-    return element('li', {}, element('a', { href: `/recordings/${other.id}` }, facts.join(' · ') || other.id));
+    return element('li', {}, element('a', { href: `/recordings/${other.id}` }, foreign(facts.join(' · ') || other.id)));
   };
   return element('nav', { class: 'same-room', 'aria-label': 'Same room', 'data-testid': 'same-room' },
     element('span', { class: 'quiet' }, 'Same room:'), element('ul', {}, ...about.same_room.map(link)));

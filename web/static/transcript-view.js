@@ -1,6 +1,6 @@
 // The transcript: what was said, in order, following the sound.
 
-import { element } from './dom.js';
+import { element, foreign } from './dom.js';
 import { clock, pretty, timeOfDay } from './format.js';
 import { activeTurns, isSpoken, responseTimes } from './turns.js';
 
@@ -87,8 +87,8 @@ export class TranscriptView {
     const canPlay = hasSound && turn.start_ms !== null;
     const text = element(canPlay ? 'button' : 'div', canPlay ? { type: 'button', class: 'said' } : { class: 'said' },
       element('span', { class: 'time' }, turn.approximate ? '≈ ' : '', time(turn, hasSound)),
-      element('span', { class: 'who' }, who(turn)),
-      element('span', { class: 'text' }, turn.text || '(no words)'),
+      foreign(who(turn), { class: 'who' }),
+      foreign(turn.text || '(no words)', { class: 'text' }),
       ...marks(turn, wait));
     if (canPlay) text.addEventListener('click', () => { this.seek(turn.start_ms ?? 0); this.follow(true); });
     return element('li', {
@@ -166,7 +166,7 @@ function event(turn, hasSound) {
   const detail = turn.kind === 'tool_call' ? turn.call?.arguments ?? '' : turn.kind === 'tool_result' ? turn.call?.output ?? '' : turn.text;
   const summary = element('summary', {},
     element('span', { class: 'time' }, time(turn, hasSound)),
-    element('span', { class: 'who' }, failed ? `${name} · failed` : name));
+    element('span', { class: 'who' }, foreign(name), failed ? ' · failed' : ''));
   const body = turn.kind === 'handoff' ? null : element('pre', {}, pretty(detail));
   return element('li', { class: `turn event${failed ? ' failed' : ''}`, 'data-testid': 'event', 'data-turn-id': turn.id },
     element('details', {}, summary, body));

@@ -4,10 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, Config, Environment};
-use crate::{demo, doctor, serve};
+use crate::{demo, doctor, private, serve};
 
 /// Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio.
 #[derive(Debug, Parser)]
@@ -47,6 +51,7 @@ enum Command {
 /// Runs the command line; what goes wrong is said on standard error.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    private::by_default();
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -90,14 +95,18 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
+/// Starts the log. Other people's code is heard from `info` on at most, whatever the filter says: at `debug` some of it writes whole
+/// requests, with tokens and signatures that are good.
 fn start_log(config: &Config) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = EnvFilter::try_new(&config.log_filter).map_err(|error| format!("log.filter: {error}"))?;
+    let ours = filter_fn(|metadata| metadata.level() <= &Level::INFO || metadata.target().starts_with("echosphere"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
     if config.log_json {
-        log.json().flatten_event(true).init();
+        registry.with(log.json().flatten_event(true).with_filter(ours)).init();
     } else {
-        log.init();
+        registry.with(log.with_filter(ours)).init();
     }
     Ok(())
 }

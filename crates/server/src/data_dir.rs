@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use echosphere_domain::id::UploadId;
 use secrecy::SecretString;
 
-use crate::entropy;
+use crate::{entropy, private};
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum Error {
         /// The process id that the holder wrote down.
         holder: String,
     },
+    /// Others can read it.
+    #[error(transparent)]
+    Open(#[from] private::Error),
     /// A secret file holds something else.
     #[error("{path} does not hold a secret of ours; restore it from a backup, or delete it to have a new one made")]
     Secret {
@@ -66,6 +69,10 @@ impl DataDir {
             made.map_err(|source| Error::Io { action: "make the folder", path: folder, source })?;
         }
         let root = fs::canonicalize(root).map_err(|source| io_error("find", root, source))?;
+        for folder in ["", "spool", "secrets", "journal", "chunks", "objects"] {
+            private::close(&root.join(folder))?;
+        }
+        private::close_database(&root.join("echosphere.db"))?;
         let lock = lock(&root)?;
         Ok(Self { root, _lock: lock })
     }
@@ -178,6 +185,14 @@ mod tests {
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         drop(held);
         DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_was_there_before_is_closed_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let _data = DataDir::open(dir.path()).unwrap();
+        assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod live;
 mod names;
 mod people;
 pub mod playback;
+mod private;
 pub mod render;
 mod serve;
 pub mod sources;

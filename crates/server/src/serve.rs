@@ -32,7 +32,7 @@ use crate::sources::Sources;
 use crate::telemetry_queue::{self, TelemetryQueue};
 use crate::upload::recover;
 use crate::work::{self, Work};
-use crate::{clock, entropy};
+use crate::{clock, entropy, private};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,9 @@ pub enum Error {
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] data_dir::Error),
+    /// Others on the machine can read what is kept.
+    #[error(transparent)]
+    Open(#[from] private::Error),
     /// The database.
     #[error(transparent)]
     Store(#[from] echosphere_store::Error),
@@ -125,6 +128,9 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let objects_root: PathBuf = config.storage.clone().unwrap_or_else(|| data.objects());
     let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
     let objects: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(&objects_root, &config.bucket)?);
+    // Where they lie outside of the data directory, an earlier version or a volume may have left them open.
+    private::close_database(&database)?;
+    private::close(&objects_root.join(&config.bucket))?;
     let credentials = match &config.s3_credentials {
         Some((access_key, secret_key)) => {
             Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() }
@@ -167,6 +173,15 @@ fn announce(app: &App) {
             project = %config.local_project(),
             "local clients are served without credentials; on any other address a LiveKit token or an API key is asked for"
         );
+    }
+    if !config.recorder.auto.rooms.is_empty() && config.projects.len() > 1 {
+        tracing::info!(
+            project = %config.recording_project(),
+            "rooms are recorded without being asked into this project; recorder.project names another"
+        );
+    }
+    for key in config.short_secrets() {
+        tracing::warn!(key, "the secret of this LiveKit key has less than the 32 characters that LiveKit asks for");
     }
     if config.projects.iter().all(|project| project.livekit.is_empty()) {
         tracing::warn!(

@@ -26,8 +26,8 @@ pub struct Filter {
 /// Where a page begins: after this recording, in the order newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// `created_at` of the last recording of the page before.
-    pub created_at: WallTime,
+    /// When the last recording of the page before began, or where that is not known, when it was made.
+    pub began_at: WallTime,
     /// Its id, which settles ties.
     pub id: RecordingId,
 }

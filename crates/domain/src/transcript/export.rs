@@ -59,9 +59,8 @@ pub fn srt(turns: &[Placed]) -> String {
     let mut out = String::new();
     for (number, cue) in spoken(&cues(turns)).enumerate() {
         let (start, end) = (clock(cue.start, ','), clock(cue_end(cue), ','));
-        let name = one_line(speaker(cue.placed));
-        let text = lines(&cue.placed.turn.text).replace("-->", "-- >");
-        append(&mut out, format_args!("{}\n{start} --> {end}\n{name}: {text}\n\n", number + 1));
+        let said = format!("{}: {}", one_line(speaker(cue.placed)), lines(&cue.placed.turn.text));
+        append(&mut out, format_args!("{}\n{start} --> {end}\n{}\n\n", number + 1, without_arrows(&said)));
     }
     out
 }
@@ -104,11 +103,35 @@ fn clock(time: MediaTime, separator: char) -> String {
     format!("{:02}:{:02}:{:02}{separator}{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }
 
-/// Lines without the empty ones, which would end a cue, and without other control characters.
+/// What a reader of SubRip cannot take for the times of a cue.
+fn without_arrows(text: &str) -> String {
+    text.replace("-->", "-- >")
+}
+
+/// Lines without the empty ones, which would end a cue, without other control characters, and each with an end to the directions
+/// that it begins.
 fn lines(text: &str) -> String {
-    let clean = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
+    let clean = |line: &str| closed(line.chars().filter(|c| !c.is_control()).collect());
     let lines = text.split(['\n', '\r']).map(clean).filter(|line| !line.trim().is_empty());
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line whose embeddings, overrides and isolates of direction end with it (UAX #9, 2.1 to 2.5): else one in a name turns around what
+/// we write after it.
+fn closed(mut line: String) -> String {
+    let mut open = Vec::new();
+    for c in line.chars() {
+        match c {
+            '\u{202A}' | '\u{202B}' | '\u{202D}' | '\u{202E}' => open.push('\u{202C}'),
+            '\u{2066}'..='\u{2068}' => open.push('\u{2069}'),
+            '\u{202C}' if open.last() == Some(&c) => drop(open.pop()),
+            // The end of an isolate ends all that began in it.
+            '\u{2069}' if open.contains(&c) => while open.pop() != Some(c) {},
+            _ => {}
+        }
+    }
+    line.extend(open.into_iter().rev());
+    line
 }
 
 fn one_line(text: &str) -> String {
@@ -144,10 +167,33 @@ mod tests {
         assert_eq!(text(&turns), "[00:00:00.239] Agent: Hi <you> & me\n[01:01:01.000] User: a b\n");
     }
 
+    #[test]
+    fn a_direction_ends_with_the_line_that_begins_it() {
+        for (line, expected) in [
+            ("abc", "abc"),
+            ("a\u{202E}b", "a\u{202E}b\u{202C}"),
+            ("\u{2067}\u{202B}x\u{2069}y\u{202D}", "\u{2067}\u{202B}x\u{2069}y\u{202D}\u{202C}"),
+            ("\u{202C}\u{2069}", "\u{202C}\u{2069}"),
+            ("\u{202E}a\u{202C}", "\u{202E}a\u{202C}"),
+        ] {
+            assert_eq!(closed(line.to_owned()), expected);
+        }
+        let mut turn = placed(Role::Agent, "hello", 0, 1_000);
+        turn.turn.speaker = Some("Eve\u{202E}".to_owned());
+        for form in [vtt, srt, text] {
+            assert!(form(&[turn.clone()]).contains("Eve\u{202E}\u{202C}"));
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_breaks_a_format(texts in prop::collection::vec("(\\PC|\n|\r|-->|<v x>){0,30}", 1..6)) {
-            let turns: Vec<_> = (0..).zip(&texts).map(|(n, text)| placed(Role::User, text, n * 1000, n * 1000 + 900)).collect();
+            let speaker = |mut placed: Placed, name: &str| {
+                placed.turn.speaker = Some(name.to_owned());
+                placed
+            };
+            let turns: Vec<_> = (0..).zip(&texts)
+                .map(|(n, text)| speaker(placed(Role::User, text, n * 1000, n * 1000 + 900), &texts[0])).collect();
             let spoken = texts.iter().filter(|text| !lines(text).trim().is_empty()).count();
             let count = |text: &str| text.split("\n\n").filter(|block| block.contains(" --> ")).count();
             prop_assert_eq!(count(&vtt(&turns)), spoken);

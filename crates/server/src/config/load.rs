@@ -1,13 +1,16 @@
 //! File and environment to [`Config`], with errors that a person can act on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+use serde::Deserialize;
 use serde_norway::Value;
 
 use super::Config;
+use super::credentials;
 use super::projects::{KeyPair, Project, ProjectEntry};
 use super::settings::{Draft, SETTINGS, Setting};
 
@@ -109,32 +112,69 @@ fn apply_file(draft: &mut Draft, path: &Path, text: &str) -> Result<(), Error> {
     let Value::Mapping(mut root) = document else {
         return if document.is_null() { Ok(()) } else { Err(syntax("expected keys and values".to_owned())) };
     };
-    if let Some(list) = root.remove("projects") {
-        draft.config.projects = projects(path, list)?;
+    if root.remove("projects").is_some_and(|list| !list.is_null()) {
+        draft.config.projects = projects(path, text)?;
     }
-    apply_mapping(draft, path, "", root)
+    apply_mapping(draft, &Source { path, text }, "", root)
 }
 
-fn apply_mapping(draft: &mut Draft, path: &Path, above: &str, mapping: serde_norway::Mapping) -> Result<(), Error> {
+/// The file that is read.
+struct Source<'f> {
+    path: &'f Path,
+    text: &'f str,
+}
+
+impl Source<'_> {
+    /// Where a key stands, for a person.
+    fn place(&self, key: &str) -> String {
+        let line = self.line(key).map(|line| format!(" (line {line})")).unwrap_or_default();
+        format!("{}: {key}{line}", self.path.display())
+    }
+
+    /// The line of a key, counted from one: of each part of it the first that comes after the part before it.
+    fn line(&self, key: &str) -> Option<usize> {
+        let mut at = 0;
+        for part in key.split('.') {
+            let is_key = |found: &usize| {
+                let before = self.text[..*found].chars().next_back();
+                let after = self.text[found + part.len()..].trim_start_matches(['"', '\'', ' ']);
+                before.is_none_or(|c| c.is_whitespace() || "{,\"'".contains(c)) && after.starts_with(':')
+            };
+            let found = self.text[at..].match_indices(part).map(|(found, _)| at + found).find(is_key)?;
+            at = found + part.len();
+        }
+        Some(self.text[..at].lines().count())
+    }
+}
+
+fn apply_mapping(
+    draft: &mut Draft,
+    file: &Source<'_>,
+    above: &str,
+    mapping: serde_norway::Mapping,
+) -> Result<(), Error> {
     for (name, value) in mapping {
         let Value::String(name) = name else {
-            return Err(Error::Syntax { path: path.to_path_buf(), reason: format!("{above}: a key is not a text") });
+            return Err(Error::Syntax {
+                path: file.path.to_path_buf(),
+                reason: format!("{above}: a key is not a text"),
+            });
         };
         let key = if above.is_empty() { name } else { format!("{above}.{name}") };
         match (find(&key), value) {
-            (Some(setting), value) => apply_value(draft, path, setting, value)?,
-            (None, Value::Mapping(inner)) if is_section(&key) => apply_mapping(draft, path, &key, inner)?,
+            (Some(setting), value) => apply_value(draft, file, setting, value)?,
+            (None, Value::Mapping(inner)) if is_section(&key) => apply_mapping(draft, file, &key, inner)?,
             (None, Value::Null) if is_section(&key) => {}
             (None, _) => {
-                return Err(Error::UnknownKey { path: path.to_path_buf(), nearest: nearest(&key), key });
+                return Err(Error::UnknownKey { path: file.path.to_path_buf(), nearest: nearest(&key), key });
             }
         }
     }
     Ok(())
 }
 
-fn apply_value(draft: &mut Draft, path: &Path, setting: &Setting, value: Value) -> Result<(), Error> {
-    let error = |reason| Error::Value { place: format!("{}: {}", path.display(), setting.key), reason };
+fn apply_value(draft: &mut Draft, file: &Source<'_>, setting: &Setting, value: Value) -> Result<(), Error> {
+    let error = |reason| Error::Value { place: file.place(setting.key), reason };
     let text = match value {
         Value::String(text) => text,
         Value::Number(number) => number.to_string(),
@@ -147,10 +187,16 @@ fn apply_value(draft: &mut Draft, path: &Path, setting: &Setting, value: Value) 
     (setting.apply)(draft, &text).map_err(error)
 }
 
-fn projects(path: &Path, list: Value) -> Result<Vec<Project>, Error> {
-    let error = |reason| Error::Value { place: format!("{}: projects", path.display()), reason };
-    let entries: Vec<ProjectEntry> = serde_norway::from_value(list).map_err(|e| error(e.to_string()))?;
-    entries.into_iter().map(|entry| entry.into_project().map_err(error)).collect()
+/// The projects of the file. Read from its text, so that an error has its line.
+fn projects(path: &Path, text: &str) -> Result<Vec<Project>, Error> {
+    #[derive(Deserialize)]
+    struct Document {
+        projects: Vec<ProjectEntry>,
+    }
+    let error = |reason| Error::Value { place: path.display().to_string(), reason };
+    let document: Document = serde_norway::from_str(text).map_err(|e| error(e.to_string()))?;
+    let of_project = |entry: ProjectEntry| entry.into_project().map_err(|e| error(format!("projects: {e}")));
+    document.projects.into_iter().map(of_project).collect()
 }
 
 fn find(key: &str) -> Option<&'static Setting> {
@@ -192,14 +238,16 @@ fn finish(draft: Draft) -> Result<Config, Error> {
     } else if is_needed {
         config.projects.push(Project::default_project(pair.into_iter().collect()));
     }
-    check_projects(&config.projects)?;
+    check_projects(&config)?;
+    check_recording_project(&config)?;
     Ok(config)
 }
 
-fn check_projects(projects: &[Project]) -> Result<(), Error> {
-    let mut names = std::collections::BTreeSet::new();
-    let mut keys = std::collections::BTreeSet::new();
-    for project in projects {
+fn check_projects(config: &Config) -> Result<(), Error> {
+    let mut names = BTreeSet::new();
+    let mut keys = BTreeSet::new();
+    let mut api_keys = BTreeSet::new();
+    for project in &config.projects {
         if !names.insert(&project.id) {
             return Err(contradiction(&format!("projects: the name {} stands there twice", project.id)));
         }
@@ -210,9 +258,50 @@ fn check_projects(projects: &[Project]) -> Result<(), Error> {
                     pair.key
                 )));
             }
+            check_dev_pair(config, pair)?;
+        }
+        for key in &project.api_keys {
+            if !api_keys.insert(key.expose_secret()) {
+                return Err(contradiction(&format!(
+                    "projects: an API key of the project {} stands there twice; it must tell which project it opens",
+                    project.id
+                )));
+            }
         }
     }
     Ok(())
+}
+
+/// The project that records rooms must be there, and be able to.
+fn check_recording_project(config: &Config) -> Result<(), Error> {
+    let Some(named) = &config.recorder.project else { return Ok(()) };
+    match config.project(named) {
+        None => Err(contradiction(&format!("recorder.project: there is no project {named} in projects"))),
+        Some(project) if project.livekit.is_empty() => {
+            Err(contradiction(&format!("recorder.project: the project {named} has no LiveKit key pair to record with")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The pair of `livekit-server --dev` lets everybody in who can reach this server, so nobody else may.
+fn check_dev_pair(config: &Config, pair: &KeyPair) -> Result<(), Error> {
+    if pair.secret.expose_secret() != credentials::DEV_PAIR.1 {
+        return Ok(());
+    }
+    let is_dev = pair.key == credentials::DEV_PAIR.0;
+    if is_dev && config.listen.ip().is_loopback() && config.public_url.as_deref().is_none_or(is_loopback_url) {
+        return Ok(());
+    }
+    let only = "is everybody's, and taken only with the key devkey of livekit-server --dev, on a loopback address";
+    Err(contradiction(&format!("the secret of the LiveKit key {} {only}; give LiveKit a pair of its own", pair.key)))
+}
+
+/// Whether a URL leads to this machine.
+fn is_loopback_url(url: &str) -> bool {
+    let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn contradiction(text: &str) -> Error {
@@ -253,8 +342,8 @@ mod tests {
             ("lisen: x", "FILE: the key lisen is not known; did you mean listen?"),
             ("uploads: {max_byte: 1}", "FILE: the key uploads.max_byte is not known; did you mean uploads.max_bytes?"),
             ("qqq: 1", "FILE: the key qqq is not known"),
-            ("listen: 8080", "FILE: listen: \"8080\" is not an address with a port, such as 127.0.0.1:8080"),
-            ("listen: [1]", "FILE: listen: expected a single value"),
+            ("listen: 8080", "FILE: listen (line 1): \"8080\" is not an address with a port, such as 127.0.0.1:8080"),
+            ("listen: [1]", "FILE: listen (line 1): expected a single value"),
             ("livekit: {api_key: k}", "livekit.api_key and livekit.api_secret must be set together"),
         ] {
             assert_eq!(from(yaml, &[]).unwrap_err(), expected);
@@ -264,21 +353,68 @@ mod tests {
 
     #[test]
     fn projects_have_their_own_keys() {
-        let yaml = "projects:\n  - name: acme\n    livekit: [{api_key: k1, api_secret: s1}]\n    api_keys: [a]\n";
+        let yaml = "projects:\n  - name: acme\n    livekit: [{api_key: k1, api_secret: the-secret-of-k1}]\n    api_keys: [a-key-of-sixteen]\n";
         let config = from(yaml, &[]).unwrap();
         assert_eq!(config.local_project().as_str(), "acme");
-        let both = from(yaml, &[("LIVEKIT_API_KEY", "k2"), ("LIVEKIT_API_SECRET", "s2")]).unwrap();
+        let both = from(yaml, &[("LIVEKIT_API_KEY", "k2"), ("LIVEKIT_API_SECRET", "the-secret-of-k2")]).unwrap();
         assert_eq!(both.projects.len(), 2);
         assert_eq!(both.local_project().as_str(), "default");
-        let clash = from(yaml, &[("LIVEKIT_API_KEY", "k1"), ("LIVEKIT_API_SECRET", "s2")]).unwrap_err();
+        let clash = from(yaml, &[("LIVEKIT_API_KEY", "k1"), ("LIVEKIT_API_SECRET", "the-secret-of-k2")]).unwrap_err();
         assert!(clash.contains("belongs to two projects"), "{clash}");
         let unknown = from("projects: [{name: a, apikeys: []}]", &[]).unwrap_err();
         assert!(unknown.contains("apikeys"), "{unknown}");
     }
 
     #[test]
+    fn a_secret_that_can_be_guessed_is_refused_with_its_line() {
+        for (yaml, place) in [
+            ("projects:\n  - name: a\n    livekit:\n      - {api_key: k, api_secret: \"\"}\n", "line 4"),
+            ("projects:\n  - name: a\n    livekit: [{api_key: k, api_secret: hunter2-hunter2}]\n", "line 3"),
+            ("projects:\n  - name: a\n    api_keys:\n      - \"\"\n", "line 4"),
+            ("projects:\n  - name: a\n    api_keys: [0123456789abcde]\n", "line 3"),
+            ("livekit: {api_key: k, api_secret: short}\n", "FILE: livekit.api_secret (line 1)"),
+            (
+                "log: {filter: info}\nlivekit:\n  api_key: k\n  api_secret: \"${SECRET}\"\n",
+                "FILE: livekit.api_secret (line 4)",
+            ),
+            ("s3:\n  access_key: k\n  secret_key: ' '\n", "FILE: s3.secret_key (line 3)"),
+        ] {
+            let error = from(yaml, &[]).unwrap_err();
+            assert!(error.contains(place) && error.contains("FILE"), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("0123456789abcde"), "{error}");
+        }
+        for secret in ["", " ", "s", "secret"] {
+            let error = from("", &[("LIVEKIT_API_KEY", "k"), ("LIVEKIT_API_SECRET", secret)]).unwrap_err();
+            assert!(error.contains("LIVEKIT_API_SECRET") || error.contains("LiveKit key k"), "{secret:?}: {error}");
+        }
+        let twice = "projects: [{name: a, api_keys: [a-key-of-sixteen]}, {name: b, api_keys: [a-key-of-sixteen]}]";
+        assert!(from(twice, &[]).unwrap_err().contains("stands there twice"));
+    }
+
+    #[test]
+    fn one_project_records_rooms_and_it_is_said_which() {
+        let projects =
+            "projects:\n  - {name: a}\n  - {name: b, livekit: [{api_key: k, api_secret: the-secret-of-k1}]}\n";
+        assert_eq!(from(projects, &[]).unwrap().recording_project().as_str(), "b");
+        let with = |name: &str| from(&format!("recorder: {{project: {name}}}\n{projects}"), &[]);
+        assert_eq!(with("b").unwrap().recording_project().as_str(), "b");
+        assert!(with("a").unwrap_err().contains("no LiveKit key pair"));
+        assert!(with("c").unwrap_err().contains("there is no project c"));
+    }
+
+    #[test]
+    fn the_pair_of_a_livekit_for_development_is_taken_on_this_machine_alone() {
+        let pair = [("LIVEKIT_API_KEY", "devkey"), ("LIVEKIT_API_SECRET", "secret")];
+        from("", &pair).unwrap();
+        from("public_url: http://localhost:9000", &pair).unwrap();
+        for yaml in ["listen: 0.0.0.0:8080", "public_url: https://calls.example.com"] {
+            assert!(from(yaml, &pair).unwrap_err().contains("everybody's"), "{yaml}");
+        }
+    }
+
+    #[test]
     fn secrets_stay_out_of_debug_output() {
-        let environment = [("LIVEKIT_API_KEY", "devkey"), ("LIVEKIT_API_SECRET", "hush-hush")];
-        assert!(!format!("{:?}", from("", &environment).unwrap()).contains("hush-hush"));
+        let environment = [("LIVEKIT_API_KEY", "devkey"), ("LIVEKIT_API_SECRET", "hush-hush, tell nobody")];
+        assert!(!format!("{:?}", from("", &environment).unwrap()).contains("hush"));
     }
 }

@@ -3,6 +3,7 @@
 //! [`settings`] lists every setting with its key, its variable, its default and its meaning; reading the file, the error
 //! messages and the test that holds `docs/configuration.md` against the code all go by that table.
 
+mod credentials;
 mod load;
 mod projects;
 mod recorder;
@@ -75,6 +76,26 @@ impl Config {
     pub fn local_project(&self) -> &ProjectId {
         let default = self.projects.iter().find(|project| project.id.is_default());
         &default.unwrap_or(&self.projects[0]).id
+    }
+
+    /// The project that records LiveKit's rooms without being asked: the one that was named, else the local one, else the first
+    /// that has a key pair.
+    pub fn recording_project(&self) -> &ProjectId {
+        let local = self.local_project();
+        let has_pair = |id: &ProjectId| self.project(id).is_some_and(|project| !project.livekit.is_empty());
+        match &self.recorder.project {
+            Some(named) => named,
+            None if has_pair(local) => local,
+            None => {
+                self.projects.iter().find(|project| !project.livekit.is_empty()).map_or(local, |project| &project.id)
+            }
+        }
+    }
+
+    /// The LiveKit keys whose secrets are shorter than LiveKit asks for.
+    pub fn short_secrets(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.projects.iter().flat_map(|project| &project.livekit);
+        pairs.filter(|pair| credentials::is_short(&pair.secret)).map(|pair| pair.key.as_str())
     }
 
     /// The settings of a project.

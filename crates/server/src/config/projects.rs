@@ -4,6 +4,8 @@ use echosphere_domain::id::ProjectId;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::credentials::{ApiKey, LiveKitSecret};
+
 /// A LiveKit API key and its secret.
 #[derive(Debug, Clone)]
 pub struct KeyPair {
@@ -49,7 +51,7 @@ pub(super) struct ProjectEntry {
     #[serde(default)]
     livekit: Vec<KeyPairEntry>,
     #[serde(default)]
-    api_keys: Vec<SecretString>,
+    api_keys: Vec<ApiKey>,
     #[serde(default = "yes")]
     recording: bool,
     #[serde(default)]
@@ -60,7 +62,7 @@ pub(super) struct ProjectEntry {
 #[serde(deny_unknown_fields)]
 struct KeyPairEntry {
     api_key: String,
-    api_secret: SecretString,
+    api_secret: LiveKitSecret,
 }
 
 fn yes() -> bool {
@@ -70,11 +72,14 @@ fn yes() -> bool {
 impl ProjectEntry {
     pub(super) fn into_project(self) -> Result<Project, String> {
         let id = ProjectId::parse(self.name).map_err(|error| error.to_string())?;
-        let pair = |entry: KeyPairEntry| KeyPair { key: entry.api_key, secret: entry.api_secret };
+        if self.livekit.iter().any(|pair| pair.api_key.trim().is_empty()) {
+            return Err(format!("a LiveKit api_key of the project {id} is empty"));
+        }
+        let pair = |entry: KeyPairEntry| KeyPair { key: entry.api_key, secret: entry.api_secret.0 };
         Ok(Project {
             id,
             livekit: self.livekit.into_iter().map(pair).collect(),
-            api_keys: self.api_keys,
+            api_keys: self.api_keys.into_iter().map(|key| key.0).collect(),
             recording: self.recording,
             excluded_rooms: self.excluded_rooms,
         })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use echosphere_domain::id::ProjectId;
+
 /// How rooms are recorded.
 #[derive(Debug, Clone)]
 pub struct Recorder {
@@ -29,6 +31,8 @@ pub struct Recorder {
     pub exclude_kinds: Vec<String>,
     /// Rooms that are recorded without being asked.
     pub auto: AutoRecord,
+    /// Whose recordings those are, when it was said.
+    pub project: Option<ProjectId>,
     /// How often LiveKit's rooms are asked for, while no webhook tells of them.
     pub poll_every: Duration,
 }
@@ -59,6 +63,7 @@ impl Default for Recorder {
             tcp_only: false,
             exclude_kinds: Vec::new(),
             auto: AutoRecord { percent: 100, ..AutoRecord::default() },
+            project: None,
             poll_every: Duration::from_secs(5),
         }
     }

@@ -1,8 +1,9 @@
 //! Every setting: its key in the file, its environment variable, its default, its meaning.
 
+use echosphere_domain::id::ProjectId;
 use secrecy::SecretString;
 
-use super::{Config, value};
+use super::{Config, credentials, value};
 
 /// One setting.
 pub struct Setting {
@@ -29,7 +30,11 @@ pub(super) struct Draft {
 }
 
 fn secret(text: &str) -> Result<SecretString, String> {
-    value::text(text).map(SecretString::from)
+    credentials::check(text).map(|()| SecretString::from(text))
+}
+
+fn livekit_secret(text: &str) -> Result<SecretString, String> {
+    credentials::check_livekit(text).map(|()| SecretString::from(text))
 }
 
 /// Sets a field of the draft from a parsed value.
@@ -208,7 +213,7 @@ pub const SETTINGS: &[Setting] = &[
         default: "none",
         meaning: "The secret of that key.",
         apply: |draft, text| {
-            draft.livekit_secret = Some(secret(text)?);
+            draft.livekit_secret = Some(livekit_secret(text)?);
             Ok(())
         },
     },
@@ -228,6 +233,16 @@ pub const SETTINGS: &[Setting] = &[
         default: "none",
         meaning: "Rooms that are recorded without being asked: names, separated by commas, in which * stands for any characters.",
         apply: set!(config.recorder.auto.rooms, list),
+    },
+    Setting {
+        key: "recorder.project",
+        variable: "ECHOSPHERE_RECORDER_PROJECT",
+        default: "default, else the first that has a LiveKit key pair",
+        meaning: "The project whose recordings those are: LiveKit shows all its rooms to each key, so one project asks for them. Of webhooks only those signed by a key of this project begin a recording.",
+        apply: |draft, text| {
+            draft.config.recorder.project = Some(ProjectId::parse(text).map_err(|error| error.to_string())?);
+            Ok(())
+        },
     },
     Setting {
         key: "recorder.auto_record_agents",

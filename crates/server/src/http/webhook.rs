@@ -48,7 +48,13 @@ pub async fn receive(
         count("refused");
         return Err(Problem::too_large(format!("id, event and room id of a webhook have {LONGEST} bytes at most")));
     }
-    app.rooms.webhook_came(&project);
+    if project == *app.config.recording_project() {
+        app.rooms.webhook_came();
+    } else if !app.config.recorder.auto.rooms.is_empty() {
+        let recording_project = app.config.recording_project();
+        tracing::debug!(%project, %recording_project, "a webhook of another project than recorder.project begins no recording");
+        count("other_project");
+    }
     tracing::debug!(event = event.name, room = names::shown(&event.room_name), id = event.id, "a webhook came");
     let webhook = Webhook {
         project,

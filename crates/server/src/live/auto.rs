@@ -36,7 +36,11 @@ pub async fn told(app: &SharedApp, project: &ProjectId, event: &Event) -> Outcom
         "track_published" => !rule.agents && event.participant_kind.as_deref() != Some("EGRESS"),
         _ => false,
     };
-    if !begins || !allowed(app, project, &event.room_name) || !wanted(rule, &event.room_name, &event.room_sid) {
+    if !begins
+        || project != app.config.recording_project()
+        || !allowed(app, project, &event.room_name)
+        || !wanted(rule, &event.room_name, &event.room_sid)
+    {
         return Outcome::Done;
     }
     match app.store.recorded_room(project, &event.room_sid).await {
@@ -58,9 +62,10 @@ pub async fn poll(app: SharedApp) {
             _ = stopping.changed() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        // LiveKit shows all its rooms to each of its keys, so only one project asks: else each room were recorded by each.
-        let project = app.rooms.webhooks.project().unwrap_or_else(|| app.config.local_project().clone());
-        if let Err(error) = look(&app, &project).await {
+        // LiveKit shows all its rooms to each of its keys, so one project asks, and which one the configuration says alone: whoever
+        // could move it by a webhook that it signed itself would record what the other leaves out.
+        let project = app.config.recording_project();
+        if let Err(error) = look(&app, project).await {
             tracing::warn!(%project, %error, "LiveKit cannot be asked for its rooms");
         }
     }
@@ -128,28 +133,23 @@ fn wanted(rule: &AutoRecord, name: &str, sid: &str) -> bool {
     rule.rooms.iter().any(|pattern| matches_pattern(pattern, name)) && lot < rule.percent
 }
 
-/// When a webhook came last, and whose key had signed it.
+/// When a webhook came last that begins recordings.
 #[derive(Debug, Default)]
-pub struct LastWebhook(std::sync::Mutex<Option<(Instant, ProjectId)>>);
+pub struct LastWebhook(std::sync::Mutex<Option<Instant>>);
 
 impl LastWebhook {
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<(Instant, ProjectId)>> {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// One came now.
-    pub fn came(&self, project: &ProjectId) {
-        *self.slot() = Some((Instant::now(), project.clone()));
+    pub fn came(&self) {
+        *self.slot() = Some(Instant::now());
     }
 
     /// Whether they come at all, lately.
     pub fn come(&self) -> bool {
-        self.slot().as_ref().is_some_and(|(last, _)| last.elapsed() < Duration::from_secs(600))
-    }
-
-    /// Whose key signs them.
-    pub fn project(&self) -> Option<ProjectId> {
-        self.slot().as_ref().map(|(_, project)| project.clone())
+        self.slot().is_some_and(|last| last.elapsed() < Duration::from_secs(600))
     }
 }
 

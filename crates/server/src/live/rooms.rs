@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::id::RecordingId;
 use echosphere_domain::recording::Track;
 use echosphere_domain::transcript::Transcript;
 use echosphere_media::peaks::Waveform;
@@ -64,9 +64,9 @@ impl Rooms {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A webhook came.
-    pub fn webhook_came(&self, project: &ProjectId) {
-        self.webhooks.came(project);
+    /// A webhook came that begins recordings.
+    pub fn webhook_came(&self) {
+        self.webhooks.came();
     }
 
     /// Whether webhooks come, lately.

@@ -50,11 +50,11 @@ fn list_query(project: &ProjectId, filter: &Filter, after: Option<Cursor>, rows:
         query.push(" UNION SELECT recording FROM captures WHERE project = ").push_bind(project);
         query.push(" AND status <> 'superseded' AND job_id = ").push_bind(session_id.clone()).push(")");
     }
-    if let Some(Cursor { created_at, id }) = after {
-        query.push(" AND (created_at, id) < (").push_bind(created_at.as_nanos());
+    if let Some(Cursor { began_at, id }) = after {
+        query.push(" AND (coalesce(started_at, created_at), id) < (").push_bind(began_at.as_nanos());
         query.push(", ").push_bind(id.to_string()).push(")");
     }
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(rows);
+    query.push(" ORDER BY coalesce(started_at, created_at) DESC, id DESC LIMIT ").push_bind(rows);
     query
 }
 
@@ -79,7 +79,10 @@ impl Recordings for SqliteStore {
             items.push(self.with_captures(row).await?);
         }
         let more = rows.len() > limit as usize;
-        let next = items.last().filter(|_| more).map(|(last, _)| Cursor { created_at: last.created_at, id: last.id });
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|(last, _)| Cursor { began_at: last.started_at.unwrap_or(last.created_at), id: last.id });
         Ok(ListPage { items, next })
     }
 

@@ -34,7 +34,7 @@ pub struct Params {
     session_id: Option<String>,
 }
 
-/// Lists recordings, newest first.
+/// Lists recordings by when they began, newest first; one that has not begun stands where it was made.
 #[utoipa::path(
     get, path = "/v1/recordings", tag = "recordings", operation_id = "listRecordings", params(Params),
     responses(
@@ -77,16 +77,16 @@ fn kept(name: &str) -> String {
     Name::new(name).map(|name| name.text).unwrap_or_default()
 }
 
-/// Opaque to clients: `{created_at nanoseconds}.{id}`.
+/// Opaque to clients: `{nanoseconds}.{id}`.
 fn write_cursor(cursor: &Cursor) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}.{}", cursor.created_at.as_nanos(), cursor.id))
+    URL_SAFE_NO_PAD.encode(format!("{}.{}", cursor.began_at.as_nanos(), cursor.id))
 }
 
 fn read_cursor(text: &str) -> Result<Cursor, Problem> {
     let parse = || {
         let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (created_at, id) = plain.split_once('.')?;
-        Some(Cursor { created_at: WallTime::from_nanos(created_at.parse().ok()?), id: id.parse().ok()? })
+        let (began_at, id) = plain.split_once('.')?;
+        Some(Cursor { began_at: WallTime::from_nanos(began_at.parse().ok()?), id: id.parse().ok()? })
     };
     parse().ok_or_else(|| Problem::bad_parameter("cursor is not one that a list answered as next_cursor"))
 }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn cursors_round_trip_and_others_are_refused() {
         let id = "0193a3a0-1111-7222-8333-444455556666".parse().unwrap();
-        let cursor = Cursor { created_at: WallTime::from_nanos(-5), id };
+        let cursor = Cursor { began_at: WallTime::from_nanos(-5), id };
         assert_eq!(read_cursor(&write_cursor(&cursor)).unwrap(), cursor);
         for text in ["", "x", "AAAA", "../.."] {
             assert!(read_cursor(text).is_err());

@@ -69,10 +69,9 @@ impl DataDir {
             made.map_err(|source| Error::Io { action: "make the folder", path: folder, source })?;
         }
         let root = fs::canonicalize(root).map_err(|source| io_error("find", root, source))?;
-        for folder in ["", "spool", "secrets", "journal", "chunks", "objects"] {
-            private::close(&root.join(folder))?;
-        }
-        private::close_database(&root.join("echosphere.db"))?;
+        let folders = ["", "spool", "secrets", "journal", "chunks", "objects"].map(|folder| root.join(folder));
+        let database = private::database_files(&root.join("echosphere.db"));
+        private::close(folders.iter().chain(&database).map(PathBuf::as_path))?;
         let lock = lock(&root)?;
         Ok(Self { root, _lock: lock })
     }

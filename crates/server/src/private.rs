@@ -26,36 +26,46 @@ pub fn by_default() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }
 
-/// Closes a file or folder to others, if it is there. One that an earlier version, a volume or `mkdir` made may be open.
+/// Closes files and folders to others, those that are there. An earlier version, a volume or `mkdir` may have made them open.
 ///
 /// A group alone is let be where we are not the owner: that is how volumes are lent to a process.
-pub fn close(path: &Path) -> Result<(), Error> {
-    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+pub fn close<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<(), Error> {
+    let mut closed = Vec::new();
+    for path in paths {
+        if close_one(path)? {
+            closed.push(path.display().to_string());
+        }
+    }
+    if !closed.is_empty() {
+        tracing::warn!(paths = closed.join(", "), "others on this machine could read this; it is closed now");
+    }
+    Ok(())
+}
+
+/// Whether one had to be closed, and was.
+fn close_one(path: &Path) -> Result<bool, Error> {
+    let Ok(metadata) = fs::metadata(path) else { return Ok(false) };
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & OTHERS == 0 {
-        return Ok(());
+        return Ok(false);
     }
     match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
-        Ok(()) => {
-            tracing::warn!(path = %path.display(), mode = format!("{mode:04o}"), "others on this machine could read this; closed");
-            Ok(())
-        }
+        Ok(()) => Ok(true),
         Err(error) if mode & EVERYBODY == 0 => {
             tracing::warn!(path = %path.display(), mode = format!("{mode:04o}"), %error, "a group of this machine can read this");
-            Ok(())
+            Ok(false)
         }
         Err(source) => Err(Error { path: path.to_path_buf(), mode, source }),
     }
 }
 
-/// Closes an SQLite database and the files beside it.
-pub fn close_database(path: &Path) -> Result<(), Error> {
-    for ending in ["", "-wal", "-shm", "-journal"] {
+/// An SQLite database and the files beside it.
+pub fn database_files(path: &Path) -> [PathBuf; 4] {
+    ["", "-wal", "-shm", "-journal"].map(|ending| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
-        close(Path::new(&name))?;
-    }
-    Ok(())
+        PathBuf::from(name)
+    })
 }
 
 #[cfg(test)]
@@ -70,15 +80,15 @@ mod tests {
     fn what_was_open_to_others_is_closed_and_stays_usable() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        close(dir.path()).unwrap();
+        close([dir.path()]).unwrap();
         assert_eq!(mode(dir.path()), 0o700);
         let database = dir.path().join("x.db");
         for name in ["x.db", "x.db-wal"] {
             fs::write(dir.path().join(name), "rows").unwrap();
             fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o664)).unwrap();
         }
-        close_database(&database).unwrap();
+        close(database_files(&database).iter().map(PathBuf::as_path)).unwrap();
         assert_eq!((mode(&database), mode(&dir.path().join("x.db-wal"))), (0o600, 0o600));
-        close(&dir.path().join("absent")).unwrap();
+        close([dir.path().join("absent").as_path()]).unwrap();
     }
 }

@@ -129,8 +129,8 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
     let objects: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(&objects_root, &config.bucket)?);
     // Where they lie outside of the data directory, an earlier version or a volume may have left them open.
-    private::close_database(&database)?;
-    private::close(&objects_root.join(&config.bucket))?;
+    let outside = private::database_files(&database).into_iter().chain([objects_root.join(&config.bucket)]);
+    private::close(outside.collect::<Vec<_>>().iter().map(PathBuf::as_path))?;
     let credentials = match &config.s3_credentials {
         Some((access_key, secret_key)) => {
             Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() }

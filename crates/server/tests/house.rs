@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use echosphere_server::config::settings::SETTINGS;
@@ -65,8 +65,13 @@ fn every_setting_is_documented_as_it_is() {
 #[test]
 fn the_sample_configuration_is_one() {
     let path = root().join("docs/echosphere.example.yaml");
-    let config = echosphere_server::config::load(Some(&path), &BTreeMap::new()).unwrap();
-    assert_eq!(config.projects.len(), 2);
+    let load = |path: &Path| echosphere_server::config::load(Some(path), &BTreeMap::new());
+    assert!(load(&path).unwrap_err().to_string().contains("placeholder"));
+    let text = std::fs::read_to_string(&path).unwrap().replace("replace-this-with", "put-in-the-place-of");
+    let dir = tempfile::tempdir().unwrap();
+    let filled = dir.path().join("echosphere.yaml");
+    std::fs::write(&filled, text).unwrap();
+    assert_eq!(load(&filled).unwrap().projects.len(), 2);
 }
 
 #[test]

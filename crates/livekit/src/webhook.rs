@@ -73,10 +73,18 @@ pub struct Received {
     pub body: String,
 }
 
+/// Checks what of a webhook can be checked before its body came: that its token is signed by a key of ours, and still good.
+pub fn check(keys: &Verifier, authorization: &str, now: WallTime) -> Result<(), Error> {
+    Ok(keys.verify_body(token_of(authorization), now).map(drop)?)
+}
+
+fn token_of(authorization: &str) -> &str {
+    authorization.strip_prefix("Bearer ").unwrap_or(authorization).trim()
+}
+
 /// Checks a webhook and reads it. `authorization` is its header: the token alone, without a scheme.
 pub fn receive(keys: &Verifier, authorization: &str, body: &[u8], now: WallTime) -> Result<Received, Error> {
-    let token = authorization.strip_prefix("Bearer ").unwrap_or(authorization).trim();
-    let (project, signed) = keys.verify_body(token, now)?;
+    let (project, signed) = keys.verify_body(token_of(authorization), now)?;
     let actual = STANDARD.encode(Sha256::digest(body));
     if !bool::from(actual.as_bytes().ct_eq(signed.as_bytes())) {
         return Err(Error::Body);
@@ -199,10 +207,13 @@ mod tests {
         assert!(!format!("{event:?}{kept}").contains("turnPassword") && kept.contains("later"));
         assert_eq!(read_kept(&kept), event);
         assert_eq!(receive(&keys, &token, b"{}", NOW), Err(Error::Body));
+        assert_eq!(check(&keys, &token, NOW), Ok(()));
+        assert!(check(&keys, "x", NOW).is_err() && check(&keys, "", NOW).is_err());
         let later = NOW.plus_nanos(400_000_000_000);
         assert_eq!(receive(&keys, &token, body, later), Err(Error::Token(token::Error::Expired)));
         let other = token::mint("devkey", &secret, token::Grant::RoomRecord, NOW, 300);
         assert!(receive(&keys, &other, body, NOW).is_err(), "a token that signs no body");
+        assert!(check(&keys, &other, NOW).is_err() && check(&keys, &token, later).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::http::Watchers;
+use crate::http::{Health, Watchers};
 use crate::links::Links;
 use crate::live::Rooms;
 use crate::live::inbox::Inbox;
@@ -49,6 +49,8 @@ pub struct App {
     pub rooms: Rooms,
     /// Who listens to recordings.
     pub watchers: Watchers,
+    /// Whether requests can be served, as far as was looked.
+    pub health: Health,
     /// What LiveKit's webhooks ask for.
     pub inbox: Inbox,
     /// How LiveKit is reached.

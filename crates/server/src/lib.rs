@@ -13,6 +13,7 @@ mod doctor;
 pub mod entropy;
 pub mod http;
 pub mod links;
+mod listener;
 pub mod live;
 mod names;
 mod people;

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::http;
 use crate::links::Links;
+use crate::listener::{self, Listener};
 use crate::live::{self, Rooms};
 use crate::render::Pool;
 use crate::sources::Sources;
@@ -78,6 +79,7 @@ pub enum Error {
 
 /// Runs the server until it is told to stop (SIGTERM, SIGINT). `ready` is called with the app when it listens.
 pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(), Error> {
+    listener::raise_descriptors();
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|source| Error::Listen { address: config.listen, source })?;
     config.listen = listener.local_addr().map_err(|source| Error::System { action: "read the address", source })?;
@@ -156,7 +158,8 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
         stopping: watch::channel(false).0,
         rooms: Rooms::new(journal, spool, &config),
         inbox: live::inbox::Inbox::default(),
-        watchers: http::Watchers::default(),
+        watchers: http::Watchers::new(config.http.max_listeners),
+        health: http::Health::default(),
         wire,
         data,
         config,
@@ -191,15 +194,18 @@ fn announce(app: &App) {
 }
 
 async fn serve(app: &SharedApp, listener: TcpListener, router: Router) {
-    let mut stopping = app.stopping.subscribe();
     let signalled = wait_for_signal(app.clone());
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    });
-    let server = tokio::spawn(server.into_future());
+    let listener = Listener {
+        socket: listener,
+        router,
+        limits: app.config.http.clone(),
+        stopping: app.stopping.subscribe(),
+        grace: app.config.shutdown_grace,
+    };
+    let server = tokio::spawn(listener.serve());
     signalled.await;
     // Requests and uploads under way come to their end, within the grace; what is left then is cut, and kept as cut.
-    if tokio::time::timeout(app.config.shutdown_grace, server).await.is_err() {
+    if !server.await.unwrap_or(false) {
         tracing::warn!("connections were still open at the end of the grace");
     }
 }

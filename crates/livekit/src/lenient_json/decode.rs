@@ -1,33 +1,148 @@
 //! From bytes to text, in whatever Unicode encoding they are.
 
-use std::borrow::Cow;
+/// The encodings of JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Utf8,
+    Utf16 { little: bool },
+    Utf32 { little: bool },
+}
 
-/// The text of a document, without byte order marks. What is no text in its encoding becomes U+FFFD.
+/// Decodes a document piece by piece, without byte order marks. What is no text in its encoding becomes U+FFFD.
 ///
 /// The encoding is told by a byte order mark, else by where the zeros of the first two characters stand, which are ASCII in every
 /// JSON document (RFC 4627, section 3).
-pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    let text = match bytes {
-        [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => utf32(bytes, u32::from_le_bytes),
-        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, ..] => utf32(bytes, u32::from_be_bytes),
-        [0xff, 0xfe, ..] | [1..=255, 0, 1..=255, 0, ..] => utf16(bytes, u16::from_le_bytes),
-        [0xfe, 0xff, ..] | [0, 1..=255, 0, 1..=255, ..] => utf16(bytes, u16::from_be_bytes),
-        _ => String::from_utf8_lossy(bytes),
-    };
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
-        Cow::Owned(text) if text.starts_with('\u{feff}') => Cow::Owned(text.trim_start_matches('\u{feff}').to_owned()),
-        owned @ Cow::Owned(_) => owned,
+#[derive(Debug, Default)]
+pub struct Decoder {
+    encoding: Option<Encoding>,
+    /// Bytes that are no whole character yet.
+    carry: Vec<u8>,
+    /// Whether there was any text.
+    has_begun: bool,
+}
+
+impl Decoder {
+    /// Takes the next bytes, `is_last` being whether none come after them.
+    pub fn push(&mut self, bytes: &[u8], is_last: bool, out: &mut String) {
+        self.carry.extend_from_slice(bytes);
+        if self.encoding.is_none() && self.carry.len() < 4 && !is_last {
+            return;
+        }
+        let encoding = *self.encoding.get_or_insert_with(|| encoding_of(&self.carry));
+        let carry = std::mem::take(&mut self.carry);
+        let begin = out.len();
+        let used = match encoding {
+            Encoding::Utf8 => utf8(&carry, is_last, out),
+            Encoding::Utf16 { little } => utf16(&carry, little, is_last, out),
+            Encoding::Utf32 { little } => utf32(&carry, little, out),
+        };
+        self.carry = carry;
+        self.carry.drain(..used);
+        if !self.has_begun {
+            let marks = out[begin..].len() - out[begin..].trim_start_matches('\u{feff}').len();
+            out.replace_range(begin..begin + marks, "");
+            self.has_begun = out.len() > begin;
+        }
     }
 }
 
-/// A last odd byte is half of something that was cut off.
-fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Cow<'static, str> {
-    let units = bytes.as_chunks().0.iter().map(|pair| unit(*pair));
-    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into()
+/// The text of a document.
+pub fn decode(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    Decoder::default().push(bytes, true, &mut text);
+    text
 }
 
-fn utf32(bytes: &[u8], unit: fn([u8; 4]) -> u32) -> Cow<'static, str> {
-    let units = bytes.as_chunks().0.iter().map(|four| unit(*four));
-    units.map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into()
+fn encoding_of(bytes: &[u8]) -> Encoding {
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Encoding::Utf32 { little: true },
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, ..] => Encoding::Utf32 { little: false },
+        [0xff, 0xfe, ..] | [1..=255, 0, 1..=255, 0, ..] => Encoding::Utf16 { little: true },
+        [0xfe, 0xff, ..] | [0, 1..=255, 0, 1..=255, ..] => Encoding::Utf16 { little: false },
+        _ => Encoding::Utf8,
+    }
+}
+
+/// Returns how many bytes were used up.
+fn utf8(bytes: &[u8], is_last: bool, out: &mut String) -> usize {
+    let mut at = 0;
+    while at < bytes.len() {
+        let error = match std::str::from_utf8(&bytes[at..]) {
+            Ok(text) => {
+                out.push_str(text);
+                return bytes.len();
+            }
+            Err(error) => error,
+        };
+        let good = at + error.valid_up_to();
+        out.push_str(std::str::from_utf8(&bytes[at..good]).unwrap_or_default());
+        match error.error_len() {
+            None if !is_last => return good,
+            bad => {
+                out.push(char::REPLACEMENT_CHARACTER);
+                at = good + bad.unwrap_or(bytes.len() - good);
+            }
+        }
+    }
+    at
+}
+
+/// A last odd byte is half of something that was cut off.
+fn utf16(bytes: &[u8], little: bool, is_last: bool, out: &mut String) -> usize {
+    let unit = |pair: &[u8; 2]| if little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) };
+    let mut units: Vec<u16> = bytes.as_chunks().0.iter().map(unit).collect();
+    // The first half of a pair waits for the other.
+    if !is_last && units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
+        units.pop();
+    }
+    let used = units.len() * 2;
+    out.extend(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    used
+}
+
+fn utf32(bytes: &[u8], little: bool, out: &mut String) -> usize {
+    let unit = |four: &[u8; 4]| if little { u32::from_le_bytes(*four) } else { u32::from_be_bytes(*four) };
+    let units = bytes.as_chunks().0;
+    out.extend(units.iter().map(|four| char::from_u32(unit(four)).unwrap_or(char::REPLACEMENT_CHARACTER)));
+    units.len() * 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn in_pieces(bytes: &[u8], piece: usize) -> String {
+        let (mut decoder, mut text) = (Decoder::default(), String::new());
+        bytes.chunks(piece).for_each(|piece| decoder.push(piece, false, &mut text));
+        decoder.push(&[], true, &mut text);
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(bytes in prop::collection::vec(any::<u8>(), 0..60), head in 0_usize..5, piece in 1_usize..9) {
+            let heads: [&[u8]; 5] = [b"", b"\xff\xfe", b"\xfe\xff", b"\xff\xfe\0\0", b"\xef\xbb\xbf"];
+            let bytes = [heads[head], &bytes].concat();
+            prop_assert_eq!(in_pieces(&bytes, piece), decode(&bytes));
+        }
+
+        #[test]
+        fn any_text_in_any_encoding(text in "[{\\[\"]{2}.{0,20}", piece in 1_usize..9) {
+            let utf16: Vec<u16> = text.encode_utf16().collect();
+            let le16: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+            let be16: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+            let le32: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+            for bytes in [text.clone().into_bytes(), le16, be16, le32] {
+                prop_assert_eq!(&in_pieces(&bytes, piece), &text);
+            }
+        }
+
+        #[test]
+        fn what_is_no_utf_8_is_replaced_as_everywhere(bytes in prop::collection::vec(any::<u8>(), 4..60)) {
+            prop_assume!(encoding_of(&bytes) == Encoding::Utf8);
+            let lossy = String::from_utf8_lossy(&bytes).into_owned();
+            prop_assert_eq!(decode(&bytes), lossy.trim_start_matches('\u{feff}'));
+        }
+    }
 }

@@ -6,8 +6,10 @@
 mod decode;
 mod list;
 mod parser;
+mod window;
 
-pub use list::{List, Piece, list};
+pub use list::{Limits, Piece, list};
+pub(crate) use window::Window;
 
 use serde_json::Value;
 

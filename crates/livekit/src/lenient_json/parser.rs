@@ -13,7 +13,17 @@ pub enum Broken {
     End,
     /// Something else stands there than must.
     Syntax,
+    /// It takes more memory than it may.
+    Size,
 }
+
+/// What a value takes of memory, in bytes, wherever it stands: in a list that has grown to twice its length.
+const VALUE: usize = 64;
+/// What a list or an object takes, before it has anything in it.
+const LIST: usize = 128;
+const OBJECT: usize = 640;
+/// What a member takes besides its name and value.
+const MEMBER: usize = 128;
 
 /// Reads a text from its beginning.
 #[derive(Debug)]
@@ -25,12 +35,29 @@ pub struct Parser<'t> {
     pub damaged: bool,
     /// Set when nothing more can be read; what was read of the values that are open is still given.
     pub broken: Option<Broken>,
+    /// Bytes of memory that values may still take.
+    budget: usize,
 }
 
 impl<'t> Parser<'t> {
     /// Begins at the beginning.
     pub fn new(text: &'t str) -> Self {
-        Self { text, at: 0, damaged: false, broken: None }
+        Self::with_budget(text, usize::MAX)
+    }
+
+    /// The same, for values that take so many bytes of memory at most.
+    pub fn with_budget(text: &'t str, budget: usize) -> Self {
+        Self { text, at: 0, damaged: false, broken: None, budget }
+    }
+
+    /// Whether a value may take so much more memory.
+    fn takes(&mut self, bytes: usize) -> bool {
+        let left = self.budget.checked_sub(bytes);
+        match left {
+            Some(left) => self.budget = left,
+            None => self.broken = Some(Broken::Size),
+        }
+        left.is_some()
     }
 
     /// The byte that comes next.
@@ -57,7 +84,11 @@ impl<'t> Parser<'t> {
 
     /// The value that comes next, which is nested in so many others; `None` when there is none, also for `NaN`.
     pub fn value(&mut self, depth: usize) -> Option<Value> {
-        match self.next_token() {
+        let next = self.next_token();
+        if !self.takes(VALUE + if matches!(next, Some(b'[')) { LIST } else { 0 }) {
+            return None;
+        }
+        match next {
             Some(b'{' | b'[') if depth >= DEEPEST => {
                 self.skip_nested();
                 None
@@ -89,6 +120,9 @@ impl<'t> Parser<'t> {
                 Some(b',') => self.at += 1,
                 Some(b'"') => {
                     let Some(name) = self.name() else { break };
+                    if !self.takes(MEMBER + if members.is_empty() { OBJECT } else { 0 }) {
+                        break;
+                    }
                     if let Some(value) = self.value(depth + 1) {
                         members.insert(name, value);
                     }
@@ -153,7 +187,7 @@ impl<'t> Parser<'t> {
     }
 
     /// A text. Raw control characters are taken as they are; half a surrogate pair becomes U+FFFD.
-    fn string(&mut self) -> Option<String> {
+    pub fn string(&mut self) -> Option<String> {
         self.at += 1;
         let mut out = String::new();
         loop {
@@ -162,6 +196,9 @@ impl<'t> Parser<'t> {
                 self.broken = Some(Broken::End);
                 return None;
             };
+            if !self.takes(length + 4) {
+                return None;
+            }
             out.push_str(&self.text[self.at..self.at + length]);
             self.at += length + 1;
             if self.text.as_bytes()[self.at - 1] == b'"' {

@@ -4,12 +4,13 @@
 //! its JSON as text, and so does one that is no JSON at all. A document that breaks off yields the items before the break.
 
 use std::collections::HashSet;
+use std::io::{self, Cursor, Read, Seek};
 
 use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::{Alignment, Call, Kind, Role, Times, Transcript, Turn};
 use serde_json::Value;
 
-use crate::lenient_json::{self, List, Piece};
+use crate::lenient_json::{self, Limits, Piece};
 
 /// A chat history, as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,8 +21,9 @@ pub struct ChatHistory {
     pub damaged: bool,
 }
 
-/// Items that are not listed any more; a session has a few hundred.
-const MAX_ITEMS: usize = 100_000;
+/// What the turns of a session may take in memory, in bytes, about: a session has a few hundred, of 1 KiB or so. What comes after
+/// that is left out.
+const MOST_KEPT: usize = 12 << 20;
 /// The longest text of an item that is no JSON, in characters.
 const LONGEST_BROKEN: usize = 4_000;
 /// The types of items of the SDKs (livekit-agents, `llm/chat_context.py`).
@@ -29,24 +31,72 @@ const TYPES: [&str; 5] = ["message", "function_call", "function_call_output", "a
 
 /// Reads the part.
 pub fn parse(bytes: &[u8]) -> ChatHistory {
-    let List { pieces, damaged } = lenient_json::list(bytes, "items", MAX_ITEMS, is_item);
-    let mut ids = HashSet::new();
-    let mut agent = None;
-    let mut turns: Vec<Turn> = Vec::with_capacity(pieces.len());
-    for piece in &pieces {
-        let mut turn = match piece {
-            Piece::Item(item) => turn(item, &mut agent),
-            Piece::Broken(text) => broken(text),
-        };
-        while turn.id.is_empty() || ids.contains(&turn.id) {
-            turn.id = format!("{}#{}", turn.id, turns.len());
-        }
-        ids.insert(turn.id.clone());
-        turns.push(turn);
-    }
-    let any_time = turns.iter().any(|turn| turn.reported != Times::default());
+    // Bytes in memory can be read.
+    parse_from(&mut Cursor::new(bytes)).unwrap_or_default()
+}
+
+/// Reads the part from wherever it is, without having all of it in memory.
+pub fn parse_from(source: &mut (impl Read + Seek)) -> io::Result<ChatHistory> {
+    let mut history = History::default();
+    let mut take = |piece| history.take(piece);
+    let damaged = lenient_json::list(source, "items", Limits::default(), is_item, &mut take)?;
+    let any_time = history.turns.iter().any(|turn| turn.reported != Times::default());
     let alignment = Alignment::reported(any_time);
-    ChatHistory { transcript: Transcript { turns, alignment }, damaged }
+    Ok(ChatHistory { transcript: Transcript { turns: history.turns, alignment }, damaged })
+}
+
+/// Turns in the making.
+#[derive(Default)]
+struct History {
+    turns: Vec<Turn>,
+    ids: HashSet<String>,
+    /// The agent that speaks, by the last handoff.
+    agent: Option<String>,
+    /// What the turns take in memory.
+    kept: usize,
+}
+
+impl History {
+    /// Takes the next item; false when it is one too many.
+    fn take(&mut self, piece: Piece) -> bool {
+        let mut turn = match piece {
+            Piece::Item(item) => turn(&item, &mut self.agent),
+            Piece::Broken(text) => broken(&text),
+        };
+        while turn.id.is_empty() || self.ids.contains(&turn.id) {
+            turn.id = format!("{}#{}", turn.id, self.turns.len());
+        }
+        self.kept += weight(&turn);
+        if self.kept > MOST_KEPT {
+            return false;
+        }
+        self.ids.insert(turn.id.clone());
+        self.turns.push(turn);
+        true
+    }
+}
+
+/// What a turn takes in memory, about: itself, its id twice, its texts, its metrics.
+fn weight(turn: &Turn) -> usize {
+    let call = turn.call.as_ref().map_or(0, |call| {
+        let texts = [call.arguments.as_ref(), call.output.as_ref()];
+        call.call_id.len() + call.name.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    });
+    let metrics = if turn.metrics.is_empty() { 0 } else { 640 + turn.metrics.iter().map(member).sum::<usize>() };
+    size_of::<Turn>() + 2 * turn.id.len() + 64 + turn.text.len() + call + metrics
+}
+
+fn member((name, value): (&String, &Value)) -> usize {
+    64 + name.len() + value_weight(value)
+}
+
+fn value_weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 32 + text.len(),
+        Value::Array(items) => 64 + items.iter().map(value_weight).sum::<usize>(),
+        Value::Object(members) => 640 + members.iter().map(member).sum::<usize>(),
+        _ => 32,
+    }
 }
 
 /// Whether this is an item, and not a part of one.
@@ -295,6 +345,21 @@ mod tests {
     fn what_is_there_for_the_model_alone_is_no_text() {
         let history = changed("[\"Hello\"]", r#"[{"type":"cache_breakpoint"},"Hello",{"type":"image_content"},null]"#);
         assert_eq!(history.transcript.turns[2].text, "Hello\n[image_content]");
+    }
+
+    #[test]
+    fn a_history_is_read_as_far_as_it_can_be_kept() {
+        let item =
+            |n: usize| format!(r#"{{"id":"i{n}","type":"message","role":"user","content":["word"],"created_at":{n}}}"#);
+        let honest: Vec<String> = (0..8_000).map(item).collect();
+        let history = parse(format!(r#"{{"items":[{}]}}"#, honest.join(",")).as_bytes());
+        assert_eq!((history.transcript.turns.len(), history.damaged), (8_000, false));
+        for unit in ["{},", "0,", "[],", r#"{"created_at":[{"":0},{"":0}]},"#] {
+            let text = format!(r#"{{"items":[{}{{}}]}}"#, unit.repeat((3 << 20) / unit.len()));
+            let history = parse(text.as_bytes());
+            let kept: usize = history.transcript.turns.iter().map(weight).sum();
+            assert!(history.damaged && kept <= MOST_KEPT, "{unit}: {kept}");
+        }
     }
 
     proptest! {

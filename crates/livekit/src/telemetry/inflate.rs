@@ -1,6 +1,6 @@
 //! gzip, with an end.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 
@@ -16,15 +16,69 @@ pub enum InflateError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// They cannot be read from where they are.
+    #[error("the body cannot be read: {0}")]
+    Unreadable(String),
 }
 
 /// Inflates a gzip stream (RFC 1952, several members allowed) of at most `limit` bytes.
 pub fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     let mut out = Vec::new();
-    let decoder = MultiGzDecoder::new(bytes);
-    let read = decoder.take(limit as u64 + 1).read_to_end(&mut out);
-    read.map_err(|error| InflateError::NotGzip(error.to_string()))?;
-    if out.len() > limit { Err(InflateError::TooLarge { limit }) } else { Ok(out) }
+    inflated(bytes, true, limit, |source| source.read_to_end(&mut out).map(drop))?;
+    Ok(out)
+}
+
+/// Hands on a body as it is when inflated, if it is gzip at all, piece by piece and no more than `limit` bytes of it.
+pub(super) fn inflated<T>(
+    body: impl Read,
+    is_gzip: bool,
+    limit: usize,
+    read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+) -> Result<T, InflateError> {
+    let mut source = Limited { left: limit, is_too_large: false, inner: Body::new(body, is_gzip) };
+    let result = read(&mut source);
+    if source.is_too_large {
+        return Err(InflateError::TooLarge { limit });
+    }
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof if is_gzip => {
+            InflateError::NotGzip(error.to_string())
+        }
+        _ => InflateError::Unreadable(error.to_string()),
+    })
+}
+
+enum Body<R> {
+    Gzip(MultiGzDecoder<io::BufReader<R>>),
+    Plain(R),
+}
+
+impl<R: Read> Body<R> {
+    fn new(body: R, is_gzip: bool) -> Self {
+        if is_gzip { Self::Gzip(MultiGzDecoder::new(io::BufReader::new(body))) } else { Self::Plain(body) }
+    }
+}
+
+/// Breaks off behind so many bytes.
+struct Limited<R> {
+    inner: Body<R>,
+    left: usize,
+    is_too_large: bool,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match &mut self.inner {
+            Body::Gzip(inner) => inner.read(buffer)?,
+            Body::Plain(inner) => inner.read(buffer)?,
+        };
+        self.is_too_large |= count > self.left;
+        if self.is_too_large {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.left -= count;
+        Ok(count)
+    }
 }
 
 #[cfg(test)]

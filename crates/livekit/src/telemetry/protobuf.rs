@@ -1,28 +1,151 @@
 //! OTLP as protobuf (opentelemetry-proto: trace, logs and metrics v1), read without its schema.
 //!
-//! An attribute is a `KeyValue {1: key, 2: AnyValue {1: string_value}}`, whatever signal it stands in and however deep, so the
-//! wire format itself (<https://protobuf.dev/programming-guides/encoding/>) is walked and each message of that shape noted.
+//! A request is `{1: {1: resource, 2: {1: scope, 2: record}}}`, whatever the signal. Each resource, scope and record is read by itself, so
+//! that a request may be of any size. An attribute in it is a `KeyValue {1: key, 2: AnyValue {1: string_value}}`, however deep it stands,
+//! so the wire format itself (<https://protobuf.dev/programming-guides/encoding/>) is walked and each message of that shape noted.
 
-use super::Session;
+use std::io::{self, BufRead, Read};
+
+use super::{OPTIONS, Place, REDACTION, Session};
 
 /// No message of OTLP nests deeper on the way to an attribute.
-const MAX_DEPTH: u32 = 12;
+const MAX_DEPTH: usize = 12;
+/// What is read of one resource, scope or record, in bytes.
+const LONGEST: u64 = 4 << 20;
 
-/// Notes the attributes of a request.
-pub(super) fn read(body: &[u8], session: &mut Session) {
-    visit(body, session, 0);
+/// What a message is in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Request,
+    Resource,
+    Scope,
 }
 
-fn visit(message: &[u8], session: &mut Session, depth: u32) {
+/// Notes the attributes of a request. Ends where the bytes are no message.
+pub(super) fn read(source: impl Read, session: &mut Session) -> io::Result<()> {
+    let mut source = Source { inner: io::BufReader::with_capacity(64 << 10, source), buffer: Vec::new() };
+    source.message(Level::Request, u64::MAX, session).map(drop)
+}
+
+struct Source<R> {
+    inner: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Source<R> {
+    /// A message of so many bytes; false when it is none.
+    fn message(&mut self, level: Level, length: u64, session: &mut Session) -> io::Result<bool> {
+        let mut left = length;
+        while left > 0 {
+            let Some(tag) = self.varint(&mut left)? else { return Ok(level == Level::Request) };
+            let length = match tag & 7 {
+                0 => {
+                    if self.varint(&mut left)?.is_none() {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                1 => 8,
+                5 => 4,
+                2 => match self.varint(&mut left)? {
+                    Some(length) => length,
+                    None => return Ok(false),
+                },
+                _ => return Ok(false),
+            };
+            if length > left {
+                return Ok(false);
+            }
+            left -= length;
+            let goes_on = match (level, tag >> 3, tag & 7) {
+                (Level::Request, 1, 2) => self.message(Level::Resource, length, session)?,
+                (Level::Resource, 2, 2) => self.message(Level::Scope, length, session)?,
+                (Level::Resource, 1, 2) => self.content(length, &[1, 1], session)?,
+                (Level::Scope, number @ (1 | 2), 2) => self.content(length, &[1, 2, number], session)?,
+                _ => self.skip(length)?,
+            };
+            if !goes_on {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A resource, a scope or a record, by the fields on the way to it.
+    fn content(&mut self, length: u64, path: &[u64], session: &mut Session) -> io::Result<bool> {
+        self.buffer.clear();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let kept = length.min(LONGEST);
+        let came = self.inner.by_ref().take(kept).read_to_end(&mut buffer)? as u64;
+        visit(&buffer, session, &mut path.to_vec(), false);
+        self.buffer = buffer;
+        Ok(came == kept && self.skip(length - kept)?)
+    }
+
+    fn skip(&mut self, length: u64) -> io::Result<bool> {
+        let mut left = length;
+        while left > 0 {
+            let here = self.inner.fill_buf()?.len();
+            let step = usize::try_from(left).unwrap_or(usize::MAX).min(here);
+            if step == 0 {
+                return Ok(false);
+            }
+            self.inner.consume(step);
+            left -= step as u64;
+        }
+        Ok(true)
+    }
+
+    fn varint(&mut self, left: &mut u64) -> io::Result<Option<u64>> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let Some(&byte) = self.inner.fill_buf()?.first().filter(|_| *left > 0) else { return Ok(None) };
+            self.inner.consume(1);
+            *left -= 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Where the attributes of a resource and of a scope lie: of an `Export...ServiceRequest` the numbers of the fields on the way,
+/// which are the same for logs, traces and metrics.
+const AROUND: [&[u64]; 2] = [&[1, 1, 1], &[1, 2, 1, 3]];
+
+/// `path`: the fields on the way here; `options`: whether this stands in the session's options.
+fn visit(message: &[u8], session: &mut Session, path: &mut Vec<u64>, options: bool) {
     if let Some((key, value)) = key_value(message) {
-        session.note(key, value);
+        let place = if AROUND.contains(&path.as_slice()) { Place::Around } else { Place::Inside };
+        session.note(key, value, place);
         return;
     }
-    if depth < MAX_DEPTH {
-        for (_, content) in Fields(message).flatten() {
-            visit(content, session, depth + 1);
+    let key = key_of(message);
+    if options && key == Some(REDACTION) {
+        session.redaction |= is_true(message);
+    }
+    let options = options || key == Some(OPTIONS);
+    if path.len() < MAX_DEPTH {
+        for (number, content) in Fields(message).flatten() {
+            path.push(number);
+            visit(content, session, path, options);
+            path.pop();
         }
     }
+}
+
+/// The key of a message, if it may be an attribute.
+fn key_of(message: &[u8]) -> Option<&str> {
+    let (1, key) = Fields(message).next()?? else { return None };
+    std::str::from_utf8(key).ok()
+}
+
+/// Whether an attribute's value is `AnyValue {2: bool_value}` and true.
+fn is_true(message: &[u8]) -> bool {
+    let Some(Some((2, mut value))) = Fields(message).nth(1) else { return false };
+    varint(&mut value) == Some(2 << 3) && varint(&mut value) == Some(1)
 }
 
 /// The key and text of a message, if it has the shape of an attribute with a text.

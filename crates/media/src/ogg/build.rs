@@ -11,6 +11,12 @@ use super::place::{LONGEST, Placed, place};
 /// claim 65,307 bytes each, so that looking behind every one costs 2,000 times the file's length.
 pub(super) const IN_VAIN: u64 = 64 << 20;
 
+/// Pages with sound that are indexed: 139 hours of those of a second, as the SDKs write them, 2.8 hours of those of one packet. What
+/// comes after is left out, and the recording counts as cut.
+pub const MOST_PAGES: usize = 500_000;
+/// Links that are indexed.
+pub(super) const MOST_LINKS: usize = 4_096;
+
 /// Why there is no index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -45,6 +51,8 @@ pub struct IndexBuilder {
     damage: bool,
     /// Bytes whose checksum was wrong.
     in_vain: u64,
+    /// Whether there was more than is indexed.
+    is_full: bool,
 }
 
 impl IndexBuilder {
@@ -79,20 +87,21 @@ impl IndexBuilder {
             self.offset += 1;
         }
         let is_cut = self.link.as_ref().is_some_and(Link::is_cut);
-        let truncated = !rest.is_empty() || self.damage || is_cut;
+        let truncated = !rest.is_empty() || self.damage || is_cut || self.is_full;
         self.end_link(truncated);
         if self.links.is_empty() {
             return Err(if self.pages_seen { Error::NoOpus } else { Error::NotOgg });
         }
         let is_playable = self.links.iter().any(|link| link.is_playable);
-        let Placed { links, gaps, total, is_too_long, .. } = place(self.links, &mut self.entries, longest);
+        let Placed { links, gaps, total, is_too_long, has_more_gaps, .. } =
+            place(self.links, &mut self.entries, longest);
         if links.iter().all(|link| link.heard.is_empty()) {
             return Err(if is_playable { Error::NoSound } else { Error::Unsupported });
         }
         Ok(OpusIndex {
             links,
             total_samples: total,
-            truncated: truncated || is_too_long,
+            truncated: truncated || is_too_long || has_more_gaps,
             damaged_pages: self.damaged_pages,
             ignored_pages: self.others.ignored(),
             unheard_pages: self.others.unheard(),
@@ -140,6 +149,10 @@ impl IndexBuilder {
 
     fn take_page(&mut self, page: Page<'_>, offset: u64) {
         self.pages_seen = true;
+        self.is_full |= self.entries.len() >= MOST_PAGES || self.links.len() >= MOST_LINKS;
+        if self.is_full {
+            return;
+        }
         let first = page.pieces().next().map(|(packet, _)| packet).unwrap_or_default();
         // The header says that a stream begins, whatever the flags say.
         if let Some(found) = Head::parse(first) {

@@ -245,6 +245,48 @@ fn other_streams_beside_the_sound_are_ignored_and_those_in_its_place_are_not() {
 }
 
 #[test]
+fn empty_pages_cost_nothing_and_lose_nothing() {
+    let mut bytes = headers(7, 0);
+    let mut sequence = 2;
+    let mut push = |bytes: &mut Vec<u8>, page: &dyn Fn(u32) -> Vec<u8>| {
+        bytes.extend(page(sequence));
+        sequence += 1;
+    };
+    for n in 0..5 {
+        push(&mut bytes, &|sequence| page(0, (n + 1) * 48_000, 7, sequence, &[PACKET; 50]));
+        (0..1_000).for_each(|_| push(&mut bytes, &|sequence| page(0, -1, 7, sequence, &[])));
+    }
+    // A packet that goes on over a page that has nothing of it.
+    push(&mut bytes, &|sequence| build(0, -1, 7, sequence, &[255], &[0xfc; 255]));
+    push(&mut bytes, &|sequence| build(1, -1, 7, sequence, &[], &[]));
+    push(&mut bytes, &|sequence| build(5, 5 * 48_000 + 960, 7, sequence, &[5], &[1; 5]));
+    let index = index(&bytes);
+    assert_eq!((index.total_samples(), index.gaps().len(), index.is_truncated()), (5 * SECOND + 960, 0, false));
+    assert!(index.to_bytes().len() < 400, "{}", index.to_bytes().len());
+    let packets = packets(&index, &bytes, 0..6 * SECOND as i64);
+    assert_eq!((packets.len(), packets[250].data.len()), (251, 260));
+}
+
+#[test]
+fn an_index_has_an_end() {
+    let mut bytes = headers(7, 0);
+    for n in 0..super::build::MOST_PAGES as u32 + 5_000 {
+        bytes.extend(page(0, (i64::from(n) + 1) * 120, 7, n + 2, &[&[0xe0]]));
+    }
+    let found = index(&bytes);
+    assert_eq!((found.total_samples(), found.is_truncated()), (super::build::MOST_PAGES as u64 * 120, true));
+    let links = (0..5_000).flat_map(|serial| seconds(serial, 0, 0, 1));
+    let found = index(&links.collect::<Vec<_>>());
+    assert!(found.links().len() <= 4_097 && found.is_truncated(), "{}", found.links().len());
+    let mut bytes = headers(7, 0);
+    for n in 0..30_000_i64 {
+        bytes.extend(page(0, (n + 1) * 960 + (n + 1) * 2_000, 7, n as u32 + 2, &[PACKET]));
+    }
+    let found = index(&bytes);
+    assert!(found.gaps().len() <= 10_000 && found.is_truncated(), "{}", found.gaps().len());
+}
+
+#[test]
 fn pages_that_are_not_counted_are_not_lost() {
     let mut bytes = headers(7, 0);
     for n in 0..5 {

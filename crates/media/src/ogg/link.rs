@@ -94,6 +94,9 @@ impl Link {
         });
         if self.is_playable {
             self.note(page, samples, last_packet, all, entries.len());
+        }
+        // A page without a byte of a packet has nothing that anybody will look for, unless one goes on over it.
+        if self.is_playable && (samples > 0 || page.has_payload() || self.joiner.is_open()) {
             entries.push(Entry { offset, length: page.len() as u32, start: 0, samples });
         }
         self.samples += i64::from(samples);

@@ -73,6 +73,11 @@ impl<'a> Page<'a> {
         self.bytes.len()
     }
 
+    /// Whether there is a byte of a packet on it.
+    pub fn has_payload(&self) -> bool {
+        self.bytes.len() > FIXED + usize::from(self.bytes[FIXED - 1])
+    }
+
     /// Whether the first packet is the rest of one that began on an earlier page.
     pub fn is_continued(&self) -> bool {
         self.bytes[5] & 1 != 0

@@ -7,6 +7,9 @@ use super::link::Link;
 /// The longest recording that is indexed: 48 hours, in samples. What comes after is left out, and the recording counts as cut.
 pub const LONGEST: u64 = 48 * 3600 * 48_000;
 
+/// Gaps that are told. What is missing after those is part of the last one's story: the recording counts as cut.
+pub(super) const MOST_GAPS: usize = 10_000;
+
 /// Links with their places.
 #[derive(Debug, Default)]
 pub(super) struct Placed {
@@ -16,6 +19,8 @@ pub(super) struct Placed {
     pub(super) total: u64,
     /// Whether entries were left out because they end after [`LONGEST`].
     pub(super) is_too_long: bool,
+    /// Whether gaps were left out.
+    pub(super) has_more_gaps: bool,
     /// Samples of silence that may still be believed.
     silence: u64,
 }
@@ -97,7 +102,9 @@ impl Placed {
     /// Notes a gap; one without a length is told only where no other one ends.
     fn gap(&mut self, start: u64, samples: u64, damaged: bool) {
         let is_told = self.gaps.last().is_some_and(|last| last.start + last.samples >= start);
-        if samples > 0 || !is_told {
+        if self.gaps.len() >= MOST_GAPS {
+            self.has_more_gaps = true;
+        } else if samples > 0 || !is_told {
             self.gaps.push(Gap { start, samples, damaged });
         }
     }

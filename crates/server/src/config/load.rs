@@ -80,6 +80,7 @@ impl Default for Config {
             segment_duration: Duration::from_secs(4),
             render_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             url_ttl: None,
+            http: super::Http::default(),
             shutdown_grace: Duration::from_secs(30),
             log_filter: "info".to_owned(),
             log_json: true,

@@ -4,6 +4,7 @@
 //! messages and the test that holds `docs/configuration.md` against the code all go by that table.
 
 mod credentials;
+mod http;
 mod load;
 mod projects;
 mod recorder;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use echosphere_domain::id::ProjectId;
 use secrecy::SecretString;
 
+pub use self::http::Http;
 pub use load::{Environment, Error, load};
 pub use projects::{KeyPair, Project, matches_pattern};
 pub use recorder::{AutoRecord, Recorder};
@@ -60,6 +62,8 @@ pub struct Config {
     pub render_workers: usize,
     /// How long presigned URLs live; `None` is twice the recording's length, at least an hour, at most seven days.
     pub url_ttl: Option<Duration>,
+    /// What one HTTP client may take from the others.
+    pub http: Http,
     /// How long a shutdown waits for uploads under way.
     pub shutdown_grace: Duration,
     /// The log's filter, for example `info` or `echosphere=debug,info`.

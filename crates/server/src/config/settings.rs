@@ -67,6 +67,13 @@ fn sweep_every(text: &str) -> Result<std::time::Duration, String> {
     if duration >= shortest { Ok(duration) } else { Err(format!("{text:?} is shorter than 100ms")) }
 }
 
+/// From a second to a day.
+fn patience(text: &str) -> Result<std::time::Duration, String> {
+    let duration = value::duration(text)?;
+    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(86_400);
+    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 24h")) }
+}
+
 fn url_ttl(text: &str) -> Result<std::time::Duration, String> {
     let duration = value::duration(text)?;
     let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(7 * 86_400);
@@ -394,6 +401,61 @@ pub const SETTINGS: &[Setting] = &[
             draft.config.url_ttl = Some(url_ttl(text)?);
             Ok(())
         },
+    },
+    Setting {
+        key: "http.max_connections",
+        variable: "ECHOSPHERE_HTTP_MAX_CONNECTIONS",
+        default: "2000",
+        meaning: "How many connections are open at the same time, at most, and never more than three quarters of the open files that the system allows. At the limit those go first on which nothing is asked for.",
+        apply: |draft, text| {
+            draft.config.http.max_connections = value::number(text, 16, 1_000_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.header_timeout",
+        variable: "ECHOSPHERE_HTTP_HEADER_TIMEOUT",
+        default: "10s",
+        meaning: "How long the headers of a request may take; they have 64 KiB at most.",
+        apply: set!(config.http.header_timeout, patience),
+    },
+    Setting {
+        key: "http.idle_timeout",
+        variable: "ECHOSPHERE_HTTP_IDLE_TIMEOUT",
+        default: "75s",
+        meaning: "How long a connection is kept open on which nothing more is asked for.",
+        apply: set!(config.http.idle_timeout, patience),
+    },
+    Setting {
+        key: "http.body_timeout",
+        variable: "ECHOSPHERE_HTTP_BODY_TIMEOUT",
+        default: "60s",
+        meaning: "How long a request's body may come to a halt; all in all it may take as long and a second for each KiB.",
+        apply: set!(config.http.body_timeout, patience),
+    },
+    Setting {
+        key: "http.write_timeout",
+        variable: "ECHOSPHERE_HTTP_WRITE_TIMEOUT",
+        default: "60s",
+        meaning: "How long an answer may wait for its reader; a reader that takes less than 512 bytes a second is given up as well.",
+        apply: set!(config.http.write_timeout, patience),
+    },
+    Setting {
+        key: "http.max_listeners",
+        variable: "ECHOSPHERE_HTTP_MAX_LISTENERS",
+        default: "1000",
+        meaning: "How many may listen to the events of recordings at the same time, at most, a fifth of them to one recording. When all places are taken, a project that has more of them than another gives one up to it.",
+        apply: |draft, text| {
+            draft.config.http.max_listeners = value::number(text, 1, 100_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.listener_life",
+        variable: "ECHOSPHERE_HTTP_LISTENER_LIFE",
+        default: "15m",
+        meaning: "How long a listener listens before its stream ends; a browser comes again by itself, and misses nothing.",
+        apply: set!(config.http.listener_life, patience),
     },
     Setting {
         key: "shutdown_grace",

@@ -1,6 +1,7 @@
 //! The HTTP interface: who may come in, what there is, and how an error looks.
 
 pub mod access;
+mod message;
 mod observability;
 mod operations;
 mod pages;
@@ -23,6 +24,9 @@ use utoipa_axum::routes;
 
 use self::problem::Problem;
 use crate::app::SharedApp;
+
+/// The largest body of a request to the API.
+const MAX_BODY: usize = 64 << 10;
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -68,6 +72,7 @@ fn streams() -> OpenApiRouter<SharedApp> {
     OpenApiRouter::new().routes(routes!(recordings::track::get)).routes(routes!(recordings::events::get))
 }
 
+pub use operations::Health;
 pub use pages::prepare;
 pub use recordings::events::Watchers;
 
@@ -87,6 +92,7 @@ pub fn router(app: &SharedApp, metrics: PrometheusHandle) -> Router {
         .route("/openapi.json", get(move || async move { json(document) }))
         .route("/", get(pages::list))
         .route("/recordings/{id}", get(pages::recording))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CompressionLayer::new().gzip(true))
         .route("/assets/{*path}", get(pages::asset));
     read.merge(streams)
@@ -97,6 +103,7 @@ pub fn router(app: &SharedApp, metrics: PrometheusHandle) -> Router {
         .fallback(fallback)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::Extension(metrics))
+        .layer(middleware::from_fn(message::check))
         .layer(middleware::from_fn(secure))
         .with_state(app.clone())
 }

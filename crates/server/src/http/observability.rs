@@ -128,7 +128,7 @@ pub async fn otlp(
     let inflated = match inflated {
         Ok(inflated) => inflated,
         Err(InflateError::TooLarge { .. }) => return too_large().into_response(),
-        Err(InflateError::NotGzip(reason)) => return Problem::bad_body(reason).into_response(),
+        Err(error) => return Problem::bad_body(error.to_string()).into_response(),
     };
     let content_type = text(&headers, header::CONTENT_TYPE);
     app.telemetry.take(&app, Request { project, signal, content_type, body: inflated }).await;

@@ -1,5 +1,7 @@
 //! Health, metrics, and the description of the API itself.
 
+use std::time::{Duration, Instant};
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,30 +20,55 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// What works and what does not.
-#[derive(Debug, Serialize, ToSchema)]
+/// What works and what does not. Why not is told by the log: anybody may ask this.
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Readiness {
     /// Whether requests can be served.
     ready: bool,
-    /// `ok`, or what the database says.
-    database: String,
-    /// `ok`, or what object storage says.
-    storage: String,
+    /// `ok` or `failing`.
+    database: &'static str,
+    /// `ok` or `failing`.
+    storage: &'static str,
 }
 
-/// Whether requests can be served: the database takes writes, object storage takes objects, the server is not stopping.
+/// How long what was found is told to those who ask next: each look writes to the disk.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// What was found by the last look.
+#[derive(Debug, Default)]
+pub struct Health {
+    found: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
+}
+
+impl Health {
+    /// What is so now, or was moments ago. Of those who ask at the same time one looks.
+    async fn of(&self, app: &SharedApp) -> Readiness {
+        let mut found = self.found.lock().await;
+        if let Some((_, known)) = found.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return known.clone();
+        }
+        let (database, storage) = tokio::join!(app.store.ping(), app.objects.check());
+        let was_ready = found.as_ref().is_none_or(|(_, known)| known.ready);
+        let (database, storage) = (database.map_err(|e| e.to_string()), storage.map_err(|e| e.to_string()));
+        if was_ready && let Some(error) = database.as_ref().err().or(storage.as_ref().err()) {
+            tracing::error!(error, "requests cannot be served now");
+        }
+        let word = |works: bool| if works { "ok" } else { "failing" };
+        let (database, storage) = (database.is_ok(), storage.is_ok());
+        let now = Readiness { ready: database && storage, database: word(database), storage: word(storage) };
+        *found = Some((Instant::now(), now.clone()));
+        now
+    }
+}
+
+/// Whether requests can be served: the database takes writes, object storage takes objects, the server is not stopping. Looked at
+/// every 2 s at most.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "getReadiness",
     responses((status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready", body = Readiness)))]
 pub async fn readyz(State(app): State<SharedApp>) -> Response {
-    let (database, storage) = tokio::join!(app.store.ping(), app.objects.check());
-    let word = |error: Option<String>| error.unwrap_or_else(|| "ok".to_owned());
-    let ready = database.is_ok() && storage.is_ok() && !app.is_stopping();
-    let body = Readiness {
-        ready,
-        database: word(database.err().map(|error| error.to_string())),
-        storage: word(storage.err().map(|error| error.to_string())),
-    };
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let found = app.health.of(&app).await;
+    let body = Readiness { ready: found.ready && !app.is_stopping(), ..found };
+    let status = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }
 

@@ -69,6 +69,8 @@ problems! {
     method_not_allowed = METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
     /// The recording's bytes were deleted.
     deleted = GONE, "deleted", "The recording was deleted";
+    /// The request is not what HTTP wants.
+    bad_request = BAD_REQUEST, "bad-request", "The request is not valid";
     /// A parameter is not what it must be.
     bad_parameter = BAD_REQUEST, "bad-parameter", "A parameter is not valid";
     /// The body is not what it must be.

@@ -1,16 +1,18 @@
 //! `POST /livekit/webhook`: LiveKit tells what happens in its rooms.
 
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use echosphere_livekit::webhook::{self, Received};
 use echosphere_store::Webhook;
 
 use super::problem::Problem;
 use crate::app::SharedApp;
+use crate::upload::receive::{self, Refusal};
 use crate::{clock, names};
 
+/// The largest webhook. LiveKit's have metadata and attributes of a room and a participant, each 64 KiB at most by default.
+const LARGEST: usize = 1 << 20;
 /// The longest id or event that is kept, in bytes.
 const LONGEST: usize = 1_024;
 
@@ -26,19 +28,20 @@ const LONGEST: usize = 1_024;
         (status = 503, description = "It cannot be kept now", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn receive(
-    State(app): State<SharedApp>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<StatusCode, Problem> {
-    let body = body.map_err(|rejection| Problem::too_large(rejection.body_text()))?;
+pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Body) -> Result<StatusCode, Problem> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let now = clock::now();
-    let received = webhook::receive(&app.tokens, authorization, &body, now).map_err(|error| {
-        tracing::warn!(%error, "a webhook was refused");
-        count("refused");
-        Problem::unauthorized(error.to_string())
-    })?;
+    // Nothing is read for somebody whose token no key of ours has signed.
+    webhook::check(&app.tokens, authorization, now).map_err(refused)?;
+    let body = match receive::collect(body, LARGEST).await {
+        Ok(body) => body,
+        Err(Refusal::TooLarge { limit }) => {
+            count("refused");
+            return Err(Problem::too_large(format!("a webhook has {limit} bytes at most")));
+        }
+        Err(_) => return Err(Problem::bad_body("the body broke off")),
+    };
+    let received = webhook::receive(&app.tokens, authorization, &body, now).map_err(refused)?;
     let Received { project, event, body } = received;
     if [&event.id, &event.name, &event.room_sid].into_iter().any(|text| text.len() > LONGEST) {
         tracing::warn!(
@@ -74,6 +77,12 @@ pub async fn receive(
         app.inbox.wake();
     }
     Ok(StatusCode::OK)
+}
+
+fn refused(error: webhook::Error) -> Problem {
+    tracing::warn!(%error, "a webhook was refused");
+    count("refused");
+    Problem::unauthorized(error.to_string())
 }
 
 fn count(outcome: &'static str) {

@@ -55,7 +55,7 @@ pub fn read(path: &Path, content_type: &str, received_at: WallTime) -> io::Resul
     };
     let chat = match find(&scan, "chat_history") {
         Some(part) => {
-            let mut chat = chat_history::parse(&content(&mut file, part, MAX_CHAT)?);
+            let mut chat = chat_history::parse_from(&mut Section::new(&mut file, part, MAX_CHAT))?;
             chat.damaged |= !part.complete || part.length > MAX_CHAT;
             Some(chat)
         }
@@ -112,6 +112,43 @@ fn scan(file: &mut (impl Read + Seek), content_type: &str, lengths: Lengths) -> 
     Ok(scanner.finish())
 }
 
+/// A part of a body, to be read piece by piece.
+struct Section<'f> {
+    file: &'f mut File,
+    begin: u64,
+    length: u64,
+    at: u64,
+}
+
+impl<'f> Section<'f> {
+    fn new(file: &'f mut File, part: &Part, limit: u64) -> Self {
+        Self { file, begin: part.offset, length: part.length.min(limit), at: 0 }
+    }
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.length - self.at).unwrap_or(usize::MAX));
+        let count = self.file.read(&mut buffer[..most])?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Section<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+        };
+        let at = at.ok_or(io::ErrorKind::InvalidInput)?.min(self.length);
+        self.file.seek(SeekFrom::Start(self.begin + at))?;
+        self.at = at;
+        Ok(at)
+    }
+}
+
 fn content(file: &mut (impl Read + Seek), part: &Part, limit: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(part.offset))?;
     let mut bytes = Vec::new();
@@ -147,6 +184,24 @@ fn sound(file: &mut File, part: &Part, longest: u64) -> io::Result<Sound> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_is_a_file_of_its_own() {
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, b"0123456789").unwrap();
+        let part = Part { name: String::new(), offset: 2, length: 6, complete: true };
+        let mut section = Section::new(&mut file, &part, 5);
+        let mut text = String::new();
+        section.seek(SeekFrom::Start(0)).unwrap();
+        section.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), section.seek(SeekFrom::End(-2)).unwrap()), ("23456", 3));
+        text.clear();
+        section.read_to_string(&mut text).unwrap();
+        assert_eq!(
+            (text.as_str(), section.seek(SeekFrom::Start(99)).unwrap(), section.read(&mut [0; 4]).unwrap()),
+            ("56", 5, 0)
+        );
+    }
 
     #[test]
     fn a_session_is_as_long_as_it_says_or_as_there_was_time() {

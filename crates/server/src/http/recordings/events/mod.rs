@@ -1,9 +1,11 @@
 //! `GET /v1/recordings/{id}/events`: what happens to a recording, as server-sent events (WHATWG HTML, section 9.2).
 //!
 //! One [`watcher`] looks at a recording for all who listen, and hands them its newest state. A listener sends what changed since
-//! the state that it sent last: so nothing waits in a queue, and who is slow gets the newest state later.
+//! the state that it sent last: so nothing waits in a queue, and who is slow gets the newest state later. No listener stays for
+//! ever: its place ends after `http.listener_life`, and a browser comes back for another.
 
 mod changes;
+mod places;
 mod watcher;
 
 use std::collections::VecDeque;
@@ -16,16 +18,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
+use self::places::Place;
 use self::watcher::Newest;
 pub use self::watcher::{Snapshot, Watchers};
 use super::playlists::{Signed, watch};
 use crate::app::SharedApp;
 use crate::http::problem::Problem;
 
-/// How long a listener is silent at most. A proxy closes a connection on which nothing comes for a minute.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a listener is told nothing, at most: a proxy closes a connection on which nothing comes for a minute, and a listener that
+/// is gone is found out by telling it something.
+const HEARTBEAT: Duration = Duration::from_secs(4);
 /// How soon a listener comes back after its connection broke.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -60,17 +65,18 @@ pub async fn get(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let busy = || Problem::unavailable("too many listen to recordings now; ask for the recording itself instead");
-    let permit = app.watchers.admit().ok_or_else(busy)?;
+    let place = app.watchers.admit(&recording).ok_or_else(busy)?;
     let newest = Watchers::subscribe(&app, &recording);
     let listener = Listener {
         base: super::base(&app, &headers),
         stopping: app.stopping.subscribe(),
+        until: Instant::now() + app.config.http.listener_life,
         app,
         newest,
         last,
         told: None,
         queue: VecDeque::new(),
-        _permit: permit,
+        place,
     };
     let events = stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
@@ -91,7 +97,9 @@ struct Listener {
     last: Option<String>,
     told: Option<Arc<Snapshot>>,
     queue: VecDeque<Event>,
-    _permit: OwnedSemaphorePermit,
+    /// When it has to come again.
+    until: Instant,
+    place: Place,
 }
 
 impl Listener {
@@ -111,6 +119,8 @@ impl Listener {
             }
             tokio::select! {
                 _ = self.stopping.changed() => {}
+                () = tokio::time::sleep_until(self.until) => return None,
+                () = self.place.end.notified() => return None,
                 changed = self.newest.changed() => changed.ok()?,
             }
         }

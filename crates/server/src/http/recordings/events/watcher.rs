@@ -9,17 +9,16 @@ use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::transcript::Transcript;
 use echosphere_store::SameRoom;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use super::changes::json;
+use super::places::{Place, Places};
 use crate::app::{App, SharedApp};
 use crate::entropy;
 use crate::http::recordings::transcript;
 
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many may listen at the same time.
-const LISTENERS: usize = 1_000;
 
 /// A state of a recording.
 #[derive(Debug)]
@@ -48,23 +47,27 @@ pub type Newest = Option<Arc<Snapshot>>;
 /// Everybody who looks at recordings.
 pub struct Watchers {
     looking: Mutex<HashMap<RecordingId, watch::Sender<Newest>>>,
-    listeners: Arc<Semaphore>,
-}
-
-impl Default for Watchers {
-    fn default() -> Self {
-        Self { looking: Mutex::default(), listeners: Arc::new(Semaphore::new(LISTENERS)) }
-    }
+    places: Arc<Places>,
 }
 
 impl Watchers {
+    /// Places for so many listeners.
+    pub fn new(most: usize) -> Self {
+        Self { looking: Mutex::default(), places: Places::new(most) }
+    }
+
     fn looking(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, watch::Sender<Newest>>> {
         self.looking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a listener, while it is held.
-    pub(super) fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.listeners).try_acquire_owned().ok()
+    pub(super) fn admit(&self, recording: &Recording) -> Option<Place> {
+        let place = self.places.take(&recording.project, recording.id);
+        if place.is_none() {
+            metrics::counter!("echosphere_http_limits_total", "limit" => "max_listeners").increment(1);
+            tracing::warn!(recording = %recording.id, project = %recording.project, "too many listen to recordings");
+        }
+        place
     }
 
     /// The states of a recording, from now on.

@@ -21,6 +21,10 @@ pub struct Session {
     pub job_id: Option<String>,
     /// The room's name.
     pub room_name: Option<String>,
+    /// Whether the SDK itself says that it is the room's: a user's log record may have an attribute of the same name.
+    pub room_is_sure: bool,
+    /// Whether the session's options ask for redaction.
+    pub redaction: bool,
     /// The name that the agent was dispatched by.
     pub agent_name: Option<String>,
     /// The version of the SDK.
@@ -29,13 +33,36 @@ pub struct Session {
     pub unusable: Vec<&'static str>,
 }
 
+/// Where an attribute stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On a resource or a scope, which are the SDK's.
+    Around,
+    /// On a record, span or data point, or in a value.
+    Inside,
+}
+
+/// The value of the attribute `session.options` in which this stands says what is recorded.
+const OPTIONS: &str = "recording_options";
+/// Its field that says that the receiver is to redact.
+const REDACTION: &str = "redaction";
+
 impl Session {
-    /// Takes an attribute; the first value of each name counts.
-    fn note(&mut self, key: &str, value: &str) {
+    /// Takes the name of the room; one that is sure takes the place of one that is not, else the first counts.
+    fn note_room(&mut self, value: &str, is_sure: bool) {
+        if !value.is_empty() && (self.room_name.is_none() || (is_sure && !self.room_is_sure)) {
+            (self.room_name, self.room_is_sure) = (Some(value.to_owned()), is_sure);
+        }
+    }
+
+    /// Takes an attribute, of a record or of what the record stands in; the first value of each name counts.
+    fn note(&mut self, key: &str, value: &str, place: Place) {
         let (field, slot) = match key {
             "room_id" => (Some("room_id"), &mut self.room_sid),
             "job_id" => (Some("job_id"), &mut self.job_id),
-            "room" => (None, &mut self.room_name),
+            "room" => return self.note_room(value, place == Place::Around),
+            // The traces of the agents SDK: since 1.8.0, and 1.5.8.
+            "lk.pii.room_name" | "lk.room_name" => return self.note_room(value, true),
             "agent_name" => (None, &mut self.agent_name),
             "sdk_version" => (None, &mut self.sdk_version),
             _ => return,
@@ -100,6 +127,69 @@ mod tests {
             assert_eq!(session.job_id.is_none(), name.len() == 2_000);
             assert_eq!(session.unusable.is_empty(), name.len() < 2_000);
         }
+    }
+
+    #[test]
+    fn the_room_of_a_scope_outranks_one_of_a_record() {
+        let attribute = |name: &str| serde_json::json!([{ "key": "room", "value": { "stringValue": name } }]);
+        let record = serde_json::json!({ "attributes": attribute("users-own") });
+        let body = |scope: serde_json::Value| {
+            serde_json::json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [record], "scope": scope }] }] })
+                .to_string()
+        };
+        let session =
+            read("application/json", body(serde_json::json!({ "attributes": attribute("lobby") })).as_bytes());
+        assert_eq!((session.room_name.as_deref(), session.room_is_sure), (Some("lobby"), true));
+        let session = read("application/json", body(serde_json::json!({})).as_bytes());
+        assert_eq!((session.room_name.as_deref(), session.room_is_sure), (Some("users-own"), false));
+        let (record, lobby) = (attribute_bytes("room", "users-own"), attribute_bytes("room", "lobby"));
+        let record = field(2, &field(6, &record));
+        for (around, expected) in [(field(1, &field(3, &lobby)), ("lobby", true)), (Vec::new(), ("users-own", false))] {
+            let session = read("application/x-protobuf", &field(1, &field(2, &[record.clone(), around].concat())));
+            assert_eq!((session.room_name.as_deref().unwrap(), session.room_is_sure), expected);
+        }
+        let resource = field(1, &field(1, &field(1, &lobby)));
+        assert!(read("", &resource).room_is_sure);
+        let span = field(1, &field(2, &field(2, &field(9, &attribute_bytes("lk.pii.room_name", "lobby")))));
+        assert!(read("", &span).room_is_sure);
+    }
+
+    #[test]
+    fn a_session_that_asks_for_redaction_is_known_by_its_options() {
+        let options = |value: serde_json::Value| {
+            let field = |key: &str, value: serde_json::Value| serde_json::json!({ "key": key, "value": value });
+            let list = |fields: serde_json::Value| serde_json::json!({ "kvlistValue": { "values": fields } });
+            let inner = list(serde_json::json!([
+                field("audio", serde_json::json!({ "boolValue": true })),
+                field("redaction", value)
+            ]));
+            let outer = list(serde_json::json!([field("recording_options", inner)]));
+            read(
+                "application/json",
+                serde_json::json!({ "a": [field("session.options", outer)] }).to_string().as_bytes(),
+            )
+        };
+        assert!(options(serde_json::json!({ "boolValue": true })).redaction);
+        assert!(!options(serde_json::json!({ "boolValue": false })).redaction);
+        let own = br#"{"a":[{"key":"redaction","value":{"boolValue":true}}]}"#;
+        assert!(!read("application/json", own).redaction, "a user's own attribute");
+        let redaction = |value: u8| field(1, &[field(1, b"redaction"), field(2, &[16, value])].concat());
+        let options = |value: u8| [field(1, b"recording_options"), field(2, &field(6, &redaction(value)))].concat();
+        let request = |attribute: &[u8]| field(1, &field(2, &field(2, &field(6, attribute))));
+        let nested = |value: u8| {
+            let list = field(6, &field(1, &options(value)));
+            request(&[field(1, b"session.options"), field(2, &list)].concat())
+        };
+        assert!(read("", &nested(1)).redaction && !read("", &nested(0)).redaction);
+        assert!(!read("", &request(&[field(1, b"redaction"), field(2, &[16, 1])].concat())).redaction);
+    }
+
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, content.len() as u8], content].concat()
+    }
+
+    fn attribute_bytes(key: &str, value: &str) -> Vec<u8> {
+        [field(1, key.as_bytes()), field(2, &field(1, value.as_bytes()))].concat()
     }
 
     proptest! {

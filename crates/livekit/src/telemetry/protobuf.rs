@@ -3,26 +3,51 @@
 //! An attribute is a `KeyValue {1: key, 2: AnyValue {1: string_value}}`, whatever signal it stands in and however deep, so the
 //! wire format itself (<https://protobuf.dev/programming-guides/encoding/>) is walked and each message of that shape noted.
 
-use super::Session;
+use super::{OPTIONS, Place, REDACTION, Session};
 
 /// No message of OTLP nests deeper on the way to an attribute.
-const MAX_DEPTH: u32 = 12;
+const MAX_DEPTH: usize = 12;
 
 /// Notes the attributes of a request.
 pub(super) fn read(body: &[u8], session: &mut Session) {
-    visit(body, session, 0);
+    visit(body, session, &mut Vec::new(), false);
 }
 
-fn visit(message: &[u8], session: &mut Session, depth: u32) {
+/// Where the attributes of a resource and of a scope lie: of an `Export...ServiceRequest` the numbers of the fields on the way,
+/// which are the same for logs, traces and metrics.
+const AROUND: [&[u64]; 2] = [&[1, 1, 1], &[1, 2, 1, 3]];
+
+/// `path`: the fields on the way here; `options`: whether this stands in the session's options.
+fn visit(message: &[u8], session: &mut Session, path: &mut Vec<u64>, options: bool) {
     if let Some((key, value)) = key_value(message) {
-        session.note(key, value);
+        let place = if AROUND.contains(&path.as_slice()) { Place::Around } else { Place::Inside };
+        session.note(key, value, place);
         return;
     }
-    if depth < MAX_DEPTH {
-        for (_, content) in Fields(message).flatten() {
-            visit(content, session, depth + 1);
+    let key = key_of(message);
+    if options && key == Some(REDACTION) {
+        session.redaction |= is_true(message);
+    }
+    let options = options || key == Some(OPTIONS);
+    if path.len() < MAX_DEPTH {
+        for (number, content) in Fields(message).flatten() {
+            path.push(number);
+            visit(content, session, path, options);
+            path.pop();
         }
     }
+}
+
+/// The key of a message, if it may be an attribute.
+fn key_of(message: &[u8]) -> Option<&str> {
+    let (1, key) = Fields(message).next()?? else { return None };
+    std::str::from_utf8(key).ok()
+}
+
+/// Whether an attribute's value is `AnyValue {2: bool_value}` and true.
+fn is_true(message: &[u8]) -> bool {
+    let Some(Some((2, mut value))) = Fields(message).nth(1) else { return false };
+    varint(&mut value) == Some(2 << 3) && varint(&mut value) == Some(1)
 }
 
 /// The key and text of a message, if it has the shape of an attribute with a text.

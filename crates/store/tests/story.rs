@@ -345,6 +345,7 @@ async fn telemetry_before_and_after_fills_what_is_not_known() {
     assert_eq!(recording.agent_name.as_deref(), Some("second"));
     let published = world.published(&joined, at(3)).await;
     assert_eq!(published.agent_name.as_deref(), Some("second"), "what is known stays");
+    world.store.request_deletion(&project, published.id, at(9)).await.unwrap();
     assert_eq!(world.store.belongings(Erasure::Recording(published.id)).await.unwrap().objects.len(), 3);
 }
 

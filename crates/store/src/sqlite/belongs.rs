@@ -253,12 +253,14 @@ const ROOMS: &str = "(SELECT project, room_sid FROM {gone} WHERE room_sid IS NOT
 pub(super) const TELEMETRY: &str = "(project, job_id) IN (SELECT project, job_id FROM {gone} WHERE job_id IS NOT NULL)
      OR ((project, room_sid) IN {rooms} AND (job_id IS NULL OR (project, room_sid) IN
              (SELECT project, room_sid FROM {gone} WHERE scope = 'room' AND room_sid IS NOT NULL)))";
-/// Uploads that became captures of the recording, and those that are not read yet.
+/// Uploads that became captures of the recording, those of its jobs that did not or did not yet, and those of rooms that are left
+/// out. What is in quarantine is nobody's.
 pub(super) const UPLOADS: &str = "id IN (SELECT upload FROM captures WHERE recording = ?1)
-     OR (state IN ('receiving', 'received', 'held') AND
-         ((project, job_id) IN (SELECT project, job_id FROM {gone} WHERE job_id IS NOT NULL)
-          OR (project, room_sid) IN (SELECT project, room_sid FROM {gone}
-                                     WHERE scope = 'room' AND reason = 'excluded' AND room_sid IS NOT NULL)))";
+     OR (state <> 'quarantined' AND (
+         (project, job_id) IN (SELECT project, job_id FROM {gone} WHERE job_id IS NOT NULL)
+         OR (state = 'duplicate' AND job_id IS NULL AND (project, room_sid) IN {rooms})
+         OR (state IN ('receiving', 'received', 'held') AND (project, room_sid) IN (SELECT project, room_sid FROM {gone}
+             WHERE scope = 'room' AND reason = 'excluded' AND room_sid IS NOT NULL))))";
 
 /// Fills a statement in.
 pub(super) fn statement(text: &str) -> String {

@@ -163,6 +163,11 @@ pub fn telemetry(project: &ProjectId, job: &str, signal: &str, upload: UploadId,
     ObjectKey(format!("{}telemetry/{}/{signal}-{upload}.{extension}", project_prefix(project), session_segment(job)))
 }
 
+/// The folder of what [`telemetry`] keeps of a job.
+pub fn telemetry_folder(project: &ProjectId, job: &str) -> ObjectKey {
+    ObjectKey(format!("{}telemetry/{}", project_prefix(project), session_segment(job)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,12 @@
 //! What every request and every task reaches: the parts of a running server, put together once at the start.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use echosphere_domain::id::RecordingId;
+use echosphere_domain::key::ObjectKey;
 use echosphere_livekit::token::Verifier;
 use echosphere_recorder::wire::Wire;
 use echosphere_storage::ObjectStore;
@@ -13,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::fences::Fences;
 use crate::http::{Health, Watchers};
 use crate::links::Links;
 use crate::live::Rooms;
@@ -20,6 +25,7 @@ use crate::live::inbox::Inbox;
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::TelemetryQueue;
+use crate::upload::held::Held;
 use crate::work::Work;
 use echosphere_storage::presign::Presigner;
 
@@ -41,6 +47,8 @@ pub struct App {
     pub s3: Endpoint,
     /// Presigned URLs.
     pub presigner: Presigner,
+    /// The fences around recordings that are being deleted.
+    pub fences: Fences,
     /// The captures that were rendered last.
     pub sources: Sources,
     /// The threads that render.
@@ -55,6 +63,8 @@ pub struct App {
     pub inbox: Inbox,
     /// How LiveKit is reached.
     pub wire: Wire,
+    /// Uploads that wait for the name of their room.
+    pub held: Held,
     /// Wakes background work.
     pub work: Work,
     /// OTLP requests that could not be stored at once.
@@ -75,6 +85,21 @@ impl App {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let usable = host.filter(|host| is_authority(host));
         usable.map_or_else(|| format!("http://{}", self.config.listen), |host| format!("http://{host}"))
+    }
+
+    /// Stores an object of a recording, unless that is being deleted.
+    pub async fn put(&self, recording: RecordingId, key: &ObjectKey, bytes: Bytes) -> Result<(), crate::work::Error> {
+        self.fences.put(&self.objects, recording, key, bytes).await
+    }
+
+    /// Stores a file as an object of a recording, unless that is being deleted.
+    pub async fn put_file(
+        &self,
+        recording: RecordingId,
+        key: &ObjectKey,
+        file: &Path,
+    ) -> Result<(), crate::work::Error> {
+        self.fences.put_file(&self.objects, recording, key, file.to_owned()).await
     }
 
     /// Whether the server is about to stop.

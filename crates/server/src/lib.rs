@@ -4,6 +4,7 @@
 
 pub mod app;
 mod capture_log;
+mod cleaning;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -11,6 +12,8 @@ pub mod data_dir;
 mod demo;
 mod doctor;
 pub mod entropy;
+mod excluded;
+pub mod fences;
 pub mod http;
 pub mod links;
 mod listener;

@@ -22,7 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::app::{App, SharedApp};
-use crate::config::Config;
+use crate::cleaning;
+use crate::config::{Config, UnknownRoom};
 use crate::data_dir::{self, DataDir};
 use crate::http;
 use crate::links::Links;
@@ -31,7 +32,7 @@ use crate::live::{self, Rooms};
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::{self, TelemetryQueue};
-use crate::upload::recover;
+use crate::upload::{self, recover};
 use crate::work::{self, Work};
 use crate::{clock, entropy, private};
 
@@ -86,6 +87,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
     let metrics = metrics()?;
     let (app, journals) = assemble(config).await?;
     app.wire.install();
+    cleaning::run(&app).await?;
     recover::recover(&app).await?;
     app.store.expire_leases().await?;
     announce(&app);
@@ -95,6 +97,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
         tokio::spawn(telemetry_queue::run(app.clone())),
         tokio::spawn(live::auto::poll(app.clone())),
         tokio::spawn(live::inbox::run(app.clone())),
+        tokio::spawn(upload::held::run(app.clone())),
         tokio::spawn(live::load::watch(app.clone())),
     ];
     tokio::task::spawn_blocking(http::prepare);
@@ -151,8 +154,10 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
         presigner: Presigner::new(config.bucket.clone(), config.region.clone(), credentials),
         store,
         objects,
+        fences: crate::fences::Fences::default(),
         sources: Sources::default(),
         renderers,
+        held: upload::held::Held::default(),
         work: Work::default(),
         telemetry: TelemetryQueue::default(),
         stopping: watch::channel(false).0,
@@ -185,6 +190,14 @@ fn announce(app: &App) {
     }
     for key in config.short_secrets() {
         tracing::warn!(key, "the secret of this LiveKit key has less than the 32 characters that LiveKit asks for");
+    }
+    for project in config.projects.iter().filter(|project| !project.excluded_rooms.is_empty()) {
+        let then = if config.unknown_room == UnknownRoom::Keep { "kept" } else { "deleted" };
+        tracing::info!(
+            project = %project.id, wait = ?config.unknown_room_wait, then,
+            "rooms are left out by name: an upload whose room has no name yet waits for it, and is then treated as \
+             uploads.unknown_room says"
+        );
     }
     if config.projects.iter().all(|project| project.livekit.is_empty()) {
         tracing::warn!(

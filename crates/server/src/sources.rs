@@ -137,7 +137,7 @@ pub async fn render_now(
     let announced = std::slice::from_ref(&key);
     app.store.announce(&recording.project, Some(recording.id), Purpose::Segment, announced, clock::now()).await?;
     let length = ts.len() as u64;
-    app.objects.put(&key, ts.into()).await?;
+    app.put(recording.id, &key, ts.into()).await?;
     let stored = StoredSegment { index: segment.index, key: key.clone(), offset: 0, length };
     app.store.segments_stored(recording.id, AUDIO_RENDITION, revision, &[stored], clock::now()).await?;
     metrics::counter!("echosphere_segments_rendered_on_demand_total").increment(1);

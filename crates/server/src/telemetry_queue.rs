@@ -5,16 +5,19 @@
 //! its logs were refused would be lost for sure.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use echosphere_domain::id::{ProjectId, UploadId};
-use echosphere_domain::key;
+use echosphere_domain::key::{self, ObjectKey};
 use echosphere_livekit::telemetry::{self, Redacted};
-use echosphere_store::{Purpose, SessionFacts, TelemetryRequest};
+use echosphere_store::{Gone, Purpose, SessionFacts, SessionIds, TelemetryRequest};
 
 use crate::app::{App, SharedApp};
+use crate::config::Redaction;
+use crate::excluded::{self, Answer};
+use crate::fences::Looking;
 use crate::work::redaction::{Withheld, redact_request};
 use crate::{clock, entropy, names};
 
@@ -109,10 +112,48 @@ pub async fn run(app: SharedApp) {
     }
 }
 
+/// Why nothing of a request is kept, if so.
+async fn refusal(
+    app: &App,
+    project: &ProjectId,
+    ids: &SessionIds,
+    session: &telemetry::Session,
+) -> Result<Option<Gone>, echosphere_store::Error> {
+    if session.redaction && app.config.redaction == Redaction::Refuse {
+        return Ok(Some(Gone::Redaction));
+    }
+    if let Some(gone) = app.store.gone(project, ids).await? {
+        return Ok(Some(gone));
+    }
+    let told = (session.room_name.as_deref(), session.room_is_sure);
+    let is_excluded = excluded::ask_of_telemetry(app, project, ids, told).await? == Answer::Excluded;
+    Ok(is_excluded.then_some(Gone::Excluded))
+}
+
+/// Lets a request go of which nothing may be kept, and what was stored of it before the sender's patience was over.
+async fn let_go(app: &App, key: &ObjectKey) -> Result<(), crate::work::Error> {
+    metrics::counter!("echosphere_telemetry_refused_total").increment(1);
+    app.objects.delete(key).await?;
+    Ok(app.store.forget_objects(std::slice::from_ref(key)).await?)
+}
+
 async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::work::Error> {
     let session = telemetry::read(&request.content_type, &request.body);
     if !session.unusable.is_empty() {
         tracing::warn!(request = %id, fields = ?session.unusable, "telemetry has ids that cannot be; they are left out");
+    }
+    let ids = SessionIds { job_id: session.job_id.clone(), room_sid: session.room_sid.clone(), started_at: None };
+    let extension = if request.content_type.contains("json") { "json" } else { "binpb" };
+    let job = session.job_id.as_deref().or(session.room_sid.as_deref()).unwrap_or("unknown");
+    let key = key::telemetry(&request.project, job, &request.signal, id, extension);
+    // A deletion waits until what was looked at before it is kept.
+    let looked = app.fences.session().await;
+    if let Some(gone) = refusal(app, &request.project, &ids, &session).await? {
+        drop(looked);
+        if gone != Gone::Deleted {
+            excluded::refuse(app, &request.project, &ids, gone).await?;
+        }
+        return let_go(app, &key).await;
     }
     let (job_id, room_sid) = (session.job_id.as_deref(), session.room_sid.as_deref());
     let withheld = Withheld::of_session(app, &request.project, job_id, room_sid).await?;
@@ -123,11 +164,9 @@ async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::
     };
     let length = body.len() as u64;
     let now = clock::now();
-    let extension = if request.content_type.contains("json") { "json" } else { "binpb" };
-    let job = session.job_id.as_deref().or(session.room_sid.as_deref()).unwrap_or("unknown");
-    let key = key::telemetry(&request.project, job, &request.signal, id, extension);
     app.store.announce(&request.project, None, Purpose::Telemetry, std::slice::from_ref(&key), now).await?;
-    app.objects.put(&key, body).await?;
+    put(app, &key, body, &looked).await?;
+    let names_room = session.room_name.is_some();
     let row = TelemetryRequest {
         id,
         project: request.project.clone(),
@@ -144,5 +183,25 @@ async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::
             sdk_version: session.sdk_version,
         }),
     };
-    Ok(app.store.add_telemetry(&row).await?)
+    if !app.store.add_telemetry(&row).await? {
+        return let_go(app, &row.key).await;
+    }
+    if names_room {
+        app.held.wake();
+    }
+    Ok(())
+}
+
+/// Stores the bytes. Goes on when the caller's patience is over, and a deletion waits for it all the same.
+async fn put(app: &App, key: &ObjectKey, body: Bytes, looked: &Looking) -> Result<(), crate::work::Error> {
+    let (looked, objects, key) = (Arc::clone(looked), Arc::clone(&app.objects), key.clone());
+    let put = tokio::spawn(async move {
+        let put = objects.put(&key, body).await;
+        drop(looked);
+        put
+    });
+    match put.await {
+        Ok(put) => Ok(put?),
+        Err(error) => Err(crate::work::Error::Io { action: "store telemetry", source: std::io::Error::other(error) }),
+    }
 }

@@ -49,6 +49,9 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Removes an object; false when there was none.
     async fn delete(&self, key: &ObjectKey) -> Result<bool>;
 
+    /// The objects in a folder, however deep: their keys begin with its own and a slash. What is no key of ours is left out.
+    async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>>;
+
     /// Whether objects can be written at this moment, for `/readyz`.
     async fn check(&self) -> Result<()>;
 }

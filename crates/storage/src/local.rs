@@ -149,6 +149,33 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn list(&self, folder: &str) -> io::Result<Vec<ObjectKey>> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(self.bucket.join(&folder)) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    continue;
+                }
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                let Some(name) = entry.file_name().to_str().map(|name| format!("{folder}/{name}")) else { continue };
+                // A link is followed nowhere: what it names is not ours.
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    folders.push(name);
+                } else if kind.is_file() {
+                    found.extend(ObjectKey::parse(name).ok());
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
 fn remove_failed(temporary: &Path, done: io::Result<()>) -> io::Result<()> {
     done.inspect_err(|_| drop(fs::remove_file(temporary)))
 }
@@ -200,6 +227,13 @@ impl ObjectStore for LocalStore {
         self.blocking(ACTION, String::new(), work).await
     }
 
+    async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>> {
+        const ACTION: &str = "list the folder";
+        let folder = folder.clone();
+        let work = move |inner: &Inner| inner.list(folder.as_str()).map_err(|error| Error::io(ACTION, &folder, error));
+        self.blocking(ACTION, String::new(), work).await
+    }
+
     async fn check(&self) -> Result<()> {
         const ACTION: &str = "write to";
         let work = |inner: &Inner| {
@@ -241,6 +275,20 @@ mod tests {
         assert!(!store.delete(&k).await.unwrap());
         assert!(matches!(store.get_range(&k, 0..1).await, Err(Error::NotFound(_))));
         assert!(!dir.path().join("bucket/recordings").exists(), "empty folders go with their last object");
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_listed_whole_and_nothing_beside_it() {
+        let (dir, store) = store();
+        for text in ["a/b/1/x.ts", "a/b/1/log/y.esc", "a/bc/1/x.ts", "a/b.ts"] {
+            store.put(&key(text), Bytes::from_static(b"x")).await.unwrap();
+        }
+        std::os::unix::fs::symlink(dir.path().join("bucket/a/bc"), dir.path().join("bucket/a/b/link")).unwrap();
+        let mut listed = store.list(&key("a/b")).await.unwrap();
+        listed.sort();
+        assert_eq!(listed, [key("a/b/1/log/y.esc"), key("a/b/1/x.ts")]);
+        assert!(store.list(&key("nothing")).await.unwrap().is_empty());
+        assert!(store.list(&key("a/b.ts")).await.unwrap().is_empty());
     }
 
     #[tokio::test]

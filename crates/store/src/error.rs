@@ -52,6 +52,9 @@ pub enum Error {
     /// The recording changed since it was read; read it again and decide again.
     #[error("recording {0} changed in the meantime")]
     Conflict(echosphere_domain::id::RecordingId),
+    /// Nothing more is kept of this recording: its deletion was asked for.
+    #[error("recording {0} is being deleted")]
+    Deleted(echosphere_domain::id::RecordingId),
     /// What the call is about does not exist (any more).
     #[error("{0} does not exist")]
     NotFound(String),

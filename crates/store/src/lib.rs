@@ -3,6 +3,7 @@
 //! [`Store`] is the border. Each method is one use case and one transaction, so that a caller never holds a
 //! transaction open and a second database can be put behind the same border. SQLite is the embedded default.
 
+mod deletions;
 mod error;
 mod inbox;
 mod live;
@@ -16,6 +17,7 @@ mod tasks;
 mod telemetry;
 mod uploads;
 
+pub use deletions::{Belongings, Deletions, Erasure, Gone, SessionIds};
 pub use error::{Error, Result};
 pub use inbox::{Inbox, Webhook};
 pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, Redactions, Repeated, Stretch};
@@ -24,6 +26,7 @@ pub use people::People;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
 pub use sessions::{Own, OwnRecording, Part, SameRoom, Sessions};
+pub use sqlite::belongs::{BELONGS, Belongs, Fate};
 pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
 pub use telemetry::{SessionFacts, Telemetry, TelemetryRequest};
 pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
@@ -31,7 +34,20 @@ pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 /// Everything that the rest of EchoSphere asks of a database.
 #[async_trait::async_trait]
 pub trait Store:
-    Uploads + Recordings + Sessions + Live + Inbox + People + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
+    Uploads
+    + Deletions
+    + Recordings
+    + Sessions
+    + Live
+    + Inbox
+    + People
+    + Segments
+    + Objects
+    + Tasks
+    + Telemetry
+    + Send
+    + Sync
+    + 'static
 {
     /// Whether the database answers and takes writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;

@@ -38,7 +38,8 @@ pub struct SweepCandidate {
 #[async_trait]
 pub trait Objects {
     /// Announces keys that are about to be written, in one transaction. A key that is announced or live already is left
-    /// as it is; a condemned one is announced anew (its age starts again).
+    /// as it is; a condemned one is announced anew (its age starts again). `Error::Deleted` when the recording's deletion was
+    /// asked for.
     async fn announce(
         &self,
         project: &ProjectId,

@@ -123,7 +123,7 @@ pub trait Recordings {
     /// objects of carried-over segments live, objects of dropped segments and the old analysis condemned, the recording
     /// stepped by `Event::Published`, its effects tasks (`TaskKind::Render` with dedupe key `{project}/{recording}/{revision}`).
     /// The lease is the ingest task's; it is finished in the same transaction. Returns the recording as it is now.
-    /// A recording under deletion gets no segments: the step's answer (`Erase`) becomes a task.
+    /// Of a recording under deletion nothing is written: only the task is finished.
     async fn publish(&self, publication: &Publication, lease: &Lease) -> Result<Recording>;
 
     /// Ends the rendering of a revision: transcripts and analysis stored, object live, the render task finished, in one
@@ -137,13 +137,6 @@ pub trait Recordings {
     /// own; with one of these the room's recording gives up the session, whose body is then the deleted recording's
     /// (`TaskKind::Compose`).
     async fn request_deletion(&self, project: &ProjectId, id: RecordingId, now: WallTime) -> Result<Option<Recording>>;
-
-    /// The objects that a recording owns, of every state.
-    async fn objects_of(&self, recording: RecordingId) -> Result<Vec<ObjectKey>>;
-
-    /// Ends a deletion in one transaction: object rows, segments, transcripts, captures, uploads and telemetry of the
-    /// recording's jobs removed, its names, labels and participants cleared, stepped by `Event::Erased`, task finished.
-    async fn finish_erase(&self, recording: RecordingId, lease: &Lease, now: WallTime) -> Result<()>;
 
     /// How many recordings there are of each status, over all projects; for metrics.
     async fn count_by_status(&self) -> Result<Vec<(Status, u64)>>;

@@ -49,8 +49,8 @@ pub struct TelemetryRequest {
 pub trait Telemetry {
     /// Keeps a request whose bytes are durable, makes its object live, and fills what the recording of its job (by
     /// (project, job id), else (project, room sid)) does not know yet, in one transaction. It may come before, during or
-    /// after the recording.
-    async fn add_telemetry(&self, request: &TelemetryRequest) -> Result<()>;
+    /// after the recording. False, and nothing is kept, when its session or room is gone ([`crate::Deletions::gone`]).
+    async fn add_telemetry(&self, request: &TelemetryRequest) -> Result<bool>;
 
     /// What all requests of a job tell; the first that knows a thing wins.
     async fn session_facts(&self, project: &ProjectId, job_id: &str) -> Result<SessionFacts>;

@@ -7,7 +7,7 @@ use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::session::Session;
 use echosphere_domain::time::WallTime;
 
-use crate::Result;
+use crate::{Result, SessionIds};
 
 /// How far an upload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,22 @@ pub enum UploadState {
     Duplicate,
     /// It could not be read; kept byte for byte, with the reason.
     Quarantined,
+    /// The name of its room is not known, and rules leave rooms out by name: it waits for the name.
+    Held,
+}
+
+impl UploadState {
+    /// The word that the API and the database use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Receiving => "receiving",
+            Self::Received => "received",
+            Self::Joined => "joined",
+            Self::Duplicate => "duplicate",
+            Self::Quarantined => "quarantined",
+            Self::Held => "held",
+        }
+    }
 }
 
 /// A session upload.
@@ -43,6 +59,34 @@ pub struct Upload {
     pub complete: bool,
     /// Why it is in quarantine.
     pub reason: Option<String>,
+    /// LiveKit's job id, as its header says.
+    pub job_id: Option<String>,
+    /// LiveKit's room id, as its header says.
+    pub room_sid: Option<String>,
+    /// The room's name, where the header or LiveKit told it.
+    pub room_name: Option<String>,
+    /// Whether it may become a recording though the name of its room is not known.
+    pub is_released: bool,
+}
+
+impl Upload {
+    /// An upload that begins to come.
+    pub fn receiving(id: UploadId, project: ProjectId, content_type: String, received_at: WallTime) -> Self {
+        Self {
+            id,
+            project,
+            content_type,
+            received_at,
+            state: UploadState::Receiving,
+            bytes: 0,
+            complete: false,
+            reason: None,
+            job_id: None,
+            room_sid: None,
+            room_name: None,
+            is_released: false,
+        }
+    }
 }
 
 /// The end of an upload's body.
@@ -113,13 +157,14 @@ pub trait Uploads {
     ///
     /// - one that has a capture with the same (project, job id); without a job id (SDKs before 1.8) the same (project, room sid,
     ///   start);
-    /// - one of that session alone that was deleted: what comes for it is erased;
     /// - of those that captured the room (project, room sid) the one that `domain::session::belongs_to` chooses;
     /// - a new one, stepped from `State::starting()`, with the job id as its session id.
     ///
     /// The recording steps by `Event::UploadJoined`, its effects become tasks, the capture's attempt is the recording's highest
     /// + 1, and the key of its body is announced. The upload stays `Received` until published.
-    async fn join_upload(&self, join: &Join) -> Result<Joined>;
+    ///
+    /// `None` when nothing may be kept of the session: it was deleted, with or without its room, or is refused.
+    async fn join_upload(&self, join: &Join) -> Result<Option<Joined>>;
 
     /// Ends an upload that says nothing new (state `Duplicate`): its capture, if it has one, is removed, its body key
     /// is condemned.
@@ -128,6 +173,31 @@ pub trait Uploads {
     /// Ends an upload that cannot be read: state `Quarantined` with the reason; the object is live.
     async fn quarantine_upload(&self, id: UploadId, reason: &str, object: &ObjectKey, now: WallTime) -> Result<()>;
 
-    /// The uploads in quarantine of a project, newest first, `limit` at most.
-    async fn quarantined(&self, project: &ProjectId, limit: u32) -> Result<Vec<Upload>>;
+    /// Notes whose session an upload is, and its room's name if somebody told it.
+    async fn note_session(&self, id: UploadId, session: &SessionIds, room_name: Option<&str>) -> Result<()>;
+
+    /// The uploads of a project in a state, newest first, received before a time, `limit` at most.
+    async fn uploads_in(
+        &self,
+        project: &ProjectId,
+        state: UploadState,
+        before: Option<WallTime>,
+        limit: u32,
+    ) -> Result<Vec<Upload>>;
+
+    /// The uploads of all projects in a state that were received before a time, oldest first, `limit` at most.
+    async fn uploads_before(&self, state: UploadState, before: WallTime, limit: u32) -> Result<Vec<Upload>>;
+
+    /// How many uploads of all projects are in a state; for metrics.
+    async fn count_uploads(&self, state: UploadState) -> Result<u64>;
+
+    /// An upload waits until the name of its room is known: state `Held`. Only one in `Received` changes.
+    async fn hold_upload(&self, id: UploadId) -> Result<()>;
+
+    /// An upload in `Held` or `Quarantined` is read (again): state `Received`, and a `TaskKind::Ingest` task. `released` says that
+    /// it may become a recording without its room's name. False when it was in another state.
+    async fn release_upload(&self, id: UploadId, released: bool, task: TaskId, now: WallTime) -> Result<bool>;
+
+    /// Removes the row of an upload, whatever its state, unless it became a capture.
+    async fn forget_upload(&self, id: UploadId) -> Result<()>;
 }

@@ -16,8 +16,8 @@ use echosphere_domain::session::Session;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_store::{
-    Error, Failure, Filter, Join, Joined, Lease, NewTask, Publication, Purpose, RenderedRevision, Sealed, SessionFacts,
-    Store, StoredSegment, TaskKind, TelemetryRequest, Upload, UploadState, sqlite,
+    Erasure, Error, Failure, Filter, Join, Joined, Lease, NewTask, Publication, Purpose, RenderedRevision, Sealed,
+    SessionFacts, Store, StoredSegment, TaskKind, TelemetryRequest, Upload, sqlite,
 };
 use uuid::Uuid;
 
@@ -49,16 +49,7 @@ impl World {
 
     async fn received(&mut self, project: &ProjectId, now: WallTime) -> UploadId {
         let id = UploadId::new(self.uuid());
-        let upload = Upload {
-            id,
-            project: project.clone(),
-            content_type: "multipart/form-data".to_owned(),
-            received_at: now,
-            state: UploadState::Receiving,
-            bytes: 0,
-            complete: false,
-            reason: None,
-        };
+        let upload = Upload::receiving(id, project.clone(), "multipart/form-data".to_owned(), now);
         self.store.begin_upload(&upload).await.unwrap();
         let task = TaskId::new(self.uuid());
         self.store.seal_upload(id, Sealed { bytes: 7, complete: true }, task, now).await.unwrap();
@@ -90,9 +81,9 @@ impl World {
             new_capture: CaptureId::new(self.uuid()),
             now,
         };
-        let joined = self.store.join_upload(&join).await.unwrap();
+        let joined = self.store.join_upload(&join).await.unwrap().unwrap();
         assert_eq!(
-            self.store.join_upload(&join).await.unwrap().capture.id,
+            self.store.join_upload(&join).await.unwrap().unwrap().capture.id,
             joined.capture.id,
             "joining twice is joining once"
         );
@@ -217,10 +208,13 @@ async fn a_session_comes_in_is_rendered_and_goes() {
 
     let deleted = store.request_deletion(&project, recording.id, at(14)).await.unwrap().unwrap();
     assert_eq!(deleted.state.deletion, Deletion::Pending);
-    let objects = store.objects_of(recording.id).await.unwrap();
+    let what = Erasure::Recording(recording.id);
+    let objects = store.belongings(what).await.unwrap().objects;
     assert!([&segment, &analysis, &joined.body].iter().all(|key| objects.contains(key)), "{objects:?}");
     let lease = world.lease(TaskKind::Erase, at(15)).await;
-    store.finish_erase(recording.id, &lease, at(15)).await.unwrap();
+    store.erase_rows(what).await.unwrap();
+    store.scrub().await.unwrap();
+    store.finish_erase(what, &lease, at(15)).await.unwrap();
     let (gone, captures) = store.recording(&project, recording.id).await.unwrap().unwrap();
     assert_eq!((gone.state.deletion, gone.room_name, captures.len()), (Deletion::Done, None, 0));
     assert!(store.list(&project, &Filter::default(), None, 10).await.unwrap().items.is_empty());
@@ -351,7 +345,8 @@ async fn telemetry_before_and_after_fills_what_is_not_known() {
     assert_eq!(recording.agent_name.as_deref(), Some("second"));
     let published = world.published(&joined, at(3)).await;
     assert_eq!(published.agent_name.as_deref(), Some("second"), "what is known stays");
-    assert_eq!(world.store.objects_of(published.id).await.unwrap().len(), 3);
+    world.store.request_deletion(&project, published.id, at(9)).await.unwrap();
+    assert_eq!(world.store.belongings(Erasure::Recording(published.id)).await.unwrap().objects.len(), 3);
 }
 
 #[tokio::test]

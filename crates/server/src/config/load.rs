@@ -9,10 +9,10 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_norway::Value;
 
-use super::Config;
 use super::credentials;
 use super::projects::{KeyPair, Project, ProjectEntry};
 use super::settings::{Draft, SETTINGS, Setting};
+use super::{Config, Redaction, UnknownRoom};
 
 /// The process's environment, as far as it is text.
 pub type Environment = BTreeMap<String, String>;
@@ -77,6 +77,10 @@ impl Default for Config {
             sweep_every: Duration::from_secs(3600),
             max_upload_bytes: 1 << 30,
             upload_retry_delay: Duration::from_secs(15),
+            redaction: Redaction::Refuse,
+            unknown_room_wait: Duration::from_secs(600),
+            unknown_room: UnknownRoom::Keep,
+            quarantine: Duration::from_secs(7 * 86_400),
             segment_duration: Duration::from_secs(4),
             render_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             url_ttl: None,

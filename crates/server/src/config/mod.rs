@@ -23,6 +23,24 @@ pub use load::{Environment, Error, load};
 pub use projects::{KeyPair, Project, matches_pattern};
 pub use recorder::{AutoRecord, Recorder};
 
+/// What becomes of a session that asks for redaction, which this version cannot do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redaction {
+    /// It is refused, and nothing of it is kept.
+    Refuse,
+    /// It is kept as any other, unredacted.
+    Accept,
+}
+
+/// What becomes of an upload whose room's name stays unknown while rules leave rooms out by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownRoom {
+    /// It is kept; a name that becomes known later still erases it.
+    Keep,
+    /// It is deleted.
+    Delete,
+}
+
 /// Everything that can be set.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -56,6 +74,14 @@ pub struct Config {
     pub max_upload_bytes: u64,
     /// How long the agents SDK is asked to wait before it tries again, when we could not take its upload.
     pub upload_retry_delay: Duration,
+    /// What becomes of a session that asks for redaction.
+    pub redaction: Redaction,
+    /// How long an upload waits for the name of its room, while rules leave rooms out by name.
+    pub unknown_room_wait: Duration,
+    /// What becomes of it when the name stays unknown.
+    pub unknown_room: UnknownRoom,
+    /// How long an upload that could not be read is kept.
+    pub quarantine: Duration,
     /// The target length of a media segment.
     pub segment_duration: Duration,
     /// How many segments are rendered at the same time.

@@ -3,7 +3,7 @@
 use echosphere_domain::id::ProjectId;
 use secrecy::SecretString;
 
-use super::{Config, credentials, value};
+use super::{Config, Redaction, UnknownRoom, credentials, value};
 
 /// One setting.
 pub struct Setting {
@@ -91,6 +91,22 @@ fn flag(text: &str) -> Result<bool, String> {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+fn redaction(text: &str) -> Result<Redaction, String> {
+    match text {
+        "refuse" => Ok(Redaction::Refuse),
+        "accept" => Ok(Redaction::Accept),
+        _ => Err(format!("{text:?} is neither refuse nor accept")),
+    }
+}
+
+fn unknown_room(text: &str) -> Result<UnknownRoom, String> {
+    match text {
+        "keep" => Ok(UnknownRoom::Keep),
+        "delete" => Ok(UnknownRoom::Delete),
+        _ => Err(format!("{text:?} is neither keep nor delete")),
     }
 }
 
@@ -374,6 +390,37 @@ pub const SETTINGS: &[Setting] = &[
         default: "15s",
         meaning: "How long the agents SDK is asked to wait before it sends an upload again that could not be taken; it tries four times.",
         apply: set!(config.upload_retry_delay, value::duration),
+    },
+    Setting {
+        key: "uploads.redaction",
+        variable: "ECHOSPHERE_UPLOADS_REDACTION",
+        default: "refuse",
+        meaning: "What becomes of a session that asks for redaction, which this version cannot do: refuse (nothing of it is kept) or accept (it is kept as it is).",
+        apply: set!(config.redaction, redaction),
+    },
+    Setting {
+        key: "uploads.unknown_room_wait",
+        variable: "ECHOSPHERE_UPLOADS_UNKNOWN_ROOM_WAIT",
+        default: "10m",
+        meaning: "How long an upload waits for the name of its room, in a project with excluded_rooms.",
+        apply: set!(config.unknown_room_wait, value::duration),
+    },
+    Setting {
+        key: "uploads.unknown_room",
+        variable: "ECHOSPHERE_UPLOADS_UNKNOWN_ROOM",
+        default: "keep",
+        meaning: "What becomes of it when the name stays unknown: keep or delete.",
+        apply: set!(config.unknown_room, unknown_room),
+    },
+    Setting {
+        key: "uploads.quarantine_days",
+        variable: "ECHOSPHERE_UPLOADS_QUARANTINE_DAYS",
+        default: "7",
+        meaning: "How many days an upload that could not be read is kept: 1 to 3650.",
+        apply: |draft, text| {
+            draft.config.quarantine = std::time::Duration::from_secs(value::number(text, 1, 3_650)? as u64 * 86_400);
+            Ok(())
+        },
     },
     Setting {
         key: "rendering.segment_duration",

@@ -7,6 +7,7 @@ mod operations;
 mod pages;
 pub mod problem;
 mod recordings;
+mod uploads;
 mod webhook;
 
 use axum::Router;
@@ -53,6 +54,9 @@ fn described() -> OpenApiRouter<SharedApp> {
         .routes(routes!(recordings::transcript::srt))
         .routes(routes!(recordings::transcript::text))
         .routes(routes!(recordings::waveform::get))
+        .routes(routes!(uploads::list))
+        .routes(routes!(uploads::reprocess))
+        .routes(routes!(uploads::delete))
         .routes(routes!(webhook::receive))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
@@ -69,7 +73,10 @@ fn uploads() -> OpenApiRouter<SharedApp> {
 
 /// What comes piece by piece, and is not compressed: sound is already, and an event must not wait for the next one.
 fn streams() -> OpenApiRouter<SharedApp> {
-    OpenApiRouter::new().routes(routes!(recordings::track::get)).routes(routes!(recordings::events::get))
+    OpenApiRouter::new()
+        .routes(routes!(recordings::track::get))
+        .routes(routes!(uploads::body))
+        .routes(routes!(recordings::events::get))
 }
 
 pub use operations::Health;

@@ -71,6 +71,11 @@ pub async fn recordings(State(app): State<SharedApp>, headers: HeaderMap, body: 
         Ok(_) => Json(json!({})).into_response(),
         Err(Refusal::TooLarge { limit }) => too_large(limit).into_response(),
         Err(Refusal::Disabled) => disabled().into_response(),
+        // The SDK goes quiet, and does not come again with what we would have to redact.
+        Err(Refusal::Redaction) => Problem::recording_disabled(
+            "data recording is disabled for sessions that ask for redaction, which this server cannot do",
+        )
+        .into_response(),
         // There is nobody left to read this.
         Err(Refusal::Cut { .. }) => StatusCode::BAD_REQUEST.into_response(),
         Err(Refusal::Transient(reason)) => {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use echosphere_store::UploadState;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -86,6 +87,10 @@ pub async fn prometheus(
         let kind = counts.kind.as_str();
         metrics::gauge!("echosphere_tasks", "kind" => kind, "state" => "open").set(counts.open as f64);
         metrics::gauge!("echosphere_tasks", "kind" => kind, "state" => "dead").set(counts.dead as f64);
+    }
+    for state in [UploadState::Held, UploadState::Quarantined] {
+        let count = app.store.count_uploads(state).await?;
+        metrics::gauge!("echosphere_uploads_waiting", "state" => state.as_str()).set(count as f64);
     }
     metrics::gauge!("echosphere_webhooks_open").set(app.store.open_webhooks().await? as f64);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

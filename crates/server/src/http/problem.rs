@@ -61,6 +61,8 @@ problems! {
     recording_disabled = UNAUTHORIZED, "recording-disabled", "Session recording is switched off";
     /// There is no such recording, for these credentials.
     recording_not_found = NOT_FOUND, "recording-not-found", "There is no such recording";
+    /// There is no such upload, for these credentials.
+    upload_not_found = NOT_FOUND, "upload-not-found", "There is no such upload";
     /// The recording has no such part.
     part_not_found = NOT_FOUND, "part-not-found", "The recording has no such part";
     /// There is nothing at this path.
@@ -121,6 +123,9 @@ impl From<echosphere_store::Error> for Problem {
         if error.is_transient() {
             tracing::warn!(%error, "the database is not available");
             return Self::unavailable("the database does not answer now; try again in a few seconds");
+        }
+        if let echosphere_store::Error::Deleted(recording) = &error {
+            return Self::deleted(format!("the recording {recording} is being deleted"));
         }
         tracing::error!(%error, "the database call failed");
         Self::internal("the server's log says more")

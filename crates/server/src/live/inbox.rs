@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::auto;
 use crate::app::SharedApp;
-use crate::{clock, names, people};
+use crate::{clock, excluded, names, people};
 
 /// How often to look for what is due when nothing wakes us.
 const LOOK: Duration = Duration::from_secs(5);
@@ -64,7 +64,11 @@ pub async fn run(app: SharedApp) {
 
 async fn work_on(app: &SharedApp, webhook: Webhook) {
     let event = webhook::read_kept(&webhook.body);
-    let outcome = match people::told(app, &webhook.project, &event).await {
+    let told = async {
+        excluded::told(app, &webhook.project, &event.room_sid, &event.room_name).await?;
+        people::told(app, &webhook.project, &event).await
+    };
+    let outcome = match told.await {
         Ok(()) => auto::told(app, &webhook.project, &event).await,
         Err(_) => auto::Outcome::Later,
     };

@@ -200,7 +200,8 @@ impl Session {
                 continue;
             };
             match self.send(number, held.as_ref()).await {
-                Ok(()) => {
+                // Of a recording that is deleted nothing more is kept.
+                Ok(()) | Err(work::Error::Store(echosphere_store::Error::Deleted(_))) => {
                     if let Some(held) = held {
                         self.capture().kept(held.before);
                     }
@@ -233,13 +234,13 @@ impl Session {
         let key = recording.prefix.log_chunk(*attempt, number);
         let capture = self.capture_id.as_uuid();
         if let Some(held) = held {
-            app.objects.put(&key, held.bytes.clone()).await?;
+            app.put(recording.id, &key, held.bytes.clone()).await?;
         } else if app.rooms.spool.has(capture, number) {
-            app.objects.put_file(&key, &app.rooms.spool.path(capture, number)).await?;
+            app.put_file(recording.id, &key, &app.rooms.spool.path(capture, number)).await?;
         } else {
             // Somebody has removed it. Reading stops at a chunk that is missing, so an empty one takes its place.
             tracing::error!(recording = %recording.id, chunk = number, "a chunk that waited on the disk is gone");
-            app.objects.put(&key, chunk::begin(capture, number, 0).into()).await?;
+            app.put(recording.id, &key, chunk::begin(capture, number, 0).into()).await?;
         }
         Ok(())
     }

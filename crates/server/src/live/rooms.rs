@@ -1,6 +1,8 @@
 //! The rooms that this process records: what they are told, and what is asked of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +10,13 @@ use echosphere_domain::id::RecordingId;
 use echosphere_domain::recording::Track;
 use echosphere_domain::transcript::Transcript;
 use echosphere_media::peaks::Waveform;
-use echosphere_recorder::log::journal::Journal;
+use echosphere_recorder::log::journal::{self, Journal};
 use echosphere_recorder::log::spool::Spool;
 use echosphere_recorder::room::Command;
 use echosphere_recorder::sound::Index;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use super::auto::LastWebhook;
 use super::load::Gauge;
@@ -44,6 +47,8 @@ pub struct Rooms {
     /// Those of an earlier process that are still to be taken up, with what they were told in the meantime.
     left: Mutex<HashMap<RecordingId, Vec<Command>>>,
     pub(super) webhooks: LastWebhook,
+    /// Journals of earlier processes that are still there.
+    pub(super) earlier: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Rooms {
@@ -57,6 +62,7 @@ impl Rooms {
             running: Mutex::default(),
             left: Mutex::default(),
             webhooks: LastWebhook::default(),
+            earlier: Arc::default(),
         }
     }
 
@@ -150,6 +156,29 @@ impl Rooms {
             Ok(()) => tracing::info!(rooms = count, "rooms are handed over"),
             Err(error) => tracing::error!(error, "the journal is not whole on the disk"),
         }
+    }
+
+    /// Removes what journals and spool have of captures that nobody listens to any more.
+    pub async fn forget(&self, captures: Vec<Uuid>) -> io::Result<()> {
+        let (journal, spool, earlier) = (Arc::clone(&self.journal), Arc::clone(&self.spool), Arc::clone(&self.earlier));
+        let forgotten = tokio::task::spawn_blocking(move || {
+            for capture in &captures {
+                for number in spool.numbers(*capture) {
+                    spool.remove(*capture, number);
+                    if spool.has(*capture, number) {
+                        return Err(io::Error::other(format!(
+                            "{} cannot be removed",
+                            spool.path(*capture, number).display()
+                        )));
+                    }
+                }
+            }
+            journal.erase(&captures).map_err(io::Error::other)?;
+            let captures: HashSet<Uuid> = captures.into_iter().collect();
+            let earlier = earlier.lock().unwrap_or_else(PoisonError::into_inner);
+            earlier.iter().try_for_each(|file| journal::erase(file, &captures))
+        });
+        forgotten.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// Bytes that wait on the disk: chunks, and the journal.

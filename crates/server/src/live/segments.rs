@@ -94,7 +94,7 @@ impl Session {
         let announced = std::slice::from_ref(&key);
         app.store.announce(&recording.project, Some(recording.id), Purpose::Segment, announced, clock::now()).await?;
         let length = ts.len() as u64;
-        app.objects.put(&key, ts.into()).await?;
+        app.put(recording.id, &key, ts.into()).await?;
         let (start, end) = (media_time(frames.start), media_time(frames.end));
         let segment = Segment {
             capture: *capture_id,

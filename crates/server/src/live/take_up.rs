@@ -1,8 +1,7 @@
 //! At the start: the rooms that an earlier process recorded are taken up where it left them.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use echosphere_domain::id::RecordingId;
@@ -46,6 +45,7 @@ pub async fn take_up(app: &SharedApp, recovered: Recovered) -> Result<(), Error>
             app.rooms.spool.remove(orphan, number);
         }
     }
+    app.rooms.earlier.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
     app.rooms.left().extend(rows.iter().map(|row| (row.recording.id, Vec::new())));
     let unfinished = rows.into_iter().map(|row| {
         let journalled = captures.remove(&row.capture.id.as_uuid()).unwrap_or_default();
@@ -53,14 +53,14 @@ pub async fn take_up(app: &SharedApp, recovered: Recovered) -> Result<(), Error>
     });
     let left = round(app, unfinished.collect()).await;
     if left.is_empty() {
-        remove(app, files).await;
+        remove(app).await;
     } else {
-        tokio::spawn(keep_trying(Arc::clone(app), left, files));
+        tokio::spawn(keep_trying(Arc::clone(app), left));
     }
     Ok(())
 }
 
-async fn keep_trying(app: SharedApp, mut left: Vec<Unfinished>, files: Vec<PathBuf>) {
+async fn keep_trying(app: SharedApp, mut left: Vec<Unfinished>) {
     let mut stopping = app.stopping.subscribe();
     while !left.is_empty() {
         let stopped = tokio::time::timeout(PAUSE, stopping.wait_for(|stopping| *stopping)).await.is_ok();
@@ -71,7 +71,7 @@ async fn keep_trying(app: SharedApp, mut left: Vec<Unfinished>, files: Vec<PathB
         left = still_wanted(&app, left).await;
         left = round(&app, left).await;
     }
-    remove(&app, files).await;
+    remove(&app).await;
 }
 
 /// Reads the rows anew: since the start somebody may have paused a room, left somebody out, or deleted its recording.
@@ -105,15 +105,22 @@ async fn round(app: &SharedApp, unfinished: Vec<Unfinished>) -> Vec<Unfinished> 
 }
 
 /// Removes the journals of earlier processes, whose entries this one's has by now.
-async fn remove(app: &SharedApp, files: Vec<PathBuf>) {
-    let journal = Arc::clone(&app.rooms.journal);
-    let flushed = tokio::task::spawn_blocking(move || journal.flush()).await;
-    if flushed.is_ok_and(|flushed| flushed.is_ok()) {
-        for file in files {
-            if let Err(error) = std::fs::remove_file(&file) {
-                tracing::warn!(file = %file.display(), %error, "an old journal cannot be removed");
-            }
+async fn remove(app: &SharedApp) {
+    let (journal, earlier) = (Arc::clone(&app.rooms.journal), Arc::clone(&app.rooms.earlier));
+    let removed = tokio::task::spawn_blocking(move || {
+        if journal.flush().is_err() {
+            return;
         }
+        earlier.lock().unwrap_or_else(PoisonError::into_inner).retain(|file| match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(file = %file.display(), %error, "an old journal cannot be removed");
+                true
+            }
+            _ => false,
+        });
+    });
+    if let Err(error) = removed.await {
+        tracing::warn!(%error, "old journals cannot be removed");
     }
 }
 

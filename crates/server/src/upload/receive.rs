@@ -5,18 +5,23 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use echosphere_domain::id::{ProjectId, TaskId, UploadId};
-use echosphere_store::{Sealed, Upload, UploadState};
+use echosphere_livekit::session_upload::header::Header;
+use echosphere_store::{Gone, Sealed, Upload};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use tokio::task::JoinHandle;
 
+use super::{body, door, recover};
 use crate::app::{App, SharedApp};
-use crate::{clock, data_dir, entropy};
+use crate::{clock, data_dir, entropy, excluded, names};
 
 /// Between two calls that bring the written bytes to the disk: so that the last one, which the sender waits for, has
 /// little left to do.
 const SYNC_EVERY: u64 = 4 << 20;
+/// The SDKs send the header first, and it is small: what comes before it in memory.
+const MOST_BEFORE_HEADER: usize = 256 << 10;
 
 /// Why an upload was not taken. Its body was read to the end all the same.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +35,9 @@ pub enum Refusal {
     /// Recording is switched off for its room.
     #[error("recording is switched off for this room")]
     Disabled,
+    /// It asks for redaction, which is refused.
+    #[error("the session asks for redaction, which this server cannot do")]
+    Redaction,
     /// A fault of ours; the same upload may be taken later.
     #[error("the upload cannot be kept now: {0}")]
     Transient(String),
@@ -53,7 +61,16 @@ enum Failure {
     Io(io::Error),
 }
 
-/// Takes an upload's body. When this returns `Ok`, the body is durable and queued, and stays so whatever happens next.
+/// The beginning of a body: all that has come when its header has.
+struct Beginning {
+    bytes: Vec<u8>,
+    header: Option<Header>,
+    /// Whether the body ended, or the connection broke, before the header came.
+    end: Option<bool>,
+}
+
+/// Takes an upload's body. When this returns `Ok`, the body is durable and queued, and stays so whatever happens next; or nothing
+/// of it is kept, because its session was deleted.
 ///
 /// Runs to its end also when the sender goes away (and the request's own future with it): what had come is sealed as a
 /// cut upload.
@@ -64,42 +81,48 @@ pub async fn receive(
     body: Body,
 ) -> Result<UploadId, Refusal> {
     let task = tokio::spawn(async move {
-        let upload = Upload {
-            id: UploadId::new(entropy::uuid(clock::now())),
-            project,
-            content_type,
-            received_at: clock::now(),
-            state: UploadState::Receiving,
-            bytes: 0,
-            complete: false,
-            reason: None,
-        };
-        take(&app, &upload, body).await.map(|()| upload.id)
+        let id = UploadId::new(entropy::uuid(clock::now()));
+        let upload = Upload::receiving(id, project, content_type, clock::now());
+        take(&app, upload, body).await.map(|()| id)
     });
     task.await.unwrap_or_else(|error| Err(Refusal::Transient(format!("the receiving task ended: {error}"))))
 }
 
-async fn take(app: &Arc<App>, upload: &Upload, body: Body) -> Result<(), Refusal> {
+async fn take(app: &Arc<App>, mut upload: Upload, body: Body) -> Result<(), Refusal> {
     let mut body = body.into_data_stream();
-    if let Err(error) = app.store.begin_upload(upload).await {
-        drain(&mut body, app.config.max_upload_bytes).await;
+    let limit = app.config.max_upload_bytes;
+    // What must not be kept never gets to the disk, where the header says so.
+    let beginning = begin(&mut body, &upload.content_type, limit).await;
+    if let Some(header) = &beginning.header {
+        (upload.job_id, upload.room_sid) = (header.job_id.clone(), header.room_sid.clone());
+        upload.room_name = header.summary.room_name.as_deref().and_then(|name| names::one("room_name", name));
+        match door::refusal(app, &upload, header, None).await {
+            Ok(None) => {}
+            Ok(Some(gone)) => {
+                drain(&mut body, limit).await;
+                return turned_away(&upload, gone);
+            }
+            Err(error) => {
+                drain(&mut body, limit).await;
+                return Err(Refusal::Transient(error.to_string()));
+            }
+        }
+    }
+    if let Err(error) = app.store.begin_upload(&upload).await {
+        drain(&mut body, limit).await;
         return Err(Refusal::Transient(error.to_string()));
     }
-    let limit = app.config.max_upload_bytes;
-    match spool(app, upload.id, &mut body, limit).await {
-        Ok(End::Whole { bytes }) => {
-            if super::recover::is_room_excluded(app, upload).await {
-                discard(app, upload.id).await;
-                return Err(Refusal::Disabled);
-            }
-            seal(app, upload, Sealed { bytes, complete: true }).await
-        }
+    // The agent is in the room until its upload is answered: LiveKit can say which room that is.
+    let name = ask_livekit(app, &upload);
+    let header = beginning.header.clone();
+    match spool(app, upload.id, beginning, &mut body, limit).await {
+        Ok(End::Whole { bytes }) => keep(app, &upload, header, name, Sealed { bytes, complete: true }).await,
         Ok(End::Cut { bytes }) => {
-            tracing::warn!(upload = %upload.id, bytes, "an upload was cut; what had come is kept");
+            tracing::warn!(upload = %upload.id, bytes, "an upload was cut");
             if bytes == 0 {
                 discard(app, upload.id).await;
             } else {
-                seal(app, upload, Sealed { bytes, complete: false }).await?;
+                keep(app, &upload, header, name, Sealed { bytes, complete: false }).await?;
             }
             Err(Refusal::Cut { bytes })
         }
@@ -111,6 +134,82 @@ async fn take(app: &Arc<App>, upload: &Upload, body: Body) -> Result<(), Refusal
                 Failure::TooLarge => Refusal::TooLarge { limit },
                 Failure::Io(error) => Refusal::Transient(format!("the spool file cannot be written: {error}")),
             })
+        }
+    }
+}
+
+/// What the sender of an upload that must not be kept is told: of a deleted session nothing, so that it is content.
+fn turned_away(upload: &Upload, gone: Gone) -> Result<(), Refusal> {
+    door::note(upload, gone);
+    match gone {
+        Gone::Deleted => Ok(()),
+        Gone::Excluded => Err(Refusal::Disabled),
+        Gone::Redaction => Err(Refusal::Redaction),
+    }
+}
+
+/// Reads until the header has come, or enough to say that it does not come first.
+async fn begin(body: &mut DataStream, content_type: &str, limit: u64) -> Beginning {
+    let mut beginning = Beginning { bytes: Vec::new(), header: None, end: None };
+    let mut next_look = 0;
+    while beginning.header.is_none() && beginning.bytes.len() < MOST_BEFORE_HEADER && beginning.end.is_none() {
+        match body.next().await {
+            Some(Ok(chunk)) => beginning.bytes.extend_from_slice(&chunk),
+            Some(Err(_)) => beginning.end = Some(false),
+            None => beginning.end = Some(true),
+        }
+        // Twice as much each time, so that a body that trickles in is not read over and over.
+        if (beginning.bytes.len() >= next_look || beginning.end.is_some()) && beginning.bytes.len() as u64 <= limit {
+            next_look = beginning.bytes.len() * 2;
+            let read = body::header_of(&mut io::Cursor::new(&beginning.bytes), content_type);
+            beginning.header = read.ok().flatten();
+        }
+    }
+    beginning
+}
+
+/// Asks LiveKit for the name of an upload's room, beside its coming; where a rule wants it and nobody told it.
+fn ask_livekit(app: &Arc<App>, upload: &Upload) -> Option<JoinHandle<Option<String>>> {
+    let sid = upload.room_sid.clone().filter(|_| upload.room_name.is_none())?;
+    if !excluded::has_rules(app, &upload.project) {
+        return None;
+    }
+    let (app, project) = (Arc::clone(app), upload.project.clone());
+    Some(tokio::spawn(async move { excluded::name_of(&app, &project, &sid).await }))
+}
+
+/// Asks once more whether an upload may be kept, now that it is here, and acknowledges it if so.
+async fn keep(
+    app: &Arc<App>,
+    upload: &Upload,
+    mut header: Option<Header>,
+    name: Option<JoinHandle<Option<String>>>,
+    sealed: Sealed,
+) -> Result<(), Refusal> {
+    if header.is_none() {
+        header = recover::header(app, upload).await;
+    }
+    let name = match name {
+        Some(asked) => asked.await.ok().flatten(),
+        None => None,
+    };
+    let asked = async {
+        let Some(header) = &header else { return Ok(None) };
+        let gone = door::refusal(app, upload, header, name.as_deref()).await?;
+        if gone.is_none() && (name.is_some() || upload.job_id != header.job_id || upload.room_sid != header.room_sid) {
+            app.store.note_session(upload.id, &excluded::ids(header), name.as_deref()).await?;
+        }
+        Ok::<_, echosphere_store::Error>(gone)
+    };
+    match asked.await {
+        Ok(None) => seal(app, upload, sealed).await,
+        Ok(Some(gone)) => {
+            discard(app, upload.id).await;
+            turned_away(upload, gone)
+        }
+        Err(error) => {
+            discard(app, upload.id).await;
+            Err(Refusal::Transient(error.to_string()))
         }
     }
 }
@@ -129,11 +228,26 @@ async fn seal(app: &Arc<App>, upload: &Upload, sealed: Sealed) -> Result<(), Ref
 
 type DataStream = axum::body::BodyDataStream;
 
-async fn spool(app: &App, id: UploadId, body: &mut DataStream, limit: u64) -> Result<End, Failure> {
+async fn spool(
+    app: &App,
+    id: UploadId,
+    beginning: Beginning,
+    body: &mut DataStream,
+    limit: u64,
+) -> Result<End, Failure> {
     // Not buffered: what has come is in the file, should this process die in the next moment.
     let mut file = File::create_new(app.data.spool(id)).await.map_err(Failure::Io)?;
-    let (mut bytes, mut synced, mut whole) = (0_u64, 0_u64, true);
-    while let Some(chunk) = body.next().await {
+    let (mut bytes, mut synced, mut whole) = (0_u64, 0_u64, beginning.end != Some(false));
+    let first = Some(Ok(bytes::Bytes::from(beginning.bytes)));
+    let mut first =
+        first.filter(|chunk: &Result<bytes::Bytes, axum::Error>| chunk.as_ref().is_ok_and(|b| !b.is_empty()));
+    loop {
+        let next = match first.take() {
+            Some(first) => Some(first),
+            None if beginning.end.is_some() => None,
+            None => body.next().await,
+        };
+        let Some(chunk) = next else { break };
         let Ok(chunk) = chunk else {
             whole = false;
             break;

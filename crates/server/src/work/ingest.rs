@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
-use echosphere_domain::lifecycle::Reason;
+use echosphere_domain::lifecycle::{Deletion, Reason};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::session::Session;
@@ -17,15 +17,17 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::session_upload::header::Header;
 use echosphere_media::ogg::OpusIndex;
-use echosphere_store::{Claim, Join, Joined, Publication, Purpose, SessionFacts, Upload, UploadState};
+use echosphere_store::{Claim, Gone, Join, Joined, Publication, Purpose, SessionFacts, Upload, UploadState};
 
 use self::same::{Sameness, Verdict};
 use super::compose::{self, Piece};
 use super::redaction::{self, Withheld};
 use super::{Error, filling, pieces};
 use crate::app::App;
+use crate::excluded::{self, Answer};
 use crate::render::{Source as Sound, channel_map};
 use crate::upload::body::{self, Body};
+use crate::upload::door;
 use crate::{clock, entropy, names};
 
 pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
@@ -38,16 +40,70 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     };
     let body = read(&path, &upload).await?;
     if let Some(reason) = unreadable(&body) {
-        quarantine(app, &upload, &path, &body, reason).await?;
+        quarantine(app, &upload, &path, reason).await?;
         return Ok(app.store.complete(&claim.lease).await?);
     }
-    ingest(app, claim, &upload, &path, body).await?;
+    // It may have been in quarantine, and can be read by now.
+    let quarantined = key::quarantine(&upload.project, id);
+    if app.objects.delete(&quarantined).await? {
+        app.store.forget_objects(&[quarantined]).await?;
+    }
+    match let_in(app, &upload, &body).await? {
+        Door::Open => {}
+        Door::Held => {
+            app.store.hold_upload(id).await?;
+            metrics::counter!("echosphere_uploads_total", "outcome" => "held").increment(1);
+            tracing::warn!(upload = %id, "nobody knows the name of an upload's room, and rules leave rooms out by name: it waits");
+            app.store.complete(&claim.lease).await?;
+            app.held.wake();
+            return Ok(());
+        }
+        Door::Closed(gone) => return turn_away(app, claim, &upload, gone).await,
+    }
+    match ingest(app, claim, &upload, &path, body).await {
+        Ok(true) => {}
+        // It was deleted, before or meanwhile.
+        Ok(false) | Err(Error::Store(echosphere_store::Error::Deleted(_))) => {
+            return turn_away(app, claim, &upload, Gone::Deleted).await;
+        }
+        Err(error) => return Err(error),
+    }
     remove(&path);
     let silenced = app.data.spool_silenced(id);
     if silenced.exists() {
         remove(&silenced);
     }
     Ok(())
+}
+
+/// Whether an upload becomes a recording.
+enum Door {
+    Open,
+    /// Not before the name of its room is known.
+    Held,
+    Closed(Gone),
+}
+
+/// Asks again what was asked when it came: by now more may be known, and an earlier version did not ask.
+async fn let_in(app: &App, upload: &Upload, body: &Body) -> Result<Door, Error> {
+    let header = body.header.as_ref().and_then(|header| header.as_ref().ok()).cloned().unwrap_or_default();
+    if let Some(gone) = door::refusal(app, upload, &header, upload.room_name.as_deref()).await? {
+        return Ok(Door::Closed(gone));
+    }
+    let session = excluded::ids(&header);
+    if upload.job_id != session.job_id || upload.room_sid != session.room_sid {
+        app.store.note_session(upload.id, &session, None).await?;
+    }
+    let told = header.summary.room_name.as_deref().or(upload.room_name.as_deref());
+    let answer = excluded::ask(app, &upload.project, &session, told).await?;
+    Ok(if answer == Answer::Unknown && !upload.is_released { Door::Held } else { Door::Open })
+}
+
+/// Keeps nothing of an upload.
+async fn turn_away(app: &App, claim: &Claim, upload: &Upload, gone: Gone) -> Result<(), Error> {
+    door::note(upload, gone);
+    crate::upload::forget(app, upload.id).await?;
+    Ok(app.store.complete(&claim.lease).await?)
 }
 
 async fn read(path: &Path, upload: &Upload) -> Result<Body, Error> {
@@ -62,9 +118,6 @@ fn unreadable(body: &Body) -> Option<&'static str> {
     let has_sound = body.sound.as_ref().is_some_and(|sound| sound.index.is_ok());
     let has_turns = body.chat.as_ref().is_some_and(|chat| !chat.transcript.turns.is_empty());
     match &body.header {
-        Some(Ok(header)) if header.redaction_enabled => {
-            Some("the session asks for redaction, which this version cannot do; it is kept closed")
-        }
         Some(Ok(_)) => None,
         _ if has_sound || has_turns => None,
         Some(Err(_)) => Some("the header cannot be read, and no other part can"),
@@ -72,21 +125,12 @@ fn unreadable(body: &Body) -> Option<&'static str> {
     }
 }
 
-async fn quarantine(app: &App, upload: &Upload, path: &Path, body: &Body, reason: &str) -> Result<(), Error> {
+async fn quarantine(app: &App, upload: &Upload, path: &Path, reason: &str) -> Result<(), Error> {
     let now = clock::now();
-    let header = body.header.as_ref().and_then(|header| header.as_ref().ok());
-    let (job_id, room_sid) =
-        header.map_or((None, None), |header| (header.job_id.as_deref(), header.room_sid.as_deref()));
-    let withheld = Withheld::of_session(app, &upload.project, job_id, room_sid).await?;
     let object = key::quarantine(&upload.project, upload.id);
     let announced = std::slice::from_ref(&object);
     app.store.announce(&upload.project, None, Purpose::Quarantine, announced, now).await?;
-    if withheld.is_empty() {
-        app.objects.put_file(&object, path).await?;
-    } else {
-        // What cannot be read cannot be told apart from what must not be kept.
-        app.objects.put(&object, bytes::Bytes::new()).await?;
-    }
+    app.objects.put_file(&object, path).await?;
     app.store.quarantine_upload(upload.id, reason, &object, now).await?;
     remove(path);
     metrics::counter!("echosphere_uploads_total", "outcome" => "quarantined").increment(1);
@@ -101,14 +145,19 @@ fn remove(path: &Path) {
     }
 }
 
-async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Body) -> Result<(), Error> {
+/// False when nothing may be kept of its session.
+async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Body) -> Result<bool, Error> {
     let header = body.header.as_ref().and_then(|header| header.as_ref().ok()).cloned().unwrap_or_default();
     let facts = facts(app, upload, &header).await?;
     let transcript = body.chat.as_ref().map(|chat| &chat.transcript);
     let index = body.sound.as_ref().and_then(|sound| sound.index.as_ref().ok());
     let (started_at, ended_at) = times(upload, &header, index, transcript);
     let session = Session { started_at, ended_at, received_at: upload.received_at };
-    let joined = app.store.join_upload(&join_request(upload, &header, &facts, session)).await?;
+    let Some(joined) = app.store.join_upload(&join_request(upload, &header, &facts, session)).await? else {
+        return Ok(false);
+    };
+    // From here on files and rows are written for it: a deletion waits until this is over.
+    let _writing = app.fences.enter(joined.recording.id)?;
     let mut read = Read::new(app, upload, &header, body, &joined);
     let withheld = Withheld::of(app, joined.recording.id).await?;
     let spooled = Spooled { body: path.to_path_buf(), silenced: app.data.spool_silenced(upload.id) };
@@ -126,21 +175,26 @@ async fn ingest(app: &App, claim: &Claim, upload: &Upload, path: &Path, body: Bo
             app.store.drop_duplicate(upload.id, clock::now()).await?;
             metrics::counter!("echosphere_uploads_total", "outcome" => "duplicate").increment(1);
             tracing::info!(upload = %upload.id, recording = %recording.id, "an upload says what is known already");
-            return Ok(app.store.complete(&claim.lease).await?);
+            app.store.complete(&claim.lease).await?;
+            return Ok(true);
         }
     };
     if withheld.is_empty() || read.index.is_some() {
-        app.objects.put_file(&joined.body, kept).await?;
+        app.put_file(recording.id, &joined.body, kept).await?;
     }
     let publication = publication(app, &recording, &captures, read, supersedes, facts, &withheld).await?;
     let partial = publication.content;
     let published = app.store.publish(&publication, &claim.lease).await?;
+    if published.state.deletion != Deletion::None {
+        // The task is finished; its files go with the recording.
+        return Ok(true);
+    }
     metrics::counter!("echosphere_uploads_total", "outcome" => "kept").increment(1);
     tracing::info!(
         upload = %upload.id, recording = %published.id, status = %published.state.status, content = ?partial,
         "an upload became a recording"
     );
-    Ok(())
+    Ok(true)
 }
 
 /// The header's own summary first; for the Node SDK, which sends none, the telemetry that came before.
@@ -154,7 +208,7 @@ pub(super) async fn facts(app: &App, upload: &Upload, header: &Header) -> Result
         tracing::warn!(upload = %upload.id, fields = ?header.unusable, "a session has ids that cannot be; they are left out");
     }
     let facts = SessionFacts {
-        room_name: summary.room_name.clone().or(told.room_name),
+        room_name: summary.room_name.clone().or(upload.room_name.clone()).or(told.room_name),
         agent_name: summary.agent_name.clone().or(told.agent_name),
         tags: if summary.tags.is_empty() { told.tags } else { summary.tags.clone() },
         sdk_version: summary.sdk_version.clone().or(told.sdk_version),

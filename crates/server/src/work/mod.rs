@@ -5,7 +5,7 @@
 
 mod align;
 pub mod compose;
-mod erase;
+pub(crate) mod erase;
 mod filling;
 mod ingest;
 mod pieces;
@@ -71,6 +71,9 @@ pub enum Error {
     /// What is to be erased is still being kept.
     #[error("the recording {0} is still being kept; it is erased when its room has been left")]
     Recorded(echosphere_domain::id::RecordingId),
+    /// Telemetry is still being stored.
+    #[error("telemetry is still being stored; it is erased after that")]
+    Busy,
     /// The server is stopping; the task goes on after the next start.
     #[error("the server is stopping")]
     Stopping,
@@ -166,6 +169,13 @@ async fn work_on(app: &SharedApp, claim: Claim) {
         }
     };
     metrics::histogram!("echosphere_task_seconds", "kind" => kind).record(started.elapsed().as_secs_f64());
+    let outcome = match outcome {
+        // Its recording is being deleted: nothing is left to do for it.
+        Err(Error::Store(echosphere_store::Error::Deleted(_))) => {
+            app.store.complete(&claim.lease).await.map_err(Error::from)
+        }
+        outcome => outcome,
+    };
     if let Err(error) = outcome {
         give_back(app, &claim, &error).await;
     } else {
@@ -195,7 +205,9 @@ async fn give_back(app: &App, claim: &Claim, error: &Error) {
         Error::Store(echosphere_store::Error::LeaseLost(_)) => return,
         // Somebody else published in the meantime: read again and decide again.
         Error::Stopping | Error::Store(echosphere_store::Error::Conflict(_)) => Some(now),
-        error if error.is_final() || claim.attempts >= MAX_ATTEMPTS => None,
+        error if error.is_final() => None,
+        // What was promised to be deleted is never given up.
+        _ if claim.attempts >= MAX_ATTEMPTS && claim.kind != TaskKind::Erase => None,
         _ => Some(now.after(backoff(claim.attempts))),
     };
     if matches!(error, Error::Stopping) {

@@ -116,7 +116,7 @@ impl Job<'_> {
                 done.window = Ok(window);
                 if segment.location == Location::Renderable {
                     let (key, length) = (self.key(segment), ts.len() as u64);
-                    self.app.objects.put(&key, ts.into()).await?;
+                    self.app.put(self.recording.id, &key, ts.into()).await?;
                     done.stored = Some(StoredSegment { index, key, offset: 0, length });
                 }
                 Ok(done)
@@ -193,7 +193,7 @@ impl Job<'_> {
         let key = recording.prefix.analysis(attempt, self.revision);
         let announced = std::slice::from_ref(&key);
         app.store.announce(&recording.project, Some(recording.id), Purpose::Analysis, announced, clock::now()).await?;
-        app.objects.put(&key, analysis.to_bytes().into()).await?;
+        app.put(recording.id, &key, analysis.to_bytes().into()).await?;
         let transcripts = measured.align(&analysis).await?;
         let rendered = RenderedRevision {
             recording: recording.id,

@@ -5,7 +5,7 @@
 use echosphere_domain::time::WallTime;
 
 use crate::app::{App, SharedApp};
-use crate::clock;
+use crate::{cleaning, clock};
 
 /// Objects deleted between two looks at the database.
 const BATCH: u32 = 500;
@@ -21,6 +21,9 @@ pub(super) async fn run(app: SharedApp) {
         }
         if let Err(error) = give_up_logs(&app).await {
             tracing::warn!(%error, "capture logs cannot be given up now");
+        }
+        if let Err(error) = cleaning::expire_quarantine(&app).await {
+            tracing::warn!(%error, "quarantine cannot be looked through now");
         }
         if let Err(error) = sweep(&app, process_start).await {
             tracing::warn!(%error, "the sweep stopped; the next one goes on");

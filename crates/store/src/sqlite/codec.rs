@@ -166,22 +166,16 @@ pub(super) fn upload(row: &SqliteRow) -> Result<Upload> {
         bytes: row.number("bytes")?,
         complete: row.flag("complete")?,
         reason: row.maybe_text("reason")?,
+        job_id: row.maybe_text("job_id")?,
+        room_sid: row.maybe_text("room_sid")?,
+        room_name: row.maybe_text("room_name")?,
+        is_released: row.flag("is_released")?,
     })
 }
 
 fn upload_state(word: &str) -> Option<UploadState> {
-    use UploadState::{Duplicate, Joined, Quarantined, Received, Receiving};
-    [Receiving, Received, Joined, Duplicate, Quarantined].into_iter().find(|state| upload_state_word(*state) == word)
-}
-
-pub(super) fn upload_state_word(state: UploadState) -> &'static str {
-    match state {
-        UploadState::Receiving => "receiving",
-        UploadState::Received => "received",
-        UploadState::Joined => "joined",
-        UploadState::Duplicate => "duplicate",
-        UploadState::Quarantined => "quarantined",
-    }
+    use UploadState::{Duplicate, Held, Joined, Quarantined, Received, Receiving};
+    [Receiving, Received, Joined, Duplicate, Quarantined, Held].into_iter().find(|state| state.as_str() == word)
 }
 
 pub(super) fn segment(row: &SqliteRow) -> Result<Segment> {

@@ -1,7 +1,7 @@
 //! The lifecycle's state and effects, written in the transaction that made them.
 
 use echosphere_domain::id::TaskId;
-use echosphere_domain::lifecycle::{Effect, Event, step};
+use echosphere_domain::lifecycle::{Deletion, Effect, Event, step};
 use echosphere_domain::recording::Recording;
 use echosphere_domain::time::WallTime;
 use sha2::{Digest, Sha256};
@@ -18,6 +18,9 @@ pub(super) async fn step_recording(
     now: WallTime,
 ) -> Result<()> {
     const ACTION: &str = "step a recording";
+    if event == Event::DeletionRequested && recording.state.deletion == Deletion::None {
+        super::deletions::entomb(connection, recording.id, now).await?;
+    }
     let (state, effects) = step(recording.state, event);
     recording.state = state;
     sqlx::query(

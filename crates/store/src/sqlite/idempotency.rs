@@ -2,6 +2,7 @@
 
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::time::WallTime;
+use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
@@ -15,6 +16,27 @@ fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx("look an Idempotency-Key up", error)
 }
 
+/// Marks what was made unreadable.
+const MARK: &str = "sha256:";
+
+/// Keys and requests may hold names: of each the SHA-256 is kept.
+fn unreadable(text: &str) -> String {
+    format!("{MARK}{}", hex::encode(Sha256::digest(text)))
+}
+
+/// Does so with the rows of earlier versions.
+pub(super) async fn make_unreadable(connection: &mut SqliteConnection) -> Result<()> {
+    let rows = sqlx::query("SELECT project, key AS id, asked FROM idempotency WHERE key NOT LIKE 'sha256:%'");
+    for row in rows.fetch_all(&mut *connection).await.map_err(failed)? {
+        let row = Reader::new("idempotency", &row);
+        let (key, asked) = (row.text("id")?, row.text("asked")?);
+        let set = sqlx::query("UPDATE idempotency SET key = ?, asked = ? WHERE project = ? AND key = ?");
+        let set = set.bind(unreadable(&key)).bind(unreadable(&asked)).bind(row.text("project")?).bind(&key);
+        set.execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// What was asked for under this key before, if anything.
 pub(super) async fn known(
     executor: impl SqliteExecutor<'_>,
@@ -24,11 +46,11 @@ pub(super) async fn known(
 ) -> Result<Option<Repeated>> {
     let row =
         sqlx::query("SELECT key AS id, asked, recording FROM idempotency WHERE project = ? AND key = ? AND at > ?");
-    let row = row.bind(project.as_str()).bind(&once.key).bind(now.as_nanos() - LIFE);
+    let row = row.bind(project.as_str()).bind(unreadable(&once.key)).bind(now.as_nanos() - LIFE);
     let row: Option<SqliteRow> = row.fetch_optional(executor).await.map_err(failed)?;
     let Some(row) = row else { return Ok(None) };
     let row = Reader::new("idempotency", &row);
-    let same = row.text("asked")? == once.asked;
+    let same = row.text("asked")? == unreadable(&once.asked);
     Ok(Some(if same { Repeated::Same(row.parse("recording")?) } else { Repeated::Other }))
 }
 
@@ -43,7 +65,7 @@ pub(super) async fn note(
     let old = sqlx::query("DELETE FROM idempotency WHERE at <= ?").bind(now.as_nanos() - LIFE);
     old.execute(&mut *connection).await.map_err(failed)?;
     let noted = sqlx::query("INSERT INTO idempotency (project, key, asked, recording, at) VALUES (?, ?, ?, ?, ?)");
-    let noted = noted.bind(project.as_str()).bind(&once.key).bind(&once.asked);
+    let noted = noted.bind(project.as_str()).bind(unreadable(&once.key)).bind(unreadable(&once.asked));
     noted.bind(recording.to_string()).bind(now.as_nanos()).execute(connection).await.map_err(failed)?;
     Ok(())
 }

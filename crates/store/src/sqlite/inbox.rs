@@ -5,8 +5,8 @@ use echosphere_domain::id::ProjectId;
 use echosphere_domain::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 
-use super::SqliteStore;
 use super::codec::Reader;
+use super::{SqliteStore, deletions};
 use crate::{Error, Inbox, Result, Webhook};
 
 fn failed(error: sqlx::Error) -> Error {
@@ -34,6 +34,11 @@ impl Inbox for SqliteStore {
         let webhook = webhook.clone();
         self.write("keep a webhook", move |connection| {
             Box::pin(async move {
+                let mut webhook = webhook;
+                if deletions::room_gone(&mut *connection, &webhook.project, &webhook.room_sid).await? {
+                    // What it says is of nobody's use any more; that it came is known for a day.
+                    (webhook.room_name, webhook.body) = (String::new(), String::new());
+                }
                 let kept = sqlx::query(
                     "INSERT INTO webhooks (project, id, event, room_sid, room_name, created_at, received_at, body, attempts, due)
                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (project, id) DO NOTHING",

@@ -9,8 +9,8 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::codec::Reader;
-use super::{codec, effects, objects, uploads};
-use crate::{Error, Join, Joined, Purpose, Result};
+use super::{codec, deletions, effects, objects, uploads};
+use crate::{Error, Join, Joined, Purpose, Result, SessionIds};
 
 fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx("join an upload", error)
@@ -21,13 +21,28 @@ pub(super) const CAPTURED_ROOM: &str =
     "(recordings.id IN (SELECT recording FROM live) OR EXISTS (SELECT 1 FROM captures
      WHERE captures.recording = recordings.id AND captures.source IN ('recorder', 'egress')))";
 
-pub(super) async fn join(connection: &mut SqliteConnection, request: Join) -> Result<Joined> {
+/// `None` when nothing may be kept of the session.
+pub(super) async fn join(connection: &mut SqliteConnection, request: Join) -> Result<Option<Joined>> {
+    let session = SessionIds {
+        job_id: request.job_id.clone(),
+        room_sid: request.room_sid.clone(),
+        started_at: request.session.started_at,
+    };
+    if deletions::upload_gone(&mut *connection, &request.project, &session).await?.is_some() {
+        return Ok(None);
+    }
     if let Some(capture) = uploads::capture_of(connection, request.upload).await? {
         let recording = uploads::recording_by_id(connection, capture.recording).await?;
         let body = uploads::body_of(connection, capture.id).await?;
-        return Ok(Joined { recording, capture, body });
+        let is_kept = recording.state.deletion == Deletion::None;
+        return Ok(is_kept.then_some(Joined { recording, capture, body }));
     }
     let known = known_recording(connection, &request).await?;
+    if let Some(deleted) = known.as_ref().filter(|known| known.state.deletion != Deletion::None) {
+        // Its room's recording was deleted, and the session with it.
+        deletions::entomb_session(connection, &request.project, deleted.id, &session, request.now).await?;
+        return Ok(None);
+    }
     let is_known = known.is_some();
     let mut recording = known.unwrap_or_else(|| new_recording(&request));
     if !is_known {
@@ -39,16 +54,13 @@ pub(super) async fn join(connection: &mut SqliteConnection, request: Join) -> Re
     let id = Some(recording.id);
     objects::announce(connection, &request.project, id, Purpose::Upload, &body, request.now).await?;
     uploads::set_body(connection, capture.id, &body).await?;
-    Ok(Joined { recording, capture, body })
+    Ok(Some(Joined { recording, capture, body }))
 }
 
 /// By job, else by the room's own id; never by name, because names are reused.
 async fn known_recording(connection: &mut SqliteConnection, request: &Join) -> Result<Option<Recording>> {
     if let Some(same) = same_session(connection, request).await? {
         return Ok(Some(same));
-    }
-    if let Some(deleted) = deleted_session(connection, request).await? {
-        return Ok(Some(deleted));
     }
     let rooms = rooms(connection, request).await?;
     match belongs_to(&request.session, &rooms) {
@@ -67,18 +79,6 @@ async fn same_session(connection: &mut SqliteConnection, request: &Join) -> Resu
                                        AND captures.started_at = ?4))
          ORDER BY captures.attempt LIMIT 1",
     );
-    let row = row.bind(request.project.as_str()).bind(&request.job_id).bind(&request.room_sid);
-    let row = row.bind(request.session.started_at.map(WallTime::as_nanos)).fetch_optional(connection).await;
-    row.map_err(failed)?.as_ref().map(codec::recording).transpose()
-}
-
-/// The recording that the session had of its own, and that was deleted. Its captures are gone; its ids and times are not.
-async fn deleted_session(connection: &mut SqliteConnection, request: &Join) -> Result<Option<Recording>> {
-    let query = format!(
-        "SELECT recordings.* FROM recordings WHERE project = ?1 AND deletion <> 'none' AND NOT {CAPTURED_ROOM}
-         AND (session_id = ?2 OR (?2 IS NULL AND session_id IS NULL AND room_sid = ?3 AND started_at = ?4)) LIMIT 1",
-    );
-    let row = sqlx::query(sqlx::AssertSqlSafe(query));
     let row = row.bind(request.project.as_str()).bind(&request.job_id).bind(&request.room_sid);
     let row = row.bind(request.session.started_at.map(WallTime::as_nanos)).fetch_optional(connection).await;
     row.map_err(failed)?.as_ref().map(codec::recording).transpose()

@@ -246,7 +246,8 @@ impl Live for SqliteStore {
         self.write("note an exclusion", move |connection| {
             Box::pin(async move {
                 let set = sqlx::query(
-                    "UPDATE live SET excluded = json_insert(excluded, '$[#]', ?1) WHERE recording = ?2
+                    "UPDATE live SET excluded = json_insert(excluded, '$[#]', ?1) WHERE recording IN
+                         (SELECT id FROM recordings WHERE id = ?2 AND deletion = 'none')
                      AND NOT EXISTS (SELECT 1 FROM json_each(excluded) WHERE value = ?1)",
                 );
                 set.bind(identity).bind(recording.to_string()).execute(connection).await.map_err(failed)?;

@@ -31,6 +31,9 @@ pub(super) async fn announce(
     key: &ObjectKey,
     now: WallTime,
 ) -> Result<()> {
+    if let Some(recording) = recording {
+        refuse_deleted(connection, recording).await?;
+    }
     sqlx::query(
         "INSERT INTO objects (key, project, recording, purpose, state, since) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT (key) DO UPDATE SET state = excluded.state, since = excluded.since WHERE state <> 'live'",
@@ -45,6 +48,16 @@ pub(super) async fn announce(
     .await
     .map_err(|error| Error::from_sqlx(ACTION, error))?;
     Ok(())
+}
+
+/// The fence of a deletion: from the transaction on that asked for it, nothing is announced for the recording any more.
+async fn refuse_deleted(connection: &mut SqliteConnection, recording: RecordingId) -> Result<()> {
+    let deleted: Option<i64> = sqlx::query_scalar("SELECT deletion <> 'none' FROM recordings WHERE id = ?")
+        .bind(recording.to_string())
+        .fetch_optional(connection)
+        .await
+        .map_err(|error| Error::from_sqlx(ACTION, error))?;
+    if deleted == Some(1) { Err(Error::Deleted(recording)) } else { Ok(()) }
 }
 
 /// Something needs the object from now on. An object without a row was never announced: a defect of the caller.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
 use super::codec::{Reader, json};
-use super::{SqliteStore, uploads};
+use super::{SqliteStore, deletions, uploads};
 use crate::{Error, People, Result};
 
 /// People of one room that are kept, at most.
@@ -31,6 +31,9 @@ async fn note(
     (who, person): (&str, &str),
     told_at: WallTime,
 ) -> Result<()> {
+    if deletions::room_gone(&mut *connection, project, room_sid).await? {
+        return Ok(());
+    }
     let set = sqlx::query(
         "INSERT INTO people (project, room_sid, who, person, told_at) SELECT ?1, ?2, ?3, ?4, ?5
          WHERE ?4 = '' OR EXISTS (SELECT 1 FROM people WHERE project = ?1 AND room_sid = ?2 AND who = ?3)

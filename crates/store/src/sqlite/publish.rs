@@ -1,4 +1,4 @@
-//! The switch to a new revision, the end of its rendering, and the end of a recording: one transaction each.
+//! The switch to a new revision, and the end of its rendering: one transaction each.
 
 use std::collections::BTreeSet;
 
@@ -22,6 +22,9 @@ fn failed(error: sqlx::Error) -> Error {
 pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publication, lease: Lease) -> Result<Recording> {
     tasks::finish(connection, lease).await?;
     let mut recording = uploads::recording_by_id(connection, wanted.recording).await?;
+    if recording.state.deletion != Deletion::None {
+        return Ok(recording);
+    }
     let is_known = beside(connection, &wanted).await? == known(&wanted);
     if recording.state.revision != wanted.based_on || !is_known {
         return Err(Error::Conflict(wanted.recording));
@@ -32,16 +35,8 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
         objects::make_live(connection, &body, wanted.now).await?;
         uploads::set_state(connection, upload, UploadState::Joined, None).await?;
     }
-    let deleted = recording.state.deletion != Deletion::None;
-    match wanted.content {
-        Some(content) => {
-            effects::step_recording(connection, &mut recording, Event::Published(content), wanted.now).await?;
-        }
-        None if deleted => effects::step_recording(connection, &mut recording, Event::UploadJoined, wanted.now).await?,
-        None => {}
-    }
-    if deleted {
-        return Ok(recording);
+    if let Some(content) = wanted.content {
+        effects::step_recording(connection, &mut recording, Event::Published(content), wanted.now).await?;
     }
     for superseded in &wanted.supersedes {
         supersede(connection, recording.id, *superseded, wanted.now).await?;
@@ -193,32 +188,4 @@ pub(super) async fn finish_render(
         write.execute(&mut *connection).await.map_err(failed)?;
     }
     sessions::place(connection, rendered.recording, rendered.now).await
-}
-
-pub(super) async fn finish_erase(
-    connection: &mut SqliteConnection,
-    recording: RecordingId,
-    lease: Lease,
-    now: WallTime,
-) -> Result<()> {
-    tasks::finish(connection, lease).await?;
-    let mut row = uploads::recording_by_id(connection, recording).await?;
-    effects::step_recording(connection, &mut row, Event::Erased, now).await?;
-    // In the order of their references; each takes the recording's id.
-    for statement in [
-        "DELETE FROM objects WHERE key IN (SELECT key FROM telemetry WHERE (project, job_id) IN
-             (SELECT project, job_id FROM captures WHERE recording = ?1))",
-        "DELETE FROM telemetry WHERE (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1)",
-        "DELETE FROM objects WHERE recording = ?1",
-        "DELETE FROM segments WHERE recording = ?1",
-        "DELETE FROM uploads WHERE id IN (SELECT upload FROM captures WHERE recording = ?1)",
-        "DELETE FROM captures WHERE recording = ?1",
-        "DELETE FROM people WHERE (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1)",
-        "UPDATE recordings SET room_name = NULL, agent_name = NULL, tags = '[]', labels = '{}', participants = '[]', tracks = '[]',
-                gaps = '[]', analysis = NULL, duration = 0 WHERE id = ?1",
-    ] {
-        let run = sqlx::query(statement).bind(recording.to_string()).execute(&mut *connection).await;
-        run.map_err(failed)?;
-    }
-    Ok(())
 }

@@ -158,24 +158,6 @@ impl Recordings for SqliteStore {
         .await
     }
 
-    async fn objects_of(&self, recording: RecordingId) -> Result<Vec<ObjectKey>> {
-        let rows = sqlx::query(
-            "SELECT key AS id FROM objects WHERE recording = ?1
-             UNION SELECT key FROM telemetry WHERE (project, job_id) IN
-                 (SELECT project, job_id FROM captures WHERE recording = ?1)",
-        );
-        let rows = rows.bind(recording.to_string()).fetch_all(&self.readers).await.map_err(failed)?;
-        rows.iter().map(|row| Reader::new("objects", row).parse("id")).collect()
-    }
-
-    async fn finish_erase(&self, recording: RecordingId, lease: &Lease, now: WallTime) -> Result<()> {
-        let lease = *lease;
-        self.write("end a deletion", move |connection| {
-            Box::pin(async move { publish::finish_erase(connection, recording, lease, now).await })
-        })
-        .await
-    }
-
     async fn count_by_status(&self) -> Result<Vec<(Status, u64)>> {
         let rows =
             sqlx::query("SELECT status AS id, count(*) AS n FROM recordings WHERE deletion <> 'done' GROUP BY status");

@@ -11,8 +11,8 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::codec::Reader;
 use super::joining::{self, CAPTURED_ROOM};
-use super::{SqliteStore, codec, effects, publish, segments, tasks, telemetry, uploads};
-use crate::{Error, Lease, Own, OwnRecording, Part, Result, SameRoom, SessionFacts, Sessions, TaskKind};
+use super::{SqliteStore, codec, deletions, effects, publish, segments, tasks, telemetry, uploads};
+use crate::{Error, Lease, Own, OwnRecording, Part, Result, SameRoom, SessionFacts, SessionIds, Sessions, TaskKind};
 
 fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx("change a room's sessions", error)
@@ -60,6 +60,30 @@ pub(super) async fn reach_copies(connection: &mut SqliteConnection, deleted: Rec
         }
     }
     Ok(())
+}
+
+/// Recordings of rooms give up what they have of a session that is refused, or of all sessions of its room.
+pub(super) async fn withdraw_of(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    session: &SessionIds,
+    whole_room: bool,
+    now: WallTime,
+) -> Result<bool> {
+    let query = format!(
+        "SELECT captures.id, captures.recording AS room FROM captures JOIN recordings ON recordings.id = captures.recording
+         WHERE recordings.project = ?1 AND recordings.deletion = 'none' AND captures.source = 'upload'
+         AND captures.status <> 'superseded' AND (captures.job_id = ?2 OR (?4 AND recordings.room_sid = ?3)) AND {CAPTURED_ROOM}",
+    );
+    let rows = sqlx::query(AssertSqlSafe(query)).bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid);
+    let rows = rows.bind(whole_room).fetch_all(&mut *connection).await.map_err(failed)?;
+    for row in &rows {
+        let row = Reader::new("captures", row);
+        let room = uploads::recording_by_id(connection, row.parse("room")?).await?;
+        publish::supersede(connection, room.id, row.parse("id")?, now).await?;
+        queue_compose(connection, &room, now).await?;
+    }
+    Ok(!rows.is_empty())
 }
 
 /// A room's recording gives a session up. Its body goes with the recording that is deleted.
@@ -133,13 +157,9 @@ async fn recording_of(
         let id = Reader::new("captures", &row).parse("id")?;
         return uploads::recording_by_id(connection, id).await.map(Some);
     }
-    let deleted = format!(
-        "SELECT recordings.id FROM recordings WHERE project = ?1 AND room_sid IS ?2 AND session_id IS ?3
-         AND (?3 IS NOT NULL OR started_at IS ?4) AND deletion <> 'none' AND NOT {CAPTURED_ROOM}",
-    );
-    let deleted = sqlx::query(AssertSqlSafe(deleted)).bind(room.project.as_str()).bind(&room.room_sid);
-    let deleted = deleted.bind(&session.job_id).bind(started_at).fetch_optional(&mut *connection).await;
-    if deleted.map_err(failed)?.is_some() {
+    let ids =
+        SessionIds { job_id: session.job_id.clone(), room_sid: room.room_sid.clone(), started_at: session.started_at };
+    if deletions::upload_gone(&mut *connection, &room.project, &ids).await?.is_some() {
         return Ok(None);
     }
     let mut recording = Recording {

@@ -8,8 +8,8 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::codec::{Reader, integer, json};
-use super::{SqliteStore, objects};
-use crate::{Error, Result, SessionFacts, Telemetry, TelemetryRequest};
+use super::{SqliteStore, deletions, objects};
+use crate::{Error, Result, SessionFacts, SessionIds, Telemetry, TelemetryRequest};
 
 const ACTION: &str = "keep telemetry";
 
@@ -40,7 +40,7 @@ pub(super) async fn fill_facts(
 ) -> Result<()> {
     sqlx::query(
         "UPDATE recordings SET room_name = coalesce(room_name, ?), agent_name = coalesce(agent_name, ?),
-                tags = iif(tags = '[]', ?, tags) WHERE id = ?",
+                tags = iif(tags = '[]', ?, tags) WHERE id = ? AND deletion = 'none'",
     )
     .bind(&facts.room_name)
     .bind(&facts.agent_name)
@@ -52,7 +52,12 @@ pub(super) async fn fill_facts(
     Ok(())
 }
 
-async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Result<()> {
+/// Keeps a request; false when nothing may be kept of its session (any more).
+async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Result<bool> {
+    let session = SessionIds { job_id: request.job_id.clone(), room_sid: request.room_sid.clone(), started_at: None };
+    if deletions::gone(&mut *connection, &request.project, &session).await?.is_some() {
+        return Ok(false);
+    }
     sqlx::query(
         "INSERT INTO telemetry (id, project, signal, job_id, room_sid, key, bytes, received_at, facts)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
@@ -82,9 +87,10 @@ async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Re
     .await
     .map_err(failed)?;
     match recording.and_then(|id| id.parse().ok()) {
-        Some(recording) => fill_facts(connection, recording, &request.facts).await,
-        None => Ok(()),
+        Some(recording) => fill_facts(connection, recording, &request.facts).await?,
+        None => {}
     }
+    Ok(true)
 }
 
 async fn replace(
@@ -110,7 +116,7 @@ async fn replace(
 
 #[async_trait]
 impl Telemetry for SqliteStore {
-    async fn add_telemetry(&self, request: &TelemetryRequest) -> Result<()> {
+    async fn add_telemetry(&self, request: &TelemetryRequest) -> Result<bool> {
         let request = request.clone();
         self.write(ACTION, move |connection| Box::pin(async move { add(connection, request).await })).await
     }

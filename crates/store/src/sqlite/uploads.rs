@@ -8,9 +8,9 @@ use echosphere_domain::time::WallTime;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::codec::{Reader, integer, json, upload_state_word, word};
+use super::codec::{Reader, integer, json, word};
 use super::{SqliteStore, codec, joining, objects, tasks};
-use crate::{Error, Join, Joined, NewTask, Result, Sealed, TaskKind, Upload, UploadState, Uploads};
+use crate::{Error, Join, Joined, NewTask, Result, Sealed, SessionIds, TaskKind, Upload, UploadState, Uploads};
 
 const ACTION: &str = "change an upload";
 
@@ -25,13 +25,16 @@ impl Uploads for SqliteStore {
         self.write("note an upload", move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "INSERT INTO uploads (id, project, content_type, received_at, state, bytes, complete)
-                     VALUES (?, ?, ?, ?, 'receiving', 0, 0)",
+                    "INSERT INTO uploads (id, project, content_type, received_at, state, bytes, complete, job_id, room_sid, room_name)
+                     VALUES (?, ?, ?, ?, 'receiving', 0, 0, ?, ?, ?)",
                 )
                 .bind(upload.id.to_string())
                 .bind(upload.project.as_str())
                 .bind(&upload.content_type)
                 .bind(upload.received_at.as_nanos())
+                .bind(&upload.job_id)
+                .bind(&upload.room_sid)
+                .bind(&upload.room_name)
                 .execute(connection)
                 .await
                 .map_err(failed)?;
@@ -89,7 +92,7 @@ impl Uploads for SqliteStore {
         rows.iter().map(codec::upload).collect()
     }
 
-    async fn join_upload(&self, request: &Join) -> Result<Joined> {
+    async fn join_upload(&self, request: &Join) -> Result<Option<Joined>> {
         let request = request.clone();
         self.write("join an upload", move |connection| {
             Box::pin(async move { joining::join(connection, request).await })
@@ -123,12 +126,90 @@ impl Uploads for SqliteStore {
         .await
     }
 
-    async fn quarantined(&self, project: &ProjectId, limit: u32) -> Result<Vec<Upload>> {
+    async fn note_session(&self, id: UploadId, session: &SessionIds, room_name: Option<&str>) -> Result<()> {
+        let (session, room_name) = (session.clone(), room_name.map(str::to_owned));
+        self.write("note whose an upload is", move |connection| {
+            Box::pin(async move {
+                let set = sqlx::query(
+                    "UPDATE uploads SET job_id = ?, room_sid = ?, room_name = coalesce(?, room_name) WHERE id = ?",
+                );
+                let set = set.bind(session.job_id).bind(session.room_sid).bind(room_name).bind(id.to_string());
+                set.execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn uploads_in(
+        &self,
+        project: &ProjectId,
+        state: UploadState,
+        before: Option<WallTime>,
+        limit: u32,
+    ) -> Result<Vec<Upload>> {
         let rows = sqlx::query(
-            "SELECT * FROM uploads WHERE state = 'quarantined' AND project = ? ORDER BY received_at DESC LIMIT ?",
+            "SELECT * FROM uploads WHERE state = ? AND project = ? AND received_at < ? ORDER BY received_at DESC LIMIT ?",
         );
-        let rows = rows.bind(project.as_str()).bind(limit).fetch_all(&self.readers).await;
+        let rows = rows.bind(state.as_str()).bind(project.as_str());
+        let rows = rows.bind(before.map_or(i64::MAX, WallTime::as_nanos)).bind(limit).fetch_all(&self.readers).await;
         rows.map_err(|e| Error::from_sqlx("read uploads", e))?.iter().map(codec::upload).collect()
+    }
+
+    async fn uploads_before(&self, state: UploadState, before: WallTime, limit: u32) -> Result<Vec<Upload>> {
+        let rows =
+            sqlx::query("SELECT * FROM uploads WHERE state = ? AND received_at < ? ORDER BY received_at LIMIT ?");
+        let rows = rows.bind(state.as_str()).bind(before.as_nanos()).bind(limit).fetch_all(&self.readers).await;
+        rows.map_err(|e| Error::from_sqlx("read uploads", e))?.iter().map(codec::upload).collect()
+    }
+
+    async fn count_uploads(&self, state: UploadState) -> Result<u64> {
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM uploads WHERE state = ?").bind(state.as_str());
+        let count = count.fetch_one(&self.readers).await.map_err(|e| Error::from_sqlx("count uploads", e))?;
+        Ok(count.unsigned_abs())
+    }
+
+    async fn hold_upload(&self, id: UploadId) -> Result<()> {
+        self.write("hold an upload", move |connection| {
+            Box::pin(async move {
+                let set = sqlx::query("UPDATE uploads SET state = 'held' WHERE id = ? AND state = 'received'");
+                set.bind(id.to_string()).execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn release_upload(&self, id: UploadId, released: bool, task: TaskId, now: WallTime) -> Result<bool> {
+        self.write("release an upload", move |connection| {
+            Box::pin(async move {
+                let set = sqlx::query(
+                    "UPDATE uploads SET state = 'received', reason = NULL, is_released = max(is_released, ?) WHERE id = ?
+                     AND state IN ('held', 'quarantined')",
+                );
+                let set = set.bind(released).bind(id.to_string()).execute(&mut *connection).await.map_err(failed)?;
+                if set.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                let task = NewTask { id: task, kind: TaskKind::Ingest, payload: id.to_string(), run_at: now };
+                tasks::insert(connection, &task).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn forget_upload(&self, id: UploadId) -> Result<()> {
+        self.write("forget an upload", move |connection| {
+            Box::pin(async move {
+                let gone = sqlx::query(
+                    "DELETE FROM uploads WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM captures WHERE upload = ?1)",
+                );
+                gone.bind(id.to_string()).execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
     }
 }
 
@@ -139,7 +220,7 @@ pub(super) async fn set_state(
     reason: Option<&str>,
 ) -> Result<()> {
     sqlx::query("UPDATE uploads SET state = ?, reason = ? WHERE id = ?")
-        .bind(upload_state_word(state))
+        .bind(state.as_str())
         .bind(reason)
         .bind(id.to_string())
         .execute(connection)

@@ -5,9 +5,11 @@
 //! next process reads what is there ([`recover()`]), cuts a torn end off, and removes the files once their entries are in
 //! chunks.
 
+mod erase;
 mod recover;
 mod writer;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+pub use erase::erase;
 pub use recover::{Recovered, recover};
 
 use self::writer::Writer;
@@ -31,6 +34,8 @@ const FILE_SIZE: u64 = 16 << 20;
 /// left out of the journal, which is logged; chunks have them still.
 const MAX_WAITING: usize = 1 << 20;
 const ENDING: &str = "journal";
+/// The ending of a file that is being written anew.
+const UNFINISHED: &str = "part";
 const MAGIC: &[u8; 4] = b"ESJ2";
 
 /// What one capture has for the journal.
@@ -68,6 +73,8 @@ struct State {
     bytes: u64,
     failure: Option<String>,
     failing_since: Option<Instant>,
+    /// Captures to be taken out of all files.
+    erased: HashSet<Uuid>,
     flushes_wanted: u64,
     flushes_done: u64,
     stopping: bool,
@@ -167,6 +174,16 @@ impl Journal {
         self.shared.state().failing_since.is_some_and(|since| since.elapsed() >= for_so_long)
     }
 
+    /// Takes captures out of the journal: when this returns, none of its files has anything of them, and what is still
+    /// appended for them is not written. What other captures have in the same files stays. Blocks.
+    pub fn erase(&self, captures: &[Uuid]) -> Result<(), String> {
+        if captures.is_empty() {
+            return Ok(());
+        }
+        self.shared.state().erased.extend(captures);
+        self.flush()
+    }
+
     /// Waits until what was appended so far is on disk, synced. Blocks.
     pub fn flush(&self) -> Result<(), String> {
         let mut state = self.shared.state();
@@ -260,6 +277,34 @@ mod tests {
         journal.flush().unwrap();
         assert_eq!(files(), 1);
         assert!(journal.bytes() < FILE_SIZE);
+    }
+
+    #[test]
+    fn what_is_erased_is_in_no_file_and_what_others_have_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::start(folder.path(), Uuid::from_u128(9)).unwrap();
+        let (gone, stays) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (lane, other) = (journal.lane(gone), journal.lane(stays));
+        for number in 0..20 {
+            append(&lane, number, Some(Body::Data(b"JANE-IDENTITY".to_vec())));
+            append(&other, number, Some(Body::Data(b"somebody else".to_vec())));
+        }
+        journal.flush().unwrap();
+        let found = |needle: &[u8]| {
+            let files = fs::read_dir(folder.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+            files.filter(|bytes| bytes.windows(needle.len()).any(|window| window == needle)).count()
+        };
+        assert_eq!(found(b"JANE-IDENTITY"), 1);
+        journal.erase(&[gone]).unwrap();
+        append(&lane, 20, Some(Body::Data(b"JANE-IDENTITY".to_vec())));
+        append(&other, 20, Some(Body::Data(b"somebody else".to_vec())));
+        drop(lane);
+        journal.flush().unwrap();
+        assert_eq!((found(b"JANE-IDENTITY"), found(b"somebody else")), (0, 2));
+        journal.erase(&[gone]).unwrap();
+        drop(journal);
+        let recovered = recover(folder.path(), |_| Some(0)).unwrap();
+        assert_eq!((recovered.captures.len(), recovered.captures[&stays].len()), (1, 21));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use prost::Message as _;
 use uuid::Uuid;
 
-use super::{ENDING, MAGIC};
+use super::{ENDING, MAGIC, UNFINISHED};
 use crate::log::Entry;
 use crate::log::frame::Frames;
 
@@ -36,8 +36,11 @@ pub fn recover(folder: &Path, wanted: impl Fn(Uuid) -> Option<u64>) -> io::Resul
     let mut paths = Vec::new();
     for file in listing {
         let path = file?.path();
-        if path.extension().is_some_and(|ending| ending == ENDING) {
-            paths.push(path);
+        match path.extension() {
+            Some(ending) if ending == ENDING => paths.push(path),
+            // A crash came between: the file that was to be written anew is still there.
+            Some(ending) if ending == UNFINISHED => fs::remove_file(&path)?,
+            _ => {}
         }
     }
     paths.sort();

@@ -1,6 +1,6 @@
 //! The thread that writes the journal's files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::{ENDING, FILE_SIZE, Line, MAGIC, SYNC_EVERY, Shared, State, WRITE_EVERY};
+use super::{ENDING, FILE_SIZE, Line, MAGIC, SYNC_EVERY, Shared, State, WRITE_EVERY, erase};
 use crate::log::frame;
 
 /// For each capture the number behind its last entry in a file.
@@ -40,6 +40,10 @@ pub(super) struct Writer {
     kept: Marks,
     /// What was collected and is not written yet.
     batch: Vec<u8>,
+    /// Captures of which nothing is written any more.
+    erased: HashSet<Uuid>,
+    /// Whether files may have something of them.
+    has_erased: bool,
 }
 
 impl Writer {
@@ -59,6 +63,8 @@ impl Writer {
             lanes: Vec::new(),
             kept: Marks::new(),
             batch: Vec::new(),
+            erased: HashSet::new(),
+            has_erased: false,
         })
     }
 
@@ -71,6 +77,8 @@ impl Writer {
                 let waited = shared.wake.wait_timeout_while(state, pause, nothing_urgent);
                 let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 self.lanes.append(&mut state.opened);
+                self.has_erased |= !state.erased.is_empty();
+                self.erased.extend(state.erased.drain());
                 let urgent = state.stopping || state.flushes_done < state.flushes_wanted;
                 (state.flushes_wanted, urgent, state.stopping)
             };
@@ -108,14 +116,46 @@ impl Writer {
             self.write(false)?;
         }
         self.collect();
-        self.write(urgent)
+        self.write(urgent)?;
+        if self.has_erased { self.rewrite() } else { Ok(()) }
+    }
+
+    /// Begins the next file, and takes what was erased out of those before it.
+    fn rewrite(&mut self) -> io::Result<()> {
+        let has = |marks: &Marks| marks.keys().any(|capture| self.erased.contains(capture));
+        if has(&self.marks) {
+            self.file.sync_data()?;
+            self.next_file()?;
+        }
+        for closed in &mut self.closed {
+            if closed.marks.keys().any(|capture| self.erased.contains(capture)) {
+                erase(&closed.path, &self.erased)?;
+                closed.length = fs::metadata(&closed.path).map_or(0, |file| file.len());
+                closed.marks.retain(|capture, _| !self.erased.contains(capture));
+            }
+        }
+        self.has_erased = false;
+        Ok(())
+    }
+
+    fn next_file(&mut self) -> io::Result<()> {
+        let (path, file) = create(&self.folder, self.process, self.number + 1)?;
+        self.number += 1;
+        self.file = file;
+        let length = std::mem::replace(&mut self.length, MAGIC.len() as u64);
+        let path = std::mem::replace(&mut self.path, path);
+        self.closed.push(Closed { path, length, marks: std::mem::take(&mut self.marks) });
+        Ok(())
     }
 
     /// Takes what the lanes have, each run of frames behind one that names its capture.
     fn collect(&mut self) {
-        let Self { lanes, batch, marks, kept, .. } = self;
+        let Self { lanes, batch, marks, kept, erased, .. } = self;
         lanes.retain(|line| {
             let mut waiting = line.waiting();
+            if erased.contains(&line.capture) {
+                waiting.frames = Vec::new();
+            }
             if !waiting.frames.is_empty() {
                 frame::append(batch, |out| {
                     // No entry begins with a zero: protobuf has no field 0.
@@ -153,12 +193,7 @@ impl Writer {
             self.synced = Instant::now();
         }
         if self.length >= FILE_SIZE && !self.dirty {
-            let (path, file) = create(&self.folder, self.process, self.number + 1)?;
-            self.number += 1;
-            self.file = file;
-            let length = std::mem::replace(&mut self.length, MAGIC.len() as u64);
-            let path = std::mem::replace(&mut self.path, path);
-            self.closed.push(Closed { path, length, marks: std::mem::take(&mut self.marks) });
+            self.next_file()?;
         }
         Ok(())
     }
@@ -169,7 +204,7 @@ impl Writer {
         self.closed.retain(|closed| {
             let needed =
                 closed.marks.iter().any(|(capture, next)| kept.get(capture).is_none_or(|before| next > before));
-            needed || fs::remove_file(&closed.path).is_err()
+            needed || (fs::remove_file(&closed.path).is_err() && closed.path.exists())
         });
         if self.closed.len() < before {
             let Self { kept, lanes, closed, marks, .. } = self;

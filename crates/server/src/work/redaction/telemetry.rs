@@ -4,7 +4,7 @@
 use echosphere_domain::id::{RecordingId, UploadId};
 use echosphere_domain::key;
 use echosphere_livekit::telemetry::{self, Redacted};
-use echosphere_store::{Purpose, TelemetryRequest};
+use echosphere_store::{Purpose, SessionIds, TelemetryRequest};
 
 use super::Withheld;
 use crate::app::App;
@@ -28,6 +28,11 @@ pub async fn redact_kept(app: &App, recording: RecordingId, withheld: &Withheld)
 }
 
 async fn redact_one(app: &App, request: &TelemetryRequest, withheld: &Withheld) -> Result<(), Error> {
+    let session = SessionIds { job_id: request.job_id.clone(), room_sid: request.room_sid.clone(), started_at: None };
+    let _looked = app.fences.session().await;
+    if app.store.gone(&request.project, &session).await?.is_some() {
+        return Ok(());
+    }
     let body = match app.objects.get_range(&request.key, 0..u64::MAX).await {
         Ok(body) => body,
         Err(echosphere_storage::Error::NotFound(_)) => return Ok(()),

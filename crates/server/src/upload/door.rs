@@ -1,0 +1,51 @@
+//! What of a session upload is not let in: one that was deleted, one whose room is left out, one that asks for redaction.
+
+use echosphere_livekit::session_upload::header::Header;
+use echosphere_store::{Gone, Upload};
+
+use crate::app::App;
+use crate::config::Redaction;
+use crate::excluded::{self, Answer};
+
+/// Asks whether an upload may be kept, by its header and by what is known; `None` when it may. What must not be kept is refused
+/// from now on, and what was kept of it before is erased.
+pub async fn refusal(
+    app: &App,
+    upload: &Upload,
+    header: &Header,
+    room_name: Option<&str>,
+) -> Result<Option<Gone>, echosphere_store::Error> {
+    let session = excluded::ids(header);
+    if header.redaction_enabled && app.config.redaction == Redaction::Refuse {
+        excluded::refuse(app, &upload.project, &session, Gone::Redaction).await?;
+        return Ok(Some(Gone::Redaction));
+    }
+    if let Some(gone) = app.store.upload_gone(&upload.project, &session).await? {
+        return Ok(Some(gone));
+    }
+    for name in [header.summary.room_name.as_deref(), room_name] {
+        if excluded::ask(app, &upload.project, &session, name).await? == Answer::Excluded {
+            excluded::refuse(app, &upload.project, &session, Gone::Excluded).await?;
+            return Ok(Some(Gone::Excluded));
+        }
+    }
+    Ok(None)
+}
+
+/// Says in log and metrics that an upload was not let in.
+pub fn note(upload: &Upload, gone: Gone) {
+    let (outcome, why) = match gone {
+        Gone::Deleted => ("deleted", "its session was deleted: nothing of it is kept"),
+        Gone::Excluded => ("excluded", "its room is left out by excluded_rooms: nothing of it is kept"),
+        Gone::Redaction => (
+            "redaction_refused",
+            "the session asks for redaction, which this version cannot do: nothing of it is kept (uploads.redaction)",
+        ),
+    };
+    metrics::counter!("echosphere_uploads_total", "outcome" => outcome).increment(1);
+    if gone == Gone::Redaction {
+        tracing::warn!(upload = %upload.id, project = %upload.project, why, "an upload is refused");
+    } else {
+        tracing::info!(upload = %upload.id, project = %upload.project, why, "an upload is refused");
+    }
+}

@@ -1,0 +1,436 @@
+//! Deletion.
+
+use async_trait::async_trait;
+use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::key::{self, ObjectKey, RecordingPrefix};
+use echosphere_domain::lifecycle::{Deletion, Event};
+use echosphere_domain::time::WallTime;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+use super::belongs::{self, BELONGS};
+use super::codec::Reader;
+use super::{SqliteStore, effects, idempotency, sessions, tasks, uploads};
+use crate::{Belongings, Deletions, Erasure, Error, Gone, Lease, Result, SessionIds, TaskKind};
+
+const ACTION: &str = "erase what was deleted";
+/// How long folding the log in waits for readers at a time: writers wait meanwhile.
+const FOLD_PATIENCE: u32 = 250;
+
+pub(super) fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx(ACTION, error)
+}
+
+/// The two parameters of [`belongs::GONE`].
+fn parameters(what: Erasure) -> (Option<String>, Option<i64>) {
+    match what {
+        Erasure::Recording(id) => (Some(id.to_string()), None),
+        Erasure::Refused(id) => (None, Some(id)),
+    }
+}
+
+async fn rows(connection: &mut SqliteConnection, what: Erasure, query: &str) -> Result<Vec<SqliteRow>> {
+    // Every statement has both, so that both can be bound.
+    let query = format!("SELECT * FROM ({}) WHERE ?1 IS NOT NULL OR ?2 IS NOT NULL", belongs::statement(query));
+    let (recording, tombstone) = parameters(what);
+    let found = sqlx::query(AssertSqlSafe(query)).bind(recording).bind(tombstone).fetch_all(connection).await;
+    found.map_err(failed)
+}
+
+/// Notes that a recording's sessions, or its room, must not come back.
+pub(super) async fn entomb(connection: &mut SqliteConnection, recording: RecordingId, now: WallTime) -> Result<()> {
+    let captured = super::joining::CAPTURED_ROOM;
+    let whole = format!(
+        "INSERT INTO tombstones (project, recording, job_id, room_sid, started_at, scope, reason, at)
+         SELECT project, id, iif({captured}, NULL, session_id), room_sid, started_at,
+                CASE WHEN ifnull(reason, '') = 'nobody_came' THEN 'nothing' WHEN {captured} THEN 'room' ELSE 'session' END,
+                'deleted', ?2 FROM recordings WHERE id = ?1",
+    );
+    let sessions = "INSERT INTO tombstones (project, recording, job_id, room_sid, started_at, scope, reason, at)
+         SELECT captures.project, recording, job_id, room_sid, captures.started_at, 'session', 'deleted', ?2
+         FROM captures JOIN recordings ON recordings.id = captures.recording
+         WHERE captures.recording = ?1 AND captures.source = 'upload' AND NOT EXISTS (SELECT 1 FROM tombstones
+             WHERE tombstones.recording = ?1 AND tombstones.job_id = captures.job_id)
+         GROUP BY ifnull(job_id, captures.id)";
+    for statement in [whole.as_str(), sessions] {
+        let done = sqlx::query(AssertSqlSafe(statement.to_owned())).bind(recording.to_string()).bind(now.as_nanos());
+        done.execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Notes that a session came for a room whose recording was deleted.
+pub(super) async fn entomb_session(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    recording: RecordingId,
+    session: &SessionIds,
+    now: WallTime,
+) -> Result<()> {
+    let noted = sqlx::query(
+        "INSERT INTO tombstones (project, recording, job_id, room_sid, started_at, scope, reason, at)
+         VALUES (?, ?, ?, ?, ?, 'session', 'deleted', ?)",
+    );
+    let noted = noted.bind(project.as_str()).bind(recording.to_string()).bind(&session.job_id).bind(&session.room_sid);
+    let noted = noted.bind(session.started_at.map(WallTime::as_nanos)).bind(now.as_nanos());
+    noted.execute(connection).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Whether nothing may be kept of telemetry of a session.
+pub(super) async fn gone(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    project: &ProjectId,
+    session: &SessionIds,
+) -> Result<Option<Gone>> {
+    let query = format!(
+        "SELECT reason FROM tombstones WHERE project = ?1 AND scope <> 'nothing' AND (
+             job_id = ?2 OR (room_sid = ?3 AND (
+                 (scope = 'room' AND reason = 'excluded')
+                 OR ((?2 IS NULL OR scope = 'room') AND (project, room_sid) NOT IN {})
+             ))
+         ) ORDER BY reason = 'excluded' DESC LIMIT 1",
+        belongs::HELD
+    );
+    let reason = sqlx::query_scalar::<_, String>(AssertSqlSafe(query)).bind(project.as_str());
+    let reason = reason.bind(&session.job_id).bind(&session.room_sid).fetch_optional(executor).await;
+    Ok(reason.map_err(failed)?.as_deref().map(Gone::from_word))
+}
+
+/// Whether a room is one of which nothing more may be kept.
+pub(super) async fn room_gone(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    project: &ProjectId,
+    room_sid: &str,
+) -> Result<bool> {
+    let session = SessionIds { room_sid: Some(room_sid.to_owned()), ..SessionIds::default() };
+    Ok(gone(executor, project, &session).await?.is_some())
+}
+
+/// Whether nothing may be kept of an upload of a session.
+pub(super) async fn upload_gone(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    project: &ProjectId,
+    session: &SessionIds,
+) -> Result<Option<Gone>> {
+    let reason = sqlx::query_scalar::<_, String>(
+        "SELECT reason FROM tombstones WHERE project = ?1 AND scope <> 'nothing' AND (
+             job_id = ?2
+             OR (?2 IS NULL AND job_id IS NULL AND scope = 'session' AND room_sid = ?3 AND started_at IS ?4)
+             OR (room_sid = ?3 AND scope = 'room' AND reason = 'excluded')
+         ) ORDER BY reason = 'excluded' DESC LIMIT 1",
+    );
+    let reason = reason.bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid);
+    let reason = reason.bind(session.started_at.map(WallTime::as_nanos)).fetch_optional(executor).await;
+    Ok(reason.map_err(failed)?.as_deref().map(Gone::from_word))
+}
+
+async fn refuse(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    session: &SessionIds,
+    reason: Gone,
+    now: WallTime,
+) -> Result<bool> {
+    let scope = if reason == Gone::Excluded && session.room_sid.is_some() { "room" } else { "session" };
+    let tombstone = tombstone(connection, project, session, scope, reason, now).await?;
+    let mut found = false;
+    for recording in of_session(connection, project, session, scope).await? {
+        let mut recording = uploads::recording_by_id(connection, recording).await?;
+        effects::step_recording(connection, &mut recording, Event::DeletionRequested, now).await?;
+        sessions::reach_copies(connection, recording.id, now).await?;
+        found = true;
+    }
+    found |= sessions::withdraw_of(connection, project, session, scope == "room", now).await?;
+    let kept = rows(
+        connection,
+        Erasure::Refused(tombstone),
+        "SELECT 1 FROM telemetry WHERE {telemetry} UNION SELECT 1 FROM uploads WHERE {uploads}",
+    );
+    if !kept.await?.is_empty() {
+        effects::queue(connection, TaskKind::Erase, Erasure::Refused(tombstone).payload(), now).await?;
+        found = true;
+    }
+    Ok(found)
+}
+
+/// The tombstone of a session that is refused; each once.
+async fn tombstone(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    session: &SessionIds,
+    scope: &str,
+    reason: Gone,
+    now: WallTime,
+) -> Result<i64> {
+    let known = sqlx::query_scalar::<_, i64>(
+        "SELECT id FROM tombstones WHERE project = ? AND job_id IS ? AND room_sid IS ? AND started_at IS ? AND scope = ?
+         AND reason = ? AND recording IS NULL",
+    );
+    let started_at = session.started_at.map(WallTime::as_nanos);
+    let known = known.bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid).bind(started_at);
+    let known = known.bind(scope).bind(reason.as_str()).fetch_optional(&mut *connection).await;
+    if let Some(known) = known.map_err(failed)? {
+        return Ok(known);
+    }
+    let new = sqlx::query_scalar::<_, i64>(
+        "INSERT INTO tombstones (project, job_id, room_sid, started_at, scope, reason, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+         RETURNING id",
+    );
+    let new = new.bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid).bind(started_at);
+    new.bind(scope).bind(reason.as_str()).bind(now.as_nanos()).fetch_one(connection).await.map_err(failed)
+}
+
+/// The recordings of a session, or of all sessions of its room, that no recorder made.
+async fn of_session(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    session: &SessionIds,
+    scope: &str,
+) -> Result<Vec<RecordingId>> {
+    let query = format!(
+        "SELECT DISTINCT recordings.id FROM recordings LEFT JOIN captures ON captures.recording = recordings.id
+         WHERE recordings.project = ?1 AND recordings.deletion = 'none' AND NOT {}
+         AND (captures.job_id = ?2 OR (?4 = 'room' AND recordings.room_sid = ?3)
+              OR (?2 IS NULL AND ?4 <> 'room' AND captures.job_id IS NULL AND recordings.room_sid = ?3 AND captures.started_at IS ?5))",
+        super::joining::CAPTURED_ROOM
+    );
+    let found = sqlx::query(AssertSqlSafe(query)).bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid);
+    let found = found.bind(scope).bind(session.started_at.map(WallTime::as_nanos)).fetch_all(connection).await;
+    found.map_err(failed)?.iter().map(|row| Reader::new("recordings", row).parse("id")).collect()
+}
+
+async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<Belongings> {
+    let keys = |rows: Vec<SqliteRow>| -> Result<Vec<ObjectKey>> {
+        rows.iter().map(|row| Reader::new("objects", row).parse("id")).collect()
+    };
+    let mut found = Belongings::default();
+    let listed = "SELECT key AS id FROM objects WHERE recording = ?1 UNION SELECT key FROM telemetry WHERE {telemetry}";
+    found.objects = keys(rows(connection, what, listed).await?)?;
+    found.folders = folders(connection, what).await?;
+    for folder in &found.folders {
+        // What was redacted once and waits for the sweeper, and what was announced alone.
+        let of_folder = sqlx::query(
+            "SELECT key AS id FROM objects WHERE key > ?1 || '/' AND key < ?1 || '0' AND (recording IS NULL OR recording = ?2)",
+        );
+        let of_folder = of_folder.bind(folder.as_str()).bind(parameters(what).0).fetch_all(&mut *connection).await;
+        found.objects.extend(keys(of_folder.map_err(failed)?)?);
+    }
+    found.objects.sort();
+    found.objects.dedup();
+    let of_uploads = rows(connection, what, "SELECT id FROM uploads WHERE {uploads}").await?;
+    for row in &of_uploads {
+        found.uploads.push(Reader::new("uploads", row).parse("id")?);
+    }
+    let recorded = "SELECT id FROM captures WHERE recording = ?1 AND source = 'recorder'";
+    for row in &rows(connection, what, recorded).await? {
+        found.captures.push(Reader::new("captures", row).parse("id")?);
+    }
+    Ok(found)
+}
+
+/// The recording's own folder, and those of its telemetry.
+async fn folders(connection: &mut SqliteConnection, what: Erasure) -> Result<Vec<ObjectKey>> {
+    let mut folders = Vec::new();
+    for row in &rows(connection, what, "SELECT id, prefix FROM recordings WHERE id = ?1").await? {
+        folders.push(Reader::new("recordings", row).parse("prefix")?);
+    }
+    let of_telemetry = "SELECT project, job_id AS id FROM {gone} WHERE job_id IS NOT NULL
+                        UNION SELECT project, room_sid FROM {rooms}";
+    for row in &rows(connection, what, of_telemetry).await? {
+        let row = Reader::new("tombstones", row);
+        folders.push(key::telemetry_folder(&row.project()?, &row.text("id")?));
+    }
+    Ok(folders)
+}
+
+async fn erase_rows(connection: &mut SqliteConnection, what: Erasure) -> Result<()> {
+    let (recording, tombstone) = parameters(what);
+    if let Erasure::Recording(id) = what
+        && uploads::recording_by_id(connection, id).await?.state.deletion == Deletion::None
+    {
+        return Err(Error::NotFound(format!("the deletion of recording {id}")));
+    }
+    for statement in BELONGS.iter().flat_map(|belongs| belongs.erased_by) {
+        let text = belongs::statement(statement);
+        let query = sqlx::query(AssertSqlSafe(text.clone())).bind(&recording);
+        let query = if text.contains("?2") { query.bind(tombstone) } else { query };
+        query.execute(&mut *connection).await.map_err(failed)?;
+    }
+    if let Erasure::Recording(id) = what {
+        let project = uploads::recording_by_id(connection, id).await?.project;
+        let set = sqlx::query("UPDATE recordings SET prefix = ? WHERE id = ?");
+        let set = set.bind(RecordingPrefix::new(&project, None, id).as_str().to_owned()).bind(id.to_string());
+        set.execute(connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+async fn finish(connection: &mut SqliteConnection, what: Erasure, lease: Lease, now: WallTime) -> Result<()> {
+    tasks::finish(connection, lease).await?;
+    if let Erasure::Recording(id) = what {
+        let mut recording = uploads::recording_by_id(connection, id).await?;
+        effects::step_recording(connection, &mut recording, Event::Erased, now).await?;
+    }
+    Ok(())
+}
+
+async fn forget_objects(connection: &mut SqliteConnection, keys: Vec<ObjectKey>) -> Result<()> {
+    for key in keys {
+        for statement in ["DELETE FROM telemetry WHERE key = ?", "DELETE FROM objects WHERE key = ?"] {
+            sqlx::query(statement).bind(key.as_str()).execute(&mut *connection).await.map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+async fn resume(connection: &mut SqliteConnection, now: WallTime) -> Result<u64> {
+    let pending = sqlx::query(
+        "SELECT id FROM recordings WHERE deletion = 'pending'
+         AND NOT EXISTS (SELECT 1 FROM tasks WHERE kind = 'erase' AND payload = recordings.id AND dead = 0)",
+    );
+    let pending = pending.fetch_all(&mut *connection).await.map_err(failed)?;
+    for row in &pending {
+        effects::queue(connection, TaskKind::Erase, Reader::new("recordings", row).text("id")?, now).await?;
+    }
+    Ok(pending.len() as u64)
+}
+
+/// Folds the log in, and says whether it is empty now.
+async fn fold(connection: &mut SqliteConnection) -> Result<bool> {
+    let set = |millis: u32| AssertSqlSafe(format!("PRAGMA busy_timeout = {millis}"));
+    sqlx::query(set(FOLD_PATIENCE)).execute(&mut *connection).await.map_err(failed)?;
+    let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+    let usual = u32::try_from(super::BUSY_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    sqlx::query(set(usual)).execute(&mut *connection).await.map_err(failed)?;
+    let busy: i64 = folded.map_err(failed)?.try_get(0).map_err(failed)?;
+    Ok(busy == 0)
+}
+
+#[async_trait]
+impl Deletions for SqliteStore {
+    async fn gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>> {
+        gone(&self.readers, project, session).await
+    }
+
+    async fn upload_gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>> {
+        upload_gone(&self.readers, project, session).await
+    }
+
+    async fn refuse(&self, project: &ProjectId, session: &SessionIds, reason: Gone, now: WallTime) -> Result<bool> {
+        let (project, session) = (project.clone(), session.clone());
+        self.write("refuse a session", move |connection| {
+            Box::pin(async move { refuse(connection, &project, &session, reason, now).await })
+        })
+        .await
+    }
+
+    async fn room_names(&self, project: &ProjectId, session: &SessionIds) -> Result<Vec<String>> {
+        let names = sqlx::query_scalar(
+            "SELECT DISTINCT name FROM (
+                 SELECT room_name AS name FROM webhooks WHERE project = ?1 AND room_sid = ?3 AND ?3 <> ''
+                 UNION ALL SELECT room_name FROM recordings WHERE project = ?1 AND (room_sid = ?3
+                     OR id IN (SELECT recording FROM captures WHERE project = ?1 AND job_id = ?2))
+                 UNION ALL SELECT room_name FROM uploads WHERE project = ?1 AND (room_sid = ?3 OR job_id = ?2)
+                 UNION ALL SELECT json_extract(facts, '$.room_name') FROM telemetry
+                     WHERE project = ?1 AND (room_sid = ?3 OR job_id = ?2)
+             ) WHERE name <> '' LIMIT 20",
+        );
+        let names = names.bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid);
+        names.fetch_all(&self.readers).await.map_err(failed)
+    }
+
+    async fn belongings(&self, what: Erasure) -> Result<Belongings> {
+        self.write("list what is erased", move |connection| Box::pin(async move { belongings(connection, what).await }))
+            .await
+    }
+
+    async fn kept_elsewhere(&self, what: Erasure, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>> {
+        let mut kept = Vec::new();
+        for key in keys {
+            let others: i64 = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM objects WHERE key = ?1 AND recording IS NOT NULL AND recording IS NOT ?2)",
+            )
+            .bind(key.as_str())
+            .bind(parameters(what).0)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(failed)?;
+            if others != 0 {
+                kept.push(key.clone());
+            }
+        }
+        Ok(kept)
+    }
+
+    async fn forget_objects(&self, keys: &[ObjectKey]) -> Result<()> {
+        let keys = keys.to_vec();
+        self.write(ACTION, move |connection| Box::pin(async move { forget_objects(connection, keys).await })).await
+    }
+
+    async fn erase_rows(&self, what: Erasure) -> Result<()> {
+        self.write(ACTION, move |connection| Box::pin(async move { erase_rows(connection, what).await })).await
+    }
+
+    async fn scrub(&self) -> Result<()> {
+        const ACTION: &str = "fold the write-ahead log into the database";
+        let mut writer = self.writer.lock().await;
+        if fold(&mut writer).await? {
+            return Ok(());
+        }
+        Err(Error::Interrupted { action: ACTION, reason: "somebody reads the database".to_owned() })
+    }
+
+    async fn finish_erase(&self, what: Erasure, lease: &Lease, now: WallTime) -> Result<()> {
+        let lease = *lease;
+        self.write("end a deletion", move |connection| {
+            Box::pin(async move { finish(connection, what, lease, now).await })
+        })
+        .await
+    }
+
+    async fn resume_deletions(&self, now: WallTime) -> Result<u64> {
+        self.write("resume deletions", move |connection| Box::pin(async move { resume(connection, now).await })).await
+    }
+
+    async fn deleted(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<RecordingId>> {
+        let rows = sqlx::query("SELECT id FROM recordings WHERE deletion = 'done' AND id > ? ORDER BY id LIMIT ?");
+        let rows = rows.bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit);
+        let rows = rows.fetch_all(&self.readers).await.map_err(failed)?;
+        rows.iter().map(|row| Reader::new("recordings", row).parse("id")).collect()
+    }
+
+    async fn unfinished_telemetry(&self) -> Result<Vec<ObjectKey>> {
+        let rows = sqlx::query("SELECT key AS id FROM objects WHERE state = 'announced' AND purpose = 'telemetry'");
+        let rows = rows.fetch_all(&self.readers).await.map_err(failed)?;
+        rows.iter().map(|row| Reader::new("objects", row).parse("id")).collect()
+    }
+
+    async fn is_done_once(&self, name: &str) -> Result<bool> {
+        let done = sqlx::query_scalar::<_, i64>("SELECT EXISTS (SELECT 1 FROM upkeep WHERE name = ?)").bind(name);
+        Ok(done.fetch_one(&self.readers).await.map_err(failed)? != 0)
+    }
+
+    async fn done_once(&self, name: &str, now: WallTime) -> Result<()> {
+        let name = name.to_owned();
+        self.write("note what is done once", move |connection| {
+            Box::pin(async move {
+                let noted = sqlx::query("INSERT INTO upkeep (name, done_at) VALUES (?, ?) ON CONFLICT DO NOTHING");
+                noted.bind(name).bind(now.as_nanos()).execute(connection).await.map_err(failed)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn rewrite(&self) -> Result<()> {
+        self.write("make Idempotency-Keys unreadable", |connection| {
+            Box::pin(async move { idempotency::make_unreadable(connection).await })
+        })
+        .await?;
+        let mut writer = self.writer.lock().await;
+        sqlx::query("VACUUM").execute(&mut *writer).await.map_err(failed)?;
+        fold(&mut writer).await?;
+        writer.ping().await.map_err(failed)
+    }
+}

@@ -1,0 +1,359 @@
+//! What belongs to a recording goes with it: each table, each column, each file of the database; and what was deleted stays so.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, TaskId, UploadId};
+use echosphere_domain::key::{self, ObjectKey};
+use echosphere_domain::lifecycle::Deletion;
+use echosphere_domain::recording::Participant;
+use echosphere_domain::session::Session;
+use echosphere_domain::time::WallTime;
+use echosphere_store::sqlite::{self, SqliteStore};
+use echosphere_store::{
+    BELONGS, Begun, Deletions, Erasure, Error, Gone, Inbox, Join, Joined, LeftOut, Live, NewLive, Objects, Once,
+    People, Purpose, Recordings, Sealed, SessionFacts, SessionIds, TaskKind, Tasks, Telemetry, TelemetryRequest,
+    Upload, UploadState, Uploads, Webhook,
+};
+use sqlx::{Connection, Row, SqliteConnection};
+use uuid::Uuid;
+
+/// What must be found in no file any more.
+const WORDS: &[u8] = b"NAMES-AND-WORDS";
+
+fn at(second: i64) -> WallTime {
+    WallTime::from_millis(second * 1_000)
+}
+
+fn mine() -> ProjectId {
+    ProjectId::default()
+}
+
+fn ids(job: Option<&str>, room: Option<&str>) -> SessionIds {
+    SessionIds { job_id: job.map(str::to_owned), room_sid: room.map(str::to_owned), started_at: None }
+}
+
+struct World {
+    store: SqliteStore,
+    dir: tempfile::TempDir,
+    next: u128,
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { store: sqlite::open(&dir.path().join("db")).await.unwrap(), dir, next: 0 }
+    }
+
+    fn uuid(&mut self) -> Uuid {
+        self.next += 1;
+        Uuid::from_u128(self.next)
+    }
+
+    async fn received(&mut self, job: Option<&str>, room: &str) -> UploadId {
+        let id = UploadId::new(self.uuid());
+        let upload = Upload {
+            job_id: job.map(str::to_owned),
+            room_sid: Some(room.to_owned()),
+            ..Upload::receiving(id, mine(), "multipart/form-data".to_owned(), at(1))
+        };
+        self.store.begin_upload(&upload).await.unwrap();
+        let task = TaskId::new(self.uuid());
+        self.store.seal_upload(id, Sealed { bytes: 1, complete: true }, task, at(1)).await.unwrap();
+        id
+    }
+
+    async fn joined(&mut self, job: Option<&str>, room: &str) -> Option<Joined> {
+        let join = Join {
+            upload: self.received(job, room).await,
+            project: mine(),
+            room_sid: Some(room.to_owned()),
+            job_id: job.map(str::to_owned),
+            room_name: Some("NAMES-AND-WORDS of the room".to_owned()),
+            session: Session { started_at: Some(at(10)), ended_at: Some(at(20)), received_at: at(21) },
+            new_recording: RecordingId::new(self.uuid()),
+            new_capture: CaptureId::new(self.uuid()),
+            now: at(21),
+        };
+        self.store.join_upload(&join).await.unwrap()
+    }
+
+    async fn live(&mut self, room: &str) -> RecordingId {
+        let new = NewLive {
+            recording: RecordingId::new(self.uuid()),
+            capture: CaptureId::new(self.uuid()),
+            project: mine(),
+            room_name: format!("NAMES-AND-WORDS of {room}"),
+            session_id: Some("NAMES-AND-WORDS of the user".to_owned()),
+            labels: BTreeMap::from([("phone".to_owned(), "NAMES-AND-WORDS in a label".to_owned())]),
+            settings: r#"{"exclude":["NAMES-AND-WORDS left out"]}"#.to_owned(),
+            paused: false,
+            once: Some(Once { key: format!("NAMES-AND-WORDS {room}"), asked: "NAMES-AND-WORDS asked".to_owned() }),
+            now: at(1),
+        };
+        let Begun::New(begun) = self.store.begin_live(&new).await.unwrap() else { panic!("it is new") };
+        let id = begun.0.id;
+        self.store.room_joined(id, room).await.unwrap();
+        self.store.note_excluded(id, "NAMES-AND-WORDS excluded").await.unwrap();
+        self.store.note_left_out(id, LeftOut { agent: false, from: None }).await.unwrap();
+        id
+    }
+
+    /// False when it is not kept.
+    async fn telemetry(&mut self, job: Option<&str>, room: Option<&str>) -> (bool, ObjectKey) {
+        let id = UploadId::new(self.uuid());
+        let key = key::telemetry(&mine(), job.or(room).unwrap_or("unknown"), "logs", id, "json");
+        self.store.announce(&mine(), None, Purpose::Telemetry, std::slice::from_ref(&key), at(2)).await.unwrap();
+        let request = TelemetryRequest {
+            id,
+            project: mine(),
+            signal: "logs".to_owned(),
+            job_id: job.map(str::to_owned),
+            room_sid: room.map(str::to_owned),
+            key: key.clone(),
+            bytes: 1,
+            received_at: at(2),
+            facts: SessionFacts {
+                agent_name: Some("NAMES-AND-WORDS of the agent".to_owned()),
+                ..SessionFacts::default()
+            },
+        };
+        (self.store.add_telemetry(&request).await.unwrap(), key)
+    }
+
+    async fn around(&mut self, room: &str) {
+        let person = Participant {
+            identity: "NAMES-AND-WORDS of somebody".to_owned(),
+            name: None,
+            kind: "STANDARD".to_owned(),
+            attributes: BTreeMap::new(),
+        };
+        self.store.note_person(&mine(), room, &person, at(3)).await.unwrap();
+        let webhook = Webhook {
+            project: mine(),
+            id: format!("EV_{}", self.uuid()),
+            event: "participant_left".to_owned(),
+            room_sid: room.to_owned(),
+            room_name: "NAMES-AND-WORDS of the room".to_owned(),
+            created_at: None,
+            received_at: at(3),
+            body: "NAMES-AND-WORDS in a body".to_owned(),
+            attempts: 0,
+        };
+        assert!(self.store.receive_webhook(&webhook).await.unwrap());
+    }
+
+    /// What a server does with the bytes apart.
+    async fn erased(&mut self) {
+        while let Some(claim) = self.store.claim(&[TaskKind::Erase], at(1_000), at(2_000)).await.unwrap() {
+            let what = Erasure::parse(&claim.payload).unwrap();
+            let objects = self.store.belongings(what).await.unwrap().objects;
+            self.store.forget_objects(&objects).await.unwrap();
+            assert!(self.store.belongings(what).await.unwrap().objects.is_empty());
+            self.store.erase_rows(what).await.unwrap();
+            self.store.erase_rows(what).await.unwrap();
+            self.store.scrub().await.unwrap();
+            self.store.finish_erase(what, &claim.lease, at(1_000)).await.unwrap();
+        }
+    }
+
+    async fn deleted(&mut self, id: RecordingId) {
+        self.store.request_deletion(&mine(), id, at(100)).await.unwrap();
+        self.erased().await;
+        assert_eq!(self.state(id).await, Deletion::Done);
+    }
+
+    async fn state(&self, id: RecordingId) -> Deletion {
+        self.store.recording(&mine(), id).await.unwrap().unwrap().0.state.deletion
+    }
+
+    /// The files that have the words.
+    fn found(&self) -> Vec<String> {
+        let has = |path: &Path| std::fs::read(path).unwrap().windows(WORDS.len()).any(|window| window == WORDS);
+        let files = std::fs::read_dir(self.dir.path()).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| has(path)).map(|path| path.display().to_string()).collect()
+    }
+}
+
+#[tokio::test]
+async fn every_table_and_column_has_a_line_in_the_list() {
+    let world = World::new().await;
+    let url = format!("sqlite://{}", world.dir.path().join("db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let tables = sqlx::query_scalar::<_, String>(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> '_sqlx_migrations'",
+    );
+    let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for table in tables.fetch_all(&mut connection).await.unwrap() {
+        let rows = sqlx::query("SELECT name FROM pragma_table_info(?)").bind(&table).fetch_all(&mut connection).await;
+        let mut names: Vec<String> = rows.unwrap().iter().map(|row| row.get(0)).collect();
+        names.sort();
+        columns.insert(table, names);
+    }
+    let listed = BELONGS.iter().map(|belongs| {
+        let mut names: Vec<String> = belongs.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        names.sort();
+        (belongs.table.to_owned(), names)
+    });
+    assert_eq!(
+        columns,
+        listed.collect(),
+        "a table or column is not in crates/store/src/sqlite/belongs.rs: say there what becomes of it when a recording is deleted"
+    );
+}
+
+#[tokio::test]
+async fn no_file_of_the_database_has_the_words_of_what_was_deleted() {
+    let mut world = World::new().await;
+    // Others', so that pages are shared and freed.
+    let other = world.joined(Some("AJ_other"), "RM_other").await.unwrap().recording.id;
+    let session = world.joined(Some("AJ_1"), "RM_1").await.unwrap().recording.id;
+    let room = world.live("RM_2").await;
+    for (job, room) in [(Some("AJ_1"), Some("RM_1")), (None, Some("RM_1")), (Some("AJ_1"), None), (None, Some("RM_2"))]
+    {
+        assert!(world.telemetry(job, room).await.0);
+    }
+    for room in ["RM_1", "RM_2"] {
+        world.around(room).await;
+    }
+    world.joined(Some("AJ_2"), "RM_2").await.unwrap();
+    assert!(!world.found().is_empty());
+    for id in [session, room, other] {
+        world.deleted(id).await;
+    }
+    assert_eq!(world.found(), Vec::<String>::new());
+    // What comes later for the same.
+    for (job, room) in
+        [(Some("AJ_1"), Some("RM_1")), (Some("AJ_1"), None), (None, Some("RM_1")), (Some("AJ_3"), Some("RM_2"))]
+    {
+        let (kept, key) = world.telemetry(job, room).await;
+        assert!(!kept, "{job:?} {room:?}");
+        world.store.forget_objects(&[key]).await.unwrap();
+    }
+    world.around("RM_1").await;
+    world.around("RM_2").await;
+    assert!(world.joined(Some("AJ_1"), "RM_1").await.is_none() && world.joined(Some("AJ_2"), "RM_2").await.is_none());
+    assert_eq!(world.found(), Vec::<String>::new());
+    // A request that is sent again is known all the same.
+    let once = Once { key: "NAMES-AND-WORDS RM_2".to_owned(), asked: "NAMES-AND-WORDS asked".to_owned() };
+    assert!(world.store.repeated(&mine(), &once, at(2)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_another_recording_of_the_room_holds_stays() {
+    let mut world = World::new().await;
+    let first = world.joined(Some("AJ_1"), "RM_1").await.unwrap().recording.id;
+    let second = world.joined(Some("AJ_2"), "RM_1").await.unwrap().recording.id;
+    for job in [Some("AJ_1"), Some("AJ_2"), None] {
+        world.telemetry(job, Some("RM_1")).await;
+    }
+    world.around("RM_1").await;
+    world.deleted(first).await;
+    let kept = world.store.telemetry_of_recording(second).await.unwrap();
+    assert_eq!(kept.iter().map(|request| request.job_id.as_deref()).collect::<Vec<_>>(), [Some("AJ_2"), None]);
+    assert_eq!(world.store.people(&mine(), "RM_1").await.unwrap().len(), 1);
+    assert!(world.telemetry(None, Some("RM_1")).await.0 && world.telemetry(Some("AJ_3"), Some("RM_1")).await.0);
+    assert!(!world.telemetry(Some("AJ_1"), Some("RM_1")).await.0);
+    world.deleted(second).await;
+    let left = world.store.telemetry_of(&mine(), "AJ_3").await.unwrap();
+    assert_eq!(left.len(), 1, "a session of the room that nobody deleted");
+    assert!(world.store.people(&mine(), "RM_1").await.unwrap().is_empty());
+    // The other project's room of that id is another room.
+    let theirs = ProjectId::parse("acme").unwrap();
+    assert_eq!(world.store.gone(&theirs, &ids(Some("AJ_1"), Some("RM_1"))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn nothing_is_announced_for_what_is_being_deleted() {
+    let mut world = World::new().await;
+    let joined = world.joined(Some("AJ_1"), "RM_1").await.unwrap();
+    let key = joined.recording.prefix.segment(1, "audio", 1, 0);
+    let announce = |purpose| {
+        let (store, key) = (world.store.clone(), key.clone());
+        async move { store.announce(&mine(), Some(joined.recording.id), purpose, &[key], at(5)).await }
+    };
+    announce(Purpose::Segment).await.unwrap();
+    world.store.request_deletion(&mine(), joined.recording.id, at(6)).await.unwrap();
+    for purpose in [Purpose::Segment, Purpose::Log, Purpose::Analysis] {
+        assert!(matches!(announce(purpose).await, Err(Error::Deleted(id)) if id == joined.recording.id));
+    }
+    let objects = world.store.belongings(Erasure::Recording(joined.recording.id)).await.unwrap().objects;
+    assert!(objects.contains(&key), "announced before: it may come to lie there");
+}
+
+#[tokio::test]
+async fn a_room_that_is_left_out_loses_what_came_before_its_name() {
+    let mut world = World::new().await;
+    let session = world.joined(Some("AJ_1"), "RM_1").await.unwrap().recording.id;
+    let asked_for = world.live("RM_1").await;
+    let waits = world.received(Some("AJ_2"), "RM_1").await;
+    world.store.hold_upload(waits).await.unwrap();
+    let (_, of_room) = world.telemetry(None, Some("RM_9")).await;
+    let excluded = ids(None, Some("RM_1"));
+    assert!(world.store.refuse(&mine(), &excluded, Gone::Excluded, at(50)).await.unwrap());
+    assert_eq!(world.state(session).await, Deletion::Pending);
+    assert_eq!(world.state(asked_for).await, Deletion::None, "somebody asked for it by name");
+    let claims = world.store.task_counts().await.unwrap();
+    assert_eq!(claims.iter().find(|counts| counts.kind == TaskKind::Erase).unwrap().open, 2);
+    world.erased().await;
+    assert_eq!(world.store.upload(waits).await.unwrap(), None);
+    assert_eq!(world.state(session).await, Deletion::Done);
+    for session in [ids(Some("AJ_5"), Some("RM_1")), excluded.clone(), ids(Some("AJ_1"), None)] {
+        assert!(world.store.gone(&mine(), &session).await.unwrap().is_some(), "{session:?}");
+        assert!(world.store.upload_gone(&mine(), &session).await.unwrap().is_some(), "{session:?}");
+    }
+    assert!(!world.store.refuse(&mine(), &excluded, Gone::Excluded, at(60)).await.unwrap(), "again: nothing is left");
+    // Telemetry alone, without a recording.
+    assert!(world.store.refuse(&mine(), &ids(None, Some("RM_9")), Gone::Excluded, at(50)).await.unwrap());
+    let claim = world.store.claim(&[TaskKind::Erase], at(1_000), at(2_000)).await.unwrap().unwrap();
+    let what = Erasure::parse(&claim.payload).unwrap();
+    assert!(matches!(what, Erasure::Refused(_)));
+    assert_eq!(world.store.belongings(what).await.unwrap().objects, [of_room]);
+}
+
+#[tokio::test]
+async fn a_session_that_is_refused_alone_leaves_others_of_its_room() {
+    let mut world = World::new().await;
+    let other = world.joined(Some("AJ_2"), "RM_1").await.unwrap().recording.id;
+    world.telemetry(Some("AJ_1"), Some("RM_1")).await;
+    assert!(world.store.refuse(&mine(), &ids(Some("AJ_1"), Some("RM_1")), Gone::Redaction, at(50)).await.unwrap());
+    world.erased().await;
+    assert_eq!(world.state(other).await, Deletion::None);
+    let gone = world.store.upload_gone(&mine(), &ids(Some("AJ_1"), Some("RM_1"))).await.unwrap();
+    assert_eq!(gone, Some(Gone::Redaction));
+    assert!(world.telemetry(Some("AJ_2"), Some("RM_1")).await.0 && !world.telemetry(Some("AJ_1"), None).await.0);
+}
+
+#[tokio::test]
+async fn names_of_a_room_are_known_from_whoever_told_them() {
+    let mut world = World::new().await;
+    let session = ids(Some("AJ_1"), Some("RM_1"));
+    assert!(world.store.room_names(&mine(), &session).await.unwrap().is_empty());
+    let upload = world.received(Some("AJ_1"), "RM_1").await;
+    world.store.note_session(upload, &session, Some("told by LiveKit")).await.unwrap();
+    world.around("RM_1").await;
+    let mut names = world.store.room_names(&mine(), &session).await.unwrap();
+    names.sort();
+    assert_eq!(names, ["NAMES-AND-WORDS of the room", "told by LiveKit"]);
+    assert!(world.store.room_names(&mine(), &ids(Some("AJ_2"), Some("RM_2"))).await.unwrap().is_empty());
+    assert!(world.store.room_names(&mine(), &ids(None, None)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn uploads_wait_are_listed_and_are_read_again() {
+    let mut world = World::new().await;
+    let id = world.received(Some("AJ_1"), "RM_1").await;
+    world.store.hold_upload(id).await.unwrap();
+    let listed = world.store.uploads_in(&mine(), UploadState::Held, None, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|upload| upload.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(world.store.count_uploads(UploadState::Held).await.unwrap(), 1);
+    assert!(world.store.uploads_before(UploadState::Held, at(1), 10).await.unwrap().is_empty());
+    assert_eq!(world.store.uploads_before(UploadState::Held, at(2), 10).await.unwrap().len(), 1);
+    let task = TaskId::new(world.uuid());
+    assert!(world.store.release_upload(id, true, task, at(9)).await.unwrap());
+    assert!(!world.store.release_upload(id, true, task, at(9)).await.unwrap());
+    let upload = world.store.upload(id).await.unwrap().unwrap();
+    assert_eq!((upload.state, upload.is_released), (UploadState::Received, true));
+}

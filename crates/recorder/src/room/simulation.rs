@@ -367,3 +367,48 @@ fn a_packet_that_is_sent_again_first_behind_a_silence_keeps_its_time() {
     assert!(call.network.lost > 0);
     assert_eq!(missing(&call, 100), 0);
 }
+
+/// A STUN message (RFC 8489, section 5): a class of the Binding method, a transaction, attributes.
+fn stun(class: u16, transaction: &[u8], attributes: &[u8]) -> Vec<u8> {
+    let mut message = (0x0001 | class).to_be_bytes().to_vec();
+    message.extend(u16::try_from(attributes.len()).unwrap().to_be_bytes());
+    message.extend([0x21, 0x12, 0xA4, 0x42]);
+    message.extend(transaction);
+    message.extend(attributes);
+    message
+}
+
+/// str0m 0.24 panicked when MESSAGE-INTEGRITY was the first attribute of an answer to one of our checks.
+#[test]
+fn no_stun_message_ends_the_peer_connection() {
+    let mut call = Call::new(1, 0.0, Duration::ZERO, 17);
+    let integrity: Vec<u8> = [0x00, 0x08, 0x00, 0x14].into_iter().chain([0; 20]).collect();
+    let fingerprint: Vec<u8> = [0x80, 0x28, 0x00, 0x04, 0, 0, 0, 0].into();
+    let mut tried = 0;
+    for _ in 0..60 {
+        call.now += PACE;
+        call.peer.timeout(call.now);
+        call.peer.poll(&mut call.numbers, &mut call.heard);
+        for sent in std::mem::take(&mut call.heard.out) {
+            if sent.len() < 20 || sent[..2] != [0, 1] {
+                continue;
+            }
+            for class in [0x0000, 0x0010, 0x0100, 0x0110] {
+                for attributes in
+                    [vec![], integrity.clone(), [integrity.clone(), fingerprint.clone()].concat(), fingerprint.clone()]
+                {
+                    let bytes = stun(class, &sent[8..20], &attributes);
+                    let (from, to) = (call.theirs, call.ours);
+                    let datagram = Datagram { at: call.now, protocol: Protocol::Udp, from, to, bytes: &bytes };
+                    call.peer.receive(&datagram, &mut call.numbers, &mut call.heard);
+                    tried += 1;
+                }
+            }
+            call.network.send(call.now, false, &sent);
+        }
+        call.run_until(call.now + PACE);
+    }
+    assert!(tried >= 16, "{tried} messages");
+    call.talk(100);
+    assert!(missing(&call, 100) <= 1);
+}

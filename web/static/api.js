@@ -22,6 +22,7 @@
  * @property {Track[]} tracks
  * @property {string|null} agent_name
  * @property {string[]} tags
+ * @property {boolean} simulated
  * @property {string} deletion
  * @property {number} revision
  * @property {string|null} playlist_url
@@ -44,6 +45,7 @@
  * @property {number|null} confidence
  * @property {Record<string, unknown>} metrics
  * @property {Call|null} call
+ * @property {boolean} earlier
  */
 /** @typedef {{method: string, offset_ms: number, confidence: number}} Alignment */
 /** @typedef {{recording_id: string, alignment: Alignment, turns: Turn[]}} Transcript */

@@ -1,7 +1,7 @@
 // The transcript: what was said, in order, following the sound.
 
 import { element, foreign } from './dom.js';
-import { clock, pretty, timeOfDay } from './format.js';
+import { clock, dateTime, pretty, timeOfDay } from './format.js';
 import { activeTurns, isSpoken, responseTimes } from './turns.js';
 
 /** @typedef {import('./api.js').Turn} Turn */
@@ -47,15 +47,18 @@ export class TranscriptView {
    * @param {Turn[]} turns @param {boolean} hasSound
    */
   set(turns, hasSound) {
+    const stored = turns.filter((turn) => turn.earlier);
+    turns = turns.filter((turn) => !turn.earlier);
     this.turns = turns;
     const waits = responseTimes(turns);
     const before = new Map(this.rows.map((row) => [row.turn.id, row]));
-    this.rows = turns.map((turn) => {
+    const first = stored[0] ? [earlier(stored, before.get(stored[0].id))] : [];
+    this.rows = first.concat(turns.map((turn) => {
       const known = before.get(turn.id);
       // Another turn with the same id has a row of its own.
       before.delete(turn.id);
       return this.row(turn, hasSound, waits.get(turn.id), known);
-    });
+    }));
     this.arrange();
     this.mark(activeTurns(turns, this.ms));
   }
@@ -126,6 +129,25 @@ export class TranscriptView {
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     row?.scrollIntoView({ block: 'center', behavior: calm ? 'auto' : 'smooth' });
   }
+}
+
+/**
+ * The row of a conversation that the session was begun with: none of it is heard here.
+ * @param {Turn[]} stored @param {Row | undefined} known @returns {Row}
+ */
+function earlier(stored, known) {
+  const shows = JSON.stringify(stored);
+  const turn = /** @type {Turn} */ (stored[0]);
+  if (known?.shows === shows) return known;
+  const line = (/** @type {Turn} */ said) => element('li', {},
+    element('time', { class: 'time', datetime: said.started_at }, dateTime(said.started_at)),
+    foreign(said.kind === 'message' ? who(said) : EVENTS[said.kind], { class: 'who' }),
+    foreign(said.text || '(no words)', { class: 'text' }));
+  const summary = element('summary', {}, element('span', { class: 'time' }, ''), element('span', { class: 'who' }, `Earlier conversation · ${stored.length}`));
+  const made = element('li', { class: 'turn event', 'data-testid': 'earlier' },
+    element('details', {}, summary, element('ol', { class: 'earlier' }, ...stored.map(line))));
+  if (known) takePlace(known.element, made);
+  return { turn, shows, element: made };
 }
 
 /**

@@ -46,6 +46,8 @@ pub struct Recording {
     pub participants: Vec<Participant>,
     /// The tracks of a room that we recorded ourselves; each can be had on its own.
     pub tracks: Vec<Track>,
+    /// Whether it is of a test of the agent, and not of a call (the upload's header, field `simulated`).
+    pub simulated: bool,
 }
 
 impl Recording {
@@ -70,6 +72,7 @@ impl Recording {
             labels: BTreeMap::new(),
             participants: Vec::new(),
             tracks: Vec::new(),
+            simulated: false,
         }
     }
 }

@@ -132,9 +132,9 @@ fn shift(transcript: &Transcript) -> i64 {
 }
 
 /// Whether a turn touches a stretch of time, or nearly. One that has no time does, and what is only about the agent: it has its
-/// instructions before it comes.
+/// instructions before it comes, and brings an earlier conversation with it.
 fn is_near(room: &Range<WallTime>, turn: &Turn, alignment: &Alignment) -> bool {
-    if matches!(turn.kind, Kind::Handoff | Kind::Config | Kind::Marker) {
+    if turn.earlier || matches!(turn.kind, Kind::Handoff | Kind::Config | Kind::Marker) {
         return true;
     }
     let times = turn.reported;

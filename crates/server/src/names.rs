@@ -5,12 +5,13 @@ use echosphere_store::SessionFacts;
 
 /// The names of a session, as they are kept.
 pub fn kept(facts: SessionFacts) -> SessionFacts {
-    let SessionFacts { room_name, agent_name, tags, sdk_version } = facts;
+    let SessionFacts { room_name, agent_name, tags, sdk_version, simulated } = facts;
     SessionFacts {
         room_name: room_name.and_then(|name| one("room_name", &name)),
         agent_name: agent_name.and_then(|name| one("agent_name", &name)),
         tags: tags.iter().filter_map(|tag| one("tag", tag)).collect(),
         sdk_version: sdk_version.and_then(|version| one("sdk_version", &version)),
+        simulated,
     }
 }
 
@@ -54,6 +55,7 @@ mod tests {
             agent_name: Some("n".repeat(5_000)),
             tags: vec!["t".repeat(600), String::new()],
             sdk_version: None,
+            simulated: false,
         };
         let kept = kept(facts);
         assert_eq!(kept.room_name.as_deref(), Some("a\tb"));

@@ -181,6 +181,7 @@ async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), crate::
             agent_name: session.agent_name,
             tags: Vec::new(),
             sdk_version: session.sdk_version,
+            simulated: false,
         }),
     };
     if !app.store.add_telemetry(&row).await? {

@@ -19,6 +19,9 @@ pub struct SessionFacts {
     pub tags: Vec<String>,
     /// The version of the agents SDK.
     pub sdk_version: Option<String>,
+    /// Whether it is of a test, and not of a call.
+    #[serde(default)]
+    pub simulated: bool,
 }
 
 /// One OTLP request.

@@ -187,12 +187,21 @@ impl Session {
     /// numbers, without a job's the header has none.
     pub fn part(&self, part: &Part) -> Self {
         let name = format!("{}-{}-{}", self.name, part.room, part.job.unwrap_or(0));
+        let header = part.header(&self.content("header"));
+        let (chat, audio) = (part.chat(&self.content("chat_history")), part.sound(&self.content("audio")));
+        self.of_parts(name, &header, &chat, &audio)
+    }
+
+    /// The same session with another header and chat history.
+    pub fn changed(&self, header: impl FnOnce(Vec<u8>) -> Vec<u8>, chat: impl FnOnce(Value) -> Value) -> Self {
+        let history = chat(serde_json::from_slice(&self.content("chat_history")).unwrap());
+        let header = header(self.content("header"));
+        self.of_parts(self.name.clone(), &header, &serde_json::to_vec(&history).unwrap(), &self.content("audio"))
+    }
+
+    fn of_parts(&self, name: String, header: &[u8], chat: &[u8], audio: &[u8]) -> Self {
         let boundary = self.content_type.rsplit_once('=').unwrap().1;
         let mut body = Vec::new();
-        let contents = [self.content("header"), self.content("chat_history"), self.content("audio")];
-        let [header, chat, audio] = contents;
-        let header = part.header(&header);
-        let (chat, audio) = (part.chat(&chat), part.sound(&audio));
         for (name, kind, content) in [
             ("header", "application/protobuf", header),
             ("chat_history", "application/json", chat),
@@ -202,7 +211,7 @@ impl Session {
                 "--{boundary}\r\nContent-Type: {kind}\r\nContent-Disposition: form-data; name=\"{name}\"\r\nContent-Length: {}\r\n\r\n",
                 content.len()
             );
-            body.extend([head.as_bytes(), &content, b"\r\n"].concat());
+            body.extend([head.as_bytes(), content, b"\r\n"].concat());
         }
         body.extend(format!("--{boundary}--\r\n").bytes());
         Self { name, body, content_type: self.content_type.clone(), truth: Value::Null }

@@ -1,6 +1,7 @@
 //! The transcript for other programs: WebVTT, SubRip, plain text.
 //!
-//! Only what was said or typed becomes a cue; tool calls and events stand in the plain text.
+//! Only what was said or typed becomes a cue; tool calls and events stand in the plain text, and so does an earlier conversation, whose
+//! lines have no time of this one.
 
 use std::fmt::Write;
 
@@ -18,9 +19,10 @@ struct Cue<'a> {
 }
 
 fn cues(turns: &[Placed]) -> Vec<Cue<'_>> {
-    let first = turns.iter().filter_map(|placed| placed.started_at).min();
+    let of_session = || turns.iter().filter(|placed| !placed.turn.earlier);
+    let first = of_session().filter_map(|placed| placed.started_at).min();
     let since_first = |time: Option<WallTime>| Some(MediaTime::from_nanos(time?.since(first?)));
-    let cues = turns.iter().filter_map(|placed| {
+    let cues = of_session().filter_map(|placed| {
         let start = placed.start.or_else(|| since_first(placed.started_at))?;
         let end = placed.end.or_else(|| since_first(placed.ended_at)).unwrap_or(start);
         Some(Cue { placed, start, end })
@@ -68,6 +70,10 @@ pub fn srt(turns: &[Placed]) -> String {
 /// Plain text: a line a turn, with its time.
 pub fn text(turns: &[Placed]) -> String {
     let mut out = String::new();
+    for placed in turns.iter().filter(|placed| placed.turn.earlier) {
+        let (name, said) = (one_line(speaker(placed)), one_line(&placed.turn.text));
+        append(&mut out, format_args!("[earlier] {name}: {said}\n"));
+    }
     for cue in &cues(turns) {
         let turn = &cue.placed.turn;
         let mark = match (turn.interrupted, turn.typed && !turn.is_spoken()) {

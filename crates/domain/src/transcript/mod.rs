@@ -4,6 +4,7 @@
 //! media time is computed through the recording's timeline when the transcript is read.
 
 pub mod align;
+pub mod earlier;
 pub mod export;
 pub mod markup;
 mod once;
@@ -56,6 +57,9 @@ pub struct Turn {
     pub metrics: Map<String, Value>,
     /// The tool call or result.
     pub call: Option<Call>,
+    /// Whether it is of an earlier conversation, which this session was begun with ([`earlier`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub earlier: bool,
 }
 
 impl Turn {
@@ -75,12 +79,13 @@ impl Turn {
             confidence: None,
             metrics: Map::new(),
             call: None,
+            earlier: false,
         }
     }
 
     /// Whether it is said aloud. A message that comes without anything that tells how counts as typed until it is heard.
     pub fn is_spoken(&self) -> bool {
-        self.kind == Kind::Message && (!self.typed || self.refined.is_some())
+        self.kind == Kind::Message && !self.earlier && (!self.typed || self.refined.is_some())
     }
 }
 

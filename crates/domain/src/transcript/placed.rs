@@ -38,6 +38,17 @@ pub fn place<'a>(transcripts: impl IntoIterator<Item = &'a Transcript>, timeline
 }
 
 fn place_turn(turn: &Turn, alignment: &Alignment, timeline: &Timeline) -> Placed {
+    if turn.earlier {
+        let made = turn.reported.created;
+        return Placed {
+            turn: turn.clone(),
+            started_at: made,
+            ended_at: made,
+            start: None,
+            end: None,
+            approximate: false,
+        };
+    }
     let time = |time: Option<WallTime>| time.map(|time| alignment.time(time));
     let times = turn.reported;
     let spoken = turn.is_spoken();

@@ -47,7 +47,7 @@ struct WireTag {
     value: Vec<u8>,
 }
 
-#[derive(Message)]
+#[derive(Clone, Message)]
 struct Timestamp {
     #[prost(int64, tag = "1")]
     seconds: i64,
@@ -73,6 +73,8 @@ pub struct Header {
     pub duration_ms: Option<u64>,
     /// Whether the receiver is meant to redact the session.
     pub redaction_enabled: bool,
+    /// Whether it is of a test of the agent, and not of a call.
+    pub simulated: bool,
     /// What the session summary says, where the SDK sends one; and what the header says of the room.
     pub summary: Summary,
     /// The fields whose text cannot be an id, and counts as absent.
@@ -115,6 +117,7 @@ impl Header {
             start_time: wire.start_time.and_then(wall_time),
             duration_ms: Some(wire.duration).filter(|ms| *ms > 0),
             redaction_enabled: wire.redaction_enabled,
+            simulated: wire.simulated,
             summary: Summary::parse(&wire.session_summary).with(&room),
             unusable,
         })
@@ -181,6 +184,55 @@ mod tests {
         assert_eq!((header.room_sid.as_deref(), header.job_id.as_deref()), (Some("RM_x"), Some("AJ_x")));
         assert_eq!(header.summary.room_name.as_deref(), Some("obs"));
         assert_eq!((header.summary.tags, header.summary.audio), (vec!["a".to_owned()], Some(false)));
+    }
+
+    /// What each version of the SDKs sends (their sources: `livekit/agents/telemetry/traces.py`, `agents/src/telemetry`).
+    #[test]
+    fn the_header_of_each_version() {
+        let start = Timestamp { seconds: 1_795_439_500, nanos: 0 };
+        let summary = br#"{"job_id":"AJ_x","room_id":"RM_x","room":"obs","agent_name":"nova","sdk_version":"1.8.9"}"#;
+        let bare = || Wire { room_id: b"RM_x".to_vec(), start_time: Some(start.clone()), ..Wire::default() };
+        let with_job = || Wire { job_id: b"AJ_x".to_vec(), ..bare() };
+        for (version, wire, (job, name, has_start, simulated, redaction)) in [
+            ("1.5.8 to 1.5.18", bare(), (None, None, true, false, false)),
+            ("1.6 to 1.8.8", with_job(), (Some("AJ_x"), None, true, false, false)),
+            (
+                "1.8.8, asked to redact",
+                Wire { redaction_enabled: true, ..with_job() },
+                (Some("AJ_x"), None, true, false, true),
+            ),
+            (
+                "1.8.9",
+                Wire { duration: 62_971, session_summary: summary.to_vec(), ..with_job() },
+                (Some("AJ_x"), Some("obs"), true, false, false),
+            ),
+            (
+                "1.8.9, without sound",
+                Wire {
+                    start_time: Some(Timestamp { seconds: 0, nanos: 0 }),
+                    session_summary: summary.to_vec(),
+                    ..with_job()
+                },
+                (Some("AJ_x"), Some("obs"), false, false, false),
+            ),
+            ("2.0.0b1, a test", Wire { simulated: true, ..with_job() }, (Some("AJ_x"), None, true, true, false)),
+            (
+                "2.0.0b1, without a room",
+                Wire { room_id: Vec::new(), ..with_job() },
+                (Some("AJ_x"), None, true, false, false),
+            ),
+            ("Node 1.9.0", with_job(), (Some("AJ_x"), None, true, false, false)),
+        ] {
+            let header = Header::parse(&wire.encode_to_vec()).unwrap();
+            let Header { job_id, start_time, simulated: is_test, redaction_enabled, summary, unusable, .. } = header;
+            assert_eq!((job_id.as_deref(), summary.room_name.as_deref()), (job, name), "{version}");
+            assert_eq!(
+                (start_time.is_some(), is_test, redaction_enabled),
+                (has_start, simulated, redaction),
+                "{version}"
+            );
+            assert!(unusable.is_empty(), "{version}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use echosphere_domain::time::WallTime;
+use echosphere_domain::transcript::earlier;
 use echosphere_livekit::session_upload::chat_history::{self, ChatHistory};
 use echosphere_livekit::session_upload::header::{self, Header};
 use echosphere_livekit::session_upload::multipart::{Lengths, Part, Scan, Scanner};
@@ -65,6 +66,12 @@ pub fn read(path: &Path, content_type: &str, received_at: WallTime) -> io::Resul
         Some(part) => Some(sound(&mut file, part, longest(header.as_ref(), received_at))?),
         None => None,
     };
+    let mut chat = chat;
+    if let Some(chat) = &mut chat {
+        let has_sound = sound.as_ref().is_some_and(|sound| sound.index.is_ok());
+        let began = header.as_ref().and_then(|header| header.as_ref().ok()?.start_time).filter(|_| has_sound);
+        earlier::mark(&mut chat.transcript.turns, began);
+    }
     Ok(Body { closed: scan.closed, header, chat, sound })
 }
 

@@ -212,6 +212,7 @@ pub(super) async fn facts(app: &App, upload: &Upload, header: &Header) -> Result
         agent_name: summary.agent_name.clone().or(told.agent_name),
         tags: if summary.tags.is_empty() { told.tags } else { summary.tags.clone() },
         sdk_version: summary.sdk_version.clone().or(told.sdk_version),
+        simulated: header.simulated,
     };
     Ok(names::kept(facts))
 }
@@ -368,7 +369,8 @@ fn times(
         return (Some(start), Some(start.plus_nanos(length)));
     }
     let turns = transcript.map(|transcript| transcript.turns.as_slice()).unwrap_or_default();
-    let times = turns.iter().flat_map(|turn| [turn.reported.start, turn.reported.end, turn.reported.created]).flatten();
+    let of_session = turns.iter().filter(|turn| !turn.earlier);
+    let times = of_session.flat_map(|turn| [turn.reported.start, turn.reported.end, turn.reported.created]).flatten();
     let times: Vec<WallTime> = times.collect();
     (times.iter().min().copied(), times.iter().max().copied())
 }

@@ -195,6 +195,7 @@ fn facts(log: &Log) -> SessionFacts {
         agent_name: agent.and_then(|agent| agent.attributes.get("lk.agent.name").cloned()),
         tags: Vec::new(),
         sdk_version: None,
+        simulated: false,
     }
 }
 

@@ -200,6 +200,7 @@ pub const BELONGS: &[Belongs] = &[
             ("analysis", Cleared),
             ("tracks", Cleared),
             ("is_over", Stays),
+            ("simulated", Stays),
         ],
         erased_by: &[
             "UPDATE recordings SET session_id = NULL, room_name = NULL, agent_name = NULL, tags = '[]', labels = '{}',

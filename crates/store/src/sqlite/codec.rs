@@ -130,6 +130,7 @@ pub(super) fn recording(row: &SqliteRow) -> Result<Recording> {
         labels: row.json("labels")?,
         participants: row.json("participants")?,
         tracks: row.json("tracks")?,
+        simulated: row.flag("simulated")?,
     })
 }
 

@@ -40,11 +40,12 @@ pub(super) async fn fill_facts(
 ) -> Result<()> {
     sqlx::query(
         "UPDATE recordings SET room_name = coalesce(room_name, ?), agent_name = coalesce(agent_name, ?),
-                tags = iif(tags = '[]', ?, tags) WHERE id = ? AND deletion = 'none'",
+                tags = iif(tags = '[]', ?, tags), simulated = max(simulated, ?) WHERE id = ? AND deletion = 'none'",
     )
     .bind(&facts.room_name)
     .bind(&facts.agent_name)
     .bind(json(&facts.tags))
+    .bind(facts.simulated)
     .bind(recording.to_string())
     .execute(connection)
     .await

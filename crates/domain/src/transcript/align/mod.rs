@@ -75,7 +75,10 @@ pub fn align(mut transcript: Transcript, heard: &Heard, account: Account) -> Tra
 /// Whether a turn may be heard: a message that was not certainly typed.
 fn may_be_spoken(turn: &Turn, account: Account) -> bool {
     let is_bare = turn.role == Role::User && turn.metrics.is_empty() && turn.confidence.is_none();
-    turn.kind == Kind::Message && turn.role != Role::System && (!turn.typed || (account == Account::Session && is_bare))
+    turn.kind == Kind::Message
+        && !turn.earlier
+        && turn.role != Role::System
+        && (!turn.typed || (account == Account::Session && is_bare))
 }
 
 /// What was made of the lines of one voice.

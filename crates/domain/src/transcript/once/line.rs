@@ -40,7 +40,7 @@ impl Line {
 /// The lines of a transcript that have words and a time, in the order in which they began, on a clock that is so much later.
 pub fn lines(transcript: &Transcript, later: i64) -> Vec<Line> {
     let line = |(at, turn): (usize, &Turn)| {
-        let spoken = Spoken::of(turn).filter(|_| turn.kind == Kind::Message)?;
+        let spoken = Spoken::of(turn).filter(|_| turn.kind == Kind::Message && !turn.earlier)?;
         let (from, to) = sounded(turn, transcript)?;
         let (from, to) = (from.saturating_add(later), to.saturating_add(later));
         Some(Line { turn: at, role: turn.role, spoken, from, to, interrupted: turn.interrupted })

@@ -116,6 +116,7 @@ pub(super) fn turn(placed: Placed) -> view::Turn {
         confidence: placed.turn.confidence,
         metrics: placed.turn.metrics,
         call,
+        earlier: placed.turn.earlier,
     }
 }
 

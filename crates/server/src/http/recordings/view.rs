@@ -55,6 +55,8 @@ pub struct Recording {
     pub agent_name: Option<String>,
     /// Tags that the agent set.
     pub tags: Vec<String>,
+    /// Whether the session says of itself that it was a test, and not a call.
+    pub simulated: bool,
     /// Who took part.
     pub participants: Vec<Participant>,
     /// The tracks of a room that EchoSphere recorded itself, in the order in which they began.
@@ -243,6 +245,8 @@ pub struct Turn {
     pub metrics: serde_json::Map<String, Value>,
     /// The tool call or result.
     pub call: Option<Call>,
+    /// Whether it is of an earlier conversation, which the session was begun with: it has no place in this one's media.
+    pub earlier: bool,
 }
 
 /// A tool call, or its result.
@@ -296,6 +300,7 @@ impl Recording {
             labels: recording.labels,
             agent_name: recording.agent_name,
             tags: recording.tags,
+            simulated: recording.simulated,
             participants: recording.participants.into_iter().map(Participant::from).collect(),
             tracks,
             deletion: recording.state.deletion,

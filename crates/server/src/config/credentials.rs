@@ -28,7 +28,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         Err("it is the placeholder of an example, which everybody knows".to_owned())
     } else if text.len() < SHORTEST {
         Err(format!("it has {} characters, and one of less than {SHORTEST} can be guessed", text.chars().count()))
-    } else if distinct < 5 {
+    } else if distinct < 3 {
         Err(format!("it has only {distinct} different characters, and can be guessed"))
     } else {
         Ok(())

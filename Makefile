@@ -36,9 +36,11 @@ true-times: ## Print how far lines are shown from where they are heard: sources,
 	cargo bench --package echosphere-server --bench true_times -- uploads
 	cargo bench --package echosphere-server --bench true_times -- live
 
-licenses: ## Check the licences and sources of every dependency (installs cargo-deny)
+licenses: ## Check the licences and sources of every dependency, and that each is used (installs cargo-deny and cargo-shear)
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@0.20.2
+	cargo shear --version >/dev/null 2>&1 || cargo install --locked cargo-shear@1.14.0
 	cargo deny check licenses bans sources
+	cargo shear
 
 fuzz: ## Fuzz each parser of outside data for a minute (needs cargo-fuzz and a nightly toolchain)
 	for target in ogg multipart header chat_history capture_log; do (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done

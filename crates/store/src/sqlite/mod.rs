@@ -11,6 +11,7 @@ mod idempotency;
 mod inbox;
 mod joining;
 mod live;
+mod migrations;
 mod objects;
 mod people;
 mod publish;
@@ -63,7 +64,7 @@ pub async fn open(path: &Path) -> Result<SqliteStore> {
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging();
     let mut writer = options.connect().await.map_err(|error| failed(error.to_string()))?;
-    let migrated = sqlx::migrate!("./migrations/sqlite").run(&mut writer).await;
+    let migrated = migrations::all().run(&mut writer).await;
     migrated.map_err(|error| failed(error.to_string()))?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await;
     let readers = readers.map_err(|error| failed(error.to_string()))?;

@@ -18,6 +18,7 @@ pub mod live;
 mod names;
 mod people;
 pub mod playback;
+pub mod readers;
 pub mod render;
 mod serve;
 pub mod sources;

@@ -23,9 +23,7 @@ pub enum InflateError {
 
 /// Inflates a gzip stream (RFC 1952, several members allowed) of at most `limit` bytes.
 pub fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
-    let mut out = Vec::new();
-    inflated(bytes, true, limit, |source| source.read_to_end(&mut out).map(drop))?;
-    Ok(out)
+    super::read_whole(true, bytes, limit)
 }
 
 /// Hands on a body as it is when inflated, if it is gzip at all, piece by piece and no more than `limit` bytes of it.

@@ -41,7 +41,9 @@ mod tests {
 
     fn of(version: Version, list: &[(&'static str, &str)]) -> Option<&'static str> {
         let mut headers = HeaderMap::new();
-        list.iter().for_each(|(name, value)| drop(headers.append(*name, value.parse().unwrap())));
+        for (name, value) in list {
+            headers.append(*name, value.parse().unwrap());
+        }
         ambiguity(version, &headers)
     }
 

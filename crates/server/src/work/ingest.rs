@@ -36,7 +36,7 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
         tracing::info!(upload = %id, "nothing is left to do for an upload");
         return Ok(app.store.complete(&claim.lease).await?);
     };
-    let body = read(&path, &upload).await?;
+    let body = read(app, &path, &upload).await?;
     if let Some(reason) = unreadable(&body) {
         quarantine(app, &upload, &path, &body, reason).await?;
         return Ok(app.store.complete(&claim.lease).await?);
@@ -50,9 +50,9 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
     Ok(())
 }
 
-async fn read(path: &Path, upload: &Upload) -> Result<Body, Error> {
+async fn read(app: &App, path: &Path, upload: &Upload) -> Result<Body, Error> {
     let (path, content_type, received_at) = (path.to_path_buf(), upload.content_type.clone(), upload.received_at);
-    let read = tokio::task::spawn_blocking(move || body::read(&path, &content_type, received_at)).await;
+    let read = app.readers.run(&upload.project, move || body::read(&path, &content_type, received_at)).await;
     let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     read.map_err(|source| Error::Io { action: "read a spooled upload", source })
 }

@@ -1,0 +1,246 @@
+//! OTLP requests on their way to storage.
+//!
+//! They are answered at once, whatever else is going on: a request that cannot be stored within a moment waits in memory and
+//! is tried again, and when too much waits the oldest goes. Logs may be lost in a crash; a recording that is not sent because
+//! its logs were refused would be lost for sure.
+//!
+//! They are kept as they came, compressed if they came compressed, and read on the threads of [`crate::readers`].
+
+mod content;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use echosphere_domain::id::{ProjectId, UploadId};
+use echosphere_domain::key;
+use echosphere_livekit::telemetry::{self, InflateError, Redacted, Session};
+use echosphere_store::{Purpose, SessionFacts, TelemetryRequest};
+
+use crate::app::{App, SharedApp};
+use crate::work::redaction::{Withheld, redact_request};
+use crate::{clock, names};
+
+pub use self::content::{Content, Error as ContentError, remove_leftovers};
+
+/// The largest request, before and after inflation, in bytes.
+pub const MAX_LENGTH: usize = 64 << 20;
+/// What may wait of one project in memory and on the disk, in bytes.
+const MAX_IN_MEMORY: usize = 16 << 20;
+const MAX_ON_DISK: usize = 256 << 20;
+/// How long the sender waits for durability before the request waits instead.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often what waits is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// An authenticated request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whose token it came with.
+    pub project: ProjectId,
+    /// `traces`, `logs` or `metrics`.
+    pub signal: String,
+    /// Its Content-Type.
+    pub content_type: String,
+    /// Whether its body is gzip.
+    pub is_gzip: bool,
+    /// Its body, as it came.
+    pub body: Content,
+}
+
+/// What waits of one project.
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<(UploadId, Request)>,
+    in_memory: usize,
+    on_disk: usize,
+}
+
+impl Waiting {
+    fn bytes(&mut self, request: &Request) -> &mut usize {
+        if request.body.is_in_memory() { &mut self.in_memory } else { &mut self.on_disk }
+    }
+
+    fn push(&mut self, id: UploadId, request: Request) {
+        *self.bytes(&request) += request.body.len();
+        self.requests.push_back((id, request));
+        while self.in_memory > MAX_IN_MEMORY || self.on_disk > MAX_ON_DISK {
+            let Some((_, oldest)) = self.pop() else { break };
+            metrics::counter!("echosphere_telemetry_lost_total").increment(1);
+            tracing::error!(signal = oldest.signal, bytes = oldest.body.len(), "telemetry is lost: too much waits");
+        }
+    }
+
+    fn pop(&mut self) -> Option<(UploadId, Request)> {
+        let next = self.requests.pop_front()?;
+        *self.bytes(&next.1) -= next.1.body.len();
+        Some(next)
+    }
+}
+
+/// What waits to be stored.
+#[derive(Default)]
+pub struct TelemetryQueue {
+    waiting: Mutex<HashMap<ProjectId, Waiting>>,
+}
+
+impl TelemetryQueue {
+    /// Stores a request, or lets it wait. Returns within moments; with an error when it can be stored at no time.
+    pub async fn take(&self, app: &SharedApp, id: UploadId, request: Request) -> Result<(), InflateError> {
+        let stored = tokio::time::timeout(PATIENCE, store(app, id, &request)).await;
+        match stored {
+            Ok(Ok(())) => {}
+            Ok(Err(Error::Unreadable(error))) => return Err(error),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "telemetry cannot be stored now; it waits");
+                self.push(id, request);
+            }
+            Err(_) => {
+                tracing::warn!("storing telemetry takes long; it waits");
+                self.push(id, request);
+            }
+        }
+        Ok(())
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<ProjectId, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, id: UploadId, request: Request) {
+        self.waiting().entry(request.project.clone()).or_default().push(id, request);
+    }
+
+    fn pop(&self, project: &ProjectId) -> Option<(UploadId, Request)> {
+        let mut waiting = self.waiting();
+        let next = waiting.get_mut(project)?.pop();
+        if next.is_none() {
+            waiting.remove(project);
+        }
+        next
+    }
+
+    fn projects(&self) -> Vec<ProjectId> {
+        self.waiting().keys().cloned().collect()
+    }
+}
+
+/// Why a request was not stored.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// It cannot be read, now or later.
+    #[error(transparent)]
+    Unreadable(#[from] InflateError),
+    /// It cannot be kept now.
+    #[error(transparent)]
+    Work(#[from] crate::work::Error),
+    /// There is nobody to read it now.
+    #[error(transparent)]
+    Reader(#[from] crate::readers::Error),
+}
+
+impl From<echosphere_store::Error> for Error {
+    fn from(error: echosphere_store::Error) -> Self {
+        Self::Work(error.into())
+    }
+}
+
+/// Tries what waits, until the server stops.
+pub async fn run(app: SharedApp) {
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => {}
+            () = tokio::time::sleep(RETRY) => {}
+        }
+        let projects = app.telemetry.projects();
+        futures_util::future::join_all(projects.iter().map(|project| try_again(&app, project))).await;
+        if app.is_stopping() {
+            return;
+        }
+    }
+}
+
+/// Tries what waits of a project, until something still cannot be stored.
+async fn try_again(app: &SharedApp, project: &ProjectId) {
+    while let Some((id, request)) = app.telemetry.pop(project) {
+        match store(app, id, &request).await {
+            Ok(()) => {}
+            Err(Error::Unreadable(error)) => tracing::warn!(%error, "telemetry cannot be read"),
+            Err(error) => {
+                tracing::warn!(%error, "telemetry still cannot be stored");
+                app.telemetry.push(id, request);
+                break;
+            }
+        }
+    }
+}
+
+/// What a request tells.
+async fn read(app: &App, request: &Request) -> Result<Session, Error> {
+    let Request { content_type, is_gzip, body, .. } = request.clone();
+    let read = move || match body.open() {
+        Ok(source) => telemetry::read_from(&content_type, is_gzip, source, MAX_LENGTH),
+        Err(error) => Err(InflateError::Unreadable(error.to_string())),
+    };
+    Ok(app.readers.run(&request.project, read).await??)
+}
+
+/// The request's body, without what must not be kept; `None` when nothing is left.
+async fn redact(app: &App, request: &Request, withheld: Withheld) -> Result<Option<Content>, Error> {
+    if withheld.is_empty() {
+        return Ok(Some(request.body.clone()));
+    }
+    let whole = request.clone();
+    let redact = move || {
+        let Request { signal, content_type, is_gzip, body, .. } = &whole;
+        let source = body.open().map_err(|error| InflateError::Unreadable(error.to_string()))?;
+        redact_request(&withheld, signal, content_type, *is_gzip, source)
+    };
+    Ok(match app.readers.run(&request.project, redact).await?? {
+        Redacted::Whole => Some(request.body.clone()),
+        Redacted::Rest(rest) => Some(Content::Memory(rest.into())),
+        Redacted::Nothing => None,
+    })
+}
+
+async fn store(app: &App, id: UploadId, request: &Request) -> Result<(), Error> {
+    let session = read(app, request).await?;
+    if !session.unusable.is_empty() {
+        tracing::warn!(request = %id, fields = ?session.unusable, "telemetry has ids that cannot be; they are left out");
+    }
+    let (job_id, room_sid) = (session.job_id.as_deref(), session.room_sid.as_deref());
+    let withheld = Withheld::of_session(app, &request.project, job_id, room_sid).await?;
+    let Some(body) = redact(app, request, withheld).await? else { return Ok(()) };
+    let length = body.len() as u64;
+    let now = clock::now();
+    // What was taken out of was inflated for it.
+    let is_gzip = request.is_gzip && body.is_same(&request.body);
+    let extension = match (request.content_type.contains("json"), is_gzip) {
+        (true, false) => "json",
+        (true, true) => "json.gz",
+        (false, false) => "binpb",
+        (false, true) => "binpb.gz",
+    };
+    let job = session.job_id.as_deref().or(session.room_sid.as_deref()).unwrap_or("unknown");
+    let key = key::telemetry(&request.project, job, &request.signal, id, extension);
+    app.store.announce(&request.project, None, Purpose::Telemetry, std::slice::from_ref(&key), now).await?;
+    body.put(app, &key).await.map_err(crate::work::Error::from)?;
+    let row = TelemetryRequest {
+        id,
+        project: request.project.clone(),
+        signal: request.signal.clone(),
+        job_id: session.job_id,
+        room_sid: session.room_sid,
+        key,
+        bytes: length,
+        received_at: now,
+        facts: names::kept(SessionFacts {
+            room_name: session.room_name,
+            agent_name: session.agent_name,
+            tags: Vec::new(),
+            sdk_version: session.sdk_version,
+        }),
+    };
+    Ok(app.store.add_telemetry(&row).await?)
+}

@@ -34,7 +34,8 @@ pub(super) fn inflated<T>(
     read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
 ) -> Result<T, InflateError> {
     let mut source = Limited { left: limit, is_too_large: false, inner: Body::new(body, is_gzip) };
-    let result = read(&mut source);
+    // What is not read is looked through all the same, so that a body is too large whatever is in it.
+    let result = read(&mut source).and_then(|read| io::copy(&mut source, &mut io::sink()).map(|_| read));
     if source.is_too_large {
         return Err(InflateError::TooLarge { limit });
     }
@@ -47,13 +48,13 @@ pub(super) fn inflated<T>(
 }
 
 enum Body<R> {
-    Gzip(MultiGzDecoder<io::BufReader<R>>),
+    Gzip(Box<MultiGzDecoder<io::BufReader<R>>>),
     Plain(R),
 }
 
 impl<R: Read> Body<R> {
     fn new(body: R, is_gzip: bool) -> Self {
-        if is_gzip { Self::Gzip(MultiGzDecoder::new(io::BufReader::new(body))) } else { Self::Plain(body) }
+        if is_gzip { Self::Gzip(Box::new(MultiGzDecoder::new(io::BufReader::new(body)))) } else { Self::Plain(body) }
     }
 }
 

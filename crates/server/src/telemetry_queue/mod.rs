@@ -9,7 +9,7 @@
 mod content;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use echosphere_domain::id::{ProjectId, UploadId};
@@ -28,6 +28,8 @@ pub const MAX_LENGTH: usize = 64 << 20;
 /// What may wait of one project in memory and on the disk, in bytes.
 const MAX_IN_MEMORY: usize = 16 << 20;
 const MAX_ON_DISK: usize = 256 << 20;
+/// Requests of one project that are being stored at the same time.
+const MAX_UNDER_WAY: usize = 128;
 /// How long the sender waits for durability before the request waits instead.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often what waits is tried again.
@@ -54,6 +56,8 @@ struct Waiting {
     requests: VecDeque<(UploadId, Request)>,
     in_memory: usize,
     on_disk: usize,
+    /// Requests that are being stored.
+    under_way: usize,
 }
 
 impl Waiting {
@@ -87,20 +91,44 @@ pub struct TelemetryQueue {
 impl TelemetryQueue {
     /// Stores a request, or lets it wait. Returns within moments; with an error when it can be stored at no time.
     pub async fn take(&self, app: &SharedApp, id: UploadId, request: Request) -> Result<(), InflateError> {
-        let stored = tokio::time::timeout(PATIENCE, store(app, id, &request)).await;
-        match stored {
-            Ok(Ok(())) => {}
-            Ok(Err(Error::Unreadable(error))) => return Err(error),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "telemetry cannot be stored now; it waits");
-                self.push(id, request);
-            }
-            Err(_) => {
-                tracing::warn!("storing telemetry takes long; it waits");
-                self.push(id, request);
-            }
+        if !self.begin(&request.project) {
+            self.push(id, request);
+            return Ok(());
         }
-        Ok(())
+        let app = Arc::clone(app);
+        // It goes on when the sender has been answered, or is gone.
+        let stored = tokio::spawn(async move {
+            let stored = store(&app, id, &request).await;
+            app.telemetry.end(&request.project);
+            match stored {
+                Ok(()) => Ok(()),
+                Err(Error::Unreadable(error)) => Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "telemetry cannot be stored now; it waits");
+                    app.telemetry.push(id, request);
+                    Ok(())
+                }
+            }
+        });
+        match tokio::time::timeout(PATIENCE, stored).await {
+            Ok(Ok(stored)) => stored,
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether one more request of a project may be under way.
+    fn begin(&self, project: &ProjectId) -> bool {
+        let mut waiting = self.waiting();
+        let waiting = waiting.entry(project.clone()).or_default();
+        let may = waiting.under_way < MAX_UNDER_WAY;
+        waiting.under_way += usize::from(may);
+        may
+    }
+
+    fn end(&self, project: &ProjectId) {
+        if let Some(waiting) = self.waiting().get_mut(project) {
+            waiting.under_way = waiting.under_way.saturating_sub(1);
+        }
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<ProjectId, Waiting>> {
@@ -112,12 +140,7 @@ impl TelemetryQueue {
     }
 
     fn pop(&self, project: &ProjectId) -> Option<(UploadId, Request)> {
-        let mut waiting = self.waiting();
-        let next = waiting.get_mut(project)?.pop();
-        if next.is_none() {
-            waiting.remove(project);
-        }
-        next
+        self.waiting().get_mut(project)?.pop()
     }
 
     fn projects(&self) -> Vec<ProjectId> {

@@ -328,7 +328,7 @@ pub(super) async fn publication(
     app: &App,
     recording: &Recording,
     captures: &[Capture],
-    read: Read,
+    mut read: Read,
     supersedes: Vec<CaptureId>,
     facts: SessionFacts,
     withheld: &Withheld,
@@ -341,8 +341,9 @@ pub(super) async fn publication(
     let others = captures.iter().filter(|other| other.id != read.piece.capture.id && !supersedes.contains(&other.id));
     let mut pieces = pieces::load(app, recording, others).await?;
     let mut piece = read.piece.clone();
-    piece.source = match (&piece.capture.audio, &read.index) {
-        (Some(audio), Some(index)) => Some(Sound::ogg(audio.clone(), index.clone(), channel_map(Source::Upload))),
+    let audio_index = read.index.as_ref().map(OpusIndex::to_bytes);
+    piece.source = match (&piece.capture.audio, read.index.take()) {
+        (Some(audio), Some(index)) => Some(Sound::ogg(audio.clone(), index, channel_map(Source::Upload))),
         _ => None,
     };
     pieces.push(piece);
@@ -356,7 +357,7 @@ pub(super) async fn publication(
         recording: recording.id,
         based_on: recording.state.revision,
         beside: pieces::beside(captures, capture.id),
-        audio_index: read.index.as_ref().map(OpusIndex::to_bytes),
+        audio_index,
         capture,
         transcript: read.transcript,
         supersedes,

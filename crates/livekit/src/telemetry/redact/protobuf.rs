@@ -172,7 +172,8 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
     Some(Field { number: tag >> 3, value, raw: &begin[..begin.len() - rest.len()] })
 }
 
-/// The first field of that number; `None` when the bytes are no message.
+/// The first field of that number, if there is one; `None` when the bytes are no message.
+#[expect(clippy::option_option, reason = "no message, no such field, and a field are three things")]
 fn find(message: &[u8], number: u64) -> Option<Option<Field<'_>>> {
     let mut found = None;
     for field in Fields(message) {

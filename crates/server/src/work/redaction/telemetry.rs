@@ -55,7 +55,7 @@ async fn redact_one(app: &App, request: &TelemetryRequest, withheld: &Withheld) 
         Some(name) => (name, true),
         None => (request.key.as_str(), false),
     };
-    let is_json = name.ends_with(".json");
+    let is_json = name.rsplit('.').next() == Some("json");
     let (content_type, extension) =
         if is_json { ("application/json", "json") } else { ("application/x-protobuf", "binpb") };
     let now = clock::now();

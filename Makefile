@@ -29,6 +29,7 @@ bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	cargo bench --package echosphere-media --bench render
 	cargo bench --package echosphere-recorder --bench take
 	cargo bench --package echosphere-server --bench server
+	cargo bench --package echosphere-server --bench hostile
 	cargo bench --package echosphere-server --bench rooms
 
 true-times: ## Print how far lines are shown from where they are heard: sources, qualities of sound, live calls

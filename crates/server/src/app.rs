@@ -22,6 +22,7 @@ use crate::http::{Health, Watchers};
 use crate::links::Links;
 use crate::live::Rooms;
 use crate::live::inbox::Inbox;
+use crate::readers::Readers;
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::TelemetryQueue;
@@ -53,6 +54,8 @@ pub struct App {
     pub sources: Sources,
     /// The threads that render.
     pub renderers: Pool,
+    /// The threads that read what was sent.
+    pub readers: Readers,
     /// The rooms that this process records.
     pub rooms: Rooms,
     /// Who listens to recordings.

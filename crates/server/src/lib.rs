@@ -22,6 +22,7 @@ mod names;
 mod people;
 pub mod playback;
 mod private;
+pub mod readers;
 pub mod render;
 mod serve;
 pub mod sources;

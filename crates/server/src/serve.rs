@@ -29,12 +29,16 @@ use crate::http;
 use crate::links::Links;
 use crate::listener::{self, Listener};
 use crate::live::{self, Rooms};
+use crate::readers::Readers;
 use crate::render::Pool;
 use crate::sources::Sources;
 use crate::telemetry_queue::{self, TelemetryQueue};
 use crate::upload::{self, recover};
 use crate::work::{self, Work};
 use crate::{clock, entropy, private};
+
+/// Threads that read what was sent: what one of them may take of memory is taken as often.
+const READERS: usize = 2;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +115,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
         }
     }
     app.renderers.stop();
+    app.readers.stop();
     app.store.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -147,6 +152,8 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     });
     let renderers = Pool::start(config.render_workers, Renderer::new);
     let renderers = renderers.map_err(|source| Error::System { action: "start a thread", source })?;
+    let readers = Readers::start(READERS).map_err(|source| Error::System { action: "start a thread", source })?;
+    telemetry_queue::remove_leftovers(&data);
     let app = Arc::new(App {
         tokens: Verifier::new(pairs),
         links: Links::new(data.secret("links")?),
@@ -158,6 +165,7 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
         sources: Sources::default(),
         renderers,
         held: upload::held::Held::default(),
+        readers,
         work: Work::default(),
         telemetry: TelemetryQueue::default(),
         stopping: watch::channel(false).0,

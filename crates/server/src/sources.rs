@@ -18,26 +18,32 @@ use crate::work::Error;
 
 /// Indexes that are kept at hand: of an hour each has about 90 KB.
 const KEPT: usize = 32;
+/// What they may take all together, in bytes.
+const KEPT_BYTES: usize = 32 << 20;
 
 /// The captures that were rendered last.
 #[derive(Default)]
 pub struct Sources {
-    recent: Mutex<VecDeque<(CaptureId, Source)>>,
+    /// Each with its size in bytes.
+    recent: Mutex<VecDeque<(CaptureId, Source, usize)>>,
 }
 
 impl Sources {
     /// What is known of a capture; its sound may have become another one since.
     fn get(&self, capture: CaptureId, audio: &Audio) -> Option<Source> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = recent.iter().find(|(id, source)| *id == capture && source.audio() == audio);
-        known.map(|(_, source)| source.clone())
+        let known = recent.iter().find(|(id, source, _)| *id == capture && source.audio() == audio);
+        known.map(|(_, source, _)| source.clone())
     }
 
-    fn keep(&self, capture: CaptureId, source: &Source) {
+    fn keep(&self, capture: CaptureId, source: &Source, size: usize) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|(id, _)| *id != capture);
+        recent.retain(|(id, ..)| *id != capture);
         recent.truncate(KEPT - 1);
-        recent.push_front((capture, source.clone()));
+        recent.push_front((capture, source.clone(), size));
+        while recent.len() > 1 && recent.iter().map(|(.., size)| size).sum::<usize>() > KEPT_BYTES {
+            recent.pop_back();
+        }
     }
 }
 
@@ -65,7 +71,7 @@ pub async fn load(
         let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
         Source::ogg(audio.clone(), index, channel_map(capture.source))
     };
-    app.sources.keep(capture.id, &source);
+    app.sources.keep(capture.id, &source, bytes.len());
     Ok(Some(source))
 }
 

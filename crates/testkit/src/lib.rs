@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may, and is where the world is real")]
 
 pub mod calls;
+pub mod hostile;
 pub mod http;
 pub mod livekit;
 pub mod publishers;

@@ -127,6 +127,7 @@ impl<R: Read> Reader<'_, R> {
     }
 
     /// A member's name, and the colon after it.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime")]
     fn member(&mut self) -> io::Result<Option<String>> {
         let (name, parsed) = self.window.attempt(0, BESIDE, BESIDE, |parser| parser.name())?;
         if parsed.broken.is_none() {

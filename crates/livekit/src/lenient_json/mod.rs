@@ -8,8 +8,8 @@ mod list;
 mod parser;
 mod window;
 
+pub(crate) use self::window::Window;
 pub use list::{Limits, Piece, list};
-pub(crate) use window::Window;
 
 use serde_json::Value;
 

@@ -23,9 +23,7 @@ pub enum InflateError {
 
 /// Inflates a gzip stream (RFC 1952, several members allowed) of at most `limit` bytes.
 pub fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
-    let mut out = Vec::new();
-    inflated(bytes, true, limit, |source| source.read_to_end(&mut out).map(drop))?;
-    Ok(out)
+    super::read_whole(true, bytes, limit)
 }
 
 /// Hands on a body as it is when inflated, if it is gzip at all, piece by piece and no more than `limit` bytes of it.
@@ -36,7 +34,8 @@ pub(super) fn inflated<T>(
     read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
 ) -> Result<T, InflateError> {
     let mut source = Limited { left: limit, is_too_large: false, inner: Body::new(body, is_gzip) };
-    let result = read(&mut source);
+    // What is not read is looked through all the same, so that a body is too large whatever is in it.
+    let result = read(&mut source).and_then(|read| io::copy(&mut source, &mut io::sink()).map(|_| read));
     if source.is_too_large {
         return Err(InflateError::TooLarge { limit });
     }
@@ -49,13 +48,13 @@ pub(super) fn inflated<T>(
 }
 
 enum Body<R> {
-    Gzip(MultiGzDecoder<io::BufReader<R>>),
+    Gzip(Box<MultiGzDecoder<io::BufReader<R>>>),
     Plain(R),
 }
 
 impl<R: Read> Body<R> {
     fn new(body: R, is_gzip: bool) -> Self {
-        if is_gzip { Self::Gzip(MultiGzDecoder::new(io::BufReader::new(body))) } else { Self::Plain(body) }
+        if is_gzip { Self::Gzip(Box::new(MultiGzDecoder::new(io::BufReader::new(body)))) } else { Self::Plain(body) }
     }
 }
 

@@ -29,6 +29,7 @@ enum Member {
 
 /// An object or list that is open.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is what one member says")]
 struct Open {
     is_object: bool,
     /// The member of an object that was named and has no value yet.
@@ -107,6 +108,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The name of a member, or a value that is a text.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime")]
     fn text(&mut self) -> io::Result<()> {
         let is_seen = self.deeper == 0;
         let is_name = is_seen && self.open.last().is_some_and(|open| open.is_object && open.named.is_none());

@@ -105,6 +105,13 @@ pub fn read_from(
     Ok(session)
 }
 
+/// All of a body, gzip or not, of at most `limit` bytes when inflated.
+pub fn read_whole(is_gzip: bool, body: impl io::Read, limit: usize) -> Result<Vec<u8>, InflateError> {
+    let mut out = Vec::new();
+    inflate::inflated(body, is_gzip, limit, |source| source.read_to_end(&mut out).map(drop))?;
+    Ok(out)
+}
+
 fn is_json(content_type: &str) -> bool {
     content_type.trim().get(..16).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
 }

@@ -39,6 +39,8 @@ impl<R: BufRead> Source<R> {
         while left > 0 {
             let Some(tag) = self.varint(&mut left)? else { return Ok(level == Level::Request) };
             let length = match tag & 7 {
+                // There is no field of that number.
+                _ if tag >> 3 == 0 => return Ok(false),
                 0 => {
                     if self.varint(&mut left)?.is_none() {
                         return Ok(false);

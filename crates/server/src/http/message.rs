@@ -18,14 +18,15 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
 /// What is ambiguous about a request: its host (RFC 9112, section 3.2, wants exactly one), or who sends it.
 fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let count = |name: HeaderName| headers.get_all(name).iter().count();
-    match count(header::HOST) {
-        0 if version >= Version::HTTP_11 => return Some("the request has no Host header"),
-        0 => {}
-        1 if !headers.get(header::HOST).is_some_and(|host| is_host(host.as_bytes())) => {
-            return Some("the Host header is no host");
-        }
-        1 => {}
-        _ => return Some("the request has more than one Host header"),
+    let hosts = count(header::HOST);
+    if hosts > 1 {
+        return Some("the request has more than one Host header");
+    }
+    if hosts == 0 && version >= Version::HTTP_11 {
+        return Some("the request has no Host header");
+    }
+    if headers.get(header::HOST).is_some_and(|host| !is_host(host.as_bytes())) {
+        return Some("the Host header is no host");
     }
     (count(header::AUTHORIZATION) > 1).then_some("the request has more than one Authorization header")
 }
@@ -41,7 +42,9 @@ mod tests {
 
     fn of(version: Version, list: &[(&'static str, &str)]) -> Option<&'static str> {
         let mut headers = HeaderMap::new();
-        list.iter().for_each(|(name, value)| drop(headers.append(*name, value.parse().unwrap())));
+        for (name, value) in list {
+            headers.append(*name, value.parse().unwrap());
+        }
         ambiguity(version, &headers)
     }
 

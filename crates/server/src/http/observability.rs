@@ -5,21 +5,18 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use echosphere_domain::id::ProjectId;
+use echosphere_domain::id::{ProjectId, UploadId};
 use echosphere_livekit::session_upload::refusal;
-use echosphere_livekit::telemetry::{self, InflateError};
+use echosphere_livekit::telemetry::InflateError;
 use echosphere_livekit::token::Grant;
 use serde_json::json;
 
 use super::access;
 use super::problem::Problem;
 use crate::app::SharedApp;
-use crate::clock;
-use crate::telemetry_queue::Request;
+use crate::telemetry_queue::{Content, ContentError, MAX_LENGTH, Request};
 use crate::upload::receive::{self, Refusal};
-
-/// The largest OTLP request, before and after inflation.
-const MAX_TELEMETRY: usize = 64 << 20;
+use crate::{clock, entropy};
 
 /// The project whose key signed the SDK's token.
 fn project(app: &SharedApp, headers: &HeaderMap) -> Result<ProjectId, Problem> {
@@ -122,21 +119,28 @@ pub async fn otlp(
         Ok(project) => project,
         Err(problem) => return refuse(problem, body),
     };
-    let too_large = || Problem::too_large(format!("an OTLP request may have {MAX_TELEMETRY} bytes, inflated"));
-    let bytes = match receive::collect(body, MAX_TELEMETRY).await {
-        Ok(bytes) => bytes,
-        Err(Refusal::TooLarge { .. }) => return too_large().into_response(),
-        Err(_) => return StatusCode::BAD_REQUEST.into_response(),
-    };
-    let gzip = text(&headers, header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip");
-    let inflated = if gzip { telemetry::inflate(&bytes, MAX_TELEMETRY).map(bytes::Bytes::from) } else { Ok(bytes) };
-    let inflated = match inflated {
-        Ok(inflated) => inflated,
-        Err(InflateError::TooLarge { .. }) => return too_large().into_response(),
-        Err(error) => return Problem::bad_body(error.to_string()).into_response(),
+    let too_large = || Problem::too_large(format!("an OTLP request may have {MAX_LENGTH} bytes, inflated"));
+    let id = UploadId::new(entropy::uuid(clock::now()));
+    let body = match Content::receive(&app, id, body, MAX_LENGTH).await {
+        Ok(body) => body,
+        Err(ContentError::TooLarge) => return too_large().into_response(),
+        Err(ContentError::Cut) => return StatusCode::BAD_REQUEST.into_response(),
+        Err(ContentError::Io(error)) => {
+            metrics::counter!("echosphere_telemetry_lost_total").increment(1);
+            tracing::error!(%error, signal, "telemetry is lost: there is no room for it");
+            return taken();
+        }
     };
     let content_type = text(&headers, header::CONTENT_TYPE);
-    app.telemetry.take(&app, Request { project, signal, content_type, body: inflated }).await;
+    let is_gzip = text(&headers, header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip");
+    match app.telemetry.take(&app, id, Request { project, signal, content_type, is_gzip, body }).await {
+        Ok(()) => taken(),
+        Err(InflateError::TooLarge { .. }) => too_large().into_response(),
+        Err(error) => Problem::bad_body(error.to_string()).into_response(),
+    }
+}
+
+fn taken() -> Response {
     // An Export...ServiceResponse without fields, in either form.
     let json = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, json)], "{}").into_response()

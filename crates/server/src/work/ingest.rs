@@ -38,7 +38,7 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
         tracing::info!(upload = %id, "nothing is left to do for an upload");
         return Ok(app.store.complete(&claim.lease).await?);
     };
-    let body = read(&path, &upload).await?;
+    let body = read(app, &path, &upload).await?;
     if let Some(reason) = unreadable(&body) {
         quarantine(app, &upload, &path, reason).await?;
         return Ok(app.store.complete(&claim.lease).await?);
@@ -106,9 +106,9 @@ async fn turn_away(app: &App, claim: &Claim, upload: &Upload, gone: Gone) -> Res
     Ok(app.store.complete(&claim.lease).await?)
 }
 
-async fn read(path: &Path, upload: &Upload) -> Result<Body, Error> {
+async fn read(app: &App, path: &Path, upload: &Upload) -> Result<Body, Error> {
     let (path, content_type, received_at) = (path.to_path_buf(), upload.content_type.clone(), upload.received_at);
-    let read = tokio::task::spawn_blocking(move || body::read(&path, &content_type, received_at)).await;
+    let read = app.readers.run(&upload.project, move || body::read(&path, &content_type, received_at)).await;
     let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     read.map_err(|source| Error::Io { action: "read a spooled upload", source })
 }
@@ -384,7 +384,7 @@ pub(super) async fn publication(
     app: &App,
     recording: &Recording,
     captures: &[Capture],
-    read: Read,
+    mut read: Read,
     supersedes: Vec<CaptureId>,
     facts: SessionFacts,
     withheld: &Withheld,
@@ -397,8 +397,9 @@ pub(super) async fn publication(
     let others = captures.iter().filter(|other| other.id != read.piece.capture.id && !supersedes.contains(&other.id));
     let mut pieces = pieces::load(app, recording, others).await?;
     let mut piece = read.piece.clone();
-    piece.source = match (&piece.capture.audio, &read.index) {
-        (Some(audio), Some(index)) => Some(Sound::ogg(audio.clone(), index.clone(), channel_map(Source::Upload))),
+    let audio_index = read.index.as_ref().map(OpusIndex::to_bytes);
+    piece.source = match (&piece.capture.audio, read.index.take()) {
+        (Some(audio), Some(index)) => Some(Sound::ogg(audio.clone(), index, channel_map(Source::Upload))),
         _ => None,
     };
     pieces.push(piece);
@@ -412,7 +413,7 @@ pub(super) async fn publication(
         recording: recording.id,
         based_on: recording.state.revision,
         beside: pieces::beside(captures, capture.id),
-        audio_index: read.index.as_ref().map(OpusIndex::to_bytes),
+        audio_index,
         capture,
         transcript: read.transcript,
         supersedes,

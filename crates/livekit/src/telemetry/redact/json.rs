@@ -5,10 +5,17 @@ use serde_json::Value;
 use super::{Fate, ITEM, Withheld, is_content, is_message_event};
 use crate::lenient_json;
 
-/// What is left of a request; `None` when it cannot be read or nothing is left.
+/// Values in a request, at most: each takes up to 700 bytes of memory.
+const MOST_VALUES: usize = 100_000;
+
+/// What is left of a request; `None` when it cannot be read, has too much in it, or nothing is left.
 pub(super) fn redact(body: &[u8], withheld: &Withheld<'_>) -> Option<Vec<u8>> {
+    if body.iter().filter(|byte| b",[{".contains(byte)).count() > MOST_VALUES {
+        return None;
+    }
     let strict: Option<Value> = serde_json::from_slice(body).ok();
-    let mut request = strict.clone().unwrap_or_else(|| lenient_json::read(body).value);
+    let before = strict.as_ref().map(serde_json::to_vec).and_then(Result::ok);
+    let mut request = strict.unwrap_or_else(|| lenient_json::read(body).value);
     request.as_object()?;
     for (resources, scopes) in
         [("resourceSpans", "scopeSpans"), ("resourceLogs", "scopeLogs"), ("resourceMetrics", "scopeMetrics")]
@@ -20,7 +27,8 @@ pub(super) fn redact(body: &[u8], withheld: &Withheld<'_>) -> Option<Vec<u8>> {
         }
     }
     // What could be read is all that is known of a body that is no JSON: nothing else of it is kept.
-    if strict.is_some_and(|before| before == request) { Some(body.to_vec()) } else { serde_json::to_vec(&request).ok() }
+    let rest = serde_json::to_vec(&request).ok()?;
+    Some(if before.is_some_and(|before| before == rest) { body.to_vec() } else { rest })
 }
 
 /// The items of a list in an object, if there is one.
@@ -124,6 +132,13 @@ mod tests {
         let later = [50_000_000_000_i64..60_000_000_000];
         assert_eq!(redact("logs", "application/json", body.as_bytes(), &later), Redacted::Whole);
     }
+
+    #[test]
+    fn a_request_of_more_than_anybody_logs_is_not_taken_apart() {
+        let body = format!(r#"{{"a":[{}0]}}"#, "{},".repeat(60_000));
+        assert_eq!(redact("logs", "application/json", body.as_bytes(), &[1..2]), Redacted::Nothing);
+    }
+
     #[test]
     fn a_body_that_is_no_json_loses_what_cannot_be_read() {
         let record =

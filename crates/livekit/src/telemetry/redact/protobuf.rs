@@ -7,6 +7,8 @@ use crate::telemetry::protobuf::varint;
 
 /// No value of OTLP nests deeper.
 const MAX_DEPTH: u32 = 16;
+/// Values in an item of the chat history, at most.
+const MOST_VALUES: usize = 20_000;
 
 /// What is left of a request; `None` when it cannot be read.
 pub(super) fn redact(signal: &str, body: &[u8], withheld: &Withheld<'_>) -> Option<Vec<u8>> {
@@ -51,9 +53,10 @@ fn span(span: &[u8], withheld: &Withheld<'_>) -> Kept {
 /// `LogRecord` {1: time, 6: attributes, 11: observed time}.
 fn log_record(record: &[u8], withheld: &Withheld<'_>) -> Kept {
     let mut item = None;
-    for field in fields(record)?.iter().filter(|field| field.number == 6) {
-        if text(field.bytes()?, 1)? == ITEM {
-            item = Some(plain(first(field.bytes()?, 2)?, 0)?);
+    for field in Fields(record) {
+        let field = field?;
+        if field.number == 6 && text(field.bytes()?, 1)? == ITEM {
+            item = Some(plain(first(field.bytes()?, 2)?, 0, &mut { MOST_VALUES })?);
         }
     }
     match withheld.log_record(time(record, 1)?, time(record, 11)?, item.as_ref()) {
@@ -85,25 +88,25 @@ fn attribute(attribute: &[u8]) -> Kept {
 }
 
 /// An `AnyValue` {1 text, 2 bool, 3 integer, 4 double, 5 array {1}, 6 list of pairs {1 {1 key, 2 value}}} as ordinary JSON.
-fn plain(value: &[u8], depth: u32) -> Option<Value> {
+fn plain(value: &[u8], depth: u32, left: &mut usize) -> Option<Value> {
     if depth > MAX_DEPTH {
         return None;
     }
-    let value = fields(value)?;
-    let Some(field) = value.first() else { return Some(Value::Null) };
+    *left = left.checked_sub(1)?;
+    let Some(field) = Fields(value).next() else { return Some(Value::Null) };
+    let field = field?;
     Some(match (field.number, field.value) {
         (1, Content::Bytes(text)) => Value::String(String::from_utf8_lossy(text).into_owned()),
         (3, Content::Number(number)) => Value::from(number as i64),
         (4, Content::Number(bits)) => Value::from(f64::from_bits(bits)),
         (5, Content::Bytes(list)) => {
-            let items = fields(list)?;
-            Value::Array(items.iter().map(|item| plain(item.bytes()?, depth + 1)).collect::<Option<_>>()?)
+            Value::Array(Fields(list).map(|item| plain(item?.bytes()?, depth + 1, left)).collect::<Option<_>>()?)
         }
         (6, Content::Bytes(list)) => {
             let mut object = serde_json::Map::new();
-            for pair in fields(list)? {
-                let (key, value) = (text(pair.bytes()?, 1)?, first(pair.bytes()?, 2)?);
-                object.insert(key.to_owned(), plain(value, depth + 1)?);
+            for pair in Fields(list) {
+                let pair = pair?.bytes()?;
+                object.insert(text(pair, 1)?.to_owned(), plain(first(pair, 2)?, depth + 1, left)?);
             }
             Value::Object(object)
         }
@@ -135,32 +138,58 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The fields of a message; `None` when the bytes are none (<https://protobuf.dev/programming-guides/encoding/>).
-fn fields(message: &[u8]) -> Option<Vec<Field<'_>>> {
-    let mut fields = Vec::new();
-    let mut rest = message;
-    while !rest.is_empty() {
-        let begin = rest;
-        let tag = varint(&mut rest)?;
-        let value = match tag & 7 {
-            0 => Content::Number(varint(&mut rest)?),
-            1 => Content::Number(u64::from_le_bytes(split(&mut rest, 8)?.try_into().ok()?)),
-            2 => {
-                let length = usize::try_from(varint(&mut rest)?).ok()?;
-                Content::Bytes(split(&mut rest, length)?)
-            }
-            5 => Content::Number(u64::from(u32::from_le_bytes(split(&mut rest, 4)?.try_into().ok()?))),
-            _ => return None,
-        };
-        fields.push(Field { number: tag >> 3, value, raw: &begin[..begin.len() - rest.len()] });
+/// The fields of a message (<https://protobuf.dev/programming-guides/encoding/>); the last is `None` when the bytes are none.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<Field<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = field(&mut self.0);
+        if field.is_none() {
+            self.0 = &[];
+        }
+        Some(field)
     }
-    Some(fields)
+}
+
+fn field<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
+    let begin = *rest;
+    let tag = varint(rest)?;
+    let value = match tag & 7 {
+        0 => Content::Number(varint(rest)?),
+        1 => Content::Number(u64::from_le_bytes(split(rest, 8)?.try_into().ok()?)),
+        2 => {
+            let length = usize::try_from(varint(rest)?).ok()?;
+            Content::Bytes(split(rest, length)?)
+        }
+        5 => Content::Number(u64::from(u32::from_le_bytes(split(rest, 4)?.try_into().ok()?))),
+        _ => return None,
+    };
+    Some(Field { number: tag >> 3, value, raw: &begin[..begin.len() - rest.len()] })
+}
+
+/// The first field of that number, if there is one; `None` when the bytes are no message.
+#[expect(clippy::option_option, reason = "no message, no such field, and a field are three things")]
+fn find(message: &[u8], number: u64) -> Option<Option<Field<'_>>> {
+    let mut found = None;
+    for field in Fields(message) {
+        let field = field?;
+        if field.number == number && found.is_none() {
+            found = Some(field);
+        }
+    }
+    Some(found)
 }
 
 /// The message with each field of that number replaced, or left out.
 fn each(message: &[u8], number: u64, change: &mut dyn FnMut(&[u8]) -> Kept) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(message.len());
-    for field in fields(message)? {
+    for field in Fields(message) {
+        let field = field?;
         if field.number != number {
             out.extend(field.raw);
         } else if let Some(changed) = change(field.bytes()?)? {
@@ -174,8 +203,7 @@ fn each(message: &[u8], number: u64, change: &mut dyn FnMut(&[u8]) -> Kept) -> O
 
 /// The bytes of a field; none when it is not there, which is the same in protobuf.
 fn first(message: &[u8], number: u64) -> Option<&[u8]> {
-    let fields = fields(message)?;
-    fields.iter().find(|field| field.number == number).map_or(Some(&[]), Field::bytes)
+    find(message, number)?.map_or(Some(&[]), |field| field.bytes())
 }
 
 fn text(message: &[u8], number: u64) -> Option<&str> {
@@ -184,8 +212,7 @@ fn text(message: &[u8], number: u64) -> Option<&str> {
 
 /// A time in nanoseconds; 0 when it is not there.
 fn time(message: &[u8], number: u64) -> Option<i64> {
-    let found = fields(message)?.iter().find(|field| field.number == number).map(|field| field.value);
-    match found {
+    match find(message, number)?.map(|field| field.value) {
         Some(Content::Number(nanos)) => i64::try_from(nanos).ok(),
         Some(Content::Bytes(_)) => None,
         None => Some(0),

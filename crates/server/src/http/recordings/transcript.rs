@@ -9,6 +9,7 @@ use echosphere_domain::recording::{Capture, CaptureStatus, Source};
 use echosphere_domain::segment::{self, AUDIO_RENDITION};
 use echosphere_domain::session;
 use echosphere_domain::transcript::{Alignment, Placed, Transcript, export, markup, once, place};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::view;
 use crate::app::{App, SharedApp};
@@ -17,6 +18,15 @@ use crate::http::access::Caller;
 use crate::http::problem::Problem;
 use crate::work::compose::is_of_room;
 use crate::work::realign;
+
+/// Transcripts that are made at the same time: each is several times in memory meanwhile.
+static MADE: Semaphore = Semaphore::const_new(4);
+
+/// A turn to make a transcript, and to write it out.
+async fn turn_to_make() -> Option<SemaphorePermit<'static>> {
+    // It is never closed.
+    MADE.acquire().await.ok()
+}
 
 /// The turns of a recording, placed on its timeline.
 pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Result<Read, echosphere_store::Error> {
@@ -66,21 +76,19 @@ pub(super) struct Read {
         (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn json(
-    State(app): State<SharedApp>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<view::Transcript>, Problem> {
+pub async fn json(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let _turn = turn_to_make().await;
     let read = read(&app, recording.id, &captures).await?;
     if read.is_old && app.store.analysis(recording.id).await?.is_some() {
         realign::request(&app, &recording).await?;
     }
-    Ok(Json(view::Transcript {
+    let transcript = view::Transcript {
         recording_id: recording.id.to_string(),
         alignment: alignment(&read.alignment),
         turns: read.turns.into_iter().map(turn).collect(),
-    }))
+    };
+    Ok(Json(transcript).into_response())
 }
 
 pub(super) fn alignment(alignment: &Alignment) -> view::Alignment {
@@ -128,6 +136,7 @@ async fn export_as(
     write: fn(&[Placed]) -> String,
 ) -> Result<Response, Problem> {
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let _turn = turn_to_make().await;
     let read = read(&app, recording.id, &captures).await?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], write(&read.turns)).into_response())
 }

@@ -1,9 +1,11 @@
 //! Telemetry, without what was told of stretches of which nothing is kept: before it is stored, and where it was stored before
 //! its recording was known.
 
+use std::io::Read;
+
 use echosphere_domain::id::{RecordingId, UploadId};
 use echosphere_domain::key;
-use echosphere_livekit::telemetry::{self, Redacted};
+use echosphere_livekit::telemetry::{self, InflateError, Redacted};
 use echosphere_store::{Purpose, SessionIds, TelemetryRequest};
 
 use super::Withheld;
@@ -11,9 +13,25 @@ use crate::app::App;
 use crate::work::Error;
 use crate::{clock, entropy};
 
-/// What may be kept of a request.
-pub fn redact(withheld: &Withheld, signal: &str, content_type: &str, body: &[u8]) -> Redacted {
-    telemetry::redact(signal, content_type, body, &withheld.everything())
+/// The largest request that is redacted, inflated, in bytes: it is taken apart in memory. Of a larger one nothing is kept.
+const LARGEST: usize = 8 << 20;
+
+/// What may be kept of a request. Blocking.
+pub fn redact(
+    withheld: &Withheld,
+    signal: &str,
+    content_type: &str,
+    is_gzip: bool,
+    body: impl Read,
+) -> Result<Redacted, InflateError> {
+    let body = match telemetry::read_whole(is_gzip, body, LARGEST) {
+        Err(InflateError::TooLarge { .. }) => {
+            tracing::warn!(signal, "telemetry of a session of which not all may be kept is too large to be read");
+            return Ok(Redacted::Nothing);
+        }
+        other => other?,
+    };
+    Ok(telemetry::redact(signal, content_type, &body, &withheld.everything()))
 }
 
 /// Leaves of a recording's stored telemetry what may be kept.
@@ -38,14 +56,23 @@ async fn redact_one(app: &App, request: &TelemetryRequest, withheld: &Withheld) 
         Err(echosphere_storage::Error::NotFound(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let is_json = request.key.as_str().rsplit('.').next() == Some("json");
+    let (name, is_gzip) = match request.key.as_str().strip_suffix(".gz") {
+        Some(name) => (name, true),
+        None => (request.key.as_str(), false),
+    };
+    let is_json = name.rsplit('.').next() == Some("json");
     let (content_type, extension) =
         if is_json { ("application/json", "json") } else { ("application/x-protobuf", "binpb") };
     let now = clock::now();
-    let new = match redact(withheld, &request.signal, content_type, &body) {
-        Redacted::Whole => return Ok(()),
-        Redacted::Nothing => None,
-        Redacted::Rest(rest) => {
+    let (withheld, signal) = (withheld.clone(), request.signal.clone());
+    let redact = move || redact(&withheld, &signal, content_type, is_gzip, body.as_ref());
+    let redacted = app.readers.run(&request.project, redact).await;
+    let redacted =
+        redacted.map_err(|error| Error::Io { action: "read telemetry", source: std::io::Error::other(error) })?;
+    let new = match redacted {
+        Ok(Redacted::Whole) => return Ok(()),
+        Ok(Redacted::Nothing) | Err(_) => None,
+        Ok(Redacted::Rest(rest)) => {
             let job = request.job_id.as_deref().or(request.room_sid.as_deref()).unwrap_or("unknown");
             let id = UploadId::new(entropy::uuid(now));
             let key = key::telemetry(&request.project, job, &request.signal, id, extension);

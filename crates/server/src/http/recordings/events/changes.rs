@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use axum::response::sse::Event;
+use bytes::Bytes;
+use echosphere_domain::id::RecordingId;
 use echosphere_domain::time::MediaTime;
 use serde::Serialize;
 
+use super::frame::Frame;
 use super::watcher::Snapshot;
 use crate::http::recordings::view;
 
@@ -18,16 +20,17 @@ struct Segment {
 }
 
 /// The events of everything that is in `new` and was not in `old`. `show` makes the outside of a recording.
-pub(super) fn since(old: Option<&Snapshot>, new: &Snapshot, show: impl Fn(&Snapshot) -> view::Recording) -> Vec<Event> {
+pub(super) fn since(old: Option<&Snapshot>, new: &Snapshot, show: impl Fn(&Snapshot) -> view::Recording) -> Vec<Frame> {
     let mut events = Vec::new();
-    let mut tell = |name: &'static str, data: String| events.push(Event::default().event(name).data(data));
+    let mut tell = |name: &'static str, data: String| events.push(Frame::new(name, data));
     if old.is_none_or(|old| is_other(old, new)) {
         tell("status", json(&show(new)));
     }
     match old {
         Some(old) if all_stay(old, new) => changed(old, new).for_each(|turn| tell("turn", turn.clone())),
-        _ => tell("turns", all_turns(new)),
+        _ => events.push(Frame::new("turns", new.all_turns.clone())),
     }
+    let mut tell = |name: &'static str, data: String| events.push(Frame::new(name, data));
     if old.is_some_and(|old| (old.segments, old.recording.duration) != (new.segments, new.recording.duration)) {
         let segment = Segment { segments: new.segments, duration_ms: new.recording.duration.as_millis() };
         tell("segment", json(&segment));
@@ -63,14 +66,9 @@ fn changed<'s>(old: &Snapshot, new: &'s Snapshot) -> impl Iterator<Item = &'s St
 }
 
 /// The transcript in the form of its own route, of turns that are JSON already.
-fn all_turns(snapshot: &Snapshot) -> String {
-    let turns: Vec<&str> = snapshot.turns.iter().map(|(_, turn)| turn.as_str()).collect();
-    format!(
-        r#"{{"recording_id":"{}","alignment":{},"turns":[{}]}}"#,
-        snapshot.recording.id,
-        snapshot.alignment,
-        turns.join(",")
-    )
+pub(super) fn all_turns(recording: RecordingId, alignment: &str, turns: &[(String, String)]) -> Bytes {
+    let turns: Vec<&str> = turns.iter().map(|(_, turn)| turn.as_str()).collect();
+    format!(r#"{{"recording_id":"{recording}","alignment":{alignment},"turns":[{}]}}"#, turns.join(",")).into()
 }
 
 /// The API's shapes have no maps with keys that JSON lacks.

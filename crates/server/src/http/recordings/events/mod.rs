@@ -5,6 +5,7 @@
 //! ever: its place ends after `http.listener_life`, and a browser comes back for another.
 
 mod changes;
+mod frame;
 mod places;
 mod watcher;
 
@@ -13,14 +14,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::frame::Frame;
 use self::places::Place;
 use self::watcher::Newest;
 pub use self::watcher::{Snapshot, Watchers};
@@ -76,16 +79,18 @@ pub async fn get(
         last,
         told: None,
         queue: VecDeque::new(),
+        pieces: VecDeque::new(),
         place,
     };
-    let events = stream::unfold(listener, |mut listener| async move {
-        let event = listener.next().await?;
-        Some((Ok::<_, Infallible>(event), listener))
+    let pieces = stream::unfold(listener, |mut listener| async move {
+        let piece = listener.next_piece().await?;
+        Some((Ok::<_, Infallible>(piece), listener))
     });
-    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let uncached = (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx would hold events back until its buffer is full.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(([unbuffered], events).into_response())
+    Ok(([kind, uncached, unbuffered], Body::from_stream(pieces)).into_response())
 }
 
 struct Listener {
@@ -96,15 +101,28 @@ struct Listener {
     /// What the client had before it came (back).
     last: Option<String>,
     told: Option<Arc<Snapshot>>,
-    queue: VecDeque<Event>,
+    queue: VecDeque<Frame>,
+    /// Of the event that is being sent.
+    pieces: VecDeque<Bytes>,
     /// When it has to come again.
     until: Instant,
     place: Place,
 }
 
 impl Listener {
+    /// The next bytes; `None` when there will be none.
+    async fn next_piece(&mut self) -> Option<Bytes> {
+        if self.pieces.is_empty() {
+            match tokio::time::timeout(HEARTBEAT, self.next()).await {
+                Ok(event) => self.pieces.extend(event?.into_pieces().into_iter().filter(|piece| !piece.is_empty())),
+                Err(_) => self.pieces.push_back(Bytes::from_static(b":\n\n")),
+            }
+        }
+        self.pieces.pop_front()
+    }
+
     /// The next event; `None` when there will be none.
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
@@ -129,7 +147,7 @@ impl Listener {
     fn tell(&mut self, newest: Arc<Snapshot>) {
         let is_first = self.told.is_none();
         if is_first && self.last.as_deref() == Some(&newest.id) {
-            self.queue.push_back(Event::default().retry(RETRY).comment("nothing new"));
+            self.queue.push_back(Frame::comment("nothing new", RETRY));
         } else {
             let show = |snapshot: &Snapshot| {
                 let (captures, same_room) = (snapshot.captures.clone(), snapshot.same_room.clone());
@@ -137,11 +155,11 @@ impl Listener {
             };
             let mut events = changes::since(self.told.as_deref(), &newest, show);
             if is_first && !events.is_empty() {
-                events.insert(0, Event::default().retry(RETRY).comment("the present state"));
+                events.insert(0, Frame::comment("the present state", RETRY));
             }
             // Only who has all of a state may say so.
             if let Some(last) = events.pop() {
-                events.push(last.id(newest.id.clone()));
+                events.push(last.id(&newest.id));
             }
             self.queue.extend(events);
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::{Capture, Recording};
@@ -11,7 +12,7 @@ use echosphere_domain::transcript::Transcript;
 use echosphere_store::SameRoom;
 use tokio::sync::watch;
 
-use super::changes::json;
+use super::changes::{all_turns, json};
 use super::places::{Place, Places};
 use crate::app::{App, SharedApp};
 use crate::entropy;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub alignment: String,
     /// The turns: id, and all of it as JSON.
     pub turns: Vec<(String, String)>,
+    /// All of them, as one event: the same bytes for all who listen.
+    pub all_turns: Bytes,
     /// Whether nothing more is to come.
     pub is_over: bool,
 }
@@ -141,7 +144,9 @@ async fn look(
     let read = transcript::read(app, signs.0.id, &signs.1).await?;
     let same_room = super::super::same_room(app, &signs.0).await?;
     let (recording, captures, _) = known.insert(signs).clone();
+    let recording_id = recording.id;
     let turns = read.turns.into_iter().map(transcript::turn).map(|turn| (turn.id.clone(), json(&turn)));
+    let (turns, alignment): (Vec<_>, _) = (turns.collect(), json(&transcript::alignment(&read.alignment)));
     Ok(Some(Arc::new(Snapshot {
         id: id.to_owned(),
         is_over: recording.state.status.is_terminal() || recording.state.deletion != Deletion::None,
@@ -149,7 +154,8 @@ async fn look(
         captures,
         same_room,
         segments: read.segments,
-        alignment: json(&transcript::alignment(&read.alignment)),
-        turns: turns.collect(),
+        all_turns: all_turns(recording_id, &alignment, &turns),
+        alignment,
+        turns,
     })))
 }

@@ -1,0 +1,101 @@
+//! What hostile bodies cost: memory, and how long everybody else waits meanwhile. One by one, and 50 at once.
+//!
+//! `cargo bench --package echosphere-server --bench hostile`
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use echosphere_testkit::hostile::{self, Hostile};
+use echosphere_testkit::http;
+use echosphere_testkit::server::{KEY, SECRET, Server};
+use echosphere_testkit::session;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
+
+/// A line of /proc/PID/status, in MiB.
+fn memory(server: &Server, line: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+    value.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
+}
+
+/// Asks for /healthz every 10 ms until it is told to stop; the times, sorted.
+fn watch(server: &Server, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Duration>> {
+    let (address, stop) = (server.address, Arc::clone(stop));
+    std::thread::spawn(move || {
+        let mut times = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            assert_eq!(http::get(address, "/healthz").status, 200);
+            times.push(began.elapsed());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        times.sort_unstable();
+        times
+    })
+}
+
+fn send(server: &Server, hostile: &Hostile) -> u16 {
+    let authorization = format!("Bearer {}", session::token());
+    let mut headers = hostile.headers.to_vec();
+    headers.push(("authorization", &authorization));
+    http::send(server.address, "POST", hostile.target, &headers, &hostile.body).status
+}
+
+/// Waits until nothing is left to do.
+fn settle(server: &Server) {
+    let authorization = format!("Bearer {}", session::api_token(KEY, SECRET));
+    let is_done = || {
+        let headers = [("authorization", authorization.as_str())];
+        let metrics = http::send(server.address, "GET", "/metrics", &headers, &[]).text();
+        ["ingest", "render"].iter().all(|kind| {
+            let open = format!("echosphere_tasks{{kind=\"{kind}\",state=\"open\"}} ");
+            metrics.lines().find_map(|line| line.strip_prefix(open.as_str()).map(|n| n == "0")).unwrap_or(true)
+        })
+    };
+    let until = Instant::now() + Duration::from_secs(120);
+    while !is_done() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn measure(name: &str, bodies: &[Hostile]) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(PROGRAM, dir.path(), &[]);
+    std::thread::sleep(Duration::from_millis(500));
+    let (idle, stop) = (memory(&server, "VmHWM:"), Arc::new(AtomicBool::new(false)));
+    let watch = watch(&server, &stop);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for body in bodies {
+            scope.spawn(|| send(&server, body));
+        }
+    });
+    settle(&server);
+    let took = began.elapsed().as_secs_f64();
+    std::thread::sleep(Duration::from_secs(1));
+    stop.store(true, Ordering::Relaxed);
+    let times = watch.join().unwrap();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    println!(
+        "{name:38} {:6.1} MB sent, {took:5.1} s, +{:5.1} MiB above {idle:.0}, then {:4.0}; /healthz p50 {:5.1}, p99 {:5.1}, worst {:5.1} ms",
+        bodies.iter().map(|body| body.body.len()).sum::<usize>() as f64 / 1e6,
+        memory(&server, "VmHWM:") - idle,
+        memory(&server, "VmRSS:"),
+        at(0.5),
+        at(0.99),
+        at(1.0),
+    );
+}
+
+fn main() {
+    for body in hostile::all(0.97) {
+        measure(body.name, std::slice::from_ref(&body));
+    }
+    let many: Vec<Hostile> = hostile::all(0.97).into_iter().cycle().take(50).collect();
+    measure("50 of these at once", &many);
+}

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_store::{Belongings, Claim, Erasure};
 
@@ -95,7 +95,7 @@ async fn files(app: &App, belongings: Belongings) -> Result<(), Error> {
             }
         }
     }
-    let captures: Vec<_> = captures.iter().map(|capture| capture.as_uuid()).collect();
+    let captures: Vec<_> = captures.iter().map(CaptureId::as_uuid).collect();
     if captures.is_empty() {
         return Ok(());
     }

@@ -284,6 +284,25 @@ async fn nothing_is_announced_for_what_is_being_deleted() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_coming_for_a_deleted_room_is_waited_for() {
+    let mut world = World::new().await;
+    let room = world.live("RM_1").await;
+    let coming = world.received(Some("AJ_1"), "RM_1").await;
+    world.received(Some("AJ_2"), "RM_2").await;
+    let what = Erasure::Recording(room);
+    world.store.request_deletion(&mine(), room, at(30)).await.unwrap();
+    world.store.erase_rows(what).await.unwrap();
+    assert!(world.store.belongings(what).await.unwrap().is_awaited);
+    world.store.forget_upload(coming).await.unwrap();
+    assert!(!world.store.belongings(what).await.unwrap().is_awaited);
+    let session = world.joined(Some("AJ_3"), "RM_3").await.unwrap().recording.id;
+    let second = world.received(Some("AJ_3"), "RM_3").await;
+    world.store.request_deletion(&mine(), session, at(30)).await.unwrap();
+    let found = world.store.belongings(Erasure::Recording(session)).await.unwrap();
+    assert!(found.uploads.contains(&second) && !found.is_awaited, "of a session it is known whose it is");
+}
+
+#[tokio::test]
 async fn a_room_that_is_left_out_loses_what_came_before_its_name() {
     let mut world = World::new().await;
     let session = world.joined(Some("AJ_1"), "RM_1").await.unwrap().recording.id;

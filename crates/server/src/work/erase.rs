@@ -44,7 +44,23 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
 async fn erase(app: &App, what: Erasure) -> Result<(), Error> {
     bytes(app, what).await?;
     app.store.erase_rows(what).await?;
+    awaited(app, what).await?;
     scrub(app).await
+}
+
+/// Waits for uploads that are coming for its room: what of them is the recording's goes when they are read.
+async fn awaited(app: &App, what: Erasure) -> Result<(), Error> {
+    let began = Instant::now();
+    while app.store.belongings(what).await?.is_awaited {
+        if app.is_stopping() {
+            return Err(Error::Stopping);
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Error::Busy);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Removes whatever lies outside of the rows. Returns objects and bytes that had no row.

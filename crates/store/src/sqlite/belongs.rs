@@ -262,9 +262,15 @@ pub(super) const UPLOADS: &str = "id IN (SELECT upload FROM captures WHERE recor
          OR (state IN ('receiving', 'received', 'held') AND (project, room_sid) IN (SELECT project, room_sid FROM {gone}
              WHERE scope = 'room' AND reason = 'excluded' AND room_sid IS NOT NULL))))";
 
+/// Uploads of the room of a recorder's recording that are not read yet: by their time they are of the recording or not.
+pub(super) const AWAITED: &str = "state IN ('receiving', 'received') AND (project, room_sid) IN {rooms}
+     AND (project, room_sid) IN (SELECT project, room_sid FROM {gone} WHERE scope = 'room' AND room_sid IS NOT NULL)
+     AND NOT ({uploads})";
+
 /// Fills a statement in.
 pub(super) fn statement(text: &str) -> String {
-    text.replace("{telemetry}", TELEMETRY)
+    text.replace("{awaited}", AWAITED)
+        .replace("{telemetry}", TELEMETRY)
         .replace("{uploads}", UPLOADS)
         .replace("{rooms}", ROOMS)
         .replace("{held}", HELD)

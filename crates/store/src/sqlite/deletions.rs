@@ -226,6 +226,7 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
     for row in &rows(connection, what, recorded).await? {
         found.captures.push(Reader::new("captures", row).parse("id")?);
     }
+    found.is_awaited = !rows(connection, what, "SELECT 1 FROM uploads WHERE {awaited}").await?.is_empty();
     Ok(found)
 }
 

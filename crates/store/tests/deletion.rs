@@ -303,6 +303,18 @@ async fn an_upload_that_is_coming_for_a_deleted_room_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_in_a_room_while_it_was_deleted_does_not_come_back() {
+    let mut world = World::new().await;
+    let room = world.live("RM_1").await;
+    world.store.heard(room, at(2)).await.unwrap();
+    world.store.request_deletion(&mine(), room, at(30)).await.unwrap();
+    world.erased().await;
+    // From second 10 to second 20.
+    assert!(world.joined(Some("AJ_1"), "RM_1").await.is_none());
+    assert!(world.joined(Some("AJ_2"), "RM_2").await.is_some());
+}
+
+#[tokio::test]
 async fn a_room_that_is_left_out_loses_what_came_before_its_name() {
     let mut world = World::new().await;
     let session = world.joined(Some("AJ_1"), "RM_1").await.unwrap().recording.id;

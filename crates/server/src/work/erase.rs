@@ -44,14 +44,16 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
 async fn erase(app: &App, what: Erasure) -> Result<(), Error> {
     bytes(app, what).await?;
     app.store.erase_rows(what).await?;
-    awaited(app, what).await?;
-    scrub(app).await
+    scrub(app).await?;
+    if awaited(app, what).await? { scrub(app).await } else { Ok(()) }
 }
 
-/// Waits for uploads that are coming for its room: what of them is the recording's goes when they are read.
-async fn awaited(app: &App, what: Erasure) -> Result<(), Error> {
+/// Waits for uploads that are coming for its room: what of them is the recording's goes when they are read. Whether there were any.
+async fn awaited(app: &App, what: Erasure) -> Result<bool, Error> {
     let began = Instant::now();
+    let mut found = false;
     while app.store.belongings(what).await?.is_awaited {
+        found = true;
         if app.is_stopping() {
             return Err(Error::Stopping);
         }
@@ -60,7 +62,7 @@ async fn awaited(app: &App, what: Erasure) -> Result<(), Error> {
         }
         tokio::time::sleep(LOOK).await;
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Removes whatever lies outside of the rows. Returns objects and bytes that had no row.

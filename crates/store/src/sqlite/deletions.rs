@@ -52,7 +52,9 @@ pub(super) async fn entomb(connection: &mut SqliteConnection, recording: Recordi
          WHERE captures.recording = ?1 AND captures.source = 'upload' AND NOT EXISTS (SELECT 1 FROM tombstones
              WHERE tombstones.recording = ?1 AND tombstones.job_id = captures.job_id)
          GROUP BY ifnull(job_id, captures.id)";
-    for statement in [whole.as_str(), sessions] {
+    // It was recorded until now: a session that comes later and was in it by its time is deleted too.
+    let over = "UPDATE recordings SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL";
+    for statement in [whole.as_str(), sessions, over] {
         let done = sqlx::query(AssertSqlSafe(statement.to_owned())).bind(recording.to_string()).bind(now.as_nanos());
         done.execute(&mut *connection).await.map_err(failed)?;
     }

@@ -9,7 +9,7 @@ use echosphere_store::Webhook;
 
 use super::problem::Problem;
 use crate::app::SharedApp;
-use crate::{clock, names};
+use crate::{clock, excluded, names};
 
 /// The longest id or event that is kept, in bytes.
 const LONGEST: usize = 1_024;
@@ -50,16 +50,21 @@ pub async fn receive(
     }
     app.rooms.webhook_came(&project);
     tracing::debug!(event = event.name, room = names::shown(&event.room_name), id = event.id, "a webhook came");
+    let is_excluded = excluded::is_excluded(&app, &project, &event.room_name);
+    if is_excluded {
+        // What is known of the room goes; of the event no name is kept, as nothing asks for it.
+        excluded::told(&app, &project, &event.room_sid, &event.room_name).await.inspect_err(|_| count("failed"))?;
+    }
     let webhook = Webhook {
         project,
         id: event.id,
         event: event.name,
         room_sid: event.room_sid,
         // What it asks for is read from the body, which has the whole name.
-        room_name: names::one("room_name", &event.room_name).unwrap_or_default(),
+        room_name: names::one("room_name", &event.room_name).filter(|_| !is_excluded).unwrap_or_default(),
         created_at: event.created_at,
         received_at: now,
-        body,
+        body: if is_excluded { String::new() } else { body },
         attempts: 0,
     };
     let is_new = app.store.receive_webhook(&webhook).await.inspect_err(|_| count("failed"))?;

@@ -61,7 +61,7 @@ pub(super) async fn entomb(connection: &mut SqliteConnection, recording: Recordi
     Ok(())
 }
 
-/// Notes that a session came for a room whose recording was deleted.
+/// Notes that a session came for a room whose recording was deleted; what is there of it, telemetry of its job, is erased.
 pub(super) async fn entomb_session(
     connection: &mut SqliteConnection,
     project: &ProjectId,
@@ -69,13 +69,14 @@ pub(super) async fn entomb_session(
     session: &SessionIds,
     now: WallTime,
 ) -> Result<()> {
-    let noted = sqlx::query(
+    let noted = sqlx::query_scalar::<_, i64>(
         "INSERT INTO tombstones (project, recording, job_id, room_sid, started_at, scope, reason, at)
-         VALUES (?, ?, ?, ?, ?, 'session', 'deleted', ?)",
+         VALUES (?, ?, ?, ?, ?, 'session', 'deleted', ?) RETURNING id",
     );
     let noted = noted.bind(project.as_str()).bind(recording.to_string()).bind(&session.job_id).bind(&session.room_sid);
     let noted = noted.bind(session.started_at.map(WallTime::as_nanos)).bind(now.as_nanos());
-    noted.execute(connection).await.map_err(failed)?;
+    let id = noted.fetch_one(&mut *connection).await.map_err(failed)?;
+    effects::queue(connection, TaskKind::Erase, Erasure::Refused(id).payload(), now).await?;
     Ok(())
 }
 
@@ -89,10 +90,11 @@ pub(super) async fn gone(
         "SELECT reason FROM tombstones WHERE project = ?1 AND scope <> 'nothing' AND (
              job_id = ?2 OR (room_sid = ?3 AND (
                  (scope = 'room' AND reason = 'excluded')
-                 OR ((?2 IS NULL OR scope = 'room') AND (project, room_sid) NOT IN {})
+                 OR ((?2 IS NULL OR scope = 'room') AND NOT EXISTS (SELECT 1 FROM recordings AS holder
+                     WHERE {} AND holder.project = tombstones.project AND holder.room_sid = tombstones.room_sid))
              ))
          ) ORDER BY reason = 'excluded' DESC LIMIT 1",
-        belongs::HELD
+        belongs::HOLDS
     );
     let reason = sqlx::query_scalar::<_, String>(AssertSqlSafe(query)).bind(project.as_str());
     let reason = reason.bind(&session.job_id).bind(&session.room_sid).fetch_optional(executor).await;
@@ -128,6 +130,53 @@ pub(super) async fn upload_gone(
 }
 
 async fn refuse(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    session: &SessionIds,
+    reason: Gone,
+    now: WallTime,
+) -> Result<bool> {
+    if reason != Gone::Excluded {
+        return refuse_one(connection, project, session, reason, now).await;
+    }
+    // The rule is about rooms: by a job its room is found, by a room its jobs, as far as anything has told of both.
+    let mut found = false;
+    let mut session = session.clone();
+    if session.room_sid.is_none() {
+        session.room_sid = told_together(connection, project, TOLD_ROOM, &session.job_id).await?.into_iter().next();
+    }
+    found |= refuse_one(connection, project, &session, reason, now).await?;
+    for job in told_together(connection, project, TOLD_JOBS, &session.room_sid).await? {
+        if session.job_id.as_ref() != Some(&job) {
+            let other = SessionIds { job_id: Some(job), room_sid: session.room_sid.clone(), started_at: None };
+            found |= refuse_one(connection, project, &other, reason, now).await?;
+        }
+    }
+    Ok(found)
+}
+
+/// The room that something told of together with a job.
+const TOLD_ROOM: &str = "SELECT room_sid FROM telemetry WHERE project = ?1 AND job_id = ?2
+     UNION SELECT room_sid FROM uploads WHERE project = ?1 AND job_id = ?2
+     UNION SELECT recordings.room_sid FROM captures JOIN recordings ON recordings.id = captures.recording
+           WHERE captures.project = ?1 AND captures.job_id = ?2";
+/// The jobs that something told of together with a room.
+const TOLD_JOBS: &str = "SELECT job_id FROM telemetry WHERE project = ?1 AND room_sid = ?2
+     UNION SELECT job_id FROM uploads WHERE project = ?1 AND room_sid = ?2
+     UNION SELECT captures.job_id FROM recordings JOIN captures ON captures.recording = recordings.id
+           WHERE recordings.project = ?1 AND recordings.room_sid = ?2";
+
+async fn told_together(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    query: &'static str,
+    id: &Option<String>,
+) -> Result<Vec<String>> {
+    let told = sqlx::query_scalar::<_, Option<String>>(query).bind(project.as_str()).bind(id);
+    Ok(told.fetch_all(connection).await.map_err(failed)?.into_iter().flatten().collect())
+}
+
+async fn refuse_one(
     connection: &mut SqliteConnection,
     project: &ProjectId,
     session: &SessionIds,

@@ -317,6 +317,31 @@ fn marks(session: &Session) -> Vec<Vec<u8>> {
     packets.chain([b"SECRETWORDS".to_vec(), b"\"role\":".to_vec()]).collect()
 }
 
+#[test]
+fn what_is_rendered_while_it_is_deleted_goes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RENDERING_WORKERS", "1")]);
+    assert_eq!(session::hour_long().upload(server.address).status, 200);
+    soon("it can be played", || server.recordings().iter().any(|recording| recording["status"] == "COMPLETED"));
+    let id = server.recordings()[0]["id"].as_str().unwrap().to_owned();
+    let objects = || files(&server.data().join("objects"));
+    soon("segments are being stored", || objects().len() > 3);
+    // Somebody listens meanwhile.
+    let segment = |number: usize| format!("/v1/recordings/{id}/renditions/audio/segments/{number}.ts");
+    std::thread::scope(|scope| {
+        let listening: Vec<_> = (700..720).map(|number| (segment(number), &server)).collect();
+        for (target, server) in listening {
+            scope.spawn(move || ask(server, "GET", &target));
+        }
+        assert_eq!(ask(&server, "DELETE", &format!("/v1/recordings/{id}")).status, 202);
+    });
+    soon("it is said to be gone", || ask(&server, "GET", &format!("/v1/recordings/{id}")).status == 410);
+    assert_eq!(objects(), Vec::<PathBuf>::new(), "when it is said it is so");
+    assert!(server.settled().is_empty());
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(objects(), Vec::<PathBuf>::new(), "and stays so");
+}
+
 fn next(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33

@@ -87,7 +87,8 @@ impl World {
             project: mine(),
             room_name: format!("NAMES-AND-WORDS of {room}"),
             session_id: Some("NAMES-AND-WORDS of the user".to_owned()),
-            labels: BTreeMap::from([("phone".to_owned(), "NAMES-AND-WORDS in a label".to_owned())]),
+            // Long enough for pages of its own, which become free.
+            labels: BTreeMap::from([("phone".to_owned(), "NAMES-AND-WORDS in a label ".repeat(1_000))]),
             settings: r#"{"exclude":["NAMES-AND-WORDS left out"]}"#.to_owned(),
             paused: false,
             once: Some(Once { key: format!("NAMES-AND-WORDS {room}"), asked: "NAMES-AND-WORDS asked".to_owned() }),

@@ -23,7 +23,7 @@ fn kills() -> usize {
 fn server(variables: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.yaml");
-    let text = "projects:\n  - name: default\n    livekit: []\n    excluded_rooms: [\"internal-*\"]\n";
+    let text = "projects:\n  - name: default\n    livekit: []\n    excluded_rooms: [\"internal-*\"]\n  - name: acme\n    api_keys: [acme-7f3b9c1d5e8a2046b7]\n";
     std::fs::write(&config, text).unwrap();
     let config = config.to_str().unwrap().to_owned();
     let mut all = vec![("ECHOSPHERE_CONFIG", config.as_str())];
@@ -293,6 +293,14 @@ fn quarantine_can_be_listed_fetched_read_again_and_deleted() {
     assert_eq!(fetched.header("content-type"), Some("application/octet-stream"));
     assert_eq!(ask(&server, "POST", &format!("/v1/uploads/{id}/reprocess")).status, 202);
     soon("it is in quarantine again", || waits(&server, "quarantined").len() == 2);
+    // Another project's key finds neither the list nor the upload.
+    let acme = [("authorization", "Bearer acme-7f3b9c1d5e8a2046b7")];
+    let theirs = http::send(server.address, "GET", "/v1/uploads?state=quarantined", &acme, &[]);
+    assert_eq!((theirs.status, &theirs.json()["items"]), (200, &json!([])));
+    for (method, rest) in [("GET", "/body"), ("POST", "/reprocess"), ("DELETE", "")] {
+        let answer = http::send(server.address, method, &format!("/v1/uploads/{id}{rest}"), &acme, &[]);
+        assert_eq!(answer.status, 404, "{method}");
+    }
     for upload in listed {
         let id = upload["id"].as_str().unwrap();
         assert_eq!(ask(&server, "DELETE", &format!("/v1/uploads/{id}")).status, 204);

@@ -9,7 +9,7 @@ use echosphere_store::Webhook;
 
 use super::problem::Problem;
 use crate::app::SharedApp;
-use crate::{clock, excluded, names};
+use crate::{clock, names};
 
 /// The longest id or event that is kept, in bytes.
 const LONGEST: usize = 1_024;
@@ -50,10 +50,12 @@ pub async fn receive(
     }
     app.rooms.webhook_came(&project);
     tracing::debug!(event = event.name, room = names::shown(&event.room_name), id = event.id, "a webhook came");
-    let is_excluded = excluded::is_excluded(&app, &project, &event.room_name);
+    let is_excluded = crate::excluded::is_excluded(&app, &project, &event.room_name);
     if is_excluded {
         // What is known of the room goes; of the event no name is kept, as nothing asks for it.
-        excluded::told(&app, &project, &event.room_sid, &event.room_name).await.inspect_err(|_| count("failed"))?;
+        crate::excluded::told(&app, &project, &event.room_sid, &event.room_name)
+            .await
+            .inspect_err(|_| count("failed"))?;
     }
     let webhook = Webhook {
         project,

@@ -350,6 +350,40 @@ fn what_is_rendered_while_it_is_deleted_goes_too() {
     assert_eq!(objects(), Vec::<PathBuf>::new(), "and stays so");
 }
 
+#[test]
+fn what_is_uploaded_while_it_is_deleted_goes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(PROGRAM, dir.path(), &[]);
+    let session = Session::load("reservation");
+    let marks = marks(&session);
+    assert_eq!(session.upload(server.address).status, 200);
+    let id = server.settled()[0]["id"].as_str().unwrap().to_owned();
+    // The SDK sends it once more, and is in the middle of it.
+    let mut again = http::connect(server.address);
+    let head = format!(
+        "POST /observability/recordings/v0 HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: {}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        server.address,
+        session::token(),
+        session.content_type,
+        session.body.len()
+    );
+    let half = session.body.len() / 2;
+    again.write_all(&[head.as_bytes(), &session.body[..half]].concat()).unwrap();
+    soon("its beginning lies in the spool", || {
+        files(&server.data().join("spool")).iter().any(|path| path.metadata().unwrap().len() > 100_000)
+    });
+    assert_eq!(ask(&server, "DELETE", &format!("/v1/recordings/{id}")).status, 202);
+    soon("it is said to be gone", || ask(&server, "GET", &format!("/v1/recordings/{id}")).status == 410);
+    assert_eq!(holding(&server, &marks), Vec::<String>::new());
+    again.write_all(&session.body[half..]).unwrap();
+    let mut answer = String::new();
+    again.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "the SDK is content: {answer}");
+    assert!(server.settled().is_empty() && files(&server.data().join("spool")).is_empty());
+    assert_eq!(holding(&server, &marks), Vec::<String>::new());
+}
+
 fn next(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33

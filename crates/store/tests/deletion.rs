@@ -81,14 +81,18 @@ impl World {
     }
 
     async fn live(&mut self, room: &str) -> RecordingId {
+        // Long enough for pages of its own, which become free.
+        self.live_with(room, "NAMES-AND-WORDS in a label ".repeat(1_000)).await
+    }
+
+    async fn live_with(&mut self, room: &str, label: String) -> RecordingId {
         let new = NewLive {
             recording: RecordingId::new(self.uuid()),
             capture: CaptureId::new(self.uuid()),
             project: mine(),
             room_name: format!("NAMES-AND-WORDS of {room}"),
             session_id: Some("NAMES-AND-WORDS of the user".to_owned()),
-            // Long enough for pages of its own, which become free.
-            labels: BTreeMap::from([("phone".to_owned(), "NAMES-AND-WORDS in a label ".repeat(1_000))]),
+            labels: BTreeMap::from([("phone".to_owned(), label)]),
             settings: r#"{"exclude":["NAMES-AND-WORDS left out"]}"#.to_owned(),
             paused: false,
             once: Some(Once { key: format!("NAMES-AND-WORDS {room}"), asked: "NAMES-AND-WORDS asked".to_owned() }),
@@ -240,6 +244,55 @@ async fn no_file_of_the_database_has_the_words_of_what_was_deleted() {
     // A request that is sent again is known all the same.
     let once = Once { key: "NAMES-AND-WORDS RM_2".to_owned(), asked: "NAMES-AND-WORDS asked".to_owned() };
     assert!(world.store.repeated(&mine(), &once, at(2)).await.unwrap().is_some());
+}
+
+/// Rows grow, pages are split, and rows move: copies of them stay between the rows of the pages where they were.
+#[tokio::test]
+async fn copies_of_rows_that_moved_to_another_page_go_too() {
+    let mut world = World::new().await;
+    let mut seed = 5_u64;
+    let mut next = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut rooms = Vec::new();
+    for number in 0..300_u32 {
+        // Ids in no order, so that rows come between others.
+        world.next = u128::from(next(1 << 30)) << 64 | u128::from(number) << 8;
+        rooms.push(world.live_with(&format!("RM_{number}"), "NAMES-AND-WORDS".repeat(1 + next(4) as usize)).await);
+    }
+    for _ in 0..3 {
+        for id in &rooms {
+            let track = echosphere_domain::recording::Track {
+                id: "TR_1".to_owned(),
+                participant: "NAMES-AND-WORDS of a participant".to_owned(),
+                kind: "audio".to_owned(),
+                source: "microphone".to_owned(),
+                started_at: at(1),
+                duration: echosphere_domain::time::MediaTime::ZERO,
+            };
+            world.store.note_tracks(*id, &vec![track; next(4) as usize]).await.unwrap();
+        }
+    }
+    for id in &rooms {
+        world.store.request_deletion(&mine(), *id, at(100)).await.unwrap();
+        world.store.erase_rows(Erasure::Recording(*id)).await.unwrap();
+    }
+    world.store.scrub().await.unwrap();
+    assert_eq!(world.found(), Vec::<String>::new());
+    // And it is a database still.
+    let url = format!("sqlite://{}", world.dir.path().join("db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let verdict: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(verdict, "ok");
+    connection.close().await.unwrap();
+    // What is written from now on is written from what the file has, not from what the connection had in memory.
+    for id in &rooms {
+        world.store.room_over(*id).await.unwrap();
+    }
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+    assert_eq!(world.found(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! Deletion.
 
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::key::{self, ObjectKey, RecordingPrefix};
@@ -10,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::belongs::{self, BELONGS};
 use super::codec::Reader;
-use super::{SqliteStore, effects, idempotency, sessions, tasks, uploads};
+use super::{SqliteStore, effects, gaps, idempotency, sessions, tasks, uploads};
 use crate::{Belongings, Deletions, Erasure, Error, Gone, Lease, Result, SessionIds, TaskKind};
 
 const ACTION: &str = "erase what was deleted";
@@ -359,6 +363,17 @@ async fn fold(connection: &mut SqliteConnection) -> Result<bool> {
     Ok(busy == 0)
 }
 
+/// Overwrites what pages have between their rows. Holds the right to write meanwhile, so that no page changes.
+async fn clear_gaps(connection: &mut SqliteConnection, file: Arc<ManuallyDrop<File>>) -> Result<()> {
+    // What this connection has in memory would be written back as it was.
+    sqlx::query("PRAGMA shrink_memory").execute(&mut *connection).await.map_err(failed)?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(failed)?;
+    let cleared = tokio::task::spawn_blocking(move || gaps::clear(&file)).await;
+    sqlx::query("ROLLBACK").execute(&mut *connection).await.map_err(failed)?;
+    let cleared = cleared.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    cleared.map(|_| ()).map_err(|error| Error::from_sqlx(ACTION, sqlx::Error::Io(error)))
+}
+
 #[async_trait]
 impl Deletions for SqliteStore {
     async fn gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>> {
@@ -426,11 +441,17 @@ impl Deletions for SqliteStore {
 
     async fn scrub(&self) -> Result<()> {
         const ACTION: &str = "fold the write-ahead log into the database";
-        let mut writer = self.writer.lock().await;
-        if fold(&mut writer).await? {
-            return Ok(());
-        }
-        Err(Error::Interrupted { action: ACTION, reason: "somebody reads the database".to_owned() })
+        let later = |reason: String| Error::Interrupted { action: ACTION, reason };
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let file = Arc::clone(&self.file);
+        // In a task of its own: whoever waits may go away in the middle of it.
+        let scrubbed = tokio::spawn(async move {
+            if !fold(&mut writer).await? {
+                return Err(later("somebody reads the database".to_owned()));
+            }
+            clear_gaps(&mut writer, file).await
+        });
+        scrubbed.await.unwrap_or_else(|error| Err(Error::Interrupted { action: ACTION, reason: error.to_string() }))
     }
 
     async fn finish_erase(&self, what: Erasure, lease: &Lease, now: WallTime) -> Result<()> {

@@ -18,10 +18,11 @@ test: ## Install what the tests need and run all of them
 	@scripts/install.sh test
 	@scripts/suites.sh
 
-soak: ## Long runs: twenty rooms for ten minutes, a thousand kills
+soak: ## Long runs: twenty rooms for ten minutes, a thousand kills, a hundred of them while it deletes
 	@scripts/install.sh test
 	cargo bench --package echosphere-server --bench rooms -- 20 --seconds 600 --live --soak
 	ECHOSPHERE_TEST_KILLS=1000 cargo test --release --package echosphere-server --test faults -- --nocapture hundred_kills
+	ECHOSPHERE_TEST_DELETION_KILLS=100 cargo test --release --package echosphere-server --test promises -- --nocapture killed
 
 bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	@scripts/install.sh test

@@ -46,6 +46,11 @@ pub fn has_rules(app: &App, project: &ProjectId) -> bool {
     app.config.project(project).is_some_and(|project| !project.excluded_rooms.is_empty())
 }
 
+/// Whether a rule of a project leaves rooms of this name out.
+pub fn is_excluded(app: &App, project: &ProjectId, name: &str) -> bool {
+    app.config.project(project).is_some_and(|project| decide(project, [name]) == Answer::Excluded)
+}
+
 /// What the rule says of a session's room, by a name that came with it and by what is known already.
 pub async fn ask(app: &App, project: &ProjectId, session: &SessionIds, told: Option<&str>) -> Result<Answer, Error> {
     let Some(rules) = app.config.project(project).filter(|project| !project.excluded_rooms.is_empty()) else {

@@ -23,7 +23,7 @@ fn kills() -> usize {
 fn server(variables: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.yaml");
-    let text = "projects:\n  - name: default\n    livekit: []\n    excluded_rooms: [\"internal-*\"]\n";
+    let text = "projects:\n  - name: default\n    livekit: []\n    excluded_rooms: [\"internal-*\"]\n  - name: acme\n    api_keys: [acme-7f3b9c1d5e8a2046b7]\n";
     std::fs::write(&config, text).unwrap();
     let config = config.to_str().unwrap().to_owned();
     let mut all = vec![("ECHOSPHERE_CONFIG", config.as_str())];
@@ -293,6 +293,14 @@ fn quarantine_can_be_listed_fetched_read_again_and_deleted() {
     assert_eq!(fetched.header("content-type"), Some("application/octet-stream"));
     assert_eq!(ask(&server, "POST", &format!("/v1/uploads/{id}/reprocess")).status, 202);
     soon("it is in quarantine again", || waits(&server, "quarantined").len() == 2);
+    // Another project's key finds neither the list nor the upload.
+    let acme = [("authorization", "Bearer acme-7f3b9c1d5e8a2046b7")];
+    let theirs = http::send(server.address, "GET", "/v1/uploads?state=quarantined", &acme, &[]);
+    assert_eq!((theirs.status, &theirs.json()["items"]), (200, &json!([])));
+    for (method, rest) in [("GET", "/body"), ("POST", "/reprocess"), ("DELETE", "")] {
+        let answer = http::send(server.address, method, &format!("/v1/uploads/{id}{rest}"), &acme, &[]);
+        assert_eq!(answer.status, 404, "{method}");
+    }
     for upload in listed {
         let id = upload["id"].as_str().unwrap();
         assert_eq!(ask(&server, "DELETE", &format!("/v1/uploads/{id}")).status, 204);
@@ -315,6 +323,65 @@ fn marks(session: &Session) -> Vec<Vec<u8>> {
     let sound = &session.body[ogg + 4_000..session.body.len() - 200];
     let packets = sound.chunks_exact(sound.len() / 40).map(|piece| piece[..16].to_vec());
     packets.chain([b"SECRETWORDS".to_vec(), b"\"role\":".to_vec()]).collect()
+}
+
+#[test]
+fn what_is_rendered_while_it_is_deleted_goes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RENDERING_WORKERS", "1")]);
+    assert_eq!(session::hour_long().upload(server.address).status, 200);
+    soon("it can be played", || server.recordings().iter().any(|recording| recording["status"] == "COMPLETED"));
+    let id = server.recordings()[0]["id"].as_str().unwrap().to_owned();
+    let objects = || files(&server.data().join("objects"));
+    soon("segments are being stored", || objects().len() > 3);
+    // Somebody listens meanwhile.
+    let segment = |number: usize| format!("/v1/recordings/{id}/renditions/audio/segments/{number}.ts");
+    std::thread::scope(|scope| {
+        let listening: Vec<_> = (700..720).map(|number| (segment(number), &server)).collect();
+        for (target, server) in listening {
+            scope.spawn(move || ask(server, "GET", &target));
+        }
+        assert_eq!(ask(&server, "DELETE", &format!("/v1/recordings/{id}")).status, 202);
+    });
+    soon("it is said to be gone", || ask(&server, "GET", &format!("/v1/recordings/{id}")).status == 410);
+    assert_eq!(objects(), Vec::<PathBuf>::new(), "when it is said it is so");
+    assert!(server.settled().is_empty());
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(objects(), Vec::<PathBuf>::new(), "and stays so");
+}
+
+#[test]
+fn what_is_uploaded_while_it_is_deleted_goes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(PROGRAM, dir.path(), &[]);
+    let session = Session::load("reservation");
+    let marks = marks(&session);
+    assert_eq!(session.upload(server.address).status, 200);
+    let id = server.settled()[0]["id"].as_str().unwrap().to_owned();
+    // The SDK sends it once more, and is in the middle of it.
+    let mut again = http::connect(server.address);
+    let head = format!(
+        "POST /observability/recordings/v0 HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: {}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        server.address,
+        session::token(),
+        session.content_type,
+        session.body.len()
+    );
+    let half = session.body.len() / 2;
+    again.write_all(&[head.as_bytes(), &session.body[..half]].concat()).unwrap();
+    soon("its beginning lies in the spool", || {
+        files(&server.data().join("spool")).iter().any(|path| path.metadata().unwrap().len() > 100_000)
+    });
+    assert_eq!(ask(&server, "DELETE", &format!("/v1/recordings/{id}")).status, 202);
+    soon("it is said to be gone", || ask(&server, "GET", &format!("/v1/recordings/{id}")).status == 410);
+    assert_eq!(holding(&server, &marks), Vec::<String>::new());
+    again.write_all(&session.body[half..]).unwrap();
+    let mut answer = String::new();
+    again.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "the SDK is content: {answer}");
+    assert!(server.settled().is_empty() && files(&server.data().join("spool")).is_empty());
+    assert_eq!(holding(&server, &marks), Vec::<String>::new());
 }
 
 fn next(seed: &mut u64) -> u64 {

@@ -51,6 +51,8 @@ pub struct Belongings {
     pub uploads: Vec<UploadId>,
     /// Captures of recorders, of which journal and spool may have something.
     pub captures: Vec<CaptureId>,
+    /// Whether an upload of its room is coming or about to be read, of which nobody can say yet whether it is of the recording.
+    pub is_awaited: bool,
 }
 
 /// Deletion.

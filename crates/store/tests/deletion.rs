@@ -81,13 +81,18 @@ impl World {
     }
 
     async fn live(&mut self, room: &str) -> RecordingId {
+        // Long enough for pages of its own, which become free.
+        self.live_with(room, "NAMES-AND-WORDS in a label ".repeat(1_000)).await
+    }
+
+    async fn live_with(&mut self, room: &str, label: String) -> RecordingId {
         let new = NewLive {
             recording: RecordingId::new(self.uuid()),
             capture: CaptureId::new(self.uuid()),
             project: mine(),
             room_name: format!("NAMES-AND-WORDS of {room}"),
             session_id: Some("NAMES-AND-WORDS of the user".to_owned()),
-            labels: BTreeMap::from([("phone".to_owned(), "NAMES-AND-WORDS in a label".to_owned())]),
+            labels: BTreeMap::from([("phone".to_owned(), label)]),
             settings: r#"{"exclude":["NAMES-AND-WORDS left out"]}"#.to_owned(),
             paused: false,
             once: Some(Once { key: format!("NAMES-AND-WORDS {room}"), asked: "NAMES-AND-WORDS asked".to_owned() }),
@@ -241,6 +246,55 @@ async fn no_file_of_the_database_has_the_words_of_what_was_deleted() {
     assert!(world.store.repeated(&mine(), &once, at(2)).await.unwrap().is_some());
 }
 
+/// Rows grow, pages are split, and rows move: copies of them stay between the rows of the pages where they were.
+#[tokio::test]
+async fn copies_of_rows_that_moved_to_another_page_go_too() {
+    let mut world = World::new().await;
+    let mut seed = 5_u64;
+    let mut next = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut rooms = Vec::new();
+    for number in 0..300_u32 {
+        // Ids in no order, so that rows come between others.
+        world.next = u128::from(next(1 << 30)) << 64 | u128::from(number) << 8;
+        rooms.push(world.live_with(&format!("RM_{number}"), "NAMES-AND-WORDS".repeat(1 + next(4) as usize)).await);
+    }
+    for _ in 0..3 {
+        for id in &rooms {
+            let track = echosphere_domain::recording::Track {
+                id: "TR_1".to_owned(),
+                participant: "NAMES-AND-WORDS of a participant".to_owned(),
+                kind: "audio".to_owned(),
+                source: "microphone".to_owned(),
+                started_at: at(1),
+                duration: echosphere_domain::time::MediaTime::ZERO,
+            };
+            world.store.note_tracks(*id, &vec![track; next(4) as usize]).await.unwrap();
+        }
+    }
+    for id in &rooms {
+        world.store.request_deletion(&mine(), *id, at(100)).await.unwrap();
+        world.store.erase_rows(Erasure::Recording(*id)).await.unwrap();
+    }
+    world.store.scrub().await.unwrap();
+    assert_eq!(world.found(), Vec::<String>::new());
+    // And it is a database still.
+    let url = format!("sqlite://{}", world.dir.path().join("db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let verdict: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(verdict, "ok");
+    connection.close().await.unwrap();
+    // What is written from now on is written from what the file has, not from what the connection had in memory.
+    for id in &rooms {
+        world.store.room_over(*id).await.unwrap();
+    }
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+    assert_eq!(world.found(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn what_another_recording_of_the_room_holds_stays() {
     let mut world = World::new().await;
@@ -284,6 +338,37 @@ async fn nothing_is_announced_for_what_is_being_deleted() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_coming_for_a_deleted_room_is_waited_for() {
+    let mut world = World::new().await;
+    let room = world.live("RM_1").await;
+    let coming = world.received(Some("AJ_1"), "RM_1").await;
+    world.received(Some("AJ_2"), "RM_2").await;
+    let what = Erasure::Recording(room);
+    world.store.request_deletion(&mine(), room, at(30)).await.unwrap();
+    world.store.erase_rows(what).await.unwrap();
+    assert!(world.store.belongings(what).await.unwrap().is_awaited);
+    world.store.forget_upload(coming).await.unwrap();
+    assert!(!world.store.belongings(what).await.unwrap().is_awaited);
+    let session = world.joined(Some("AJ_3"), "RM_3").await.unwrap().recording.id;
+    let second = world.received(Some("AJ_3"), "RM_3").await;
+    world.store.request_deletion(&mine(), session, at(30)).await.unwrap();
+    let found = world.store.belongings(Erasure::Recording(session)).await.unwrap();
+    assert!(found.uploads.contains(&second) && !found.is_awaited, "of a session it is known whose it is");
+}
+
+#[tokio::test]
+async fn a_session_that_was_in_a_room_while_it_was_deleted_does_not_come_back() {
+    let mut world = World::new().await;
+    let room = world.live("RM_1").await;
+    world.store.heard(room, at(2)).await.unwrap();
+    world.store.request_deletion(&mine(), room, at(30)).await.unwrap();
+    world.erased().await;
+    // From second 10 to second 20.
+    assert!(world.joined(Some("AJ_1"), "RM_1").await.is_none());
+    assert!(world.joined(Some("AJ_2"), "RM_2").await.is_some());
+}
+
+#[tokio::test]
 async fn a_room_that_is_left_out_loses_what_came_before_its_name() {
     let mut world = World::new().await;
     let session = world.joined(Some("AJ_1"), "RM_1").await.unwrap().recording.id;
@@ -296,7 +381,8 @@ async fn a_room_that_is_left_out_loses_what_came_before_its_name() {
     assert_eq!(world.state(session).await, Deletion::Pending);
     assert_eq!(world.state(asked_for).await, Deletion::None, "somebody asked for it by name");
     let claims = world.store.task_counts().await.unwrap();
-    assert_eq!(claims.iter().find(|counts| counts.kind == TaskKind::Erase).unwrap().open, 2);
+    let open = claims.iter().find(|counts| counts.kind == TaskKind::Erase).unwrap().open;
+    assert!(open >= 2, "the recording, and the upload that waits");
     world.erased().await;
     assert_eq!(world.store.upload(waits).await.unwrap(), None);
     assert_eq!(world.state(session).await, Deletion::Done);
@@ -311,6 +397,42 @@ async fn a_room_that_is_left_out_loses_what_came_before_its_name() {
     let what = Erasure::parse(&claim.payload).unwrap();
     assert!(matches!(what, Erasure::Refused(_)));
     assert_eq!(world.store.belongings(what).await.unwrap().objects, [of_room]);
+}
+
+#[tokio::test]
+async fn what_names_the_job_alone_goes_with_the_room_and_the_other_way_round() {
+    let mut world = World::new().await;
+    // Telemetry of a job that does not name the room, one that ties both together, one of the room alone.
+    for (job, room) in [(Some("AJ_1"), None), (Some("AJ_1"), Some("RM_1")), (None, Some("RM_1"))] {
+        assert!(world.telemetry(job, room).await.0);
+    }
+    for (job, room) in [(Some("AJ_2"), None), (Some("AJ_2"), Some("RM_2")), (None, Some("RM_2"))] {
+        assert!(world.telemetry(job, room).await.0);
+    }
+    assert!(world.telemetry(Some("AJ_3"), Some("RM_3")).await.0);
+    world.store.refuse(&mine(), &ids(None, Some("RM_1")), Gone::Excluded, at(50)).await.unwrap();
+    world.store.refuse(&mine(), &ids(Some("AJ_2"), None), Gone::Excluded, at(50)).await.unwrap();
+    world.erased().await;
+    for (job, left) in [("AJ_1", 0), ("AJ_2", 0), ("AJ_3", 1)] {
+        assert_eq!(world.store.telemetry_of(&mine(), job).await.unwrap().len(), left, "{job}");
+    }
+    for session in [ids(Some("AJ_1"), None), ids(None, Some("RM_2")), ids(Some("AJ_9"), Some("RM_2"))] {
+        assert_eq!(world.store.gone(&mine(), &session).await.unwrap(), Some(Gone::Excluded), "{session:?}");
+    }
+    assert_eq!(world.store.gone(&mine(), &ids(Some("AJ_3"), Some("RM_3"))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn telemetry_of_a_session_that_comes_for_a_deleted_room_goes_with_it() {
+    let mut world = World::new().await;
+    let room = world.live("RM_1").await;
+    world.store.heard(room, at(2)).await.unwrap();
+    assert!(world.telemetry(Some("AJ_1"), None).await.0, "whose it is nobody knows yet");
+    world.store.request_deletion(&mine(), room, at(30)).await.unwrap();
+    world.erased().await;
+    assert!(world.joined(Some("AJ_1"), "RM_1").await.is_none());
+    world.erased().await;
+    assert!(world.store.telemetry_of(&mine(), "AJ_1").await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -356,4 +478,96 @@ async fn uploads_wait_are_listed_and_are_read_again() {
     assert!(!world.store.release_upload(id, true, task, at(9)).await.unwrap());
     let upload = world.store.upload(id).await.unwrap().unwrap();
     assert_eq!((upload.state, upload.is_released), (UploadState::Received, true));
+}
+
+/// A database as the version before this one left it, with what its deletions left in it.
+async fn of_the_version_before(path: &Path) {
+    let mut before = sqlx::migrate!("./migrations/sqlite");
+    before.migrations = before.migrations.iter().filter(|migration| migration.version < 12).cloned().collect();
+    let url = format!("sqlite://{}?mode=rwc", path.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    before.run(&mut connection).await.unwrap();
+    let recording = |id: u8, session: &str, sid: &str, reason: &str, deletion: &str| {
+        format!(
+            "INSERT INTO recordings (id, project, session_id, room_sid, prefix, status, partial, reason, revision, deletion, tier,
+                 created_at, started_at, duration, gaps, tags, labels, participants)
+             VALUES ('00000000-0000-0000-0000-0000000000{id:02}', 'default', {session}, {sid}, 'recordings/NAMES-AND-WORDS/{id}',
+                 'COMPLETED', 0, {reason}, 1, '{deletion}', 'hot', 1, 7, 0, '[]', '[]', '{{}}', '[]')"
+        )
+    };
+    let live = |id: u8| {
+        format!(
+            "INSERT INTO live (recording, capture, settings, paused, pauses, excluded) VALUES
+             ('00000000-0000-0000-0000-0000000000{id:02}', 'c', '{{\"exclude\":[\"NAMES-AND-WORDS\"]}}', 0, '[]', '[\"NAMES-AND-WORDS\"]')"
+        )
+    };
+    let telemetry = |id: u8, job: &str, sid: &str| {
+        format!(
+            "INSERT INTO telemetry (id, project, signal, job_id, room_sid, key, bytes, received_at, facts) VALUES
+             ('00000000-0000-0000-0000-0000000000{id:02}', 'default', 'logs', {job}, {sid}, 'telemetry/x/{id}', 1, 1,
+              '{{\"room_name\":\"NAMES-AND-WORDS\",\"agent_name\":null,\"tags\":[],\"sdk_version\":null}}')"
+        )
+    };
+    let statements = [
+        recording(1, "'AJ_1'", "'RM_1'", "NULL", "done"),
+        recording(2, "NULL", "'RM_2'", "NULL", "done"),
+        recording(3, "'NAMES-AND-WORDS'", "'RM_3'", "NULL", "done"),
+        live(3),
+        recording(4, "NULL", "'RM_4'", "'nobody_came'", "done"),
+        live(4),
+        recording(5, "'AJ_5'", "'RM_5'", "NULL", "none"),
+        telemetry(1, "'AJ_1'", "NULL"),
+        telemetry(2, "NULL", "'RM_2'"),
+        telemetry(3, "'AJ_of_room'", "'RM_3'"),
+        telemetry(4, "'AJ_4'", "'RM_4'"),
+        telemetry(5, "'AJ_5'", "'RM_5'"),
+        "INSERT INTO idempotency VALUES ('default', 'NAMES-AND-WORDS', 'NAMES-AND-WORDS',
+             '00000000-0000-0000-0000-000000000003', 1)"
+            .to_owned(),
+    ];
+    for statement in statements {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_deletions_of_the_version_before_left_is_found_and_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    of_the_version_before(&dir.path().join("db")).await;
+    let world = World { store: sqlite::open(&dir.path().join("db")).await.unwrap(), dir, next: 100 };
+    let store = &world.store;
+    let mut left = Vec::new();
+    for id in store.deleted(None, 10).await.unwrap() {
+        let what = Erasure::Recording(id);
+        let found = store.belongings(what).await.unwrap();
+        assert!(
+            found.folders[0].as_str().starts_with("recordings/NAMES-AND-WORDS/"),
+            "what lies there without a row is ours"
+        );
+        left.extend(found.objects.iter().map(|key| key.as_str().to_owned()));
+        store.forget_objects(&found.objects).await.unwrap();
+        store.erase_rows(what).await.unwrap();
+    }
+    assert_eq!(left, ["telemetry/x/1", "telemetry/x/2", "telemetry/x/3"]);
+    // Of the others everything is as it was; so the words are still there, but not where they should be gone.
+    for job in ["AJ_4", "AJ_5"] {
+        assert_eq!(store.telemetry_of(&mine(), job).await.unwrap().len(), 1);
+        assert_eq!(store.upload_gone(&mine(), &ids(Some(job), None)).await.unwrap(), None);
+    }
+    for session in
+        [ids(Some("AJ_1"), None), SessionIds { started_at: Some(WallTime::from_nanos(7)), ..ids(None, Some("RM_2")) }]
+    {
+        assert_eq!(store.upload_gone(&mine(), &session).await.unwrap(), Some(Gone::Deleted), "{session:?}");
+    }
+    store.forget_objects(&["telemetry/x/4", "telemetry/x/5"].map(|key| ObjectKey::parse(key).unwrap())).await.unwrap();
+    let kept = RecordingId::new(Uuid::from_u128(5));
+    store.request_deletion(&mine(), kept, at(1)).await.unwrap();
+    store.erase_rows(Erasure::Recording(kept)).await.unwrap();
+    assert!(!world.found().is_empty(), "free pages and keys of requests have them still");
+    store.rewrite().await.unwrap();
+    store.scrub().await.unwrap();
+    assert_eq!(world.found(), Vec::<String>::new());
+    let once = Once { key: "NAMES-AND-WORDS".to_owned(), asked: "NAMES-AND-WORDS".to_owned() };
+    assert!(store.repeated(&mine(), &once, WallTime::from_nanos(2)).await.unwrap().is_some());
 }

@@ -27,7 +27,7 @@ const PIECE: u64 = 1 << 20;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// `held` (the name of the room is not known, and excluded_rooms wants it) or `quarantined` (it cannot be read).
+    /// `held` (the name of the room is not known, and `excluded_rooms` wants it) or `quarantined` (it cannot be read).
     state: String,
     /// How many at most: 1 to 200.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -48,7 +48,7 @@ pub struct HeldUpload {
     /// When it came.
     #[schema(format = "date-time")]
     received_at: String,
-    /// When it is deleted, or (held) kept or deleted as uploads.unknown_room says.
+    /// When it is deleted, or (held) kept or deleted as `uploads.unknown_room` says.
     #[schema(format = "date-time")]
     due_at: String,
     /// Its length in bytes.

@@ -59,16 +59,23 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
         count("other_project");
     }
     tracing::debug!(event = event.name, room = names::shown(&event.room_name), id = event.id, "a webhook came");
+    let is_excluded = crate::excluded::is_excluded(&app, &project, &event.room_name);
+    if is_excluded {
+        // What is known of the room goes; of the event no name is kept, as nothing asks for it.
+        crate::excluded::told(&app, &project, &event.room_sid, &event.room_name)
+            .await
+            .inspect_err(|_| count("failed"))?;
+    }
     let webhook = Webhook {
         project,
         id: event.id,
         event: event.name,
         room_sid: event.room_sid,
         // What it asks for is read from the body, which has the whole name.
-        room_name: names::one("room_name", &event.room_name).unwrap_or_default(),
+        room_name: names::one("room_name", &event.room_name).filter(|_| !is_excluded).unwrap_or_default(),
         created_at: event.created_at,
         received_at: now,
-        body,
+        body: if is_excluded { String::new() } else { body },
         attempts: 0,
     };
     let is_new = app.store.receive_webhook(&webhook).await.inspect_err(|_| count("failed"))?;

@@ -1,6 +1,6 @@
 //! The rooms that this process records: what they are told, and what is asked of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -174,7 +174,7 @@ impl Rooms {
                 }
             }
             journal.erase(&captures).map_err(io::Error::other)?;
-            let captures: HashSet<Uuid> = captures.into_iter().collect();
+            let captures: BTreeSet<Uuid> = captures.into_iter().collect();
             let earlier = earlier.lock().unwrap_or_else(PoisonError::into_inner);
             earlier.iter().try_for_each(|file| journal::erase(file, &captures))
         });

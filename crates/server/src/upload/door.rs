@@ -21,6 +21,10 @@ pub async fn refusal(
         return Ok(Some(Gone::Redaction));
     }
     if let Some(gone) = app.store.upload_gone(&upload.project, &session).await? {
+        if gone == Gone::Excluded {
+            // By its room; from now on by its job, too, which is all that some telemetry names.
+            excluded::refuse(app, &upload.project, &session, gone).await?;
+        }
         return Ok(Some(gone));
     }
     for name in [header.summary.room_name.as_deref(), room_name] {

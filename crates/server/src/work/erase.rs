@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_store::{Belongings, Claim, Erasure};
 
@@ -44,7 +44,25 @@ pub(super) async fn run(app: &App, claim: &Claim) -> Result<(), Error> {
 async fn erase(app: &App, what: Erasure) -> Result<(), Error> {
     bytes(app, what).await?;
     app.store.erase_rows(what).await?;
-    scrub(app).await
+    scrub(app).await?;
+    if awaited(app, what).await? { scrub(app).await } else { Ok(()) }
+}
+
+/// Waits for uploads that are coming for its room: what of them is the recording's goes when they are read. Whether there were any.
+async fn awaited(app: &App, what: Erasure) -> Result<bool, Error> {
+    let began = Instant::now();
+    let mut found = false;
+    while app.store.belongings(what).await?.is_awaited {
+        found = true;
+        if app.is_stopping() {
+            return Err(Error::Stopping);
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Error::Busy);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(found)
 }
 
 /// Removes whatever lies outside of the rows. Returns objects and bytes that had no row.
@@ -95,7 +113,7 @@ async fn files(app: &App, belongings: Belongings) -> Result<(), Error> {
             }
         }
     }
-    let captures: Vec<_> = captures.iter().map(|capture| capture.as_uuid()).collect();
+    let captures: Vec<_> = captures.iter().map(CaptureId::as_uuid).collect();
     if captures.is_empty() {
         return Ok(());
     }

@@ -71,8 +71,8 @@ pub enum Error {
     /// What is to be erased is still being kept.
     #[error("the recording {0} is still being kept; it is erased when its room has been left")]
     Recorded(echosphere_domain::id::RecordingId),
-    /// Telemetry is still being stored.
-    #[error("telemetry is still being stored; it is erased after that")]
+    /// Telemetry is still being stored, or an upload is still coming.
+    #[error("telemetry or an upload is still coming for what is erased; it goes after that")]
     Busy,
     /// The server is stopping; the task goes on after the next start.
     #[error("the server is stopping")]

@@ -42,6 +42,12 @@ ALTER TABLE uploads ADD COLUMN is_released INTEGER NOT NULL DEFAULT 0;
 DROP INDEX uploads_open;
 CREATE INDEX uploads_open ON uploads (state, received_at) WHERE state IN ('receiving', 'received', 'held', 'quarantined');
 
+-- What is looked for by job and room.
+CREATE INDEX uploads_by_job ON uploads (project, job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX uploads_by_room ON uploads (project, room_sid) WHERE room_sid IS NOT NULL;
+CREATE INDEX telemetry_by_room ON telemetry (project, room_sid) WHERE room_sid IS NOT NULL;
+CREATE INDEX webhooks_by_room ON webhooks (project, room_sid);
+
 -- What is done once for a data directory, and when it was.
 CREATE TABLE upkeep (
     name    TEXT    NOT NULL PRIMARY KEY,

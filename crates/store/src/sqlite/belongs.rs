@@ -163,7 +163,8 @@ pub const BELONGS: &[Belongs] = &[
         ],
         // While another recording holds the room, those who are left out of it are left out by these names too; they go with it.
         erased_by: &["UPDATE live SET settings = '{}', excluded = '[]' WHERE recording IN (SELECT id FROM recordings
-                 WHERE (id = ?1 AND (project, ifnull(room_sid, '')) NOT IN {held})
+                 WHERE (id = ?1 AND NOT EXISTS (SELECT 1 FROM recordings AS holder WHERE {holds}
+                     AND holder.project = recordings.project AND holder.room_sid = recordings.room_sid))
                  OR (deletion <> 'none' AND (project, room_sid) IN {rooms}))"],
     },
     Belongs {
@@ -244,12 +245,12 @@ pub const BELONGS: &[Belongs] = &[
 
 /// Tombstones of what is erased: of the recording `?1`, or number `?2`.
 pub(super) const GONE: &str = "(SELECT * FROM tombstones WHERE recording = ?1 OR id = ?2)";
-/// Rooms that a recording holds which is not deleted, as (project, room sid).
-pub(super) const HELD: &str =
-    "(SELECT project, room_sid FROM recordings WHERE room_sid IS NOT NULL AND deletion = 'none')";
+/// A recording that holds its room.
+pub(super) const HOLDS: &str = "holder.deletion = 'none'";
 /// The rooms of what is erased, where no other recording holds them.
-const ROOMS: &str = "(SELECT project, room_sid FROM {gone} WHERE room_sid IS NOT NULL AND scope <> 'nothing'
-     EXCEPT SELECT project, room_sid FROM recordings WHERE deletion = 'none' AND room_sid IS NOT NULL)";
+const ROOMS: &str = "(SELECT project, room_sid FROM {gone} AS room WHERE room_sid IS NOT NULL AND scope <> 'nothing'
+     AND NOT EXISTS (SELECT 1 FROM recordings AS holder WHERE {holds}
+                     AND holder.project = room.project AND holder.room_sid = room.room_sid))";
 /// Telemetry of the jobs; of the rooms what names no job, and where all of the room goes also what names one.
 pub(super) const TELEMETRY: &str = "(project, job_id) IN (SELECT project, job_id FROM {gone} WHERE job_id IS NOT NULL)
      OR ((project, room_sid) IN {rooms} AND (job_id IS NULL OR (project, room_sid) IN
@@ -263,11 +264,17 @@ pub(super) const UPLOADS: &str = "id IN (SELECT upload FROM captures WHERE recor
          OR (state IN ('receiving', 'received', 'held') AND (project, room_sid) IN (SELECT project, room_sid FROM {gone}
              WHERE scope = 'room' AND reason = 'excluded' AND room_sid IS NOT NULL))))";
 
+/// Uploads of the room of a recorder's recording that are not read yet: by their time they are of the recording or not.
+pub(super) const AWAITED: &str = "state IN ('receiving', 'received') AND (project, room_sid) IN {rooms}
+     AND (project, room_sid) IN (SELECT project, room_sid FROM {gone} WHERE scope = 'room' AND room_sid IS NOT NULL)
+     AND NOT ({uploads})";
+
 /// Fills a statement in.
 pub(super) fn statement(text: &str) -> String {
-    text.replace("{telemetry}", TELEMETRY)
+    text.replace("{awaited}", AWAITED)
+        .replace("{telemetry}", TELEMETRY)
         .replace("{uploads}", UPLOADS)
         .replace("{rooms}", ROOMS)
-        .replace("{held}", HELD)
+        .replace("{holds}", HOLDS)
         .replace("{gone}", GONE)
 }

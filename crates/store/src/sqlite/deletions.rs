@@ -1,5 +1,9 @@
 //! Deletion.
 
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::key::{self, ObjectKey, RecordingPrefix};
@@ -10,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::belongs::{self, BELONGS};
 use super::codec::Reader;
-use super::{SqliteStore, effects, idempotency, sessions, tasks, uploads};
+use super::{SqliteStore, effects, gaps, idempotency, sessions, tasks, uploads};
 use crate::{Belongings, Deletions, Erasure, Error, Gone, Lease, Result, SessionIds, TaskKind};
 
 const ACTION: &str = "erase what was deleted";
@@ -52,14 +56,16 @@ pub(super) async fn entomb(connection: &mut SqliteConnection, recording: Recordi
          WHERE captures.recording = ?1 AND captures.source = 'upload' AND NOT EXISTS (SELECT 1 FROM tombstones
              WHERE tombstones.recording = ?1 AND tombstones.job_id = captures.job_id)
          GROUP BY ifnull(job_id, captures.id)";
-    for statement in [whole.as_str(), sessions] {
+    // It was recorded until now: a session that comes later and was in it by its time is deleted too.
+    let over = "UPDATE recordings SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL";
+    for statement in [whole.as_str(), sessions, over] {
         let done = sqlx::query(AssertSqlSafe(statement.to_owned())).bind(recording.to_string()).bind(now.as_nanos());
         done.execute(&mut *connection).await.map_err(failed)?;
     }
     Ok(())
 }
 
-/// Notes that a session came for a room whose recording was deleted.
+/// Notes that a session came for a room whose recording was deleted; what is there of it, telemetry of its job, is erased.
 pub(super) async fn entomb_session(
     connection: &mut SqliteConnection,
     project: &ProjectId,
@@ -67,13 +73,14 @@ pub(super) async fn entomb_session(
     session: &SessionIds,
     now: WallTime,
 ) -> Result<()> {
-    let noted = sqlx::query(
+    let noted = sqlx::query_scalar::<_, i64>(
         "INSERT INTO tombstones (project, recording, job_id, room_sid, started_at, scope, reason, at)
-         VALUES (?, ?, ?, ?, ?, 'session', 'deleted', ?)",
+         VALUES (?, ?, ?, ?, ?, 'session', 'deleted', ?) RETURNING id",
     );
     let noted = noted.bind(project.as_str()).bind(recording.to_string()).bind(&session.job_id).bind(&session.room_sid);
     let noted = noted.bind(session.started_at.map(WallTime::as_nanos)).bind(now.as_nanos());
-    noted.execute(connection).await.map_err(failed)?;
+    let id = noted.fetch_one(&mut *connection).await.map_err(failed)?;
+    effects::queue(connection, TaskKind::Erase, Erasure::Refused(id).payload(), now).await?;
     Ok(())
 }
 
@@ -87,10 +94,11 @@ pub(super) async fn gone(
         "SELECT reason FROM tombstones WHERE project = ?1 AND scope <> 'nothing' AND (
              job_id = ?2 OR (room_sid = ?3 AND (
                  (scope = 'room' AND reason = 'excluded')
-                 OR ((?2 IS NULL OR scope = 'room') AND (project, room_sid) NOT IN {})
+                 OR ((?2 IS NULL OR scope = 'room') AND NOT EXISTS (SELECT 1 FROM recordings AS holder
+                     WHERE {} AND holder.project = tombstones.project AND holder.room_sid = tombstones.room_sid))
              ))
          ) ORDER BY reason = 'excluded' DESC LIMIT 1",
-        belongs::HELD
+        belongs::HOLDS
     );
     let reason = sqlx::query_scalar::<_, String>(AssertSqlSafe(query)).bind(project.as_str());
     let reason = reason.bind(&session.job_id).bind(&session.room_sid).fetch_optional(executor).await;
@@ -126,6 +134,53 @@ pub(super) async fn upload_gone(
 }
 
 async fn refuse(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    session: &SessionIds,
+    reason: Gone,
+    now: WallTime,
+) -> Result<bool> {
+    if reason != Gone::Excluded {
+        return refuse_one(connection, project, session, reason, now).await;
+    }
+    // The rule is about rooms: by a job its room is found, by a room its jobs, as far as anything has told of both.
+    let mut found = false;
+    let mut session = session.clone();
+    if session.room_sid.is_none() {
+        session.room_sid = told_together(connection, project, TOLD_ROOM, &session.job_id).await?.into_iter().next();
+    }
+    found |= refuse_one(connection, project, &session, reason, now).await?;
+    for job in told_together(connection, project, TOLD_JOBS, &session.room_sid).await? {
+        if session.job_id.as_ref() != Some(&job) {
+            let other = SessionIds { job_id: Some(job), room_sid: session.room_sid.clone(), started_at: None };
+            found |= refuse_one(connection, project, &other, reason, now).await?;
+        }
+    }
+    Ok(found)
+}
+
+/// The room that something told of together with a job.
+const TOLD_ROOM: &str = "SELECT room_sid FROM telemetry WHERE project = ?1 AND job_id = ?2
+     UNION SELECT room_sid FROM uploads WHERE project = ?1 AND job_id = ?2
+     UNION SELECT recordings.room_sid FROM captures JOIN recordings ON recordings.id = captures.recording
+           WHERE captures.project = ?1 AND captures.job_id = ?2";
+/// The jobs that something told of together with a room.
+const TOLD_JOBS: &str = "SELECT job_id FROM telemetry WHERE project = ?1 AND room_sid = ?2
+     UNION SELECT job_id FROM uploads WHERE project = ?1 AND room_sid = ?2
+     UNION SELECT captures.job_id FROM recordings JOIN captures ON captures.recording = recordings.id
+           WHERE recordings.project = ?1 AND recordings.room_sid = ?2";
+
+async fn told_together(
+    connection: &mut SqliteConnection,
+    project: &ProjectId,
+    query: &'static str,
+    id: &Option<String>,
+) -> Result<Vec<String>> {
+    let told = sqlx::query_scalar::<_, Option<String>>(query).bind(project.as_str()).bind(id);
+    Ok(told.fetch_all(connection).await.map_err(failed)?.into_iter().flatten().collect())
+}
+
+async fn refuse_one(
     connection: &mut SqliteConnection,
     project: &ProjectId,
     session: &SessionIds,
@@ -226,6 +281,7 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
     for row in &rows(connection, what, recorded).await? {
         found.captures.push(Reader::new("captures", row).parse("id")?);
     }
+    found.is_awaited = !rows(connection, what, "SELECT 1 FROM uploads WHERE {awaited}").await?.is_empty();
     Ok(found)
 }
 
@@ -307,6 +363,17 @@ async fn fold(connection: &mut SqliteConnection) -> Result<bool> {
     Ok(busy == 0)
 }
 
+/// Overwrites what pages have between their rows. Holds the right to write meanwhile, so that no page changes.
+async fn clear_gaps(connection: &mut SqliteConnection, file: Arc<ManuallyDrop<File>>) -> Result<()> {
+    // What this connection has in memory would be written back as it was.
+    sqlx::query("PRAGMA shrink_memory").execute(&mut *connection).await.map_err(failed)?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(failed)?;
+    let cleared = tokio::task::spawn_blocking(move || gaps::clear(&file)).await;
+    sqlx::query("ROLLBACK").execute(&mut *connection).await.map_err(failed)?;
+    let cleared = cleared.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    cleared.map(|_| ()).map_err(|error| Error::from_sqlx(ACTION, sqlx::Error::Io(error)))
+}
+
 #[async_trait]
 impl Deletions for SqliteStore {
     async fn gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>> {
@@ -374,11 +441,17 @@ impl Deletions for SqliteStore {
 
     async fn scrub(&self) -> Result<()> {
         const ACTION: &str = "fold the write-ahead log into the database";
-        let mut writer = self.writer.lock().await;
-        if fold(&mut writer).await? {
-            return Ok(());
-        }
-        Err(Error::Interrupted { action: ACTION, reason: "somebody reads the database".to_owned() })
+        let later = |reason: String| Error::Interrupted { action: ACTION, reason };
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let file = Arc::clone(&self.file);
+        // In a task of its own: whoever waits may go away in the middle of it.
+        let scrubbed = tokio::spawn(async move {
+            if !fold(&mut writer).await? {
+                return Err(later("somebody reads the database".to_owned()));
+            }
+            clear_gaps(&mut writer, file).await
+        });
+        scrubbed.await.unwrap_or_else(|error| Err(Error::Interrupted { action: ACTION, reason: error.to_string() }))
     }
 
     async fn finish_erase(&self, what: Erasure, lease: &Lease, now: WallTime) -> Result<()> {

@@ -7,6 +7,7 @@ pub mod belongs;
 mod codec;
 mod deletions;
 mod effects;
+mod gaps;
 mod idempotency;
 mod inbox;
 mod joining;
@@ -22,7 +23,9 @@ mod tasks;
 mod telemetry;
 mod uploads;
 
+use std::fs::File;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,6 +51,9 @@ type InTransaction<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>
 pub struct SqliteStore {
     writer: Arc<Mutex<SqliteConnection>>,
     readers: SqlitePool,
+    /// The database's file, for what SQLite itself does not do ([`gaps`]). Never closed: closing it would give up the locks that SQLite
+    /// holds on it, as these are the process's (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+    file: Arc<ManuallyDrop<File>>,
 }
 
 /// Opens a database file, makes it if it is missing, and brings it to the current schema.
@@ -68,7 +74,8 @@ pub async fn open(path: &Path) -> Result<SqliteStore> {
     migrated.map_err(|error| failed(error.to_string()))?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await;
     let readers = readers.map_err(|error| failed(error.to_string()))?;
-    Ok(SqliteStore { writer: Arc::new(Mutex::new(writer)), readers })
+    let file = File::options().read(true).write(true).open(path).map_err(|error| failed(error.to_string()))?;
+    Ok(SqliteStore { writer: Arc::new(Mutex::new(writer)), readers, file: Arc::new(ManuallyDrop::new(file)) })
 }
 
 impl SqliteStore {

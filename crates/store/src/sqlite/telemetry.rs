@@ -87,9 +87,8 @@ async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Re
     .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;
-    match recording.and_then(|id| id.parse().ok()) {
-        Some(recording) => fill_facts(connection, recording, &request.facts).await?,
-        None => {}
+    if let Some(recording) = recording.and_then(|id| id.parse().ok()) {
+        fill_facts(connection, recording, &request.facts).await?;
     }
     Ok(true)
 }

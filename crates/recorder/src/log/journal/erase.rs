@@ -1,6 +1,6 @@
 //! Taking captures out of a journal file: what other captures have in it stays.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::log::frame::{self, Frames};
 
 /// Writes a file of the journal anew without some captures; the old one is gone when this returns. Blocks. A crash leaves the old
 /// one or the new one, and perhaps an unfinished one, which nobody reads and the next start removes.
-pub fn erase(path: &Path, captures: &HashSet<Uuid>) -> io::Result<()> {
+pub fn erase(path: &Path, captures: &BTreeSet<Uuid>) -> io::Result<()> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         read => read?,
@@ -32,7 +32,7 @@ pub fn erase(path: &Path, captures: &HashSet<Uuid>) -> io::Result<()> {
 }
 
 /// The bytes of a file without some captures; `None` when it has nothing of them, or is no journal.
-fn without(bytes: &[u8], captures: &HashSet<Uuid>) -> Option<Vec<u8>> {
+fn without(bytes: &[u8], captures: &BTreeSet<Uuid>) -> Option<Vec<u8>> {
     let frames = bytes.strip_prefix(MAGIC)?;
     let mut rest = MAGIC.to_vec();
     let (mut is_erased, mut found) = (false, false);
@@ -79,7 +79,7 @@ mod tests {
             runs in prop::collection::vec((0..4_u128, prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..4)), 0..12),
             torn in prop::collection::vec(any::<u8>(), 0..7),
         ) {
-            let erased = HashSet::from([Uuid::from_u128(1), Uuid::from_u128(3)]);
+            let erased = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(3)]);
             let others: Vec<_> = runs.iter().filter(|(capture, _)| capture % 2 == 0).cloned().collect();
             let mut bytes = file(&runs);
             bytes.extend_from_slice(&torn);
@@ -93,7 +93,7 @@ mod tests {
     fn a_file_that_nobody_needs_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p-000000.journal");
-        let (a, b) = (HashSet::from([Uuid::from_u128(1)]), HashSet::from([Uuid::from_u128(2)]));
+        let (a, b) = (BTreeSet::from([Uuid::from_u128(1)]), BTreeSet::from([Uuid::from_u128(2)]));
         fs::write(&path, file(&[(1, vec![b"JANE".to_vec()]), (2, vec![b"BOB".to_vec()])])).unwrap();
         erase(&path, &a).unwrap();
         assert_eq!(fs::read(&path).unwrap(), file(&[(2, vec![b"BOB".to_vec()])]));

@@ -9,7 +9,7 @@ mod erase;
 mod recover;
 mod writer;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -74,7 +74,7 @@ struct State {
     failure: Option<String>,
     failing_since: Option<Instant>,
     /// Captures to be taken out of all files.
-    erased: HashSet<Uuid>,
+    erased: BTreeSet<Uuid>,
     flushes_wanted: u64,
     flushes_done: u64,
     stopping: bool,

@@ -1,6 +1,6 @@
 //! The thread that writes the journal's files.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -41,7 +41,7 @@ pub(super) struct Writer {
     /// What was collected and is not written yet.
     batch: Vec<u8>,
     /// Captures of which nothing is written any more.
-    erased: HashSet<Uuid>,
+    erased: BTreeSet<Uuid>,
     /// Whether files may have something of them.
     has_erased: bool,
 }
@@ -63,7 +63,7 @@ impl Writer {
             lanes: Vec::new(),
             kept: Marks::new(),
             batch: Vec::new(),
-            erased: HashSet::new(),
+            erased: BTreeSet::new(),
             has_erased: false,
         })
     }
@@ -78,7 +78,7 @@ impl Writer {
                 let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 self.lanes.append(&mut state.opened);
                 self.has_erased |= !state.erased.is_empty();
-                self.erased.extend(state.erased.drain());
+                self.erased.append(&mut state.erased);
                 let urgent = state.stopping || state.flushes_done < state.flushes_wanted;
                 (state.flushes_wanted, urgent, state.stopping)
             };

@@ -19,6 +19,7 @@ mod people;
 pub mod playback;
 pub mod render;
 mod serve;
+pub mod sign_in;
 pub mod sources;
 mod telemetry_queue;
 pub mod upload;

@@ -28,6 +28,7 @@ use crate::http;
 use crate::links::Links;
 use crate::live::{self, Rooms};
 use crate::render::Pool;
+use crate::sign_in::{self, SignIns};
 use crate::sources::Sources;
 use crate::telemetry_queue::{self, TelemetryQueue};
 use crate::upload::recover;
@@ -91,10 +92,12 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
         tokio::spawn(live::auto::poll(app.clone())),
         tokio::spawn(live::inbox::run(app.clone())),
         tokio::spawn(live::load::watch(app.clone())),
+        tokio::spawn(forget_sign_ins(app.clone())),
     ];
     tokio::task::spawn_blocking(http::prepare);
     ready(&app);
     println!("EchoSphere is listening on http://{}", app.config.listen);
+    sign_in::begin(&app).await?;
     serve(&app, listener, http::router(&app, metrics)).await;
     app.rooms.hand_over().await;
     for task in background {
@@ -139,6 +142,7 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let app = Arc::new(App {
         tokens: Verifier::new(pairs),
         links: Links::new(data.secret("links")?),
+        sign_ins: SignIns::new(data.secret(sign_in::SECRET)?, &config),
         s3: Endpoint::new(Arc::clone(&objects), config.bucket.clone(), &credentials),
         presigner: Presigner::new(config.bucket.clone(), config.region.clone(), credentials),
         store,
@@ -162,12 +166,6 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
 fn announce(app: &App) {
     let config = &app.config;
     tracing::info!(listen = %config.listen, projects = config.projects.len(), "EchoSphere starts");
-    if config.listen.ip().is_loopback() {
-        tracing::info!(
-            project = %config.local_project(),
-            "local clients are served without credentials; on any other address a LiveKit token or an API key is asked for"
-        );
-    }
     if config.projects.iter().all(|project| project.livekit.is_empty()) {
         tracing::warn!(
             "no LiveKit key pair is configured, so no agent can upload: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
@@ -178,6 +176,7 @@ fn announce(app: &App) {
 async fn serve(app: &SharedApp, listener: TcpListener, router: Router) {
     let mut stopping = app.stopping.subscribe();
     let signalled = wait_for_signal(app.clone());
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     });
@@ -186,6 +185,19 @@ async fn serve(app: &SharedApp, listener: TcpListener, router: Router) {
     // Requests and uploads under way come to their end, within the grace; what is left then is cut, and kept as cut.
     if tokio::time::timeout(app.config.shutdown_grace, server).await.is_err() {
         tracing::warn!("connections were still open at the end of the grace");
+    }
+}
+
+/// Forgets now and then who was signed in.
+async fn forget_sign_ins(app: SharedApp) {
+    const EVERY: Duration = Duration::from_secs(600);
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        sign_in::forget_old(&app).await;
     }
 }
 

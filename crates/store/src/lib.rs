@@ -11,6 +11,7 @@ mod people;
 mod recordings;
 mod segments;
 mod sessions;
+mod sign_ins;
 pub mod sqlite;
 mod tasks;
 mod telemetry;
@@ -24,6 +25,7 @@ pub use people::People;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
 pub use sessions::{Own, OwnRecording, Part, SameRoom, Sessions};
+pub use sign_ins::{SignIn, SignIns};
 pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
 pub use telemetry::{SessionFacts, Telemetry, TelemetryRequest};
 pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
@@ -31,7 +33,20 @@ pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 /// Everything that the rest of EchoSphere asks of a database.
 #[async_trait::async_trait]
 pub trait Store:
-    Uploads + Recordings + Sessions + Live + Inbox + People + Segments + Objects + Tasks + Telemetry + Send + Sync + 'static
+    Uploads
+    + Recordings
+    + Sessions
+    + Live
+    + Inbox
+    + People
+    + Segments
+    + Objects
+    + Tasks
+    + Telemetry
+    + SignIns
+    + Send
+    + Sync
+    + 'static
 {
     /// Whether the database answers and takes writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;

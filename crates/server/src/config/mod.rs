@@ -4,9 +4,11 @@
 //! messages and the test that holds `docs/configuration.md` against the code all go by that table.
 
 mod load;
+mod network;
 mod projects;
 mod recorder;
 pub mod settings;
+mod sign_in;
 mod value;
 
 use std::net::SocketAddr;
@@ -17,8 +19,10 @@ use echosphere_domain::id::ProjectId;
 use secrecy::SecretString;
 
 pub use load::{Environment, Error, load};
+pub use network::Network;
 pub use projects::{KeyPair, Project, matches_pattern};
 pub use recorder::{AutoRecord, Recorder};
+pub use sign_in::SignIn;
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -29,6 +33,14 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How clients reach this server, when that differs from the address they called; without a trailing slash.
     pub public_url: Option<String>,
+    /// Proxies whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How long a browser stays signed in.
+    pub sign_in: SignIn,
+    /// Whether local clients are served without credentials (`--no-auth`).
+    pub no_auth: bool,
+    /// Whether `/metrics` is served without credentials.
+    pub metrics_public: bool,
     /// Where the LiveKit server is. Session uploads need no connection to it; recording rooms will.
     pub livekit_url: Option<String>,
     /// A certificate authority (PEM) that LiveKit's certificate may be signed by, beside the public ones.
@@ -70,7 +82,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The project that requests without credentials on a loopback listener see: `default`, or the first one when no
+    /// The project that sign-in links are for, and that requests without credentials see under `--no-auth`: `default`, or the first one when no
     /// project has that name.
     pub fn local_project(&self) -> &ProjectId {
         let default = self.projects.iter().find(|project| project.id.is_default());

@@ -1,11 +1,14 @@
 //! The HTTP interface: who may come in, what there is, and how an error looks.
 
 pub mod access;
+mod cookie;
+mod login;
 mod observability;
 mod operations;
 mod pages;
 pub mod problem;
 mod recordings;
+mod visitor;
 mod webhook;
 
 use axum::Router;
@@ -28,7 +31,7 @@ use crate::app::SharedApp;
 #[openapi(info(
     title = "EchoSphere",
     description = "Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio. \
-        Credentials: a LiveKit token with the roomRecord grant, or an API key, as Authorization: Bearer. Errors are RFC 9457 problem details.",
+        Credentials: a LiveKit token with the roomRecord grant, or an API key, as Authorization: Bearer; a browser signs in at /login. Errors are RFC 9457 problem details.",
     license(name = "Apache-2.0", identifier = "Apache-2.0"),
 ))]
 struct Api;
@@ -87,6 +90,8 @@ pub fn router(app: &SharedApp, metrics: PrometheusHandle) -> Router {
         .route("/openapi.json", get(move || async move { json(document) }))
         .route("/", get(pages::list))
         .route("/recordings/{id}", get(pages::recording))
+        .route("/login", get(login::page).post(login::sign_in))
+        .route("/logout", post(login::sign_out))
         .layer(CompressionLayer::new().gzip(true))
         .route("/assets/{*path}", get(pages::asset));
     read.merge(streams)

@@ -37,7 +37,7 @@ pub async fn receive(
     let received = webhook::receive(&app.tokens, authorization, &body, now).map_err(|error| {
         tracing::warn!(%error, "a webhook was refused");
         count("refused");
-        Problem::unauthorized(error.to_string())
+        Problem::unauthorized(error.told())
     })?;
     let Received { project, event, body } = received;
     if [&event.id, &event.name, &event.room_sid].into_iter().any(|text| text.len() > LONGEST) {

@@ -368,7 +368,7 @@ fn nothing_that_a_link_reaches_outlives_it() {
         assert_eq!(http::get(server.address, &format!("{route}{path}{sig}")).status, 200, "{path}");
     }
     // A link is to one recording, and only to look at it.
-    assert_eq!(http::get(server.address, &format!("/v1/recordings{sig}")).status, 400);
+    assert_eq!(http::get(server.address, &format!("/v1/recordings{sig}")).status, 401);
     assert_eq!(http::send(server.address, "DELETE", &format!("{route}{sig}"), &[], &[]).status, 401);
     assert_eq!(http::get(server.address, &format!("/v1/recordings/{}{sig}", id.replace('0', "1"))).status, 403);
     let playlist = http::get(server.address, &format!("{route}/renditions/audio/playlist.m3u8{sig}")).text();

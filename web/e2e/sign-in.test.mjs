@@ -83,7 +83,7 @@ test('a key is typed in once, a wrong one is refused plainly, and signing out en
     await shot(page, `sign-in-${viewport.width}`);
     await page.keyboard.type('a wrong key');
     await page.keyboard.press('Enter');
-    await page.getByRole('alert').getByText('no API key').waitFor();
+    await page.getByRole('alert').getByText('This is no API key of this server.').waitFor();
     await shot(page, `sign-in-wrong-${viewport.width}`);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(overflow <= 0, `${viewport.width}: ${overflow} px too wide`);

@@ -180,20 +180,24 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// What a credential is, or why it is none.
-pub fn credential(app: &App, text: &str) -> Result<Credential, String> {
+/// What a credential is, or why it is no token; an API key it is not either.
+pub fn credential(app: &App, text: &str) -> Result<Credential, &'static str> {
     if let Some(project) = project_of_api_key(app, text) {
         return Ok(Credential::ApiKey(project, SecretString::from(text)));
     }
     app.tokens.verify(text, clock::now(), Grant::RoomRecord).map(Credential::Token).map_err(|error| {
         tracing::info!(%error, "a credential was refused");
-        let told = error.told();
-        format!("it is no API key, and as a LiveKit token with the roomRecord grant it is refused: {told}")
+        error.told()
     })
 }
 
 fn with_credential(app: &App, text: &str) -> Result<Caller, Problem> {
-    match credential(app, text).map_err(|why| Problem::unauthorized(format!("the credential is not good: {why}")))? {
+    let refused = |why| {
+        Problem::unauthorized(format!(
+            "the credential is no API key, and as a LiveKit token with the roomRecord grant it is refused: {why}"
+        ))
+    };
+    match credential(app, text).map_err(refused)? {
         Credential::Token(Claims { project, room, expires, .. }) => {
             Ok(Caller { project, room, proof: Proof::Token { until: expires } })
         }

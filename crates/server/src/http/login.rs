@@ -143,7 +143,13 @@ async fn enter(app: &App, visitor: &Visitor, form: Form) -> Result<Option<Header
 
 async fn brought(app: &App, form: Form) -> Result<Credential, Refusal> {
     if form.code.is_empty() {
-        return access::credential(app, form.credential.trim()).map_err(|why| Refusal::Credential(sentence(&why)));
+        let text = form.credential.trim();
+        // Whoever typed a key is not told of tokens.
+        let looks_like_a_token = text.matches('.').count() == 2;
+        return access::credential(app, text).map_err(|why| {
+            let key = "This is no API key of this server.".to_owned();
+            Refusal::Credential(if looks_like_a_token { format!("{}.", sentence(why)) } else { key })
+        });
     }
     let code = app.sign_ins.read_code(&form.code, clock::now());
     let hint = "“echosphere link”, on the machine where EchoSphere runs, makes another.";

@@ -173,7 +173,7 @@ impl SignIns {
         cookie: &str,
         now: WallTime,
     ) -> Result<Option<Known>, echosphere_store::Error> {
-        let Some(room) = room(cookie) else { return Ok(None) };
+        let Ok(room) = room(cookie) else { return Ok(None) };
         let Some(row) = store.sign_in(&id(cookie)).await?.filter(|row| self.goes_on(row, now)) else { return Ok(None) };
         if now.since(row.seen_at) > SEEN_EVERY.min(self.life.idle / 8).as_nanos() as i64 {
             store.see_sign_in(&row.id, now).await?;
@@ -197,13 +197,17 @@ pub fn id(cookie: &str) -> String {
     hex::encode(Sha256::digest(cookie))
 }
 
-/// The room that a cookie is narrowed to; `None` when it is no cookie of ours. The row's id covers it.
-fn room(cookie: &str) -> Option<Option<String>> {
+/// It is no cookie of ours.
+struct Foreign;
+
+/// The room that a cookie is narrowed to. The row's id covers it.
+fn room(cookie: &str) -> Result<Option<String>, Foreign> {
     if cookie.len() > LONGEST_COOKIE {
-        return None;
+        return Err(Foreign);
     }
-    let Some((_, room)) = cookie.split_once('.') else { return Some(None) };
-    String::from_utf8(URL_SAFE_NO_PAD.decode(room).ok()?).ok().map(Some)
+    let Some((_, room)) = cookie.split_once('.') else { return Ok(None) };
+    let room = URL_SAFE_NO_PAD.decode(room).map_err(|_| Foreign)?;
+    String::from_utf8(room).map(Some).map_err(|_| Foreign)
 }
 
 fn of_api_key(key: &SecretString, project: &ProjectId, api_key: &SecretString) -> String {

@@ -228,6 +228,16 @@ fn a_token_signs_in_to_its_room_and_guesses_are_limited() {
     let limited = (enter("credential=guess"), enter(&format!("credential={API_KEY}")));
     assert_eq!((limited.0.status, limited.1.status), (429, 429));
     assert_eq!(limited.0.text(), limited.1.text(), "the right key is told nothing else");
+    assert_eq!(server.log().matches("too many sign-ins failed").count(), 1, "said once");
+    let large = form(&server, "/login", &[], &format!("credential={}", "a".repeat(40_000)));
+    assert!(matches!(large.status, 400 | 413), "{}", large.status);
+    let link = std::fs::read_to_string(server.data().join("sign-in-link")).unwrap();
+    assert_eq!(enter(&format!("code={}x", code(&link))).status, 429);
+    assert_eq!(
+        enter(&format!("code={}", code(&link))).status,
+        303,
+        "who has a link is not kept out by others' guesses"
+    );
     assert_eq!(with_cookie(&server, &mine, &path).status, 200, "whoever is in stays in");
 }
 

@@ -16,7 +16,7 @@ use crate::sign_in::attempts::WINDOW;
 use crate::sign_in::{self, Credential, codes};
 
 /// The longest body: a token may have 16 KiB.
-const LONGEST_BODY: usize = 32 << 10;
+pub const LONGEST_BODY: usize = 32 << 10;
 /// The longest address to go to.
 const LONGEST_NEXT: usize = 2_048;
 
@@ -68,7 +68,7 @@ pub async fn page(
 
 /// `POST /login`: `credential` (an API key, or a LiveKit token with the `roomRecord` grant) or `code`, and `next`; as a form or as JSON.
 pub async fn sign_in(State(app): State<SharedApp>, visitor: Visitor, body: Result<Bytes, BytesRejection>) -> Response {
-    let form = body.ok().filter(|body| body.len() <= LONGEST_BODY).and_then(|body| read(&visitor, &body));
+    let form = body.ok().and_then(|body| read(&visitor, &body));
     let Some(form) = form else {
         return Problem::bad_body("expected a form (or JSON) with credential, or code, and next").into_response();
     };
@@ -115,22 +115,28 @@ fn read(visitor: &Visitor, body: &[u8]) -> Option<Form> {
 /// The cookie for what was brought.
 async fn enter(app: &App, visitor: &Visitor, form: Form) -> Result<Option<HeaderValue>, Refusal> {
     if visitor.is_from_elsewhere(&app.config) {
-        return Err(Problem::forbidden("the request comes from a page of another site").into());
+        return Err(Problem::forbidden(
+            "The request comes from a page of another origin. After a proxy: set public_url, or let it hand on the Host that the browser called.",
+        )
+        .into());
     }
     if let Some(problem) = over_plain_http(app, visitor) {
         return Err(problem.into());
     }
     let (now, client) = (clock::now(), visitor.client(&app.config));
-    // The same for whoever brings the right thing: the answers tell nothing while the limit is met.
-    if !app.sign_ins.may_try(client, now) {
+    // The same for whoever brings the right key: the answers tell nothing while the limit is met. A link's code cannot be guessed, and
+    // is a way in while somebody else guesses keys.
+    let has_code = app.sign_ins.read_code(&form.code, now).is_ok();
+    if !has_code && !app.sign_ins.may_try(client, now) {
         count("limited");
-        tracing::warn!(%client, "too many sign-ins failed; more are refused for a minute");
-        return Err(Problem::too_many_attempts("too many sign-ins failed; try again in a minute").into());
+        return Err(Problem::too_many_attempts("Too many sign-ins failed. Try again in a minute.").into());
     }
     let brought = brought(app, form).await.inspect_err(|refusal| {
         if let Refusal::Credential(_) = refusal {
             count("refused");
-            app.sign_ins.failed(client, now);
+            if app.sign_ins.failed(client, now) {
+                tracing::warn!(%client, "too many sign-ins failed; more are refused for a minute");
+            }
         }
     })?;
     let cookie = app.sign_ins.sign_in(&*app.store, &app.config, brought, now).await.map_err(Problem::from)?;

@@ -71,6 +71,14 @@ fn streams() -> OpenApiRouter<SharedApp> {
     OpenApiRouter::new().routes(routes!(recordings::track::get)).routes(routes!(recordings::events::get))
 }
 
+/// Whoever comes here may be anybody: they send little.
+fn signing_in() -> Router<SharedApp> {
+    Router::new()
+        .route("/login", get(login::page).post(login::sign_in))
+        .route("/logout", post(login::sign_out))
+        .layer(DefaultBodyLimit::max(login::LONGEST_BODY))
+}
+
 pub use pages::prepare;
 pub use recordings::events::Watchers;
 
@@ -90,8 +98,7 @@ pub fn router(app: &SharedApp, metrics: PrometheusHandle) -> Router {
         .route("/openapi.json", get(move || async move { json(document) }))
         .route("/", get(pages::list))
         .route("/recordings/{id}", get(pages::recording))
-        .route("/login", get(login::page).post(login::sign_in))
-        .route("/logout", post(login::sign_out))
+        .merge(signing_in())
         .layer(CompressionLayer::new().gzip(true))
         .route("/assets/{*path}", get(pages::asset));
     read.merge(streams)

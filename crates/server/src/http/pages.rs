@@ -108,6 +108,9 @@ pub fn login(status: StatusCode, wrong: &str, next: &str, has_form: bool) -> Res
         text.replace("{next}", &escaped(next))
     });
     *response.status_mut() = status;
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     without_referrer(response)
 }
 

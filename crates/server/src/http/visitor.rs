@@ -82,7 +82,8 @@ impl Visitor {
     }
 
     fn is_own_origin(&self, origin: &str, config: &Config) -> bool {
-        if config.public_url.as_deref().is_some_and(|url| origin_of(url).eq_ignore_ascii_case(origin)) {
+        let public = config.public_url.as_deref().map(origin_of).map(without_default_port);
+        if public.is_some_and(|public| public.eq_ignore_ascii_case(origin)) {
             return true;
         }
         // A proxy that was not told to us may have taken the encryption off.
@@ -152,6 +153,12 @@ fn origin_of(url: &str) -> &str {
     &url[..end]
 }
 
+/// An origin as browsers write it (RFC 6454, section 6.2).
+fn without_default_port(origin: &str) -> &str {
+    let port = if origin.starts_with("https://") { ":443" } else { ":80" };
+    origin.strip_suffix(port).unwrap_or(origin)
+}
+
 /// Whether a proxy says of itself that it forwarded the request.
 pub fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| is_forwarding(name.as_str()))
@@ -193,6 +200,8 @@ pub(super) mod tests {
         ] {
             assert!(post(&own).is_from_our_page(&public), "{own:?}");
         }
+        let with_port = config(Some("https://rec.example.com:443"), &[]);
+        assert!(post(&[host, ("origin", "https://rec.example.com")]).is_from_our_page(&with_port));
         for other in [
             vec![host],
             vec![],

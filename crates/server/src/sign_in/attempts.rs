@@ -61,8 +61,14 @@ impl Attempts {
         !self.all.is_over(OVERALL, now) && !own.is_some_and(|own| own.is_over(PER_ADDRESS, now))
     }
 
-    /// An address has failed.
-    pub fn failed(&mut self, address: IpAddr, now: WallTime) {
+    /// An address has failed; true when that was its last try, or everybody's, for a while.
+    pub fn failed(&mut self, address: IpAddr, now: WallTime) -> bool {
+        let before = self.may_try(address, now);
+        self.count(address, now);
+        before && !self.may_try(address, now)
+    }
+
+    fn count(&mut self, address: IpAddr, now: WallTime) {
         self.all.add(now);
         let address = grouped(address);
         if !self.by_address.contains_key(&address) && self.by_address.len() >= MOST_ADDRESSES {
@@ -95,8 +101,9 @@ mod tests {
         let (mut attempts, now) = (Attempts::default(), WallTime::from_millis(1_000_000));
         for number in 0..10 {
             assert!(attempts.may_try(ip("10.0.0.1"), now), "{number}");
-            attempts.failed(ip("10.0.0.1"), now);
+            assert_eq!(attempts.failed(ip("10.0.0.1"), now), number == 9, "said once");
         }
+        assert!(!attempts.failed(ip("10.0.0.1"), now));
         assert!(!attempts.may_try(ip("10.0.0.1"), now));
         assert!(!attempts.may_try(ip("::ffff:10.0.0.1"), now), "the same address over an IPv6 socket");
         assert!(attempts.may_try(ip("10.0.0.2"), now));
@@ -107,7 +114,7 @@ mod tests {
     #[test]
     fn a_network_of_one_customer_is_one_address() {
         let (mut attempts, now) = (Attempts::default(), WallTime::from_millis(0));
-        (0..10).for_each(|n| attempts.failed(ip(&format!("2001:db8::{n:x}")), now));
+        (0..10).for_each(|n| _ = attempts.failed(ip(&format!("2001:db8::{n:x}")), now));
         assert!(!attempts.may_try(ip("2001:db8::ffff"), now) && attempts.may_try(ip("2001:db8:0:1::1"), now));
     }
 

@@ -110,9 +110,9 @@ impl SignIns {
         self.attempts().may_try(address, now)
     }
 
-    /// An address has failed to sign in.
-    pub fn failed(&self, address: IpAddr, now: WallTime) {
-        self.attempts().failed(address, now);
+    /// An address has failed to sign in; true when that was its last try, or everybody's, for a while.
+    pub fn failed(&self, address: IpAddr, now: WallTime) -> bool {
+        self.attempts().failed(address, now)
     }
 
     /// A new code of a sign-in link.

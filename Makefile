@@ -7,7 +7,7 @@ help: ## Show this list
 demo: ## Install, build, start EchoSphere with four recorded sessions and print where their replays are
 	@scripts/install.sh build
 	cargo build --release --package echosphere-server
-	target/release/echosphere demo
+	target/release/echosphere demo --no-auth
 
 demo-live: ## Install, build, start LiveKit and EchoSphere, and record a call while it goes on
 	@scripts/install.sh live

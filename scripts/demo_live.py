@@ -147,7 +147,7 @@ webhook: {{api_key: {KEY}, urls: ["{echosphere}/livekit/webhook"]}}
     program = next((ROOT / ".tools").glob("livekit-server-v*"))
     launch("livekit", [str(program), "--config", str(FOLDER / "livekit.yaml")])
     wait_for("LiveKit", livekit)
-    launch("echosphere", [str(ROOT / "target/release/echosphere"), "serve"], LIVEKIT_URL=livekit.replace("http", "ws"),
+    launch("echosphere", [str(ROOT / "target/release/echosphere"), "serve", "--no-auth"], LIVEKIT_URL=livekit.replace("http", "ws"),
            LIVEKIT_API_KEY=KEY, LIVEKIT_API_SECRET=SECRET, ECHOSPHERE_DATA_DIR=str(FOLDER / "data"),
            ECHOSPHERE_LISTEN=f"127.0.0.1:{page}", ECHOSPHERE_RECORDER_AUTO_RECORD="demo-*", ECHOSPHERE_LOG_FORMAT="text")
     wait_for("EchoSphere", f"{echosphere}/healthz")

@@ -31,7 +31,9 @@ build() {
 
 test_tools() {
     build
-    packages ffmpeg=ffmpeg chromium=chromium espeak-ng=espeak-ng
+    packages ffmpeg=ffmpeg chromium=chromium espeak-ng=espeak-ng openssl=openssl
+    # Only their programs are run, by the tests, on ports of their own.
+    PATH="$PATH:/usr/sbin" packages nginx=nginx-light caddy=caddy
     command -v npm >/dev/null || packages npm=npm
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || fail "Node.js 20 or newer is needed; this is $(node --version)"
     node_modules web

@@ -75,13 +75,16 @@ export async function until(what, check, seconds = 60) {
   throw new Error(`waited ${seconds} s for ${what}${last ? `: ${last.message}` : ''}`);
 }
 
+/** The servers, by their addresses: where a page goes, its browser signs in. */
+const servers = new Map();
+
 /** The server on a folder of its own. */
 export class EchoSphere {
   static async start(env = {}, dir = mkdtempSync(join(tmpdir(), 'echosphere-e2e-'))) {
     const program = process.env.ECHOSPHERE_PROGRAM ?? join(root, 'target/debug/echosphere');
     if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-server`);
     const made = new EchoSphere();
-    Object.assign(made, { dir, program, listen: `127.0.0.1:${await freePort()}` });
+    Object.assign(made, { dir, program, listen: `127.0.0.1:${await freePort()}`, authorization: `Bearer ${sign({ video: { roomRecord: true } })}` });
     await made.restart(env);
     return made;
   }
@@ -92,6 +95,7 @@ export class EchoSphere {
       env: { ECHOSPHERE_LISTEN: this.listen, ECHOSPHERE_DATA_DIR: join(this.dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...env },
     });
     this.url = await until('the server', () => this.process.output().match(/listening on (http:\S+)/)?.[1], 20);
+    servers.set(this.url, this);
   }
 
   /** kill -9. */
@@ -99,9 +103,22 @@ export class EchoSphere {
     return this.process.stop('SIGKILL');
   }
 
+  /** Asks it, with a token. */
+  fetch(path, { headers = {}, ...options } = {}) {
+    return fetch(this.url + path, { ...options, headers: { authorization: this.authorization, ...headers } });
+  }
+
   async get(path) {
-    const response = await fetch(this.url + path);
-    return response.json();
+    return (await this.fetch(path)).json();
+  }
+
+  /** Signs a browser in, as the page's form does. */
+  async signIn(context) {
+    const body = new URLSearchParams({ credential: this.authorization.slice('Bearer '.length) });
+    const response = await fetch(`${this.url}/login`, { method: 'POST', body, redirect: 'manual' });
+    const [, name, value] = response.headers.get('set-cookie')?.match(/^([^=]+)=([^;]+)/) ?? [];
+    if (!value) throw new Error(`signing in was answered ${response.status}: ${await response.text()}`);
+    await context.addCookies([{ name, value, url: this.url, httpOnly: true, sameSite: 'Lax' }]);
   }
 
   /** The paths of all its files. */
@@ -112,7 +129,7 @@ export class EchoSphere {
 
   /** The lines of its metrics. */
   async metrics() {
-    return (await (await fetch(`${this.url}/metrics`)).text()).split('\n');
+    return (await (await this.fetch('/metrics')).text()).split('\n');
   }
 
   /** One of its metrics; undefined when it has none of that name. */
@@ -130,7 +147,7 @@ export class EchoSphere {
   }
 
   async post(path, body) {
-    const response = await fetch(this.url + path, {
+    const response = await this.fetch(path, {
       method: 'POST', headers: { 'content-type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body),
     });
     return { status: response.status, body: await response.json() };
@@ -205,7 +222,8 @@ export function token() {
   return sign({ observability: { write: true } });
 }
 
-function sign(grants) {
+/** A LiveKit token of the test server's key pair. */
+export function sign(grants) {
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const now = Math.floor(Date.now() / 1000);
   const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ ...grants, sub: '', iss: KEY, nbf: now, exp: now + 21600 })}`;
@@ -239,10 +257,25 @@ export async function browser() {
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
       '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
   });
+  const make = opened.newPage.bind(opened);
+  opened.newPage = async (options) => signsIn(await make(options));
   const open = { stop: () => opened.close() };
   running.add(open);
   opened.on('disconnected', () => running.delete(open));
   return opened;
+}
+
+/** A page whose browser is signed in wherever it goes. */
+function signsIn(page) {
+  const go = page.goto.bind(page);
+  const known = new Set();
+  page.goto = async (url, options) => {
+    const server = servers.get(new URL(url).origin);
+    if (server && !known.has(server)) await server.signIn(page.context());
+    known.add(server);
+    return go(url, options);
+  };
+  return page;
 }
 
 /** A page that fails the test when anything on it goes wrong: a script error, a refused policy, a failed request. */

@@ -154,7 +154,7 @@ describe('rooms under pressure', { concurrency: 2 }, () => {
     try {
       const id = await begin(server, 'long');
       await reached(server, id, 'ACTIVE');
-      const refused = await fetch(`${server.url}/v1/recordings`, {
+      const refused = await server.fetch('/v1/recordings', {
         method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ room_name: 'another' }),
       });
       assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, '5']);

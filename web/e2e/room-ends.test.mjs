@@ -65,9 +65,9 @@ describe('how recordings end', { concurrency: 2 }, () => {
       await lasts(server, id, 7000);
       const owned = () => server.files().filter((file) => file.includes(id));
       assert.ok(owned().length > 3, `${owned().length} files`);
-      const asked = await fetch(`${server.url}/v1/recordings/${id}`, { method: 'DELETE' });
+      const asked = await server.fetch(`/v1/recordings/${id}`, { method: 'DELETE' });
       assert.equal(asked.status, 202);
-      await until('the deletion', async () => (await fetch(`${server.url}/v1/recordings/${id}`)).status === 410, 20);
+      await until('the deletion', async () => (await server.fetch(`/v1/recordings/${id}`)).status === 410, 20);
       await until('the room to be left', async () => await server.metric('echosphere_rooms') === 0, 5);
       await sleep(3000);
       assert.deepEqual(owned(), []);

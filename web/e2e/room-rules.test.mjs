@@ -23,7 +23,7 @@ test('a room that nobody enters leaves neither a recording nor a room', async ()
   const quick = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RECORDER_WAIT_FOR_PEOPLE: '2s' });
   try {
     const { body } = await quick.post('/v1/recordings', { room_name: 'nobody' });
-    await until('the recording to go', async () => (await fetch(`${quick.url}/v1/recordings/${body.id}`)).status === 410, 20);
+    await until('the recording to go', async () => (await quick.fetch(`/v1/recordings/${body.id}`)).status === 410, 20);
     assert.deepEqual((await quick.get('/v1/recordings')).items, []);
     const { rooms } = await livekit.api('ListRooms', {});
     assert.deepEqual((rooms ?? []).filter((room) => room.name === 'nobody'), []);
@@ -32,7 +32,7 @@ test('a room that nobody enters leaves neither a recording nor a room', async ()
     const isRecorded = async () => (await livekit.api('ListRooms', {})).rooms.find((room) => room.name === 'empty').active_recording;
     const { body: second } = await quick.post('/v1/recordings', { room_name: 'empty' });
     await until('it to be joined', isRecorded, 10);
-    await until('the recording to go', async () => (await fetch(`${quick.url}/v1/recordings/${second.id}`)).status === 410, 20);
+    await until('the recording to go', async () => (await quick.fetch(`/v1/recordings/${second.id}`)).status === 410, 20);
     await until('the room to be left', async () => !await isRecorded(), 20);
     assert.deepEqual((await quick.get('/v1/recordings')).items, []);
   } finally { await quick.stop(); }

@@ -82,7 +82,7 @@ test('two agents, one of whom was there before the recording and after it', asyn
     }
 
     // The session is deleted: the room keeps what it heard itself.
-    await fetch(`${server.url}/v1/recordings/${own.id}`, { method: 'DELETE' });
+    await server.fetch(`/v1/recordings/${own.id}`, { method: 'DELETE' });
     assert.deepEqual((await server.settled()).map((recording) => recording.id), [id]);
     near(await lines(id), [['second here', 1_500]]);
     const after = await codes(await get(server, id), (await sound(await get(server, id))).pcm, said, ['helper', 'second']);

@@ -1,5 +1,7 @@
 // The HTTP interface, with its shapes.
 
+import { linked, signInPath, signature } from './link.js';
+
 /** @typedef {{start_ms: number, duration_ms: number, reason: string}} Gap */
 /** @typedef {{id: string, participant: string, kind: string, source: string, started_at: string, duration_ms: number, url: string}} Track */
 /** @typedef {{attempt: number, source: string, status: string, started_at: string|null, ended_at: string|null, error: string|null, job_id: string|null}} Capture */
@@ -80,12 +82,16 @@ export function serverNow() {
 export async function get(path) {
   let response;
   try {
-    response = await fetch(path, { headers: { accept: 'application/json' } });
+    response = await fetch(linked(path), { headers: { accept: 'application/json' } });
   } catch {
     throw new ApiError(0, 'The server does not answer', 'Check that EchoSphere is running and reload the page.');
   }
   compareClocks(response);
   const body = await response.json().catch(() => null);
+  if (response.status === 401 && signature === null) {
+    // The browser is signed in no more: it signs in, and comes back.
+    location.assign(signInPath());
+  }
   if (!response.ok) {
     throw new ApiError(response.status, body?.title ?? response.statusText, body?.detail ?? '');
   }

@@ -1,5 +1,7 @@
 // What happens to a recording, as it happens (server-sent events).
 
+import { linked } from './link.js';
+
 /** @typedef {import('./api.js').Recording} Recording */
 /** @typedef {import('./api.js').Transcript} Transcript */
 /** @typedef {import('./api.js').Turn} Turn */
@@ -18,7 +20,7 @@ const order = (turn) => (turn.started_at === null ? Infinity : Date.parse(turn.s
 /** @param {string} id @param {Listener} listener */
 export function listen(id, listener) {
   if (typeof EventSource === 'undefined') { listener.failed(); return; }
-  const source = new EventSource(`/v1/recordings/${id}/events`);
+  const source = new EventSource(linked(`/v1/recordings/${id}/events`));
   /** @type {Transcript | null} */
   let transcript = null;
   /** @param {string} name @param {(data: any) => void} take */

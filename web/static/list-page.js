@@ -43,9 +43,7 @@ function empty() {
 /** @param {unknown} error */
 function failure(error) {
   const { status, title, detail } = error instanceof ApiError ? error : new ApiError(0, 'Something went wrong', String(error));
-  const hint = status === 401
-    ? 'This server asks for credentials. Call the API with a LiveKit token or an API key, or open the page on the machine itself.'
-    : detail;
+  const hint = status === 401 ? 'You are signed in no more.' : detail;
   return element('section', { class: 'card bad', role: 'alert' }, element('h2', {}, title), element('p', {}, hint));
 }
 

@@ -1,10 +1,11 @@
 // `/recordings/{id}`: one recording.
 
-import { ApiError, recording, transcript } from './api.js';
+import { ApiError, recording, serverNow, transcript } from './api.js';
 import { badges } from './badges.js';
 import { element, foreign, renew } from './dom.js';
 import { listen } from './events.js';
 import { clock, dateTime } from './format.js';
+import { linkExpiry, signInPath, signature } from './link.js';
 import './player.js';
 import { title } from './title.js';
 
@@ -35,7 +36,8 @@ function heading(about) {
     ...about.tags.map((tag) => foreign(`#${tag}`)),
   ].filter((fact) => fact !== null);
   return element('div', { class: 'heading' },
-    element('a', { class: 'quiet back', href: '/' }, '← All recordings'),
+    // Whoever came by a link has this recording, and no list.
+    signature === null ? element('a', { class: 'quiet back', href: '/' }, '← All recordings') : null,
     element('h1', {}, foreign(name), ' ', element('span', { class: 'row-badges' }, ...badges(about))),
     element('p', { class: 'quiet' }, ...facts.flatMap((fact, n) => (n === 0 ? [fact] : [' · ', fact]))),
     sameRoom(about));
@@ -77,10 +79,36 @@ function note(tone, text, about) {
 
 /** @param {unknown} error */
 function failure(error) {
+  if (signature !== null && error instanceof ApiError && error.status === 403) return expired();
   const known = error instanceof ApiError ? error : new ApiError(0, 'Something went wrong', String(error));
   return element('section', { class: 'card bad', role: 'alert' },
     element('h1', {}, known.title), element('p', {}, known.detail), element('p', {}, element('a', { href: '/' }, 'All recordings')));
 }
+
+/** What is left of a page whose link has ended. */
+function expired() {
+  const hasExpired = serverNow() >= linkExpiry();
+  const title = hasExpired ? 'This link has expired' : 'This link is not valid';
+  document.title = `${title} · EchoSphere`;
+  return element('section', { class: 'card bad', role: 'alert', 'data-testid': 'expired' },
+    element('h1', {}, title),
+    element('p', {}, 'Ask whoever sent it for a new one, or ', element('a', { href: signInPath() }, 'sign in'), ' to go on.'));
+}
+
+/** Ends the page when its link does. */
+function endWithLink() {
+  const left = linkExpiry() - serverNow();
+  if (left > 0) {
+    // A timer has 31 bits.
+    if (left < Infinity) setTimeout(endWithLink, Math.min(left, 2 ** 31 - 1));
+    return;
+  }
+  ended = true;
+  player?.audio.pause();
+  page.replaceChildren(expired());
+}
+
+let ended = false;
 
 /** @type {import('./player.js').Player | null} */
 let player = null;
@@ -128,6 +156,7 @@ function isNews(about) {
 
 /** @param {Recording} about */
 function take(about) {
+  if (ended) return;
   if (isSameSound(about)) goOn(about);
   else if (isNews(about)) show(about);
   shown = about;
@@ -138,7 +167,7 @@ async function refresh() {
 }
 
 function isOver() {
-  return shown?.status === 'COMPLETED' || shown?.status === 'FAILED';
+  return ended || shown?.status === 'COMPLETED' || shown?.status === 'FAILED';
 }
 
 /** Looks again while there is something to come; a server that is away for a while is waited for. */
@@ -159,4 +188,4 @@ function follow() {
   });
 }
 
-refresh().then(follow, (error) => page.replaceChildren(failure(error)));
+refresh().then(() => { endWithLink(); follow(); }, (error) => page.replaceChildren(failure(error)));

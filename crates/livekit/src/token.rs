@@ -56,13 +56,34 @@ pub enum Error {
     MissingGrant(&'static str),
 }
 
+impl Error {
+    /// What whoever sent the token may be told: whether a key is known is not theirs to find out.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::UnknownIssuer | Self::Signature => "the token is not signed by a configured API key and its secret",
+            Self::Malformed => "the token is not a JSON Web Token",
+            Self::Algorithm => "the token's algorithm is not HS256",
+            Self::NoExpiry => "the token has no expiry (exp)",
+            Self::Expired => "the token has expired",
+            Self::NotYet => "the token is not valid yet (nbf)",
+            Self::MissingGrant("roomRecord") => "the token lacks the grant roomRecord",
+            Self::MissingGrant("observability.write") => "the token lacks the grant observability.write",
+            Self::MissingGrant(_) => "the token lacks a grant that is needed here",
+        }
+    }
+}
+
 /// What a good token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// The project of the key that signed it.
     pub project: ProjectId,
+    /// The API key that signed it.
+    pub key: String,
     /// The room that its grant is limited to.
     pub room: Option<String>,
+    /// When it expires, to the second below.
+    pub expires: WallTime,
 }
 
 struct Key {
@@ -121,7 +142,9 @@ impl Verifier {
         let (project, payload) = self.check(token, now)?;
         check_grant(&payload, grant)?;
         let room = payload.video.map(|video| video.room).filter(|room| !room.is_empty());
-        Ok(Claims { project, room })
+        // A number that is too large for this is a token that does not expire while anybody lives.
+        let expires = WallTime::from_millis((payload.exp.unwrap_or_default().floor() as i64).saturating_mul(1000));
+        Ok(Claims { project, key: payload.iss, room, expires })
     }
 
     /// Checks the token of a webhook; returns the base64 of the SHA-256 of the body that it signs.
@@ -139,9 +162,13 @@ impl Verifier {
             return Err(Error::Algorithm);
         }
         let payload: Payload = decode(payload)?;
-        let key = self.keys.iter().find(|key| key.name == payload.iss).ok_or(Error::UnknownIssuer)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Error::Malformed)?;
-        mac(&key.secret, signed).verify_slice(&signature).map_err(|_| Error::Signature)?;
+        let key = self.keys.iter().find(|key| key.name == payload.iss);
+        // Of an unknown issuer a signature is computed as well, so that the time taken does not tell which keys are known.
+        let secret = key.map_or_else(|| SecretString::from("no key has this secret"), |key| key.secret.clone());
+        let verified = mac(&secret, signed).verify_slice(&signature);
+        let key = key.ok_or(Error::UnknownIssuer)?;
+        verified.map_err(|_| Error::Signature)?;
         check_times(&payload, now)?;
         Ok((key.project.clone(), payload))
     }
@@ -188,6 +215,12 @@ pub fn mint(api_key: &str, secret: &SecretString, grant: Grant, now: WallTime, s
         Grant::RoomRecord => json!({ "video": { "roomRecord": true } }),
     };
     sign(api_key, secret, "", grant, now, seconds)
+}
+
+/// Makes a token for the API, narrowed to a room if one is named.
+pub fn mint_api(api_key: &str, secret: &SecretString, room: Option<&str>, now: WallTime, seconds: i64) -> String {
+    let video = json!({ "roomRecord": true, "room": room.unwrap_or_default() });
+    sign(api_key, secret, "", json!({ "video": video }), now, seconds)
 }
 
 /// Makes the token with which a recorder joins a room: hidden from the others, counted by nobody, announced to all as
@@ -286,7 +319,8 @@ mod tests {
     fn a_recorded_token_is_good_in_its_time() {
         let check = |now, grant| verifier().verify(RECORDED, now, grant);
         let claims = check(UPLOADED, Grant::ObservabilityWrite).unwrap();
-        assert_eq!((claims.project, claims.room), (ProjectId::default(), None));
+        assert_eq!((claims.project, claims.key.as_str(), claims.room), (ProjectId::default(), "devkey", None));
+        assert_eq!(claims.expires, WallTime::from_millis(1_795_461_163_000));
         let hours = |n: i64| UPLOADED.plus_nanos(n * 3_600_000_000_000);
         assert_eq!(check(hours(7), Grant::ObservabilityWrite), Err(Error::Expired));
         assert_eq!(check(hours(-1), Grant::ObservabilityWrite), Err(Error::NotYet));
@@ -321,10 +355,30 @@ mod tests {
     }
 
     #[test]
+    fn whoever_guesses_keys_is_told_nothing() {
+        let of = |issuer: &str| json!({ "iss": issuer, "exp": 1_795_461_163, "video": { "roomRecord": true } });
+        let told =
+            |claims| verifier().verify(&forged(&json!({ "alg": "HS256" }), &claims), UPLOADED, Grant::RoomRecord);
+        // `forged` signs with devkey's secret: right for devkey, wrong for acmekey, and nobody is no key at all.
+        let (known, unknown) = (told(of("acmekey")).unwrap_err(), told(of("nobody")).unwrap_err());
+        assert_ne!(known, unknown, "the log may tell them apart");
+        assert_eq!(known.told(), unknown.told());
+        // Before the signature nothing is looked at that belongs to a key: an old token of a wrong key is wrong, not old.
+        let old = |issuer: &str| json!({ "iss": issuer, "exp": 1, "video": { "roomRecord": true } });
+        assert_eq!(told(old("acmekey")).unwrap_err().told(), unknown.told());
+        assert_eq!(told(old("devkey")), Err(Error::Expired));
+    }
+
+    #[test]
     fn minted_tokens_are_good() {
         for grant in [Grant::ObservabilityWrite, Grant::RoomRecord] {
             let token = mint("devkey", &secret(), grant, UPLOADED, 60);
             assert!(verifier().verify(&token, UPLOADED, grant).is_ok());
+        }
+        for room in [None, Some("a room")] {
+            let token = mint_api("devkey", &secret(), room, UPLOADED, 60);
+            let claims = verifier().verify(&token, UPLOADED, Grant::RoomRecord).unwrap();
+            assert_eq!((claims.room.as_deref(), claims.expires), (room, WallTime::from_millis(1_795_439_623_000)));
         }
     }
 

@@ -30,6 +30,17 @@ pub enum Error {
     Malformed,
 }
 
+impl Error {
+    /// What whoever sent the webhook may be told.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Token(error) => error.told(),
+            Self::Body => "the webhook's body is not the one that was signed",
+            Self::Malformed => "the webhook's body is not JSON",
+        }
+    }
+}
+
 /// What a webhook tells, as far as we care.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {

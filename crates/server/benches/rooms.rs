@@ -16,7 +16,6 @@ use std::time::{Duration, Instant, SystemTime};
 use echosphere_domain::time::WallTime;
 use echosphere_livekit::token;
 use echosphere_recorder::log::{Body, chunk};
-use echosphere_testkit::http;
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::publishers::{Plan, Publishers};
 use echosphere_testkit::server::{KEY, SECRET, Server};
@@ -121,7 +120,7 @@ fn run(server: &Server, time: Duration) -> f64 {
 /// Stops a recording; returns how long it took until it was COMPLETED, in milliseconds.
 fn stop(server: &Server, id: &str) -> f64 {
     let began = Instant::now();
-    let answer = http::send(server.address, "POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
+    let answer = server.send("POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
     assert_eq!(answer.json()["status"], "COMPLETED", "{}", answer.text());
     began.elapsed().as_secs_f64() * 1e3
 }
@@ -159,7 +158,7 @@ fn begin(server: &Server, room: &str) -> (String, f64) {
     let began = Instant::now();
     let body = json!({ "room_name": room }).to_string();
     let headers = [("content-type", "application/json")];
-    let answer = http::send(server.address, "POST", "/v1/recordings", &headers, body.as_bytes());
+    let answer = server.send("POST", "/v1/recordings", &headers, body.as_bytes());
     assert_eq!(answer.status, 201, "{}", answer.text());
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     loop {

@@ -10,7 +10,6 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 use echosphere_media::hls;
 use echosphere_storage::presign::{Credentials, Presigner};
-use echosphere_testkit::http;
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session;
 use secrecy::SecretString;
@@ -80,12 +79,11 @@ fn main() {
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    let segment = http::fetch(&format!("http://{}/v1/recordings/{id}/renditions/audio/segments/0.ts", server.address));
+    let segment = server.fetch(&format!("/v1/recordings/{id}/renditions/audio/segments/0.ts"));
     assert_eq!(segment.status, 200);
     let first = uploaded.elapsed();
     let middle = Instant::now();
-    let segment =
-        http::fetch(&format!("http://{}/v1/recordings/{id}/renditions/audio/segments/450.ts", server.address));
+    let segment = server.fetch(&format!("/v1/recordings/{id}/renditions/audio/segments/450.ts"));
     assert_eq!(segment.status, 200);
     let middle = middle.elapsed();
     server.settled();

@@ -24,6 +24,7 @@ use crate::live::Rooms;
 use crate::live::inbox::Inbox;
 use crate::readers::Readers;
 use crate::render::Pool;
+use crate::sign_in::SignIns;
 use crate::sources::Sources;
 use crate::telemetry_queue::TelemetryQueue;
 use crate::upload::held::Held;
@@ -44,6 +45,8 @@ pub struct App {
     pub tokens: Verifier,
     /// Signed links.
     pub links: Links,
+    /// Browsers that sign in.
+    pub sign_ins: SignIns,
     /// The embedded S3 endpoint.
     pub s3: Endpoint,
     /// Presigned URLs.

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, Config, Environment};
-use crate::{demo, doctor, private, serve};
+use crate::{demo, doctor, private, serve, sign_in};
 
 /// Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio.
 #[derive(Debug, Parser)]
@@ -28,6 +28,18 @@ enum Command {
         /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
         #[arg(long)]
         config: Option<PathBuf>,
+        /// Ask local clients for no credentials. Only on a loopback address, and where no proxy leads to it.
+        #[arg(long)]
+        no_auth: bool,
+    },
+    /// Print a link with which a browser signs in, once, within an hour.
+    Link {
+        /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The project that the browser sees.
+        #[arg(long)]
+        project: Option<String>,
     },
     /// Run the server and bring recorded sessions in, through the same upload that an agent uses.
     Demo {
@@ -37,6 +49,9 @@ enum Command {
         /// Stop when everything is in, instead of serving on.
         #[arg(long)]
         once: bool,
+        /// Ask local clients for no credentials.
+        #[arg(long)]
+        no_auth: bool,
     },
     /// Tell whether rooms can be recorded from here, and what to do if not.
     Doctor {
@@ -63,13 +78,19 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     match command {
-        Command::Serve { config } => {
+        Command::Serve { config, no_auth } => {
             let config = config::load(config.as_deref(), &environment())?;
+            let config = if no_auth { config.without_auth()? } else { config };
             start_log(&config)?;
             runtime()?.block_on(serve::run(config, |_| {}))?;
         }
-        Command::Demo { sessions, once } => {
+        Command::Link { config, project } => {
+            let config = config::load(config.as_deref(), &environment())?;
+            println!("{}", sign_in::link(&config, project.as_deref())?);
+        }
+        Command::Demo { sessions, once, no_auth } => {
             let config = demo::config(&environment())?;
+            let config = if no_auth { config.without_auth()? } else { config };
             start_log(&config)?;
             runtime()?.block_on(demo::run(config, &sessions, once))?;
         }

@@ -8,6 +8,8 @@
 //! chunks/            chunks that object storage has not taken yet
 //! spool/             uploads under way, one file an upload
 //! secrets/           file mode 0600, made at the first start
+//! sign-in-link       the sign-in link of this start, where it is on no terminal; until it is used
+//! server-url         where the running server is reached
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -19,6 +21,9 @@ use echosphere_domain::id::UploadId;
 use secrecy::SecretString;
 
 use crate::{entropy, private};
+
+/// The file that the sign-in link of the start is in.
+pub const SIGN_IN_LINK: &str = "sign-in-link";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -116,23 +121,62 @@ impl DataDir {
         self.spool_folder().join(format!("{upload}.ogg"))
     }
 
-    /// A secret of 32 random bytes, hexadecimal; made at the first use and the same from then on.
-    pub fn secret(&self, name: &str) -> Result<SecretString, Error> {
-        let path = self.root.join("secrets").join(name);
+    /// Writes a small file that only this user can read; returns its path.
+    pub fn write_private(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        let path = self.root.join(name);
+        write_durably(&path, text).map_err(|source| io_error("write", &path, source))?;
+        Ok(path)
+    }
+
+    /// Removes such a file, if there is one.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.root.join(name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path, source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the file of a sign-in link that was used.
+    pub fn forget_link(&self, code: &str) {
+        let is_its = |text: String| text.trim_end().rsplit_once("code=").is_some_and(|(_, kept)| kept == code);
+        if read_private(&self.root, SIGN_IN_LINK).is_some_and(is_its)
+            && let Err(error) = self.remove(SIGN_IN_LINK)
+        {
+            tracing::warn!(%error, "the file of a sign-in link that was used stays");
+        }
+    }
+
+    /// A secret of a data directory that another process may have locked; `None` when it was never made.
+    pub fn kept_secret(root: &Path, name: &str) -> Result<Option<SecretString>, Error> {
+        let path = root.join("secrets").join(name);
         match fs::read_to_string(&path) {
-            Ok(text) => {
-                let text = text.trim();
-                let good = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-                if good { Ok(SecretString::from(text)) } else { Err(Error::Secret { path }) }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text = hex::encode(entropy::bytes::<32>());
-                write_durably(&path, &text).map_err(|source| io_error("write the secret", &path, source))?;
-                Ok(SecretString::from(text))
-            }
+            Ok(text) => checked(&text, path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(io_error("read the secret", &path, source)),
         }
     }
+
+    /// A secret of 32 random bytes, hexadecimal; made at the first use and the same from then on.
+    pub fn secret(&self, name: &str) -> Result<SecretString, Error> {
+        if let Some(kept) = Self::kept_secret(&self.root, name)? {
+            return Ok(kept);
+        }
+        let (path, text) = (self.root.join("secrets").join(name), hex::encode(entropy::bytes::<32>()));
+        write_durably(&path, &text).map_err(|source| io_error("write the secret", &path, source))?;
+        Ok(SecretString::from(text))
+    }
+}
+
+fn checked(text: &str, path: PathBuf) -> Result<SecretString, Error> {
+    let text = text.trim();
+    let good = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if good { Ok(SecretString::from(text)) } else { Err(Error::Secret { path }) }
+}
+
+/// A small file of a data directory that another process may have locked.
+pub fn read_private(root: &Path, name: &str) -> Option<String> {
+    fs::read_to_string(root.join(name)).ok().filter(|text| !text.is_empty())
 }
 
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {

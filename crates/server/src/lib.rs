@@ -25,6 +25,7 @@ mod private;
 pub mod readers;
 pub mod render;
 mod serve;
+pub mod sign_in;
 pub mod sources;
 mod telemetry_queue;
 pub mod upload;

@@ -40,8 +40,13 @@ impl Links {
         format!("{expires}.{project}.{}", URL_SAFE_NO_PAD.encode(mac))
     }
 
-    /// The project that a good signature was made for.
-    pub fn verify(&self, recording: RecordingId, signature: &str, now: WallTime) -> Result<ProjectId, Error> {
+    /// The project that a good signature was made for, and when it expires.
+    pub fn verify(
+        &self,
+        recording: RecordingId,
+        signature: &str,
+        now: WallTime,
+    ) -> Result<(ProjectId, WallTime), Error> {
         let mut parts = signature.splitn(3, '.');
         let (Some(expires), Some(project), Some(mac)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(Error::Invalid);
@@ -50,7 +55,8 @@ impl Links {
         let project = ProjectId::parse(project).map_err(|_| Error::Invalid)?;
         let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| Error::Invalid)?;
         self.mac(&project, recording, expires).verify_slice(&mac).map_err(|_| Error::Invalid)?;
-        if now.as_millis().div_euclid(1000) < expires { Ok(project) } else { Err(Error::Expired) }
+        let until = WallTime::from_millis(expires.saturating_mul(1000));
+        if now.as_millis().div_euclid(1000) < expires { Ok((project, until)) } else { Err(Error::Expired) }
     }
 
     fn mac(&self, project: &ProjectId, recording: RecordingId, expires: i64) -> Hmac<Sha256> {
@@ -73,7 +79,7 @@ mod tests {
         let (now, later) = (WallTime::from_millis(1_000_000), WallTime::from_millis(2_000_000));
         let project = ProjectId::parse("acme").unwrap();
         let signature = links.sign(&project, recording, later);
-        assert_eq!(links.verify(recording, &signature, now), Ok(project));
+        assert_eq!(links.verify(recording, &signature, now), Ok((project, later)));
         assert_eq!(links.verify(recording, &signature, later), Err(Error::Expired));
         assert_eq!(links.verify(other, &signature, now), Err(Error::Invalid));
         for forged in [signature.replace("acme", "other"), signature.replace("2000.", "9000."), String::new()] {

@@ -31,6 +31,7 @@ use crate::listener::{self, Listener};
 use crate::live::{self, Rooms};
 use crate::readers::Readers;
 use crate::render::Pool;
+use crate::sign_in::{self, SignIns};
 use crate::sources::Sources;
 use crate::telemetry_queue::{self, TelemetryQueue};
 use crate::upload::{self, recover};
@@ -103,10 +104,12 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
         tokio::spawn(live::inbox::run(app.clone())),
         tokio::spawn(upload::held::run(app.clone())),
         tokio::spawn(live::load::watch(app.clone())),
+        tokio::spawn(forget_sign_ins(app.clone())),
     ];
     tokio::task::spawn_blocking(http::prepare);
     ready(&app);
     println!("EchoSphere is listening on http://{}", app.config.listen);
+    sign_in::begin(&app).await?;
     serve(&app, listener, http::router(&app, metrics)).await;
     app.rooms.hand_over().await;
     for task in background {
@@ -157,6 +160,7 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let app = Arc::new(App {
         tokens: Verifier::new(pairs),
         links: Links::new(data.secret("links")?),
+        sign_ins: SignIns::new(data.secret(sign_in::SECRET)?, &config),
         s3: Endpoint::new(Arc::clone(&objects), config.bucket.clone(), &credentials),
         presigner: Presigner::new(config.bucket.clone(), config.region.clone(), credentials),
         store,
@@ -184,12 +188,6 @@ async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
 fn announce(app: &App) {
     let config = &app.config;
     tracing::info!(listen = %config.listen, projects = config.projects.len(), "EchoSphere starts");
-    if config.listen.ip().is_loopback() {
-        tracing::info!(
-            project = %config.local_project(),
-            "local clients are served without credentials; on any other address a LiveKit token or an API key is asked for"
-        );
-    }
     if !config.recorder.auto.rooms.is_empty() && config.projects.len() > 1 {
         tracing::info!(
             project = %config.recording_project(),
@@ -228,6 +226,19 @@ async fn serve(app: &SharedApp, listener: TcpListener, router: Router) {
     // Requests and uploads under way come to their end, within the grace; what is left then is cut, and kept as cut.
     if !server.await.unwrap_or(false) {
         tracing::warn!("connections were still open at the end of the grace");
+    }
+}
+
+/// Forgets now and then who was signed in.
+async fn forget_sign_ins(app: SharedApp) {
+    const EVERY: Duration = Duration::from_secs(600);
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        sign_in::forget_old(&app).await;
     }
 }
 

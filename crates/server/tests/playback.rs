@@ -172,11 +172,11 @@ fn a_segment_is_there_before_its_turn() {
         }
     };
     let id = recording["id"].as_str().unwrap();
-    let answer = http::fetch(&format!("http://{}/v1/recordings/{id}/renditions/audio/segments/15.ts", server.address));
+    let answer = server.fetch(&format!("/v1/recordings/{id}/renditions/audio/segments/15.ts"));
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("video/mp2t")));
     let first = answer.body;
     server.settled();
-    let again = http::fetch(&format!("http://{}/v1/recordings/{id}/renditions/audio/segments/15.ts", server.address));
+    let again = server.fetch(&format!("/v1/recordings/{id}/renditions/audio/segments/15.ts"));
     assert_eq!(again.body, first, "whoever renders it, the bytes are the same");
     assert_eq!(server.get(&format!("/v1/recordings/{id}/renditions/audio/segments/16.ts")).status, 404);
     assert_eq!(server.get(&format!("/v1/recordings/{id}/renditions/video/segments/0.ts")).status, 404);
@@ -269,6 +269,6 @@ fn lost_storage_is_a_gap_and_never_hidden() {
     let id = replay.recording["id"].as_str().unwrap();
     let route = format!("/v1/recordings/{id}/renditions/audio/segments/3.ts");
     // The master is there, so the segment is made again.
-    let answer = http::fetch(&format!("http://{}{route}", replay.server.address));
+    let answer = replay.server.fetch(&route);
     assert_eq!(answer.status, 200, "{}", answer.text());
 }

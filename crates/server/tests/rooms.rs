@@ -27,7 +27,7 @@ fn server(variables: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
 fn start(server: &Server, body: &Value, key: Option<&str>) -> Answer {
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(key.map(|key| ("idempotency-key", key)));
-    http::send(server.address, "POST", "/v1/recordings", &headers, body.to_string().as_bytes())
+    server.send("POST", "/v1/recordings", &headers, body.to_string().as_bytes())
 }
 
 fn webhook(server: &Server, body: &Value) -> Answer {
@@ -301,22 +301,22 @@ fn who_is_left_out_is_checked_and_only_a_room_that_goes_on_can_leave_somebody_ou
     let exclude = |id: &str, body: &Value| {
         let path = format!("/v1/recordings/{id}/exclude");
         let json = [("content-type", "application/json")];
-        http::send(server.address, "POST", &path, &json, body.to_string().as_bytes()).status
+        server.send("POST", &path, &json, body.to_string().as_bytes()).status
     };
     assert_eq!(exclude(&id, &json!({ "identity": "bob" })), 200);
     assert_eq!(exclude(&id, &json!({ "identity": "" })), 400);
     assert_eq!(exclude(&id, &json!({})), 400);
     assert_eq!(exclude("0193a3a0-1111-7222-8333-444455556666", &json!({ "identity": "bob" })), 404);
-    http::send(server.address, "POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
+    server.send("POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
     until("the end", || matches!(exclude(&id, &json!({ "identity": "bob" })), 404 | 409 | 410).then_some(()));
 }
 
 /// Reads server-sent events until the connection ends or the list is long enough: name and id of each.
 fn events(server: &Server, id: &str, headers: &str, enough: usize) -> (String, Vec<(String, String)>) {
     let mut stream = http::connect(server.address);
-    let host = server.address;
-    write!(stream, "GET /v1/recordings/{id}/events HTTP/1.1\r\nhost: {host}\r\n{headers}connection: close\r\n\r\n")
-        .unwrap();
+    let (host, authorization) = (server.address, &server.authorization);
+    let head = format!("GET /v1/recordings/{id}/events HTTP/1.1\r\nhost: {host}\r\nauthorization: {authorization}\r\n");
+    write!(stream, "{head}{headers}connection: close\r\n\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
     let (mut found, mut name, mut last) = (Vec::new(), String::new(), String::new());

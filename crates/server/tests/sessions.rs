@@ -101,7 +101,7 @@ fn sessions_of_one_room_are_recordings_of_their_own() {
     assert_eq!((&other["status"], &other["duration_ms"]), (&json!("COMPLETED"), &by_job(&server, 4)["duration_ms"]));
     // Another room is not the same room, and what was deleted is no link.
     send(&server, &Part { room: 2, ..part(5, 0, 12) });
-    http::send(server.address, "DELETE", &format!("/v1/recordings/{}", id(&by_job(&server, 4))), &[], &[]);
+    server.send("DELETE", &format!("/v1/recordings/{}", id(&by_job(&server, 4))), &[], &[]);
     server.settled();
     assert_eq!(names(&by_job(&server, 5)), Vec::<&str>::new());
     assert_eq!(names_of(2), [job(1), job(3)].join(" "));
@@ -134,7 +134,7 @@ fn a_deleted_session_does_not_come_back_when_it_is_sent_again() {
     send(&server, &part(2, 300, 12));
     server.settled();
     let deleted = id(&by_job(&server, 1));
-    http::send(server.address, "DELETE", &format!("/v1/recordings/{deleted}"), &[], &[]);
+    server.send("DELETE", &format!("/v1/recordings/{deleted}"), &[], &[]);
     assert_eq!(server.settled().len(), 1);
     send(&server, &part(1, 0, 12));
     assert_eq!(server.settled().len(), 1);

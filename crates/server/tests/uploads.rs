@@ -366,7 +366,7 @@ fn deletion_is_finished_before_it_is_said() {
     let (dir, server) = server(&[]);
     Session::load("reservation").upload(server.address);
     let id = server.settled()[0]["id"].as_str().unwrap().to_owned();
-    let answer = http::send(server.address, "DELETE", &format!("/v1/recordings/{id}"), &[], &[]);
+    let answer = server.send("DELETE", &format!("/v1/recordings/{id}"), &[], &[]);
     assert_eq!((answer.status, &answer.json()["deletion"]), (202, &json!("pending")));
     assert!(server.settled().is_empty());
     assert_eq!(server.get(&format!("/v1/recordings/{id}")).status, 410);

@@ -12,6 +12,7 @@ mod people;
 mod recordings;
 mod segments;
 mod sessions;
+mod sign_ins;
 pub mod sqlite;
 mod tasks;
 mod telemetry;
@@ -26,6 +27,7 @@ pub use people::People;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
 pub use sessions::{Own, OwnRecording, Part, SameRoom, Sessions};
+pub use sign_ins::{SignIn, SignIns};
 pub use sqlite::belongs::{BELONGS, Belongs, Fate};
 pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
 pub use telemetry::{SessionFacts, Telemetry, TelemetryRequest};
@@ -45,6 +47,7 @@ pub trait Store:
     + Objects
     + Tasks
     + Telemetry
+    + SignIns
     + Send
     + Sync
     + 'static

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::http::{self, Answer};
+use crate::session;
 
 /// The key pair that every test server knows, in the project `default`.
 pub const KEY: &str = "devkey";
@@ -20,7 +21,10 @@ pub struct Server {
     program: PathBuf,
     dir: PathBuf,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
     child: Child,
+    /// A token of the key pair, with which the server is asked: `Bearer ...`.
+    pub authorization: String,
     /// Where it listens.
     pub address: SocketAddr,
     /// From the start of the process to its first answer.
@@ -30,10 +34,17 @@ pub struct Server {
 impl Server {
     /// Starts the program on a data directory, with more environment.
     pub fn start(program: &str, dir: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_with(program, dir, &[], variables)
+    }
+
+    /// The same, with more arguments of `serve`.
+    pub fn start_with(program: &str, dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let (program, dir) = (PathBuf::from(program), dir.to_path_buf());
-        let (child, address, started_in) = launch(&program, &dir, &variables);
-        Self { program, dir, variables, child, address, started_in }
+        let (child, address, started_in) = launch(&program, &dir, &arguments, &variables);
+        let authorization = format!("Bearer {}", session::api_token(KEY, SECRET));
+        Self { program, dir, variables, arguments, child, authorization, address, started_in }
     }
 
     /// Ends the process at once, as a power failure would, and waits until it is gone.
@@ -45,7 +56,8 @@ impl Server {
     /// Starts it again on the same folder.
     pub fn restart(&mut self) {
         self.kill9();
-        (self.child, self.address, self.started_in) = launch(&self.program, &self.dir, &self.variables);
+        (self.child, self.address, self.started_in) =
+            launch(&self.program, &self.dir, &self.arguments, &self.variables);
     }
 
     /// Asks it to stop (SIGTERM) and waits; true when it ended well.
@@ -70,9 +82,25 @@ impl Server {
         self.dir.join("data")
     }
 
-    /// GET of a path, without credentials.
+    /// GET of a path.
     pub fn get(&self, target: &str) -> Answer {
-        http::get(self.address, target)
+        self.send("GET", target, &[], &[])
+    }
+
+    /// A request with the server's credential.
+    pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut headers = headers.to_vec();
+        headers.push(("authorization", &self.authorization));
+        http::send(self.address, method, target, &headers, body)
+    }
+
+    /// GET of a path, following a redirect to object storage, which has a signature of its own.
+    pub fn fetch(&self, target: &str) -> Answer {
+        let answer = self.get(target);
+        match answer.header("location") {
+            Some(location) if answer.status == 302 => http::fetch(location),
+            _ => answer,
+        }
     }
 
     /// The recordings, newest first.
@@ -123,11 +151,16 @@ impl Drop for Server {
     }
 }
 
-fn launch(program: &Path, dir: &Path, variables: &[(String, String)]) -> (Child, SocketAddr, Duration) {
+fn launch(
+    program: &Path,
+    dir: &Path,
+    arguments: &[String],
+    variables: &[(String, String)],
+) -> (Child, SocketAddr, Duration) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("server.log")).unwrap();
     let began = Instant::now();
     let mut command = Command::new(program);
-    command.arg("serve").env_clear().current_dir(dir);
+    command.arg("serve").args(arguments).env_clear().current_dir(dir);
     command.env("ECHOSPHERE_LISTEN", "127.0.0.1:0").env("ECHOSPHERE_DATA_DIR", dir.join("data"));
     command.env("LIVEKIT_API_KEY", KEY).env("LIVEKIT_API_SECRET", SECRET);
     command.envs(variables.iter().map(|(k, v)| (k, v)));

@@ -142,9 +142,9 @@ pub fn token() -> String {
     token::mint(KEY, &SecretString::from(SECRET), Grant::ObservabilityWrite, now(), 3600)
 }
 
-/// An API token of now.
+/// An API token of now, good for a day.
 pub fn api_token(key: &str, secret: &str) -> String {
-    token::mint(key, &SecretString::from(secret), Grant::RoomRecord, now(), 3600)
+    token::mint(key, &SecretString::from(secret), Grant::RoomRecord, now(), 24 * 3600)
 }
 
 impl Session {

@@ -65,6 +65,10 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data_dir: PathBuf::from("echosphere-data"),
             public_url: None,
+            trusted_proxies: Vec::new(),
+            sign_in: super::SignIn::default(),
+            no_auth: false,
+            metrics_public: false,
             livekit_url: None,
             livekit_ca: None,
             recorder: super::Recorder::default(),
@@ -414,6 +418,23 @@ mod tests {
         from("public_url: http://localhost:9000", &pair).unwrap();
         for yaml in ["listen: 0.0.0.0:8080", "public_url: https://calls.example.com"] {
             assert!(from(yaml, &pair).unwrap_err().contains("everybody's"), "{yaml}");
+        }
+    }
+
+    #[test]
+    fn nobody_but_a_local_client_goes_without_credentials() {
+        let no_auth = |yaml: &str| from(yaml, &[]).unwrap().without_auth().map_err(|error| error.to_string());
+        for listen in ["127.0.0.1:0", "'[::1]:0'", "'[::ffff:127.0.0.1]:0'", "127.1.2.3:0"] {
+            assert!(no_auth(&format!("listen: {listen}")).unwrap().no_auth, "{listen}");
+        }
+        for public in ["http://localhost:8080", "http://127.0.0.1", "http://[::1]:80/x"] {
+            assert!(no_auth(&format!("public_url: {public}")).is_ok(), "{public}");
+        }
+        for listen in ["0.0.0.0:0", "'[::]:0'", "10.0.0.1:0", "'[::ffff:10.0.0.1]:0'"] {
+            assert!(no_auth(&format!("listen: {listen}")).unwrap_err().contains("loopback"), "{listen}");
+        }
+        for public in ["https://recordings.example.com", "http://10.0.0.1:8080", "http://localhost.example.com"] {
+            assert!(no_auth(&format!("public_url: {public}")).unwrap_err().contains("public_url"), "{public}");
         }
     }
 

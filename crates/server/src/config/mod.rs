@@ -6,9 +6,11 @@
 mod credentials;
 mod http;
 mod load;
+mod network;
 mod projects;
 mod recorder;
 pub mod settings;
+mod sign_in;
 mod value;
 
 use std::net::SocketAddr;
@@ -20,8 +22,10 @@ use secrecy::SecretString;
 
 pub use self::http::Http;
 pub use load::{Environment, Error, load};
+pub use network::Network;
 pub use projects::{KeyPair, Project, matches_pattern};
 pub use recorder::{AutoRecord, Recorder};
+pub use sign_in::SignIn;
 
 /// What becomes of a session that asks for redaction, which this version cannot do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,14 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How clients reach this server, when that differs from the address they called; without a trailing slash.
     pub public_url: Option<String>,
+    /// Proxies whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How long a browser stays signed in.
+    pub sign_in: SignIn,
+    /// Whether local clients are served without credentials (`--no-auth`).
+    pub no_auth: bool,
+    /// Whether `/metrics` is served without credentials.
+    pub metrics_public: bool,
     /// Where the LiveKit server is. Session uploads need no connection to it; recording rooms will.
     pub livekit_url: Option<String>,
     /// A certificate authority (PEM) that LiveKit's certificate may be signed by, beside the public ones.
@@ -101,7 +113,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The project that requests without credentials on a loopback listener see: `default`, or the first one when no
+    /// The project that sign-in links are for, and that requests without credentials see under `--no-auth`: `default`, or the first one when no
     /// project has that name.
     pub fn local_project(&self) -> &ProjectId {
         let default = self.projects.iter().find(|project| project.id.is_default());

@@ -80,6 +80,12 @@ fn url_ttl(text: &str) -> Result<std::time::Duration, String> {
     if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 7d")) }
 }
 
+fn sign_in_life(text: &str) -> Result<std::time::Duration, String> {
+    let duration = value::duration(text)?;
+    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(365 * 86_400);
+    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 365d")) }
+}
+
 fn list(text: &str) -> Result<Vec<String>, String> {
     let items: Vec<String> = text.split(',').map(|item| item.trim().to_owned()).collect();
     let is_empty = items.iter().any(String::is_empty);
@@ -122,7 +128,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "listen",
         variable: "ECHOSPHERE_LISTEN",
         default: "127.0.0.1:8080",
-        meaning: "The address and port to listen on. Requests without credentials are served only on a loopback address.",
+        meaning: "The address and port to listen on. Everybody is asked for credentials, on a loopback address too.",
         apply: set!(config.listen, value::address),
     },
     Setting {
@@ -141,6 +147,44 @@ pub const SETTINGS: &[Setting] = &[
             draft.config.public_url = Some(value::http_url(text)?);
             Ok(())
         },
+    },
+    Setting {
+        key: "trusted_proxies",
+        variable: "ECHOSPHERE_TRUSTED_PROXIES",
+        default: "none",
+        meaning: "Proxies whose X-Forwarded-For, -Proto and -Host are believed: addresses or networks such as 10.0.0.0/8, separated by commas.",
+        apply: |draft, text| {
+            draft.config.trusted_proxies = list(text)?.iter().map(|item| item.parse()).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "sign_in.idle",
+        variable: "ECHOSPHERE_SIGN_IN_IDLE",
+        default: "12h",
+        meaning: "How long a browser that is not used stays signed in.",
+        apply: set!(config.sign_in.idle, sign_in_life),
+    },
+    Setting {
+        key: "sign_in.lifetime",
+        variable: "ECHOSPHERE_SIGN_IN_LIFETIME",
+        default: "7d",
+        meaning: "How long a browser stays signed in at the most; with a LiveKit token never longer than that token lives.",
+        apply: set!(config.sign_in.lifetime, sign_in_life),
+    },
+    Setting {
+        key: "sign_in.allow_http",
+        variable: "ECHOSPHERE_SIGN_IN_ALLOW_HTTP",
+        default: "false",
+        meaning: "Whether a browser may sign in over plain HTTP from another machine, where everybody on the way can read its key and its cookie.",
+        apply: set!(config.sign_in.allow_http, flag),
+    },
+    Setting {
+        key: "metrics.public",
+        variable: "ECHOSPHERE_METRICS_PUBLIC",
+        default: "false",
+        meaning: "Whether /metrics is served without credentials, to everybody who reaches the listener.",
+        apply: set!(config.metrics_public, flag),
     },
     Setting {
         key: "database_url",
@@ -443,7 +487,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "playback.url_ttl",
         variable: "ECHOSPHERE_PLAYBACK_URL_TTL",
         default: "twice the recording's length, at least 1h, at most 7d",
-        meaning: "How long presigned URLs live; the player renews them.",
+        meaning: "How long presigned URLs and links live, never longer than what they were asked for with; the player renews them.",
         apply: |draft, text| {
             draft.config.url_ttl = Some(url_ttl(text)?);
             Ok(())

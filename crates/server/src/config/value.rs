@@ -88,7 +88,8 @@ pub fn bucket(text: &str) -> Result<String, String> {
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())
         && !text.contains("..");
-    let taken = ["v1", "recordings", "assets", "observability", "livekit", "healthz", "readyz", "metrics", "login"];
+    let taken =
+        ["v1", "recordings", "assets", "observability", "livekit", "healthz", "readyz", "metrics", "login", "logout"];
     match (good, taken.contains(&text)) {
         (true, false) => Ok(text.to_owned()),
         (true, true) => Err(format!("{text:?} is a path of the server itself and cannot be a bucket's name")),

@@ -1,16 +1,24 @@
-//! Who may come in: a LiveKit token, an API key, a signed link, or on a loopback listener a local browser.
+//! Who may come in: a LiveKit token, an API key, a browser that has signed in, a signed link, and under `--no-auth` a local client.
 
-use axum::extract::FromRequestParts;
+use std::ops::Deref;
+
+use axum::extract::{FromRequestParts, Query, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use echosphere_domain::id::{ProjectId, RecordingId};
-use echosphere_livekit::token::Grant;
-use secrecy::ExposeSecret;
+use echosphere_domain::time::WallTime;
+use echosphere_livekit::token::{Claims, Grant};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
+use utoipa::IntoParams;
 
+use super::cookie;
 use super::problem::Problem;
-use crate::app::SharedApp;
+use super::visitor::{Visitor, is_forwarding};
+use crate::app::{App, SharedApp};
 use crate::clock;
+use crate::sign_in::Credential;
 
 /// Whoever sent a request, after the door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +27,36 @@ pub struct Caller {
     pub project: ProjectId,
     /// The only room that exists for this caller, when its token names one.
     pub room: Option<String>,
+    /// What it came with.
+    pub proof: Proof,
+}
+
+/// What a caller came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// An API key.
+    ApiKey,
+    /// A LiveKit token.
+    Token {
+        /// When it expires.
+        until: WallTime,
+    },
+    /// The cookie of a browser that has signed in.
+    SignIn {
+        /// The id of its row.
+        id: String,
+        /// When it ends at the latest.
+        until: WallTime,
+    },
+    /// A signed link to one recording.
+    Link {
+        /// The signature.
+        signature: String,
+        /// When it expires.
+        until: WallTime,
+    },
+    /// Nothing, under `--no-auth`.
+    Local,
 }
 
 impl Caller {
@@ -26,39 +64,108 @@ impl Caller {
     pub fn sees_room(&self, room: Option<&str>) -> bool {
         self.room.is_none() || self.room.as_deref() == room
     }
+
+    /// When what the caller came with ends; nothing that it is given may live longer.
+    pub fn until(&self) -> Option<WallTime> {
+        match self.proof {
+            Proof::Token { until } | Proof::SignIn { until, .. } | Proof::Link { until, .. } => Some(until),
+            Proof::ApiKey | Proof::Local => None,
+        }
+    }
+
+    /// The signature of the link that the caller came by.
+    pub fn link(&self) -> Option<&str> {
+        match &self.proof {
+            Proof::Link { signature, .. } => Some(signature),
+            _ => None,
+        }
+    }
+
+    /// Whether what the caller came with is still good.
+    pub async fn is_still_good(&self, app: &App) -> Result<bool, echosphere_store::Error> {
+        let now = clock::now();
+        if self.until().is_some_and(|until| now >= until) {
+            return Ok(false);
+        }
+        match &self.proof {
+            Proof::SignIn { id, .. } => app.sign_ins.is_known(&*app.store, id, now).await,
+            _ => Ok(true),
+        }
+    }
 }
 
 impl FromRequestParts<SharedApp> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &SharedApp) -> Result<Self, Problem> {
-        caller(app, &parts.headers)
+        caller(app, &Visitor::of(parts)).await
     }
+}
+
+/// A signed link.
+#[derive(Debug, Deserialize, IntoParams)]
+pub struct Signed {
+    /// The signature of `playlist_url`, in place of other credentials.
+    pub sig: Option<String>,
+}
+
+/// Whoever may see the recording `{id}` of the path: a caller, or somebody with a signed link to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewer(pub Caller);
+
+impl Deref for Viewer {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl FromRequestParts<SharedApp> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &SharedApp) -> Result<Self, Problem> {
+        let signed = Query::<Signed>::try_from_uri(&parts.uri);
+        let Query(Signed { sig }) = signed.map_err(|error| Problem::bad_parameter(error.body_text()))?;
+        let Some(signature) = sig else { return caller(app, &Visitor::of(parts)).await.map(Self) };
+        let params = RawPathParams::from_request_parts(parts, app).await;
+        let params = params.map_err(|error| Problem::not_found(error.body_text()))?;
+        let id = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, id)| id);
+        by_link(app, super::recordings::parse_id(id)?, signature).map(Self)
+    }
+}
+
+/// The caller of a signed link.
+fn by_link(app: &App, recording: RecordingId, signature: String) -> Result<Caller, Problem> {
+    let link = app.links.verify(recording, &signature, clock::now());
+    let (project, until) = link.map_err(|error| Problem::forbidden(error.to_string()))?;
+    Ok(Caller { project, room: None, proof: Proof::Link { signature, until } })
 }
 
 /// The caller of an API request.
-pub fn caller(app: &SharedApp, headers: &HeaderMap) -> Result<Caller, Problem> {
-    match bearer(headers)? {
-        Some(credential) => with_credential(app, credential),
-        None => without_credentials(app, headers),
+pub async fn caller(app: &App, visitor: &Visitor) -> Result<Caller, Problem> {
+    if let Some(credential) = bearer(&visitor.headers)? {
+        return with_credential(app, credential);
     }
+    if let Some(known) = signed_in(app, visitor).await? {
+        return Ok(known);
+    }
+    without_credentials(app, visitor)
 }
 
-/// The caller of a request that may carry a signature for one recording instead of credentials.
-pub fn viewer(
-    app: &SharedApp,
-    headers: &HeaderMap,
-    recording: RecordingId,
-    signature: Option<&str>,
-) -> Result<Caller, Problem> {
-    match signature {
-        None => caller(app, headers),
-        Some(signature) => {
-            let project = app.links.verify(recording, signature, clock::now());
-            let project = project.map_err(|error| Problem::forbidden(error.to_string()))?;
-            Ok(Caller { project, room: None })
-        }
+/// A browser that has signed in, and asks for something by itself.
+pub async fn signed_in(app: &App, visitor: &Visitor) -> Result<Option<Caller>, Problem> {
+    let Some(cookie) = cookie::of(&app.config, visitor) else { return Ok(None) };
+    let Some(known) = app.sign_ins.known(&*app.store, cookie, clock::now()).await? else { return Ok(None) };
+    let is_own =
+        if visitor.is_safe() { !visitor.is_embedded_elsewhere() } else { visitor.is_from_our_page(&app.config) };
+    if !is_own {
+        return Err(Problem::forbidden(
+            "the request comes from a page of another origin, or does not say from which; a program sends its credentials as Authorization: Bearer",
+        ));
     }
+    let proof = Proof::SignIn { id: known.id, until: known.until };
+    Ok(Some(Caller { project: known.project, room: known.room, proof }))
 }
 
 /// The credential of an `Authorization: Bearer` header, if there is such a header.
@@ -73,22 +180,34 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-fn with_credential(app: &SharedApp, credential: &str) -> Result<Caller, Problem> {
-    if let Some(project) = project_of_api_key(app, credential) {
-        return Ok(Caller { project, room: None });
+/// What a credential is, or why it is no token; an API key it is not either.
+pub fn credential(app: &App, text: &str) -> Result<Credential, &'static str> {
+    if let Some(project) = project_of_api_key(app, text) {
+        return Ok(Credential::ApiKey(project, SecretString::from(text)));
     }
-    let claims = app.tokens.verify(credential, clock::now(), Grant::RoomRecord);
-    let claims = claims.map_err(|error| {
-        tracing::info!(%error, "an API request was refused");
+    app.tokens.verify(text, clock::now(), Grant::RoomRecord).map(Credential::Token).map_err(|error| {
+        tracing::info!(%error, "a credential was refused");
+        error.told()
+    })
+}
+
+fn with_credential(app: &App, text: &str) -> Result<Caller, Problem> {
+    let refused = |why| {
         Problem::unauthorized(format!(
-            "the credential is no API key, and as a LiveKit token with the roomRecord grant it is refused: {error}"
+            "the credential is no API key, and as a LiveKit token with the roomRecord grant it is refused: {why}"
         ))
-    })?;
-    Ok(Caller { project: claims.project, room: claims.room })
+    };
+    match credential(app, text).map_err(refused)? {
+        Credential::Token(Claims { project, room, expires, .. }) => {
+            Ok(Caller { project, room, proof: Proof::Token { until: expires } })
+        }
+        Credential::ApiKey(project, _) => Ok(Caller { project, room: None, proof: Proof::ApiKey }),
+        Credential::Link(_) => Err(Problem::unauthorized("a sign-in link is opened in a browser")),
+    }
 }
 
 /// Looks at every key, so that the time taken tells nothing.
-fn project_of_api_key(app: &SharedApp, credential: &str) -> Option<ProjectId> {
+fn project_of_api_key(app: &App, credential: &str) -> Option<ProjectId> {
     let mut found = None;
     for project in &app.config.projects {
         for key in &project.api_keys {
@@ -100,14 +219,14 @@ fn project_of_api_key(app: &SharedApp, credential: &str) -> Option<ProjectId> {
     found
 }
 
-fn without_credentials(app: &SharedApp, headers: &HeaderMap) -> Result<Caller, Problem> {
-    if !app.config.listen.ip().is_loopback() {
+fn without_credentials(app: &App, visitor: &Visitor) -> Result<Caller, Problem> {
+    if !app.config.no_auth {
         return Err(Problem::unauthorized(
-            "send a LiveKit token with the roomRecord grant, or an API key, as Authorization: Bearer",
+            "send a LiveKit token with the roomRecord grant, or an API key, as Authorization: Bearer; or sign in at /login",
         ));
     }
-    match stranger(headers) {
-        None => Ok(Caller { project: app.config.local_project().clone(), room: None }),
+    match stranger(visitor) {
+        None => Ok(Caller { project: app.config.local_project().clone(), room: None, proof: Proof::Local }),
         Some(why) => Err(Problem::unauthorized(format!(
             "{why}; without credentials only a local client that calls this server directly is served"
         ))),
@@ -116,27 +235,21 @@ fn without_credentials(app: &SharedApp, headers: &HeaderMap) -> Result<Caller, P
 
 /// Why a request on a loopback listener is not from a local client that means it: it came through a proxy, under
 /// another host name (DNS rebinding), or from another site's page.
-fn stranger(headers: &HeaderMap) -> Option<String> {
-    if let Some(name) = headers.keys().find(|name| is_forwarding(name.as_str())) {
+fn stranger(visitor: &Visitor) -> Option<String> {
+    if let Some(name) = visitor.headers.keys().find(|name| is_forwarding(name.as_str())) {
         return Some(format!("the request was forwarded (it has a {name} header)"));
     }
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host = visitor.header(header::HOST).unwrap_or_default();
     if !is_loopback_host(host) {
         return Some(format!("the request is for the host {host:?}"));
     }
-    if let Some(origin) = headers.get(header::ORIGIN)
+    if let Some(origin) = visitor.headers.get(header::ORIGIN)
         && origin.as_bytes() != format!("http://{host}").as_bytes()
     {
         return Some("the request comes from a page of another origin".to_owned());
     }
-    let fetch = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let foreign = matches!(fetch("sec-fetch-site"), Some("cross-site" | "same-site"));
-    (foreign && fetch("sec-fetch-mode") != Some("navigate"))
-        .then(|| "the request comes from a page of another site".to_owned())
-}
-
-fn is_forwarding(name: &str) -> bool {
-    name == "forwarded" || name == "via" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+    // Whoever follows a link wants to see what is there; a form of another site that is sent here would change it.
+    visitor.is_embedded_elsewhere().then(|| "the request comes from a page of another site".to_owned())
 }
 
 /// Whether a Host header names this machine itself.
@@ -145,24 +258,26 @@ pub fn is_loopback_host(host: &str) -> bool {
         Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let is_loopback = |ip: std::net::IpAddr| ip.to_canonical().is_loopback();
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::visitor::tests::visitor;
     use super::*;
-
-    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
-        list.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
-    }
+    use axum::http::Method;
 
     #[test]
     fn only_direct_local_requests_pass_without_credentials() {
         let host = ("host", "127.0.0.1:8080");
-        assert_eq!(stranger(&headers(&[host])), None);
-        assert_eq!(stranger(&headers(&[("host", "localhost:8080")])), None);
-        assert_eq!(stranger(&headers(&[("host", "[::1]:8080")])), None);
-        assert_eq!(stranger(&headers(&[host, ("origin", "http://127.0.0.1:8080")])), None);
+        let cross = [host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        let get = |list: &[(&'static str, &str)]| stranger(&visitor(Method::GET, "127.0.0.1", list));
+        assert_eq!(get(&[host]), None);
+        assert_eq!(get(&[("host", "localhost:8080")]), None);
+        assert_eq!(get(&[("host", "[::1]:8080")]), None);
+        assert_eq!(get(&[host, ("origin", "http://127.0.0.1:8080")]), None);
+        assert_eq!(get(&cross), None, "somebody follows a link");
         for refused in [
             vec![("host", "evil.example")],
             vec![("host", "127.0.0.1.evil.example:8080")],
@@ -172,13 +287,23 @@ mod tests {
             vec![host, ("origin", "http://evil.example")],
             vec![host, ("origin", "null")],
             vec![host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")],
+            vec![host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
         ] {
-            assert!(stranger(&headers(&refused)).is_some(), "{refused:?}");
+            assert!(get(&refused).is_some(), "{refused:?}");
+        }
+        for method in [Method::POST, Method::DELETE, Method::PUT, Method::PATCH] {
+            for site in ["cross-site", "same-site"] {
+                let sent =
+                    [host, ("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+                assert!(stranger(&visitor(method.clone(), "127.0.0.1", &sent)).is_some(), "{method} {site}");
+            }
+            assert_eq!(stranger(&visitor(method, "127.0.0.1", &[host])), None, "a program");
         }
     }
 
     #[test]
     fn bearer_is_case_insensitive_and_nothing_else_passes() {
+        let headers = |list: &[(&'static str, &str)]| visitor(Method::GET, "127.0.0.1", list).headers;
         assert_eq!(bearer(&headers(&[])).unwrap(), None);
         assert_eq!(bearer(&headers(&[("authorization", "bearer abc")])).unwrap(), Some("abc"));
         assert!(bearer(&headers(&[("authorization", "Basic abc")])).is_err());

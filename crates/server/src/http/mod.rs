@@ -1,6 +1,8 @@
 //! The HTTP interface: who may come in, what there is, and how an error looks.
 
 pub mod access;
+mod cookie;
+mod login;
 mod message;
 mod observability;
 mod operations;
@@ -8,6 +10,7 @@ mod pages;
 pub mod problem;
 mod recordings;
 mod uploads;
+mod visitor;
 mod webhook;
 
 use axum::Router;
@@ -33,7 +36,7 @@ const MAX_BODY: usize = 64 << 10;
 #[openapi(info(
     title = "EchoSphere",
     description = "Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio. \
-        Credentials: a LiveKit token with the roomRecord grant, or an API key, as Authorization: Bearer. Errors are RFC 9457 problem details.",
+        Credentials: a LiveKit token with the roomRecord grant, or an API key, as Authorization: Bearer; a browser signs in at /login. Errors are RFC 9457 problem details.",
     license(name = "Apache-2.0", identifier = "Apache-2.0"),
 ))]
 struct Api;
@@ -80,6 +83,14 @@ fn streams() -> OpenApiRouter<SharedApp> {
 }
 
 pub use operations::Health;
+/// Whoever comes here may be anybody: they send little.
+fn signing_in() -> Router<SharedApp> {
+    Router::new()
+        .route("/login", get(login::page).post(login::sign_in))
+        .route("/logout", post(login::sign_out))
+        .layer(DefaultBodyLimit::max(login::LONGEST_BODY))
+}
+
 pub use pages::prepare;
 pub use recordings::events::Watchers;
 
@@ -100,6 +111,7 @@ pub fn router(app: &SharedApp, metrics: PrometheusHandle) -> Router {
         .route("/", get(pages::list))
         .route("/recordings/{id}", get(pages::recording))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .merge(signing_in())
         .layer(CompressionLayer::new().gzip(true))
         .route("/assets/{*path}", get(pages::asset));
     read.merge(streams)

@@ -25,7 +25,7 @@ fn project(app: &SharedApp, headers: &HeaderMap) -> Result<ProjectId, Problem> {
     let claims = app.tokens.verify(token, clock::now(), Grant::ObservabilityWrite).map_err(|error| {
         metrics::counter!("echosphere_uploads_total", "outcome" => "refused").increment(1);
         tracing::warn!(%error, "a request of the agents SDK was refused");
-        Problem::unauthorized(error.to_string())
+        Problem::unauthorized(error.told())
     })?;
     let project = app.config.project(&claims.project).filter(|project| !project.recording);
     if project.is_some() {

@@ -11,7 +11,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::access;
 use super::problem::Problem;
+use super::visitor::Visitor;
 use crate::app::SharedApp;
 
 /// The process runs.
@@ -73,13 +75,22 @@ pub async fn readyz(State(app): State<SharedApp>) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// Metrics in Prometheus's text format.
+/// Metrics in Prometheus's text format: counts of all projects, no names. For any credentials that are not narrowed to a room; for
+/// everybody with `metrics.public`.
 #[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "getMetrics",
-    responses((status = 200, description = "Prometheus text format", content_type = "text/plain", body = String)))]
+    responses(
+        (status = 200, description = "Prometheus text format", content_type = "text/plain", body = String),
+        (status = 401, description = "No usable credentials", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token is for one room", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub async fn prometheus(
     State(app): State<SharedApp>,
+    visitor: Visitor,
     handle: axum::Extension<PrometheusHandle>,
 ) -> Result<Response, Problem> {
+    if !app.config.metrics_public && access::caller(&app, &visitor).await?.room.is_some() {
+        return Err(Problem::forbidden("the token is for one room, and the metrics are of all"));
+    }
     for (status, count) in app.store.count_by_status().await? {
         metrics::gauge!("echosphere_recordings", "status" => status.as_str()).set(count as f64);
     }

@@ -5,15 +5,20 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::LazyLock;
 
-use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::id::RecordingId;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::access::{self, Proof, Signed};
 use super::problem::Problem;
+use super::visitor::Visitor;
+use crate::app::SharedApp;
+use crate::{clock, links};
 
 #[derive(RustEmbed)]
 #[folder = "../../web/pages/"]
@@ -45,17 +50,103 @@ pub fn prepare() {
 }
 
 /// `/`
-pub async fn list() -> Response {
-    page("index.html", |text| text)
+pub async fn list(State(app): State<SharedApp>, visitor: Visitor, uri: Uri) -> Response {
+    match access::caller(&app, &visitor).await {
+        Ok(caller) => page("index.html", |text| {
+            filled(text, "{sign-out}", matches!(caller.proof, Proof::SignIn { .. }).then_some(""))
+        }),
+        Err(problem) => to_sign_in(problem, &visitor, &uri),
+    }
 }
 
-/// `/recordings/{id}`: the page names what its script will ask for first, so that both come at the same time.
-pub async fn recording(Path(id): Path<String>) -> Response {
-    let id = id.parse::<RecordingId>();
-    page("recording.html", |text| match id {
-        Ok(id) => text.replace("{id}", &id.to_string()),
-        Err(_) => text.lines().filter(|line| !line.contains("{id}")).collect(),
-    })
+/// `/recordings/{id}`: the page names what its script will ask for first, so that both come at the same time. Whoever has a link
+/// gets the page with it, also when it has expired: the page says so.
+pub async fn recording(
+    State(app): State<SharedApp>,
+    visitor: Visitor,
+    uri: Uri,
+    Path(id): Path<String>,
+    link: Result<Query<Signed>, QueryRejection>,
+) -> Response {
+    let id = id.parse::<RecordingId>().ok();
+    let signature = link.ok().and_then(|Query(link)| link.sig);
+    let is_link = |signature: &String| {
+        id.is_some_and(|id| !matches!(app.links.verify(id, signature, clock::now()), Err(links::Error::Invalid)))
+    };
+    let query = match signature.filter(is_link) {
+        Some(signature) => format!("?sig={signature}"),
+        None => match access::caller(&app, &visitor).await {
+            Ok(_) => String::new(),
+            Err(problem) => return to_sign_in(problem, &visitor, &uri),
+        },
+    };
+    recording_page(id, &query)
+}
+
+fn recording_page(id: Option<RecordingId>, query: &str) -> Response {
+    let id = id.map(|id| id.to_string());
+    page("recording.html", |text| filled(text, "{id}", id.as_deref()).replace("{query}", query))
+}
+
+/// A person is sent to sign in, and comes back; a program is told.
+fn to_sign_in(problem: Problem, visitor: &Visitor, uri: &Uri) -> Response {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    if problem.status != StatusCode::UNAUTHORIZED || !visitor.wants_page() {
+        return problem.into_response();
+    }
+    let next: String = percent_encoding::utf8_percent_encode(target, percent_encoding::NON_ALPHANUMERIC).collect();
+    let location = HeaderValue::from_str(&format!("/login?next={next}"));
+    let location = location.unwrap_or(HeaderValue::from_static("/login"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// The sign-in page: with what is wrong, if anything is, and with the form where it would help.
+pub fn login(status: StatusCode, wrong: &str, next: &str, has_form: bool) -> Response {
+    let mut response = page("login.html", |text| {
+        let text = filled(text, "{form}", has_form.then_some(""));
+        let text = filled(text, "{wrong}", (!wrong.is_empty()).then_some(&*escaped(wrong)));
+        text.replace("{next}", &escaped(next))
+    });
+    *response.status_mut() = status;
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    without_referrer(response)
+}
+
+/// The page of a sign-in link: it sends the code, which is in nothing that it loads.
+pub fn login_by_link(code: &str, next: &str) -> Response {
+    let plain: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(512).collect();
+    without_referrer(page("login-link.html", |text| text.replace("{code}", &plain).replace("{next}", &escaped(next))))
+}
+
+fn without_referrer(mut response: Response) -> Response {
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// The lines of a page with something put into them; without it they are left out.
+fn filled(text: String, place: &str, with: Option<&str>) -> String {
+    match with {
+        Some(with) => text.replace(place, with),
+        None => text.lines().filter(|line| !line.contains(place)).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+/// Text as HTML has it, in content and in quoted attributes.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 fn page(name: &str, fill: impl FnOnce(String) -> String) -> Response {
@@ -64,7 +155,8 @@ fn page(name: &str, fill: impl FnOnce(String) -> String) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Whoever has signed out does not come back to it either.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -128,12 +220,28 @@ mod tests {
     #[tokio::test]
     async fn a_page_names_what_its_script_asks_for_and_never_repeats_what_is_no_id() {
         let id = "0193a3a0-1111-7222-8333-444455556666";
-        let page = text(recording(Path(id.to_owned())).await).await;
+        let page = text(recording_page(id.parse().ok(), "")).await;
         assert!(page.contains(&format!(r#"href="/v1/recordings/{id}""#)));
-        let page = text(recording(Path("\"><script>".to_owned())).await).await;
+        let page = text(recording_page(id.parse().ok(), "?sig=1.a.b-_")).await;
+        assert!(page.contains(&format!(r#"href="/v1/recordings/{id}/transcript?sig=1.a.b-_""#)));
+        let page = text(recording_page("\"><script>".parse().ok(), "")).await;
         assert!(
             !page.contains("/v1/recordings") && !page.contains("\"><script>") && page.contains("recording-page.js")
         );
+    }
+
+    #[tokio::test]
+    async fn the_sign_in_page_repeats_nothing_as_markup() {
+        let odd = "/\"><script>alert(1)</script>'&{wrong}{form}";
+        let page = text(login(StatusCode::UNAUTHORIZED, "no <b>key</b>", odd, true)).await;
+        assert!(page.contains("no &lt;b&gt;key&lt;/b&gt;") && page.contains("&quot;&gt;&lt;script&gt;alert"));
+        assert!(!page.contains("<script>alert") && page.contains("name=\"credential\""));
+        let page = text(login(StatusCode::FORBIDDEN, "not so", "/", false)).await;
+        assert!(page.contains("not so") && !page.contains("name=\"credential\""));
+        let page = text(login(StatusCode::OK, "", "/", true)).await;
+        assert!(!page.contains("alert") && !page.contains('{'));
+        let page = text(login_by_link("1.a\"><script>", odd)).await;
+        assert!(page.contains("value=\"1.ascript\"") && !page.contains("<script>"));
     }
 
     #[tokio::test]

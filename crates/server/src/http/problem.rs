@@ -85,6 +85,8 @@ problems! {
     key_reused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used for another request";
     /// The recording is over.
     not_recording = CONFLICT, "not-recording", "The room is not being recorded";
+    /// Too many sign-ins failed.
+    too_many_attempts = TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts failed";
     /// Something must be set first.
     not_configured = SERVICE_UNAVAILABLE, "not-configured", "The server is not set up for this";
     /// Something of ours does not work now; trying again helps.
@@ -103,13 +105,17 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
-        let try_again = self.kind == Self::unavailable("").kind;
+        let wait = match () {
+            () if self.kind == Self::unavailable("").kind => Some(RETRY_AFTER),
+            () if status == StatusCode::TOO_MANY_REQUESTS => Some("60"),
+            () => None,
+        };
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if try_again {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        if let Some(wait) = wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(wait));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -89,7 +89,7 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
 fn refused(error: webhook::Error) -> Problem {
     tracing::warn!(%error, "a webhook was refused");
     count("refused");
-    Problem::unauthorized(error.to_string())
+    Problem::unauthorized(error.told())
 }
 
 fn count(outcome: &'static str) {

@@ -18,8 +18,8 @@ use echosphere_livekit::telemetry::InflateError;
 
 use crate::app::{App, SharedApp};
 
-use self::keep::keep;
 pub use self::content::{Content, Error as ContentError, remove_leftovers};
+use self::keep::keep;
 
 /// The largest request, before and after inflation, in bytes.
 pub const MAX_LENGTH: usize = 64 << 20;

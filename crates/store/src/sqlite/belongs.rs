@@ -240,6 +240,20 @@ pub const BELONGS: &[Belongs] = &[
         ],
         erased_by: &[],
     },
+    // Who looks at recordings, not who is in them.
+    Belongs {
+        table: "sign_ins",
+        columns: &[
+            ("id", Stays),
+            ("project", Stays),
+            ("credential", Stays),
+            ("created_at", Stays),
+            ("seen_at", Stays),
+            ("ends_at", Stays),
+        ],
+        erased_by: &[],
+    },
+    Belongs { table: "used_sign_in_links", columns: &[("nonce", Stays), ("expires_at", Stays)], erased_by: &[] },
     Belongs { table: "upkeep", columns: &[("name", Stays), ("done_at", Stays)], erased_by: &[] },
 ];
 

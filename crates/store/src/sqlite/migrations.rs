@@ -16,7 +16,7 @@ macro_rules! steps {
 }
 
 /// Number, name and text of each step. None that was released is ever changed: its checksum is in the databases.
-const STEPS: [(&str, &str, &str); 9] = steps![
+const STEPS: [(&str, &str, &str); 10] = steps![
     "0001" "first",
     "0002" "live",
     "0003" "left_out",
@@ -25,6 +25,7 @@ const STEPS: [(&str, &str, &str); 9] = steps![
     "0010" "sessions",
     "0011" "people",
     "0012" "deletion",
+    "0013" "sign_ins",
     "0014" "began",
 ];
 

@@ -19,6 +19,7 @@ mod publish;
 mod recordings;
 mod segments;
 mod sessions;
+mod sign_ins;
 mod tasks;
 mod telemetry;
 mod uploads;

@@ -26,10 +26,10 @@ use crate::app::App;
 use crate::clock;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
-use crate::playback;
+use crate::playback::Validity;
 
 /// The recording of a path, if it exists for the caller and has not been deleted.
-async fn find(app: &App, caller: &Caller, id: RecordingId) -> Result<(Recording, Vec<Capture>), Problem> {
+pub(super) async fn find(app: &App, caller: &Caller, id: RecordingId) -> Result<(Recording, Vec<Capture>), Problem> {
     let found = app.store.recording(&caller.project, id).await?;
     let visible = found.filter(|(recording, _)| caller.sees_room(recording.room_name.as_deref()));
     let Some((recording, captures)) = visible else { return Err(not_found(&id.to_string())) };
@@ -41,7 +41,7 @@ async fn find(app: &App, caller: &Caller, id: RecordingId) -> Result<(Recording,
 
 /// An id from a path. Another spelling, a path trick or plain nonsense names no recording; it is answered as such and
 /// never reaches the database or the disk.
-fn parse_id(text: &str) -> Result<RecordingId, Problem> {
+pub(super) fn parse_id(text: &str) -> Result<RecordingId, Problem> {
     text.parse().map_err(|_| not_found(text))
 }
 
@@ -72,26 +72,34 @@ async fn shown(
     let mut others = same_room(app, &recording).await?;
     // The room is the same, though one of its recordings may not know its name.
     others.retain(|other| caller.sees_room(other.room_name.as_deref().or(recording.room_name.as_deref())));
-    Ok(show(app, base, recording, captures, others))
+    Ok(show(app, base, caller, recording, captures, others))
 }
 
 /// The outside of a recording, with its links.
 fn show(
     app: &App,
     base: &str,
+    caller: &Caller,
     recording: Recording,
     captures: Vec<Capture>,
-    same_room: Vec<SameRoom>,
+    mut same_room: Vec<SameRoom>,
 ) -> view::Recording {
+    let signature = link_signature(app, caller, &recording);
+    let route = format!("{base}/v1/recordings/{}", recording.id);
+    let page = format!("{base}/recordings/{}", recording.id);
     let urls = view::Urls {
-        playlist: has_sound(&recording).then(|| playlist_url(app, base, &recording)),
-        page: format!("{base}/recordings/{}", recording.id),
+        playlist: has_sound(&recording).then(|| format!("{route}/playlist.m3u8?sig={signature}")),
+        page: caller.link().map_or_else(|| page.clone(), |signature| format!("{page}?sig={signature}")),
     };
     let tracks = tracks(app, &recording).into_iter().map(|track| {
-        let url = track_url(app, base, &recording, &track);
+        let url = format!("{route}/tracks/{}.ogg?sig={signature}", track.id);
         view::Track::new(track, url)
     });
     let tracks = tracks.collect();
+    if caller.link().is_some() {
+        // A link is to one recording, and tells of no others.
+        same_room.clear();
+    }
     let same_room = same_room.into_iter().map(view::SameRoom::from).collect();
     view::Recording::new(recording, captures, same_room, tracks, urls)
 }
@@ -114,25 +122,19 @@ fn within(recording: &Recording, track: &Track) -> Track {
     Track { duration: track.duration.min(left), ..track.clone() }
 }
 
-fn track_url(app: &App, base: &str, recording: &Recording, track: &Track) -> String {
-    let signature = link_signature(app, recording);
-    format!("{base}/v1/recordings/{}/tracks/{}.ogg?sig={signature}", recording.id, track.id)
-}
-
 fn has_sound(recording: &Recording) -> bool {
     recording.duration > MediaTime::ZERO && recording.state.deletion == Deletion::None
 }
 
-fn playlist_url(app: &App, base: &str, recording: &Recording) -> String {
-    let signature = link_signature(app, recording);
-    format!("{base}/v1/recordings/{}/playlist.m3u8?sig={signature}", recording.id)
+/// The signature of a recording's links: a caller who came by a link gets the same one, never a new one.
+fn link_signature(app: &App, caller: &Caller, recording: &Recording) -> String {
+    let new = || app.links.sign(&recording.project, recording.id, validity(app, caller, recording).end());
+    caller.link().map_or_else(new, str::to_owned)
 }
 
-/// The signature of a recording's links. Signing time is floored, so that reloads give the same URLs and caches work.
-fn link_signature(app: &App, recording: &Recording) -> String {
-    let signed_at = playback::floor_to_quarter_hour(clock::now());
-    let life = playback::url_life(app.config.url_ttl, recording.duration) + playback::QUARTER_HOUR;
-    app.links.sign(&recording.project, recording.id, signed_at.after(life))
+/// How long what the caller is given may live.
+fn validity(app: &App, caller: &Caller, recording: &Recording) -> Validity {
+    Validity::new(clock::now(), app.config.url_ttl, recording.duration, caller.until())
 }
 
 /// The base URL for links in an answer to these headers.

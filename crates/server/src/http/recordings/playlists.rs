@@ -8,37 +8,15 @@ use echosphere_domain::recording::Recording;
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_domain::time::MediaTime;
 use echosphere_media::hls;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::reload::{self, Reload};
 use crate::app::{App, SharedApp};
-use crate::clock;
-use crate::http::access;
+use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::playback;
 
 /// What is said of segments that are not rendered yet: a little more than the 64 kb/s encoder makes in MPEG-TS.
 const EXPECTED_BANDWIDTH: u64 = 80_000;
-
-/// A signed link.
-#[derive(Debug, Deserialize, IntoParams)]
-pub struct Signed {
-    /// The signature of `playlist_url`, in place of other credentials.
-    pub sig: Option<String>,
-}
-
-/// A recording for somebody who holds a signed link or credentials.
-pub(super) async fn watch(
-    app: &SharedApp,
-    headers: &HeaderMap,
-    id: &str,
-    signed: &Signed,
-) -> Result<(Recording, Vec<echosphere_domain::recording::Capture>), Problem> {
-    let id = super::parse_id(id)?;
-    let caller = access::viewer(app, headers, id, signed.sig.as_deref())?;
-    super::find(app, &caller, id).await
-}
 
 fn playlist(text: String) -> Response {
     let mut response = text.into_response();
@@ -60,11 +38,10 @@ fn playlist(text: String) -> Response {
 )]
 pub async fn multivariant(
     State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
     Path(id): Path<String>,
-    Query(signed): Query<Signed>,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (recording, _) = watch(&app, &headers, &id, &signed).await?;
+    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let segments = segments(&app, &recording).await?;
     let rates = segments.iter().filter_map(|segment| match &segment.location {
         Location::Stored { length, .. } => Some((*length, segment.duration.ticks().unsigned_abs().max(1))),
@@ -76,7 +53,7 @@ pub async fn multivariant(
         (bytes, ticks) = (bytes + length, ticks + duration);
     }
     let average = (bytes * 8 * 90_000).checked_div(ticks).unwrap_or(EXPECTED_BANDWIDTH);
-    let signature = super::link_signature(&app, &recording);
+    let signature = super::link_signature(&app, &caller, &recording);
     let text = hls::multivariant(hls::Variant {
         uri: &format!("renditions/{AUDIO_RENDITION}/playlist.m3u8?sig={signature}"),
         bandwidth: peak.max(EXPECTED_BANDWIDTH),
@@ -114,27 +91,29 @@ async fn segments(app: &App, recording: &Recording) -> Result<Vec<Segment>, Prob
 )]
 pub async fn media(
     State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
     Path((id, rendition)): Path<(String, String)>,
-    Query(signed): Query<Signed>,
     reload: Result<Query<Reload>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Query(reload) = reload.map_err(|error| Problem::bad_parameter(error.body_text()))?;
     check_rendition(&rendition)?;
-    let (mut recording, _) = watch(&app, &headers, &id, &signed).await?;
+    let (mut recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     if let Some(msn) = reload.msn {
         reload::wait_for(msn, &app, &recording).await?;
-        (recording, _) = watch(&app, &headers, &id, &signed).await?;
+        // What the caller came with may have ended in the meantime.
+        check_still_good(&app, &caller).await?;
+        (recording, _) = super::find(&app, &caller, recording.id).await?;
     }
     let segments = segments(&app, &recording).await?;
     let base = app.base_url(&headers);
-    let signing = playback::signing(&app.presigner, &base, clock::now(), app.config.url_ttl, recording.duration);
+    let signing = playback::signing(&app.presigner, &base, super::validity(&app, &caller, &recording));
     let signing = signing.map_err(|error| {
         tracing::error!(%error, "no URL can be presigned; set public_url");
         Problem::internal("the server's address cannot be signed; its log says more")
     })?;
     let route = format!("{base}/v1/recordings/{}/renditions/{AUDIO_RENDITION}/segments/", recording.id);
-    let signature = super::link_signature(&app, &recording);
+    let signature = super::link_signature(&app, &caller, &recording);
     let listed: Vec<_> = listed(&segments).collect();
     let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
     let text = hls::media(kind, &listed, |position, out| match &segments[position].location {
@@ -144,6 +123,16 @@ pub async fn media(
         }
     });
     Ok(playlist(text))
+}
+
+async fn check_still_good(app: &App, caller: &Caller) -> Result<(), Problem> {
+    if caller.is_still_good(app).await? {
+        return Ok(());
+    }
+    Err(match caller.link() {
+        Some(_) => Problem::forbidden("the link has expired; get a new one from the recording"),
+        None => Problem::unauthorized("the credentials have expired"),
+    })
 }
 
 /// The only rendition there is.

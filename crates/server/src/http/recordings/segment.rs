@@ -1,19 +1,20 @@
 //! `GET /v1/recordings/{id}/renditions/{rendition}/segments/{n}.ts`: one segment, rendered if need be.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::Recording;
 use echosphere_domain::segment::{AUDIO_RENDITION, Location};
 
-use super::playlists::{Signed, check_rendition, watch};
+use super::playlists::check_rendition;
 use crate::app::{App, SharedApp};
+use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
+use crate::playback;
 use crate::render::{self, PoolError};
 use crate::sources::{self, Rendered};
 use crate::work::Error;
-use crate::{clock, playback};
 
 /// Redirects to a segment in object storage. A segment that is not stored yet is rendered from the kept master first; one that
 /// lies in a gap is silence, which is not stored.
@@ -36,11 +37,11 @@ use crate::{clock, playback};
 )]
 pub async fn get(
     State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
     Path((id, rendition, segment)): Path<(String, String, String)>,
-    Query(signed): Query<Signed>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (recording, captures) = watch(&app, &headers, &id, &signed).await?;
+    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     check_rendition(&rendition)?;
     let none = || Problem::part_not_found("there is no such segment; the playlist lists those that are there");
     let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
@@ -54,7 +55,7 @@ pub async fn get(
         }
     };
     match rendered {
-        Some(Rendered::Stored(key)) => redirect(&app, &headers, &recording, &key),
+        Some(Rendered::Stored(key)) => redirect(&app, &headers, &caller, &recording, &key),
         Some(Rendered::Silence(ts)) => Ok(silence(ts)),
         None => Err(Problem::part_not_found("the segment is lost; the playlist lists it as a gap")),
     }
@@ -66,9 +67,15 @@ fn silence(ts: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, no_store)], ts).into_response()
 }
 
-fn redirect(app: &App, headers: &HeaderMap, recording: &Recording, key: &ObjectKey) -> Result<Response, Problem> {
+fn redirect(
+    app: &App,
+    headers: &HeaderMap,
+    caller: &Caller,
+    recording: &Recording,
+    key: &ObjectKey,
+) -> Result<Response, Problem> {
     let base = app.base_url(headers);
-    let signing = playback::signing(&app.presigner, &base, clock::now(), app.config.url_ttl, recording.duration);
+    let signing = playback::signing(&app.presigner, &base, super::validity(app, caller, recording));
     let signing = signing.map_err(|error| Problem::internal(error.to_string()))?;
     let mut url = String::new();
     signing.get(key, &mut url);

@@ -1,8 +1,8 @@
 //! `GET /v1/recordings/{id}/tracks/{track_id}.ogg`: one participant's track, as it came, in an Ogg/Opus file.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use echosphere_domain::recording::{Capture, Recording, Source, Track};
@@ -13,10 +13,10 @@ use echosphere_recorder::clock::samples;
 use echosphere_recorder::sound::{Index, TrackFile};
 use futures_util::stream;
 
-use super::playlists::{Signed, watch};
 use crate::app::{App, SharedApp};
 use crate::capture_log;
 use crate::clock::rfc3339;
+use crate::http::access::{Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::names;
 
@@ -40,11 +40,10 @@ const LONGEST_NAME: usize = 120;
 )]
 pub async fn get(
     State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
     Path((id, track)): Path<(String, String)>,
-    Query(signed): Query<Signed>,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (recording, captures) = watch(&app, &headers, &id, &signed).await?;
+    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let none =
         || Problem::part_not_found("there is no such track; `tracks` of the recording lists those that are there");
     let track = track.strip_suffix(".ogg").ok_or_else(none)?;

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::view;
 use crate::app::{App, SharedApp};
 use crate::clock::rfc3339;
-use crate::http::access::Caller;
+use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::work::compose::is_of_room;
 use crate::work::realign;
@@ -70,13 +70,17 @@ pub(super) struct Read {
 /// The transcript as JSON.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/transcript", tag = "transcript", operation_id = "getTranscript",
-    params(("id" = String, Path, description = "The recording's id")),
+    params(("id" = String, Path, description = "The recording's id"), Signed),
     responses(
         (status = 200, description = "The transcript; without turns when none came", body = view::Transcript),
         (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn json(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn json(
+    State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let _turn = turn_to_make().await;
     let read = read(&app, recording.id, &captures).await?;
@@ -144,29 +148,41 @@ async fn export_as(
 /// The transcript as WebVTT.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/transcript.vtt", tag = "transcript", operation_id = "getTranscriptVtt",
-    params(("id" = String, Path, description = "The recording's id")),
+    params(("id" = String, Path, description = "The recording's id"), Signed),
     responses((status = 200, description = "WebVTT, a cue for each line", content_type = "text/vtt", body = String)),
 )]
-pub async fn vtt(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn vtt(
+    State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     export_as(app, caller, id, "text/vtt; charset=utf-8", export::vtt).await
 }
 
 /// The transcript as SubRip.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/transcript.srt", tag = "transcript", operation_id = "getTranscriptSrt",
-    params(("id" = String, Path, description = "The recording's id")),
+    params(("id" = String, Path, description = "The recording's id"), Signed),
     responses((status = 200, description = "SubRip, a cue for each line", content_type = "application/x-subrip", body = String)),
 )]
-pub async fn srt(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn srt(
+    State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     export_as(app, caller, id, "application/x-subrip; charset=utf-8", export::srt).await
 }
 
 /// The transcript as plain text.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/transcript.txt", tag = "transcript", operation_id = "getTranscriptText",
-    params(("id" = String, Path, description = "The recording's id")),
+    params(("id" = String, Path, description = "The recording's id"), Signed),
     responses((status = 200, description = "A line for each turn", content_type = "text/plain", body = String)),
 )]
-pub async fn text(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn text(
+    State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     export_as(app, caller, id, "text/plain; charset=utf-8", export::text).await
 }

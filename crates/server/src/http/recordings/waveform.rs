@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::SharedApp;
-use crate::http::access::Caller;
+use crate::http::access::{Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::render::Analysis;
 
@@ -47,7 +47,7 @@ pub struct Progress {
 /// The waveform.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/waveform", tag = "playback", operation_id = "getWaveform",
-    params(("id" = String, Path, description = "The recording's id"), Params),
+    params(("id" = String, Path, description = "The recording's id"), Params, Signed),
     responses(
         (status = 200, description = "Peaks (audiowaveform JSON, version 2); while the call goes on those of what can be heard so far", body = Body),
         (status = 202, description = "They are being made; ask again", body = Progress),
@@ -56,7 +56,7 @@ pub struct Progress {
 )]
 pub async fn get(
     State(app): State<SharedApp>,
-    caller: Caller,
+    Viewer(caller): Viewer,
     Path(id): Path<String>,
     params: Result<Query<Params>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {

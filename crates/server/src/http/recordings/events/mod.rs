@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -27,13 +27,16 @@ use self::frame::Frame;
 use self::places::Place;
 use self::watcher::Newest;
 pub use self::watcher::{Snapshot, Watchers};
-use super::playlists::{Signed, watch};
 use crate::app::SharedApp;
+use crate::clock;
+use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 
 /// How long a listener is told nothing, at most: a proxy closes a connection on which nothing comes for a minute, and a listener that
 /// is gone is found out by telling it something.
 const HEARTBEAT: Duration = Duration::from_secs(4);
+/// How often it is looked whether a listener is still signed in.
+const LOOK: Duration = Duration::from_secs(5);
 /// How soon a listener comes back after its connection broke.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -58,11 +61,11 @@ const RETRY: Duration = Duration::from_secs(2);
 )]
 pub async fn get(
     State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
     Path(id): Path<String>,
-    Query(signed): Query<Signed>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (recording, _) = watch(&app, &headers, &id, &signed).await?;
+    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     if last.is_some() && recording.state.status.is_terminal() {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -72,6 +75,8 @@ pub async fn get(
     let newest = Watchers::subscribe(&app, &recording);
     let listener = Listener {
         base: super::base(&app, &headers),
+        caller,
+        looked: Instant::now(),
         stopping: app.stopping.subscribe(),
         until: Instant::now() + app.config.http.listener_life,
         app,
@@ -96,6 +101,10 @@ pub async fn get(
 struct Listener {
     app: SharedApp,
     base: String,
+    /// Whoever listens, until what it came with ends.
+    caller: Caller,
+    /// When it was looked whether it has.
+    looked: Instant,
     newest: watch::Receiver<Newest>,
     stopping: watch::Receiver<bool>,
     /// What the client had before it came (back).
@@ -130,18 +139,39 @@ impl Listener {
             if self.told.as_ref().is_some_and(|told| told.is_over) || *self.stopping.borrow() {
                 return None;
             }
+            if !self.may_stay().await {
+                return None;
+            }
             let newest = self.newest.borrow_and_update().clone();
             if let Some(newest) = newest.filter(|newest| self.told.as_ref().is_none_or(|told| told.id != newest.id)) {
                 self.tell(newest);
                 continue;
             }
+            let look_again = self.look_again();
             tokio::select! {
                 _ = self.stopping.changed() => {}
                 () = tokio::time::sleep_until(self.until) => return None,
                 () = self.place.end.notified() => return None,
+                () = tokio::time::sleep_until(look_again) => {}
                 changed = self.newest.changed() => changed.ok()?,
             }
         }
+    }
+
+    /// Whether what the listener came with is still good. A database that does not answer sends nobody away.
+    async fn may_stay(&mut self) -> bool {
+        if Instant::now() < self.look_again() {
+            return true;
+        }
+        self.looked = Instant::now();
+        self.caller.is_still_good(&self.app).await.unwrap_or(true)
+    }
+
+    /// When to look whether it is.
+    fn look_again(&self) -> Instant {
+        let left = self.caller.until().map(|until| until.since(clock::now()));
+        let left = left.map_or(LOOK, |left| Duration::from_nanos(u64::try_from(left).unwrap_or(0)));
+        (self.looked + LOOK).min(Instant::now() + left)
     }
 
     fn tell(&mut self, newest: Arc<Snapshot>) {
@@ -151,7 +181,7 @@ impl Listener {
         } else {
             let show = |snapshot: &Snapshot| {
                 let (captures, same_room) = (snapshot.captures.clone(), snapshot.same_room.clone());
-                super::show(&self.app, &self.base, snapshot.recording.clone(), captures, same_room)
+                super::show(&self.app, &self.base, &self.caller, snapshot.recording.clone(), captures, same_room)
             };
             let mut events = changes::since(self.told.as_deref(), &newest, show);
             if is_first && !events.is_empty() {

@@ -1,0 +1,52 @@
+//! How long a browser stays signed in, and who is asked at all.
+
+use std::time::Duration;
+
+use super::{Config, Error};
+use crate::http::access::is_loopback_host;
+
+/// How long a browser stays signed in.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// While it is not used.
+    pub idle: Duration,
+    /// At the most.
+    pub lifetime: Duration,
+    /// Whether it may sign in over plain HTTP from another machine.
+    pub allow_http: bool,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(12 * 3600), lifetime: Duration::from_secs(7 * 86_400), allow_http: false }
+    }
+}
+
+impl Config {
+    /// The same, but local clients are asked for nothing.
+    ///
+    /// # Errors
+    /// Where others than local clients could come: the listener is not on a loopback address, or the public URL is not.
+    pub fn without_auth(self) -> Result<Self, Error> {
+        let refused = |why: String| Err(Error::Contradiction(format!("--no-auth is refused: {why}")));
+        if !self.listen.ip().to_canonical().is_loopback() {
+            return refused(format!(
+                "{} is not a loopback address, so everybody who reaches it would be let in; listen on 127.0.0.1, or leave --no-auth out and sign in",
+                self.listen
+            ));
+        }
+        if let Some(url) = self.public_url.as_deref().filter(|url| !is_loopback_host(host(url))) {
+            return refused(format!(
+                "public_url is {url}, so there is a proxy, and what comes through it cannot be told from a local client; leave one of them out"
+            ));
+        }
+        Ok(Self { no_auth: true, ..self })
+    }
+}
+
+/// The authority of a URL that was checked before.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}

@@ -1,0 +1,318 @@
+//! Signing in with a browser: a credential once, then a cookie.
+//!
+//! A cookie is 32 random bytes, and the room that a token narrowed the sign-in to. The database has the SHA-256 of all of it,
+//! so that nobody can sign in with what lies on the disk, and so that no room's name lies there. It has a keyed hash of the credential too:
+//! a key that is taken out of the configuration ends its sign-ins.
+
+pub mod attempts;
+pub mod codes;
+mod start;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use echosphere_domain::id::ProjectId;
+use echosphere_domain::time::WallTime;
+use echosphere_livekit::token::Claims;
+use echosphere_store::{SignIn, Store};
+use hmac::Mac;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use self::attempts::Attempts;
+use self::codes::Code;
+use crate::config::{self, Config};
+use crate::entropy;
+
+pub use start::{begin, forget_old, link};
+
+/// The name of the data directory's secret.
+pub const SECRET: &str = "sign-in";
+/// How long a sign-in link works.
+const LINK_LIFE: Duration = Duration::from_secs(3600);
+/// How many browsers are signed in at the most; more end the ones that were seen longest ago.
+const MOST: u32 = 10_000;
+/// The longest room name that fits into a cookie, in bytes: a browser keeps 4,096 of a cookie (RFC 6265bis, section 5.6).
+const LONGEST_ROOM: usize = 2_048;
+/// The longest cookie that is looked at.
+const LONGEST_COOKIE: usize = 4_096;
+/// How exactly it is noted when a browser was seen last.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
+
+/// What somebody signs in with.
+pub enum Credential {
+    /// An API key of a project.
+    ApiKey(ProjectId, SecretString),
+    /// A LiveKit token.
+    Token(Claims),
+    /// A sign-in link's code.
+    Link(Code),
+}
+
+/// A browser that is signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The id of its row.
+    pub id: String,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its room, if it is narrowed to one.
+    pub room: Option<String>,
+    /// When it ends.
+    pub until: WallTime,
+}
+
+/// A new cookie.
+pub struct Cookie {
+    /// Its text.
+    pub text: String,
+    /// How long the browser is to keep it.
+    pub life: Duration,
+}
+
+/// Who may sign in, and who has.
+pub struct SignIns {
+    key: SecretString,
+    life: config::SignIn,
+    /// The project of each credential's hash: what the configuration has now.
+    credentials: HashMap<String, ProjectId>,
+    attempts: Mutex<Attempts>,
+}
+
+impl SignIns {
+    /// With the data directory's secret.
+    pub fn new(key: SecretString, config: &Config) -> Self {
+        let mut credentials = HashMap::new();
+        for project in &config.projects {
+            let api_keys = project.api_keys.iter().map(|api_key| of_api_key(&key, &project.id, api_key));
+            let pairs = project.livekit.iter().map(|pair| of_pair(&key, &project.id, &pair.key, &pair.secret));
+            let all = api_keys.chain(pairs).chain([of_link(&key, &project.id)]);
+            credentials.extend(all.map(|hash| (hash, project.id.clone())));
+        }
+        Self { key, life: config.sign_in.clone(), credentials, attempts: Mutex::default() }
+    }
+
+    /// The hashes of all credentials that the configuration has.
+    pub fn credentials(&self) -> Vec<String> {
+        self.credentials.keys().cloned().collect()
+    }
+
+    fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an address may try to sign in now.
+    pub fn may_try(&self, address: IpAddr, now: WallTime) -> bool {
+        self.attempts().may_try(address, now)
+    }
+
+    /// An address has failed to sign in; true when that was its last try, or everybody's, for a while.
+    pub fn failed(&self, address: IpAddr, now: WallTime) -> bool {
+        self.attempts().failed(address, now)
+    }
+
+    /// A new code of a sign-in link.
+    pub fn code(&self, project: &ProjectId, now: WallTime) -> String {
+        codes::mint(&self.key, project, entropy::bytes(), now.after(LINK_LIFE))
+    }
+
+    /// What a code says, if it is of a project that there is.
+    pub fn read_code(&self, code: &str, now: WallTime) -> Result<Code, codes::Error> {
+        let code = codes::verify(&self.key, code, now)?;
+        let exists = self.credentials.contains_key(&of_link(&self.key, &code.project));
+        if exists { Ok(code) } else { Err(codes::Error::Invalid) }
+    }
+
+    /// Signs a browser in; `None` when the token's room has a name that no cookie holds.
+    pub async fn sign_in(
+        &self,
+        store: &dyn Store,
+        config: &Config,
+        credential: Credential,
+        now: WallTime,
+    ) -> Result<Option<Cookie>, echosphere_store::Error> {
+        let end = now.after(self.life.lifetime);
+        let (project, hash, room, end) = match credential {
+            Credential::ApiKey(project, api_key) => {
+                let hash = of_api_key(&self.key, &project, &api_key);
+                (project, hash, None, end)
+            }
+            Credential::Link(code) => {
+                let hash = of_link(&self.key, &code.project);
+                (code.project, hash, None, end)
+            }
+            Credential::Token(Claims { project, key, room, expires }) => {
+                let pairs = config.project(&project).into_iter().flat_map(|project| &project.livekit);
+                let secret = pairs.into_iter().find(|pair| pair.key == key).map(|pair| &pair.secret);
+                let hash = secret.map(|secret| of_pair(&self.key, &project, &key, secret)).unwrap_or_default();
+                (project, hash, room, end.min(expires))
+            }
+        };
+        if room.as_ref().is_some_and(|room| room.len() > LONGEST_ROOM) {
+            return Ok(None);
+        }
+        let mut text = URL_SAFE_NO_PAD.encode(entropy::bytes::<32>());
+        if let Some(room) = &room {
+            text = format!("{text}.{}", URL_SAFE_NO_PAD.encode(room));
+        }
+        let ends_at = WallTime::from_millis(end.as_millis().div_euclid(1000) * 1000);
+        let row = SignIn { id: id(&text), project, credential: hash, created_at: now, seen_at: now, ends_at };
+        store.begin_sign_in(&row, MOST).await?;
+        let life = Duration::from_nanos(u64::try_from(ends_at.since(now)).unwrap_or(0));
+        Ok(Some(Cookie { text, life }))
+    }
+
+    /// The browser of a cookie, while it is signed in. That it was seen is noted.
+    pub async fn known(
+        &self,
+        store: &dyn Store,
+        cookie: &str,
+        now: WallTime,
+    ) -> Result<Option<Known>, echosphere_store::Error> {
+        let Ok(room) = room(cookie) else { return Ok(None) };
+        let Some(row) = store.sign_in(&id(cookie)).await?.filter(|row| self.goes_on(row, now)) else { return Ok(None) };
+        if now.since(row.seen_at) > SEEN_EVERY.min(self.life.idle / 8).as_nanos() as i64 {
+            store.see_sign_in(&row.id, now).await?;
+        }
+        Ok(Some(Known { id: row.id, project: row.project, room, until: row.ends_at }))
+    }
+
+    /// Whether a browser that was known is still signed in.
+    pub async fn is_known(&self, store: &dyn Store, id: &str, now: WallTime) -> Result<bool, echosphere_store::Error> {
+        Ok(store.sign_in(id).await?.is_some_and(|row| self.goes_on(&row, now)))
+    }
+
+    fn goes_on(&self, row: &SignIn, now: WallTime) -> bool {
+        let is_used = now < row.seen_at.after(self.life.idle);
+        is_used && now < row.ends_at && self.credentials.get(&row.credential) == Some(&row.project)
+    }
+}
+
+/// The id of a cookie's row.
+pub fn id(cookie: &str) -> String {
+    hex::encode(Sha256::digest(cookie))
+}
+
+/// It is no cookie of ours.
+struct Foreign;
+
+/// The room that a cookie is narrowed to. The row's id covers it.
+fn room(cookie: &str) -> Result<Option<String>, Foreign> {
+    if cookie.len() > LONGEST_COOKIE {
+        return Err(Foreign);
+    }
+    let Some((_, room)) = cookie.split_once('.') else { return Ok(None) };
+    let room = URL_SAFE_NO_PAD.decode(room).map_err(|_| Foreign)?;
+    String::from_utf8(room).map(Some).map_err(|_| Foreign)
+}
+
+fn of_api_key(key: &SecretString, project: &ProjectId, api_key: &SecretString) -> String {
+    hash(key, &["API key", project.as_str(), api_key.expose_secret()])
+}
+
+fn of_pair(key: &SecretString, project: &ProjectId, name: &str, secret: &SecretString) -> String {
+    hash(key, &["LiveKit key", project.as_str(), name, secret.expose_secret()])
+}
+
+fn of_link(key: &SecretString, project: &ProjectId) -> String {
+    hash(key, &["link", project.as_str()])
+}
+
+fn hash(key: &SecretString, parts: &[&str]) -> String {
+    let mut mac = codes::keyed(key);
+    mac.update(b"echosphere sign-in credential 1");
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    hex::encode(mac.finalize().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use echosphere_store::SignIns as _;
+
+    fn of(yaml: &str) -> (SignIns, Config) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), yaml).unwrap();
+        let config = config::load(Some(file.path()), &Environment::new()).unwrap();
+        (SignIns::new(SecretString::from("a secret of the data directory"), &config), config)
+    }
+
+    const TWO: &str = "projects: [{name: acme, api_keys: [first-api-key-0123456789abcdef], livekit: [{api_key: k, api_secret: s-0123456789abcdef0123456789abcdef}]}, {name: other}]";
+    const NOW: WallTime = WallTime::from_millis(1_795_439_500_500);
+
+    fn api_key() -> Credential {
+        let key = SecretString::from("first-api-key-0123456789abcdef");
+        Credential::ApiKey(ProjectId::parse("acme").unwrap(), key)
+    }
+
+    #[tokio::test]
+    async fn a_cookie_is_good_for_its_time_and_nothing_of_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = echosphere_store::sqlite::open(&dir.path().join("db")).await.unwrap();
+        let (door, config) = of(TWO);
+        let cookie = door.sign_in(&store, &config, api_key(), NOW).await.unwrap().unwrap();
+        let hours = |n: u64| NOW.after(Duration::from_secs(n * 3600));
+        assert_eq!(door.known(&store, &cookie.text, hours(13)).await.unwrap(), None, "not used for 12 h");
+        for hour in (0..168).step_by(8) {
+            let known = door.known(&store, &cookie.text, hours(hour)).await.unwrap().unwrap();
+            assert_eq!((known.project.as_str(), known.room), ("acme", None));
+        }
+        assert_eq!(door.known(&store, &cookie.text, hours(168)).await.unwrap(), None, "used, but seven days old");
+        let file = std::fs::read(dir.path().join("db-wal")).unwrap();
+        let has = |text: &str| file.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(has(&id(&cookie.text)), "the row is in what was searched");
+        assert!(!has(&cookie.text) && !has("first-api-key"));
+        for wrong in ["", "x", ".", "a.b", &format!("{}.QQ", cookie.text), &"a".repeat(9_999)] {
+            assert_eq!(door.known(&store, wrong, NOW).await.unwrap(), None, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_narrows_its_sign_in_to_its_room_and_its_life() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = echosphere_store::sqlite::open(&dir.path().join("db")).await.unwrap();
+        let (door, config) = of(TWO);
+        let expires = WallTime::from_millis(1_795_439_560_000);
+        let project = ProjectId::parse("acme").unwrap();
+        let claims =
+            |room: &str| Claims { project: project.clone(), key: "k".to_owned(), room: Some(room.to_owned()), expires };
+        let cookie =
+            door.sign_in(&store, &config, Credential::Token(claims("Sprechzimmer é")), NOW).await.unwrap().unwrap();
+        let known = door.known(&store, &cookie.text, NOW).await.unwrap().unwrap();
+        assert_eq!((known.room.as_deref(), known.until), (Some("Sprechzimmer é"), expires));
+        assert_eq!(door.known(&store, &cookie.text, expires).await.unwrap(), None);
+        let (secret, _) = cookie.text.split_once('.').unwrap();
+        for other in [secret.to_owned(), format!("{secret}.{}", URL_SAFE_NO_PAD.encode("another room"))] {
+            assert_eq!(door.known(&store, &other, NOW).await.unwrap(), None, "{other}");
+        }
+        let long = "r".repeat(LONGEST_ROOM + 1);
+        assert!(door.sign_in(&store, &config, Credential::Token(claims(&long)), NOW).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_gone_ends_its_sign_ins() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = echosphere_store::sqlite::open(&dir.path().join("db")).await.unwrap();
+        let (door, config) = of(TWO);
+        let code = door.read_code(&door.code(&ProjectId::parse("acme").unwrap(), NOW), NOW).unwrap();
+        let by_key = door.sign_in(&store, &config, api_key(), NOW).await.unwrap().unwrap().text;
+        let by_link = door.sign_in(&store, &config, Credential::Link(code), NOW).await.unwrap().unwrap().text;
+        let signed_in = async |door: &SignIns, cookie: &str| door.known(&store, cookie, NOW).await.unwrap().is_some();
+        // The key has moved to another project: it opens another project's recordings, with a new sign-in.
+        let (moved, _) = of("projects: [{name: acme}, {name: other, api_keys: [first-api-key-0123456789abcdef]}]");
+        assert!(!signed_in(&moved, &by_key).await && signed_in(&moved, &by_link).await);
+        let (gone, _) = of("projects: [{name: other}]");
+        assert!(!signed_in(&gone, &by_key).await && !signed_in(&gone, &by_link).await);
+        assert!(signed_in(&door, &by_key).await && signed_in(&door, &by_link).await);
+        assert_eq!(store.end_sign_ins_but(&moved.credentials()).await.unwrap(), 1);
+        assert!(!signed_in(&door, &by_key).await && signed_in(&door, &by_link).await);
+    }
+}

@@ -179,7 +179,7 @@ fn send(server: &Server, hostile: &Hostile) -> Answer {
 
 #[test]
 fn what_is_costly_to_read_takes_little_memory_and_harms_nobody() {
-    let too_much: Vec<String> = hostile::all(0.25).iter().filter_map(memory_taken).collect();
+    let too_much: Vec<String> = hostile::all(0.25, "").iter().filter_map(memory_taken).collect();
     assert!(too_much.is_empty(), "{too_much:#?}");
 }
 

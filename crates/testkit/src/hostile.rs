@@ -21,8 +21,9 @@ pub struct Hostile {
     pub body: Vec<u8>,
 }
 
-/// One of each kind, `scale` of 64 MiB where size is what costs.
-pub fn all(scale: f64) -> Vec<Hostile> {
+/// One of each kind, `scale` of 64 MiB where size is what costs. `tag` tells the sessions of one call from those of another.
+pub fn all(scale: f64, tag: &str) -> Vec<Hostile> {
+    let session = |name, part: &str, content| session(name, tag, part, content);
     let size = (f64::from(64 << 20) * scale) as usize;
     let otlp = |name, unit: &str| Hostile {
         name,
@@ -53,12 +54,12 @@ pub fn all(scale: f64) -> Vec<Hostile> {
     ]
 }
 
-fn session(name: &'static str, part: &str, content: Vec<u8>) -> Hostile {
+fn session(name: &'static str, tag: &str, part: &str, content: Vec<u8>) -> Hostile {
     Hostile {
         name,
         target: "/observability/recordings/v0",
         headers: &[("content-type", CONTENT_TYPE)],
-        body: upload(name, &[(part, content)]),
+        body: upload(&format!("{tag}{name}"), &[(part, content)]),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::lenient_json::Window;
 /// Objects and lists inside each other whose members are looked at; what is nested deeper is gone over.
 const DEEPEST: usize = 127;
 /// Notes the attributes of a request.
-pub(super) fn read(source: impl Read, session: &mut Session) -> io::Result<()> {
+pub(super) fn read(source: &mut dyn Read, session: &mut Session) -> io::Result<()> {
     Reader { window: Window::new(source), open: Vec::new(), deeper: 0 }.document(session)
 }
 

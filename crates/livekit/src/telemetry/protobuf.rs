@@ -22,7 +22,7 @@ enum Level {
 }
 
 /// Notes the attributes of a request. Ends where the bytes are no message.
-pub(super) fn read(source: impl Read, session: &mut Session) -> io::Result<()> {
+pub(super) fn read(source: &mut dyn Read, session: &mut Session) -> io::Result<()> {
     let mut source = Source { inner: io::BufReader::with_capacity(64 << 10, source), buffer: Vec::new() };
     source.message(Level::Request, u64::MAX, session).map(drop)
 }

@@ -147,10 +147,11 @@ async fn refuse(
     let mut found = false;
     let mut session = session.clone();
     if session.room_sid.is_none() {
-        session.room_sid = told_together(connection, project, TOLD_ROOM, &session.job_id).await?.into_iter().next();
+        session.room_sid =
+            told_together(connection, project, TOLD_ROOM, session.job_id.as_deref()).await?.into_iter().next();
     }
     found |= refuse_one(connection, project, &session, reason, now).await?;
-    for job in told_together(connection, project, TOLD_JOBS, &session.room_sid).await? {
+    for job in told_together(connection, project, TOLD_JOBS, session.room_sid.as_deref()).await? {
         if session.job_id.as_ref() != Some(&job) {
             let other = SessionIds { job_id: Some(job), room_sid: session.room_sid.clone(), started_at: None };
             found |= refuse_one(connection, project, &other, reason, now).await?;
@@ -174,7 +175,7 @@ async fn told_together(
     connection: &mut SqliteConnection,
     project: &ProjectId,
     query: &'static str,
-    id: &Option<String>,
+    id: Option<&str>,
 ) -> Result<Vec<String>> {
     let told = sqlx::query_scalar::<_, Option<String>>(query).bind(project.as_str()).bind(id);
     Ok(told.fetch_all(connection).await.map_err(failed)?.into_iter().flatten().collect())

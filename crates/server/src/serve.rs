@@ -107,9 +107,9 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
         tokio::spawn(forget_sign_ins(app.clone())),
     ];
     tokio::task::spawn_blocking(http::prepare);
-    ready(&app);
     println!("EchoSphere is listening on http://{}", app.config.listen);
     sign_in::begin(&app).await?;
+    ready(&app);
     serve(&app, listener, http::router(&app, metrics)).await;
     app.rooms.hand_over().await;
     for task in background {

@@ -164,15 +164,15 @@ fn a_browser_signs_in_with_a_key_and_out_again() {
             || set.contains("Max-Age=604800"),
         "{set}"
     );
-    let cookie = cookie(&answer);
+    let first = cookie(&answer);
     for path in ["/", &format!("/recordings/{id}"), "/v1/recordings", &format!("/v1/recordings/{id}"), "/metrics"] {
-        assert_eq!(with_cookie(&server, &cookie, path).status, 200, "{path}");
-        assert_eq!(with_cookie(&server, &format!("{cookie}x"), path).status, 401, "{path}");
+        assert_eq!(with_cookie(&server, &first, path).status, 200, "{path}");
+        assert_eq!(with_cookie(&server, &format!("{first}x"), path).status, 401, "{path}");
     }
-    assert!(with_cookie(&server, &cookie, "/").text().contains("Sign out"));
+    assert!(with_cookie(&server, &first, "/").text().contains("Sign out"));
     let stop = |headers: &[(&str, &str)]| {
         let mut headers = headers.to_vec();
-        headers.push(("cookie", &cookie));
+        headers.push(("cookie", &first));
         http::send(server.address, "POST", &format!("/v1/recordings/{id}/stop"), &headers, &[]).status
     };
     let own = format!("http://{}", server.address);
@@ -187,17 +187,19 @@ fn a_browser_signs_in_with_a_key_and_out_again() {
     ] {
         assert_eq!(stop(&foreign), 403, "{foreign:?}");
     }
+    let anew = cookie(&form(&server, "/login", &[("cookie", &first)], &format!("credential={API_KEY}")));
+    assert_eq!(with_cookie(&server, &first, "/v1/recordings").status, 401, "the cookie of before is worth nothing");
     let signed_out = |headers: &[(&str, &str)]| {
         let mut headers = headers.to_vec();
-        headers.push(("cookie", &cookie));
+        headers.push(("cookie", &anew));
         form(&server, "/logout", &headers, "")
     };
     assert_eq!(signed_out(&[("origin", "http://evil.example")]).status, 403);
     let answer = signed_out(&[("origin", &own)]);
     assert_eq!((answer.status, answer.header("location")), (303, Some("/login")));
     assert!(answer.header("set-cookie").unwrap().contains("Max-Age=0"));
-    assert_eq!(with_cookie(&server, &cookie, "/v1/recordings").status, 401);
-    assert!(!server.log().contains(API_KEY) && !server.log().contains(cookie.split_once('=').unwrap().1));
+    assert_eq!(with_cookie(&server, &anew, "/v1/recordings").status, 401);
+    assert!(!server.log().contains(API_KEY) && !server.log().contains(anew.split_once('=').unwrap().1));
 }
 
 #[test]

@@ -142,6 +142,10 @@ async fn enter(app: &App, visitor: &Visitor, form: Form) -> Result<Option<Header
     let cookie = app.sign_ins.sign_in(&*app.store, &app.config, brought, now).await.map_err(Problem::from)?;
     let cookie =
         cookie.ok_or_else(|| Problem::forbidden("the token's room has a name that is too long for a cookie"))?;
+    if let Some(before) = cookie::of(&app.config, visitor) {
+        // The browser has one cookie: nobody comes with the old one any more, unless it was taken.
+        app.store.end_sign_in(&sign_in::id(before)).await.map_err(Problem::from)?;
+    }
     count("signed_in");
     tracing::info!(%client, "a browser signed in");
     Ok(cookie::set(&app.config, visitor, &cookie.text, cookie.life.as_secs()))

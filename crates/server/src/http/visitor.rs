@@ -172,6 +172,7 @@ pub fn is_forwarding(name: &str) -> bool {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     pub fn visitor(method: Method, peer: &str, list: &[(&'static str, &str)]) -> Visitor {
         let mut headers = HeaderMap::new();
@@ -261,6 +262,27 @@ pub(super) mod tests {
         let with_port = visitor(Method::GET, "::ffff:127.0.0.1", &[("x-forwarded-for", "x, [2001:db8::1]:443")]);
         let with_port = Visitor { peer: with_port.peer.map(|peer| peer.to_canonical()), ..with_port };
         assert_eq!(with_port.client(&trusting).to_string(), "2001:db8::1");
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_without_a_panic(
+            values in proptest::collection::vec("[ -~]{0,40}", 8),
+            likely in "[a-z0-9:.,\\[\\]/ ]{0,24}",
+            peer: u32,
+        ) {
+            let names = ["host", "origin", "cookie", "sec-fetch-site", "sec-fetch-mode", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+            let config = config(Some("https://rec.example.com"), &["0.0.0.0/1"]);
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            for values in [values, vec![likely.as_str(); 8]] {
+                let headers: Vec<_> = names.into_iter().zip(values).collect();
+                let visitor = visitor(Method::POST, &IpAddr::from(peer.to_be_bytes()).to_string(), &headers);
+                let _ = (visitor.client(&config), visitor.is_on_loopback(&config), visitor.is_https(&config));
+                let _ = (visitor.is_from_our_page(&config), visitor.is_from_elsewhere(&config));
+                let _ = super::super::cookie::of(&config, &visitor);
+                let _ = super::super::cookie::set(&config, &visitor, "text", 1);
+            }
+        }
     }
 
     #[test]

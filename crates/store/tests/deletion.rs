@@ -482,7 +482,8 @@ async fn uploads_wait_are_listed_and_are_read_again() {
 
 /// A database as the version before this one left it, with what its deletions left in it.
 async fn of_the_version_before(path: &Path) {
-    let mut before = sqlx::migrate!("./migrations/sqlite");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    let mut before = sqlx::migrate::Migrator::new(folder).await.unwrap();
     before.migrations = before.migrations.iter().filter(|migration| migration.version < 12).cloned().collect();
     let url = format!("sqlite://{}?mode=rwc", path.display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();

@@ -16,7 +16,7 @@ use std::time::Duration;
 use echosphere_domain::id::{ProjectId, UploadId};
 use echosphere_livekit::telemetry::InflateError;
 
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 
 pub use self::content::{Content, Error as ContentError, remove_leftovers};
 use self::keep::keep;

@@ -23,7 +23,7 @@ pub struct ChatHistory {
 
 /// What the turns of a session may take in memory, in bytes, about: a session has a few hundred, of 1 KiB or so. What comes after
 /// that is left out.
-const MOST_KEPT: usize = 12 << 20;
+const MOST_KEPT: usize = 10 << 20;
 /// The longest text of an item that is no JSON, in characters.
 const LONGEST_BROKEN: usize = 4_000;
 /// The types of items of the SDKs (livekit-agents, `llm/chat_context.py`).
@@ -351,9 +351,9 @@ mod tests {
     fn a_history_is_read_as_far_as_it_can_be_kept() {
         let item =
             |n: usize| format!(r#"{{"id":"i{n}","type":"message","role":"user","content":["word"],"created_at":{n}}}"#);
-        let honest: Vec<String> = (0..8_000).map(item).collect();
+        let honest: Vec<String> = (0..6_000).map(item).collect();
         let history = parse(format!(r#"{{"items":[{}]}}"#, honest.join(",")).as_bytes());
-        assert_eq!((history.transcript.turns.len(), history.damaged), (8_000, false));
+        assert_eq!((history.transcript.turns.len(), history.damaged), (6_000, false));
         for unit in ["{},", "0,", "[],", r#"{"created_at":[{"":0},{"":0}]},"#] {
             let text = format!(r#"{{"items":[{}{{}}]}}"#, unit.repeat((3 << 20) / unit.len()));
             let history = parse(text.as_bytes());

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use echosphere_testkit::http;
 use echosphere_testkit::server::Server;
-use echosphere_testkit::session::Session;
+use echosphere_testkit::session::{self, Session};
 use echosphere_testkit::sound::{self, Pcm, RATE};
 use serde_json::Value;
 
@@ -159,12 +162,29 @@ fn an_interrupted_line_ends_when_it_stops_being_heard() {
     assert!((32_600..33_200).contains(&end), "{end}");
 }
 
+/// The stored segments below a data directory, by their file names.
+fn stored(server: &Server) -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![server.data().join("objects/echosphere-recordings/recordings")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(entry.file_name().into_string().unwrap(), path);
+            }
+        }
+    }
+    found
+}
+
+/// A long session, asked for at its end while the rendering is at its beginning.
 #[test]
 fn a_segment_is_there_before_its_turn() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RENDERING_WORKERS", "1")]);
-    let session = Session::load("order");
-    assert_eq!(session.upload(server.address).status, 200);
+    assert_eq!(session::hour_long().upload(server.address).status, 200);
     let recording = loop {
         let completed = server.recordings().into_iter().find(|recording| recording["status"] == "COMPLETED");
         if let Some(recording) = completed {
@@ -172,13 +192,24 @@ fn a_segment_is_there_before_its_turn() {
         }
     };
     let id = recording["id"].as_str().unwrap();
-    let answer = server.fetch(&format!("/v1/recordings/{id}/renditions/audio/segments/15.ts"));
+    let last = recording["duration_ms"].as_u64().unwrap().div_ceil(4_000) - 1;
+    let answer = server.fetch(&format!("/v1/recordings/{id}/renditions/audio/segments/{last}.ts"));
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("video/mp2t")));
-    let first = answer.body;
-    server.settled();
-    let again = server.fetch(&format!("/v1/recordings/{id}/renditions/audio/segments/15.ts"));
-    assert_eq!(again.body, first, "whoever renders it, the bytes are the same");
-    assert_eq!(server.get(&format!("/v1/recordings/{id}/renditions/audio/segments/16.ts")).status, 404);
+    let stored = stored(&server);
+    assert!(stored.contains_key(&format!("{last:05}.ts")), "what was asked for is stored");
+    assert!(!stored.contains_key(&format!("{:05}.ts", last - 1)), "and its turn had not come: {} are", stored.len());
+}
+
+#[test]
+fn whoever_renders_a_segment_its_bytes_are_the_same() {
+    let replay = replay("order");
+    let (server, id) = (&replay.server, replay.recording["id"].as_str().unwrap());
+    let segment = |number: u32| format!("/v1/recordings/{id}/renditions/audio/segments/{number}.ts");
+    let in_background = server.fetch(&segment(15)).body;
+    std::fs::remove_file(&stored(server)["00015.ts"]).unwrap();
+    let answer = server.fetch(&segment(15));
+    assert_eq!((answer.status, answer.body == in_background), (200, true));
+    assert_eq!(server.get(&segment(16)).status, 404);
     assert_eq!(server.get(&format!("/v1/recordings/{id}/renditions/video/segments/0.ts")).status, 404);
 }
 
@@ -248,27 +279,27 @@ fn playlists_are_compressed_for_who_asks() {
 }
 
 #[test]
-fn lost_storage_is_a_gap_and_never_hidden() {
+fn a_lost_segment_is_made_again_and_a_lost_master_is_a_gap_that_is_never_hidden() {
     let mut replay = replay("reservation");
+    let id = replay.recording["id"].as_str().unwrap().to_owned();
+    let lose = |server: &Server, name: &str| std::fs::remove_file(&stored(server)[name]).unwrap();
+    let segment = format!("/v1/recordings/{id}/renditions/audio/segments/3.ts");
     replay.server.kill9();
-    let objects = replay.server.data().join("objects/echosphere-recordings/recordings");
-    let mut stack = vec![objects];
-    let mut removed = 0;
-    while let Some(folder) = stack.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                stack.push(entry.path());
-            } else if entry.path().ends_with("00003.ts") {
-                std::fs::remove_file(entry.path()).unwrap();
-                removed += 1;
-            }
-        }
-    }
-    assert_eq!(removed, 1);
+    lose(&replay.server, "00003.ts");
     replay.server.restart();
-    let id = replay.recording["id"].as_str().unwrap();
-    let route = format!("/v1/recordings/{id}/renditions/audio/segments/3.ts");
-    // The master is there, so the segment is made again.
-    let answer = replay.server.fetch(&route);
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(replay.server.fetch(&segment).status, 200, "the master is there");
+    replay.server.kill9();
+    lose(&replay.server, "00003.ts");
+    lose(&replay.server, "upload.multipart");
+    replay.server.restart();
+    let answer = replay.server.fetch(&segment);
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (404, Some("/problems/part-not-found")));
+    let recording = replay.server.recording(&id);
+    assert_eq!((&recording["status"], &recording["partial"]), (&"COMPLETED".into(), &true.into()), "{recording}");
+    let gap = &recording["gaps"][0];
+    assert_eq!(gap["reason"], "storage_lost");
+    assert!((11_900..12_100).contains(&gap["start_ms"].as_i64().unwrap()), "{gap}");
+    let playlist = replay.server.get(&format!("/v1/recordings/{id}/renditions/audio/playlist.m3u8")).text();
+    assert_eq!(playlist.matches("#EXT-X-GAP").count(), 1, "{playlist}");
+    assert_eq!(replay.server.fetch(&segment.replace("3.ts", "2.ts")).status, 200, "the others play");
 }

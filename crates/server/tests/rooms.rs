@@ -313,12 +313,25 @@ fn who_is_left_out_is_checked_and_only_a_room_that_goes_on_can_leave_somebody_ou
 
 /// Reads server-sent events until the connection ends or the list is long enough: name and id of each.
 fn events(server: &Server, id: &str, headers: &str, enough: usize) -> (String, Vec<(String, String)>) {
+    listen(server, id, headers, enough, || {})
+}
+
+/// The same, and tells of each event as it comes.
+fn listen(
+    server: &Server,
+    id: &str,
+    headers: &str,
+    enough: usize,
+    mut came: impl FnMut(),
+) -> (String, Vec<(String, String)>) {
     let mut stream = http::connect(server.address);
     let (host, authorization) = (server.address, &server.authorization);
     let head = format!("GET /v1/recordings/{id}/events HTTP/1.1\r\nhost: {host}\r\nauthorization: {authorization}\r\n");
     write!(stream, "{head}{headers}connection: close\r\n\r\n").unwrap();
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let mut stream = BufReader::new(stream);
+    let head: Vec<String> =
+        BufRead::lines(&mut stream).map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+    let mut lines = BufReader::new(http::Chunks::new(stream)).lines().map_while(Result::ok);
     let (mut found, mut name, mut last) = (Vec::new(), String::new(), String::new());
     while found.len() < enough {
         let Some(line) = lines.next() else { break };
@@ -327,6 +340,7 @@ fn events(server: &Server, id: &str, headers: &str, enough: usize) -> (String, V
             Some(("id", value)) => value.clone_into(&mut last),
             _ if line.is_empty() && !name.is_empty() => {
                 found.push((std::mem::take(&mut name), std::mem::take(&mut last)));
+                came();
             }
             _ => {}
         }
@@ -353,9 +367,10 @@ fn a_listener_gets_the_present_state_then_what_changes_and_lets_the_server_stop(
     assert!(head.contains("404"), "{head}");
     let id = start(&server, &json!({ "room_name": "b" }), None).json()["id"].as_str().unwrap().to_owned();
     std::thread::scope(|scope| {
-        let listening = scope.spawn(|| events(&server, &id, "", usize::MAX));
-        until("the listener", || server.log().contains("a room is going to be recorded").then_some(()));
-        std::thread::sleep(Duration::from_millis(300));
+        let (heard, first) = std::sync::mpsc::channel();
+        let (server, id) = (&server, &id);
+        let listening = scope.spawn(move || listen(server, id, "", usize::MAX, || drop(heard.send(()))));
+        first.recv_timeout(Duration::from_secs(60)).expect("the listener hears the present state");
         let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
         let asked = Instant::now();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use echosphere_testkit::http::{self, Answer};
 use echosphere_testkit::server::{KEY, SECRET, Server};
-use echosphere_testkit::session::{Session, api_token};
+use echosphere_testkit::session::{self, Session, api_token};
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
@@ -63,9 +63,23 @@ fn with_cookie(server: &Server, cookie: &str, path: &str) -> Answer {
     http::send(server.address, "GET", path, &[("cookie", cookie)], &[])
 }
 
+/// An upload that is in quarantine, as nothing of it can be read.
+fn quarantined(server: &Server) -> String {
+    let token = bearer(&session::token());
+    let headers = [("authorization", token.as_str()), ("content-type", "multipart/form-data; boundary=x")];
+    let answer = http::send(server.address, "POST", "/observability/recordings/v0", &headers, b"nothing");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    server.settled();
+    let mine = bearer(API_KEY);
+    let list = "/v1/uploads?state=quarantined";
+    let listed = http::send(server.address, "GET", list, &[("authorization", &mine)], &[]).json();
+    listed["items"][0]["id"].as_str().unwrap_or_else(|| panic!("{listed}")).to_owned()
+}
+
 #[test]
 fn every_route_asks_for_credentials_on_a_loopback_listener_too() {
     let (_dir, server, id) = recorded(&[], &[]);
+    let upload = quarantined(&server);
     let openapi = http::get(server.address, "/openapi.json").json();
     let mut walked = 0;
     let mut routes: Vec<(String, String)> = Vec::new();
@@ -77,8 +91,13 @@ fn every_route_asks_for_credentials_on_a_loopback_listener_too() {
     // What deletes comes last: until then the right key finds what the others do not.
     routes.sort_by_key(|(method, _)| method == "DELETE");
     for (method, template) in &routes {
-        let path = template.replace("{id}", &id).replace("{rendition}", "audio").replace("{segment}", "0.ts");
+        let is_upload = template.starts_with("/v1/uploads");
+        let path = template
+            .replace("{id}", if is_upload { &upload } else { &id })
+            .replace("{rendition}", "audio")
+            .replace("{segment}", "0.ts");
         let path = path.replace("{track}", "TR_x.ogg").replace("{signal}", "logs");
+        let path = if template == "/v1/uploads" { format!("{path}?state=quarantined") } else { path };
         let ask = |credential: Option<&str>| {
             let credential = credential.map(bearer);
             let headers: Vec<_> = credential.iter().map(|text| ("authorization", text.as_str())).collect();
@@ -95,7 +114,8 @@ fn every_route_asks_for_credentials_on_a_loopback_listener_too() {
         if template.contains("{id}") {
             let foreign = ask(Some(OTHER));
             assert_eq!(foreign.status, 404, "{method} {path} with the key of another project");
-            assert_eq!(foreign.json()["type"], "/problems/recording-not-found");
+            let not_found = if is_upload { "/problems/upload-not-found" } else { "/problems/recording-not-found" };
+            assert_eq!(foreign.json()["type"], not_found);
             walked += 1;
         }
         let mine = ask(Some(API_KEY));
@@ -105,10 +125,13 @@ fn every_route_asks_for_credentials_on_a_loopback_listener_too() {
             "pause" | "resume" | "exclude" => assert_eq!(mine.status, 409, "{method} {path}"),
             "recordings" if method == "POST" => assert!(matches!(mine.status, 400 | 415), "{}", mine.text()),
             "events" => assert_eq!(mine.status, 200, "{method} {path}"),
-            _ => assert!(matches!(mine.status, 200 | 202 | 302), "{method} {path}: {}", mine.text()),
+            "uploads" => assert_eq!(mine.json()["items"].as_array().unwrap().len(), 1, "{}", mine.text()),
+            _ => assert!(matches!(mine.status, 200 | 202 | 204 | 302), "{method} {path}: {}", mine.text()),
         }
+        // What was to be read again has been.
+        server.settled();
     }
-    assert!(walked >= 15, "{walked}");
+    assert!(walked >= 18, "{walked}");
     for path in ["/", &format!("/recordings/{id}"), "/metrics", "/v1/recordings?limit=1"] {
         assert_eq!(http::get(server.address, path).status, 401, "{path}");
     }

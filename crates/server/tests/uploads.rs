@@ -106,8 +106,19 @@ fn a_cut_upload_is_kept_and_then_replaced_by_the_whole() {
     assert_eq!(statuses, ["superseded", "complete"]);
     // The cut one once more, late: it says nothing new.
     session.upload_cut(server.address, session.body.len() / 3);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    until_counted(&server, "echosphere_uploads_total{outcome=\"duplicate\"} 1");
     assert_eq!(server.settled()[0]["revision"], 2);
+}
+
+/// Waits until a line stands in `/metrics`.
+fn until_counted(server: &Server, line: &str) {
+    for _ in 0..1_200 {
+        if server.get("/metrics").text().lines().any(|counted| counted == line) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{line} was waited for in vain:\n{}\n{}", server.get("/metrics").text(), server.log());
 }
 
 fn wait_for(server: &Server, count: usize) -> Vec<Value> {

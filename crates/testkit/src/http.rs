@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client over a plain socket: what is sent is what the test says, to the byte.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -97,6 +97,41 @@ pub fn read_answer(stream: &mut TcpStream) -> Answer {
     let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let body = if chunked { unchunk(&bytes[end + 4..]) } else { bytes[end + 4..].to_vec() };
     Answer { status, headers, body }
+}
+
+/// The bytes of a body that comes in chunks (RFC 9112, section 7.1), as they come.
+pub struct Chunks<R> {
+    inner: R,
+    /// What is left of the chunk.
+    left: usize,
+}
+
+impl<R: BufRead> Chunks<R> {
+    /// The body that begins now.
+    pub fn new(inner: R) -> Self {
+        Self { inner, left: 0 }
+    }
+}
+
+impl<R: BufRead> Read for Chunks<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.left == 0 {
+            let mut line = String::new();
+            // Before the size of the next chunk the line of this one ends.
+            if self.inner.read_line(&mut line)? == 0 {
+                return Ok(0);
+            }
+            match usize::from_str_radix(line.trim(), 16) {
+                Ok(0) => return Ok(0),
+                Ok(size) => self.left = size,
+                Err(_) => {}
+            }
+        }
+        let most = buffer.len().min(self.left);
+        let count = self.inner.read(&mut buffer[..most])?;
+        self.left -= count;
+        Ok(count)
+    }
 }
 
 fn unchunk(mut bytes: &[u8]) -> Vec<u8> {

@@ -39,10 +39,11 @@ test('thirty times kill -9 in the middle of a call: each time the next process g
   let before = [];
   let known = new Set(await recorders());
   for (let n = 0; n < KILLS; n += 1) {
-    const from = now();
     await server.kill();
+    // On a busy machine a process lives, and hears, for a while after it was told to go.
+    const gone = now();
     await server.restart(livekit.env);
-    down.push([from, now()]);
+    down.push([gone, now()]);
     const recording = await get(server, id);
     assert.equal(recording.status, 'ACTIVE', JSON.stringify(recording));
     const { playlist } = await listing(recording);
@@ -70,7 +71,7 @@ test('thirty times kill -9 in the middle of a call: each time the next process g
   console.log(`# heard and lost before a kill: at most ${Math.max(...unwritten).toFixed(2)} s`);
   console.log(`# lost beside the time that it was down: median ${median(lost).toFixed(2)} s, at most ${Math.max(...lost).toFixed(2)} s; down ${median(down.map(([from, to]) => to - from)).toFixed(2)} s; ${restarts} discontinuities`);
   for (const [n, seconds] of unwritten.entries()) {
-    assert.ok(seconds <= 1 && seconds > down[n][0] - down[n][1], `kill ${n}: the gap begins ${seconds} s before it`);
+    assert.ok(seconds <= 1 && seconds > down[n][0] - down[n][1], `kill ${n}: the gap begins ${seconds} s before the process was gone`);
   }
   assert.ok(Math.max(...lost) <= 1, lost.join(', '));
   assert.ok(restarts > 0 && restarts <= KILLS, `${restarts}`);

@@ -371,7 +371,8 @@ async function forgetsThatItRanDry({ page, state }, id) {
   await page.click('[data-testid=live]');
   const asked = await behind();
   console.log(`# what is spoken now is heard after ${before.toFixed(1)} s, ${after.toFixed(1)} s when it ran dry, ${asked.toFixed(1)} s when it is asked for`);
-  assert.ok(after > before + 0.8 && Math.abs(asked - before) < 0.5);
+  // What it was behind before, it may have been by a hold-up of its own.
+  assert.ok(after > before + 0.8 && asked < before + 0.5, `${before}, ${after}, ${asked}`);
 }
 
 test('a call that is refused in between, and ends elsewhere, is heard to its end', async () => {

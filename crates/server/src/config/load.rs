@@ -82,7 +82,7 @@ impl Default for Config {
             max_upload_bytes: 1 << 30,
             upload_retry_delay: Duration::from_secs(15),
             redaction: Redaction::Refuse,
-            unknown_room_wait: Duration::from_secs(600),
+            unknown_room_wait: Duration::from_secs(20),
             unknown_room: UnknownRoom::Keep,
             quarantine: Duration::from_secs(7 * 86_400),
             segment_duration: Duration::from_secs(4),

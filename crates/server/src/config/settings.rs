@@ -445,7 +445,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "uploads.unknown_room_wait",
         variable: "ECHOSPHERE_UPLOADS_UNKNOWN_ROOM_WAIT",
-        default: "10m",
+        default: "20s",
         meaning: "How long an upload waits for the name of its room, in a project with excluded_rooms.",
         apply: set!(config.unknown_room_wait, value::duration),
     },

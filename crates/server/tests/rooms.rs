@@ -369,7 +369,7 @@ fn a_listener_gets_the_present_state_then_what_changes_and_lets_the_server_stop(
     std::thread::scope(|scope| {
         let (heard, first) = std::sync::mpsc::channel();
         let (server, id) = (&server, &id);
-        let listening = scope.spawn(move || listen(server, id, "", usize::MAX, || drop(heard.send(()))));
+        let listening = scope.spawn(move || listen(server, id, "", usize::MAX, || heard.send(()).unwrap_or_default()));
         first.recv_timeout(Duration::from_secs(60)).expect("the listener hears the present state");
         let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
         let asked = Instant::now();

@@ -43,8 +43,8 @@ fn last_pause(turns: &[Turn]) -> Option<WallTime> {
     let first_told = turns.iter().filter(|turn| !is_bare(turn)).filter_map(made).min();
     let mut times: Vec<WallTime> = turns.iter().filter_map(made).collect();
     times.sort_unstable();
-    let pauses = times.windows(2).filter(|pair| pair[1].since(pair[0]) >= PAUSE).map(|pair| pair[1]);
-    pauses.filter(|after| first_told.is_none_or(|first| first >= *after)).last()
+    let mut pauses = times.windows(2).rev().filter(|pair| pair[1].since(pair[0]) >= PAUSE).map(|pair| pair[1]);
+    pauses.find(|after| first_told.is_none_or(|first| first >= *after))
 }
 
 #[cfg(test)]
@@ -55,22 +55,22 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    fn at(second: i64) -> Option<WallTime> {
-        Some(WallTime::from_millis(second * 1_000))
+    fn at(second: i64) -> WallTime {
+        WallTime::from_millis(second * 1_000)
     }
 
     fn turn(second: i64) -> Turn {
-        let reported = Times { created: at(second), ..Times::default() };
+        let reported = Times { created: Some(at(second)), ..Times::default() };
         Turn { reported, ..Turn::new(second.to_string(), Kind::Message, Role::User, "words") }
     }
 
     fn told(second: i64) -> Turn {
         let turn = turn(second);
-        Turn { reported: Times { start: at(second), end: at(second + 1), ..turn.reported }, ..turn }
+        Turn { reported: Times { start: Some(at(second)), end: Some(at(second + 1)), ..turn.reported }, ..turn }
     }
 
     fn earlier(mut turns: Vec<Turn>, began: Option<i64>) -> Vec<bool> {
-        mark(&mut turns, began.and_then(at));
+        mark(&mut turns, began.map(at));
         turns.iter().map(|turn| turn.earlier).collect()
     }
 
@@ -106,7 +106,7 @@ mod tests {
         #[test]
         fn what_is_earlier_lies_before_the_rest(times in prop::collection::vec(0_i64..20 * DAY, 0..20), began in prop::option::of(0_i64..20 * DAY)) {
             let mut turns: Vec<Turn> = times.iter().map(|second| turn(*second)).collect();
-            mark(&mut turns, began.and_then(at));
+            mark(&mut turns, began.map(at));
             let (before, after): (Vec<&Turn>, Vec<&Turn>) = turns.iter().partition(|turn| turn.earlier);
             prop_assert!(before.is_empty() || !after.is_empty());
             let last = before.iter().filter_map(|turn| made(turn)).max();

@@ -208,6 +208,7 @@ pub struct Alignment {
 
 /// One utterance, tool call or event.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub struct Turn {
     /// Its id within the transcript.
     pub id: String,

@@ -16,13 +16,6 @@ use echosphere_testkit::session;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
-/// A line of /proc/PID/status, in MiB.
-fn memory(server: &Server, line: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
-    value.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
-}
-
 /// Asks for /healthz every 10 ms until it is told to stop; the times, sorted.
 fn watch(server: &Server, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Duration>> {
     let (address, stop) = (server.address, Arc::clone(stop));
@@ -71,7 +64,7 @@ fn measure(name: &str, bodies: &[Hostile]) {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(PROGRAM, dir.path(), &[]);
     std::thread::sleep(Duration::from_millis(500));
-    let (idle, stop) = (memory(&server, "VmHWM:"), Arc::new(AtomicBool::new(false)));
+    let (idle, stop) = (server.memory("VmHWM:"), Arc::new(AtomicBool::new(false)));
     let watch = watch(&server, &stop);
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -88,8 +81,8 @@ fn measure(name: &str, bodies: &[Hostile]) {
     println!(
         "{name:38} {:6.1} MB sent, {took:5.1} s, +{:5.1} MiB above {idle:.0}, then {:4.0}; /healthz p50 {:5.1}, p99 {:5.1}, worst {:5.1} ms",
         bodies.iter().map(|body| body.body.len()).sum::<usize>() as f64 / 1e6,
-        memory(&server, "VmHWM:") - idle,
-        memory(&server, "VmRSS:"),
+        server.memory("VmHWM:") - idle,
+        server.memory("VmRSS:"),
         at(0.5),
         at(0.99),
         at(1.0),

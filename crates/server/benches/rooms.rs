@@ -70,7 +70,7 @@ fn measure(count: usize, live: bool, wanted: &Wanted, frames: &Arc<Vec<Vec<u8>>>
         [("LIVEKIT_URL", url.as_str()), ("ECHOSPHERE_RECORDER_LIVE", &live_text), ("ECHOSPHERE_LOG", "warn")];
     let server = Server::start(PROGRAM, dir.path(), &settings);
     server.get("/");
-    let idle = memory(server.pid());
+    let idle = server.memory("VmRSS:");
     let rooms: Vec<String> = (0..count).map(|number| format!("room-{number}")).collect();
     let plan = Plan { url: url.clone(), token, rooms: rooms.clone(), per_room: 2, frames: Arc::clone(frames) };
     let people = Publishers::start(&plan);
@@ -82,7 +82,7 @@ fn measure(count: usize, live: bool, wanted: &Wanted, frames: &Arc<Vec<Vec<u8>>>
     let minutes = began.elapsed().as_secs_f64() / 60.0 * count as f64;
     let after = processes.map(cpu_seconds);
     let used: Vec<f64> = before.iter().zip(after).map(|(before, after)| (after - before) / minutes).collect();
-    let a_room = (memory(server.pid()) - idle) / count as f64;
+    let a_room = (server.memory("VmRSS:") - idle) / count as f64;
     // While people still talk: the sequence numbers of the log then tell whether anything is missing.
     let stops: Vec<f64> = starts.iter().map(|(id, _)| stop(&server, id)).collect();
     people.stop();
@@ -109,7 +109,7 @@ fn run(server: &Server, time: Duration) -> f64 {
     let (began, mut samples) = (Instant::now(), Vec::new());
     while began.elapsed() < time {
         std::thread::sleep(Duration::from_secs(1));
-        samples.push(memory(server.pid()));
+        samples.push(server.memory("VmRSS:"));
     }
     let quarter = |number: usize| {
         median(samples.chunks(samples.len().div_ceil(4)).nth(number).unwrap_or(&samples).iter().copied())
@@ -206,13 +206,6 @@ fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-/// Resident memory of a process, in MiB.
-fn memory(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let value = status.lines().find_map(|text| text.strip_prefix("VmRSS:")).unwrap();
-    value.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
 }
 
 fn median(times: impl Iterator<Item = f64>) -> f64 {

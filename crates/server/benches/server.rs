@@ -16,13 +16,6 @@ use secrecy::SecretString;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
-/// A line of /proc/PID/status, in MiB.
-fn memory(server: &Server, line: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
-    value.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
-}
-
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
     times[times.len() / 2].as_secs_f64() * 1e3
@@ -68,7 +61,7 @@ fn main() {
     for path in ["/", "/v1/recordings", "/readyz"] {
         assert_eq!(server.get(path).status, 200);
     }
-    let idle = memory(&server, "VmRSS:");
+    let idle = server.memory("VmRSS:");
     let hour = session::hour_long();
     let began = Instant::now();
     assert_eq!(hour.upload(server.address).status, 200);
@@ -95,6 +88,6 @@ fn main() {
     println!("answer to first segment:                 {:7.0} ms", first.as_secs_f64() * 1e3);
     println!("a segment in the middle, while rendering:{:7.0} ms", middle.as_secs_f64() * 1e3);
     println!("answer to all rendered and aligned:      {:7.1} s", uploaded.elapsed().as_secs_f64());
-    println!("memory idle / highest meanwhile:         {idle:7.1} / {:.1} MiB", memory(&server, "VmHWM:"));
+    println!("memory idle / highest meanwhile:         {idle:7.1} / {:.1} MiB", server.memory("VmHWM:"));
     assert!(server.stop());
 }

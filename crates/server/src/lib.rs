@@ -21,6 +21,7 @@ pub mod live;
 mod names;
 mod people;
 pub mod playback;
+pub mod priority;
 mod private;
 pub mod readers;
 pub mod render;

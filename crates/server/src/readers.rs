@@ -10,8 +10,8 @@ use std::thread;
 use echosphere_domain::id::ProjectId;
 use tokio::sync::oneshot;
 
-/// How much reading gives way to whatever else the machine has to do (setpriority(2), which on Linux is for the calling thread).
-const NICE: i32 = 10;
+use crate::priority;
+
 /// Pieces of work of one project that may wait at the same time.
 const MAX_WAITING: usize = 256;
 
@@ -129,9 +129,7 @@ impl Drop for Readers {
 }
 
 fn run(shared: &Shared) {
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "reading has the priority of everything else");
-    }
+    priority::give_way("reading");
     loop {
         let mut queues = shared.queues();
         let work = loop {
@@ -186,7 +184,7 @@ mod tests {
         assert_eq!(readers.run(&project("a"), || panic!("as wanted")).await, Err::<(), _>(Error::Stopped));
         assert_eq!(readers.run(&project("a"), || 7).await, Ok(7));
         let nice = || rustix::process::getpriority_process(None).unwrap();
-        assert_eq!(readers.run(&project("a"), nice).await, Ok((nice() + NICE).min(19)));
+        assert_eq!(readers.run(&project("a"), nice).await, Ok((nice() + priority::NICE).min(19)));
         readers.stop();
         assert_eq!(readers.run(&project("a"), || 7).await, Err(Error::Stopped));
     }

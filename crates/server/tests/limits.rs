@@ -163,13 +163,6 @@ fn a_listener_comes_again() {
     assert!((1..20).contains(&began.elapsed().as_secs()));
 }
 
-/// A line of /proc/PID/status, in MiB.
-fn memory(server: &Server, line: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
-    value.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap() / 1024
-}
-
 fn send(server: &Server, hostile: &Hostile) -> Answer {
     let authorization = format!("Bearer {}", session::token());
     let mut headers = hostile.headers.to_vec();
@@ -186,7 +179,7 @@ fn what_is_costly_to_read_takes_little_memory_and_harms_nobody() {
 /// What a body takes of a server's memory, should it be too much.
 fn memory_taken(hostile: &Hostile) -> Option<String> {
     let (_dir, server) = server(&[]);
-    let idle = memory(&server, "VmHWM:");
+    let idle = server.memory("VmHWM:");
     let answer = send(&server, hostile);
     assert!(matches!(answer.status, 200 | 400 | 413), "{}: {}", hostile.name, answer.text());
     let until = Instant::now() + Duration::from_secs(60);
@@ -196,7 +189,7 @@ fn memory_taken(hostile: &Hostile) -> Option<String> {
     }
     assert_eq!(Session::load("order").upload(server.address).status, 200);
     assert!(!server.log().contains("panicked"));
-    let grown = memory(&server, "VmHWM:") - idle;
-    println!("{:40} {grown} MiB above {idle}", hostile.name);
-    (grown > 64).then(|| format!("{}: {grown} MiB", hostile.name))
+    let grown = server.memory("VmHWM:") - idle;
+    println!("{:40} {grown:.1} MiB above {idle:.1}", hostile.name);
+    (grown > 64.0).then(|| format!("{}: {grown:.1} MiB", hostile.name))
 }

@@ -70,6 +70,13 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     [&bytes, content].concat()
 }
 
+/// Sends all of a body but its last 20 bytes, and breaks the connection off.
+fn send_cut(server: &Server, body: Vec<u8>) {
+    let bytes = body.len() - 20;
+    let content_type = "multipart/form-data; boundary=b".to_owned();
+    Session { name: String::new(), body, content_type, truth: Value::Null }.upload_cut(server.address, bytes);
+}
+
 /// What an SDK sends whose header says these ids, and perhaps the room's name, and perhaps asks for redaction.
 fn body(number: u32, room_name: Option<&str>, redaction: bool) -> Vec<u8> {
     let mut header =
@@ -148,14 +155,7 @@ fn of_a_room_that_is_left_out_nothing_is_kept_whoever_names_it() {
     assert_eq!(logs(&server, &scoped(&[("room", "internal-1"), ("job_id", "AJ_4")])), 200);
     assert_eq!(send(&server, &body(4, None, false)), 401);
     // A cut upload, of which the header came.
-    let whole = body(5, Some("internal-1"), false);
-    let cut = Session {
-        name: String::new(),
-        body: whole.clone(),
-        content_type: "multipart/form-data; boundary=b".to_owned(),
-        truth: Value::Null,
-    };
-    cut.upload_cut(server.address, whole.len() - 20);
+    send_cut(&server, body(5, Some("internal-1"), false));
     assert!(server.settled().is_empty());
     assert_eq!(words(&server), Vec::<String>::new());
 }
@@ -258,14 +258,7 @@ fn a_session_that_asks_for_redaction_is_refused_and_nothing_of_it_is_kept() {
     assert_eq!(words(&server), Vec::<String>::new());
     assert!(server.log().contains("asks for redaction") && server.get("/metrics").text().contains("redaction_refused"));
     // Cut, and by a crash.
-    let whole = body(2, Some("support-1"), true);
-    let cut = Session {
-        name: String::new(),
-        body: whole.clone(),
-        content_type: "multipart/form-data; boundary=b".to_owned(),
-        truth: Value::Null,
-    };
-    cut.upload_cut(server.address, whole.len() - 20);
+    send_cut(&server, body(2, Some("support-1"), true));
     server.restart();
     assert!(server.settled().is_empty());
     assert_eq!(words(&server), Vec::<String>::new());

@@ -72,6 +72,13 @@ impl Server {
         self.child.id()
     }
 
+    /// A line of its `/proc/PID/status` that is a size, such as `VmHWM:`, in MiB.
+    pub fn memory(&self, line: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+        value.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
+    }
+
     /// What it has logged, since the first start.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("server.log")).unwrap_or_default()

@@ -299,18 +299,11 @@ fn check_dev_pair(config: &Config, pair: &KeyPair) -> Result<(), Error> {
         return Ok(());
     }
     let is_dev = pair.key == credentials::DEV_PAIR.0;
-    if is_dev && config.listen.ip().is_loopback() && config.public_url.as_deref().is_none_or(is_loopback_url) {
+    if is_dev && config.listen.ip().is_loopback() && config.public_elsewhere().is_none() {
         return Ok(());
     }
     let only = "is everybody's, and taken only with the key devkey of livekit-server --dev, on a loopback address";
     Err(contradiction(&format!("the secret of the LiveKit key {} {only}; give LiveKit a pair of its own", pair.key)))
-}
-
-/// Whether a URL leads to this machine.
-fn is_loopback_url(url: &str) -> bool {
-    let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn contradiction(text: &str) -> Error {

@@ -35,12 +35,17 @@ impl Config {
                 self.listen
             ));
         }
-        if let Some(url) = self.public_url.as_deref().filter(|url| !is_loopback_host(host(url))) {
+        if let Some(url) = self.public_elsewhere() {
             return refused(format!(
                 "public_url is {url}, so there is a proxy, and what comes through it cannot be told from a local client; leave one of them out"
             ));
         }
         Ok(Self { no_auth: true, ..self })
+    }
+
+    /// The public URL, where it leads to another machine than this one.
+    pub(super) fn public_elsewhere(&self) -> Option<&str> {
+        self.public_url.as_deref().filter(|url| !is_loopback_host(host(url)))
     }
 }
 

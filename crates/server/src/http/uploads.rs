@@ -1,15 +1,18 @@
 //! `/v1/uploads`: session uploads that did not become recordings: held, or in quarantine.
 
+use std::pin::pin;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use echosphere_domain::id::UploadId;
 use echosphere_domain::key::{self, ObjectKey};
 use echosphere_domain::time::WallTime;
 use echosphere_store::{Upload, UploadState};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
 use utoipa::{IntoParams, ToSchema};
@@ -169,7 +172,7 @@ pub async fn body(State(app): State<SharedApp>, caller: Caller, Path(id): Path<S
         if app.objects.head(&object).await?.is_none() {
             return Err(Problem::upload_not_found("the upload is not in quarantine any more"));
         }
-        object_body(app.clone(), object)
+        Body::from_stream(pieces(app.clone(), object))
     };
     // Whatever it claims to be: nothing that a browser would show.
     let kind = HeaderValue::from_static("application/octet-stream");
@@ -178,15 +181,15 @@ pub async fn body(State(app): State<SharedApp>, caller: Caller, Path(id): Path<S
 }
 
 /// An object, piece by piece.
-fn object_body(app: SharedApp, object: ObjectKey) -> Body {
-    Body::from_stream(stream::try_unfold(0_u64, move |at| {
+fn pieces(app: SharedApp, object: ObjectKey) -> impl Stream<Item = Result<Bytes, echosphere_storage::Error>> + Send {
+    stream::try_unfold(0_u64, move |at| {
         let (app, object) = (app.clone(), object.clone());
         async move {
             let piece = app.objects.get_range(&object, at..at + PIECE).await?;
             let next = at + piece.len() as u64;
-            Ok::<_, echosphere_storage::Error>((!piece.is_empty()).then_some((piece, next)))
+            Ok((!piece.is_empty()).then_some((piece, next)))
         }
-    }))
+    })
 }
 
 /// Reads an upload again: one that is held becomes a recording now, though nobody knows the name of its room.
@@ -215,7 +218,7 @@ pub async fn reprocess(
 }
 
 /// Puts the bytes of an upload in quarantine where uploads are read from. They go from quarantine when it is read, or stay.
-async fn spool_again(app: &App, upload: &Upload) -> Result<(), Problem> {
+async fn spool_again(app: &SharedApp, upload: &Upload) -> Result<(), Problem> {
     let object = key::quarantine(&upload.project, upload.id);
     let failed = |error: std::io::Error| {
         tracing::warn!(upload = %upload.id, %error, "an upload in quarantine cannot be read again");
@@ -223,14 +226,9 @@ async fn spool_again(app: &App, upload: &Upload) -> Result<(), Problem> {
     };
     let path = app.data.spool(upload.id);
     let mut file = tokio::fs::File::create(&path).await.map_err(failed)?;
-    let mut at = 0;
-    loop {
-        let piece = app.objects.get_range(&object, at..at + PIECE).await?;
-        if piece.is_empty() {
-            break;
-        }
-        tokio::io::AsyncWriteExt::write_all(&mut file, &piece).await.map_err(failed)?;
-        at += piece.len() as u64;
+    let mut pieces = pin!(pieces(app.clone(), object));
+    while let Some(piece) = pieces.next().await {
+        tokio::io::AsyncWriteExt::write_all(&mut file, &piece?).await.map_err(failed)?;
     }
     file.sync_all().await.map_err(failed)
 }

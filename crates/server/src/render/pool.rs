@@ -10,6 +10,8 @@ use std::thread;
 use echosphere_media::render::Renderer;
 use tokio::sync::oneshot;
 
+use crate::priority;
+
 /// How urgent a window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
@@ -30,9 +32,6 @@ pub enum PoolError {
     Stopped,
 }
 
-/// How much rendering gives way to whatever else the machine has to do, hearing and LiveKit first (setpriority(2), which on Linux
-/// is for the calling thread).
-const NICE: i32 = 10;
 /// Windows that may wait at the same time with a person behind them.
 const MAX_WAITING: usize = 256;
 
@@ -138,9 +137,7 @@ impl Drop for Pool {
 
 fn run(shared: &Shared, new_renderer: fn() -> Renderer) {
     // What is not heard now is lost; what is not rendered now is rendered later.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "rendering has the priority of everything else");
-    }
+    priority::give_way("rendering");
     let mut renderer = new_renderer();
     while let Some(work) = shared.next() {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut renderer)));
@@ -154,6 +151,7 @@ fn run(shared: &Shared, new_renderer: fn() -> Renderer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::priority::NICE;
 
     #[tokio::test]
     async fn rendering_gives_way_and_nothing_else_does() {

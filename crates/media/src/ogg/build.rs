@@ -11,9 +11,9 @@ use super::place::{LONGEST, Placed, place};
 /// claim 65,307 bytes each, so that looking behind every one costs 2,000 times the file's length.
 pub(super) const IN_VAIN: u64 = 64 << 20;
 
-/// Pages with sound that are indexed: 83 hours of those of a second, as the SDKs write them, 1.6 hours of those of one packet. What
-/// comes after is left out, and the recording counts as cut.
-pub const MOST_PAGES: usize = 300_000;
+/// Entries of an index: 55 hours of pages of a second, as the SDKs write them, or of shorter ones that lie one after another. What comes
+/// after is left out, and the recording counts as cut.
+pub const MOST_ENTRIES: usize = 200_000;
 /// Links that are indexed.
 pub(super) const MOST_LINKS: usize = 4_096;
 
@@ -150,7 +150,7 @@ impl IndexBuilder {
 
     fn take_page(&mut self, page: Page<'_>, offset: u64) {
         self.pages_seen = true;
-        self.is_full |= self.entries.len() >= MOST_PAGES || self.links.len() >= MOST_LINKS;
+        self.is_full |= self.entries.len() >= MOST_ENTRIES || self.links.len() >= MOST_LINKS;
         if self.is_full {
             return;
         }

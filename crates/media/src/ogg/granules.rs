@@ -97,6 +97,14 @@ impl Granules {
         }
     }
 
+    /// Whether something lies, or may lie, before an entry: the one that was taken last.
+    pub(super) fn speak_of(&self, entry: usize) -> bool {
+        let Findings { claims, losses, .. } = &self.findings;
+        self.doubt.is_some_and(|doubt| doubt.entry == entry)
+            || losses.last() == Some(&entry)
+            || claims.last().is_some_and(|claim| claim.entry == entry)
+    }
+
     /// Something is missing before an entry, nobody knows how much.
     pub(super) fn lose(&mut self, entry: usize) {
         self.findings.losses.push(entry);

@@ -1,17 +1,21 @@
-//! The index: for each page its bytes and its place on the media timeline.
+//! The index: for each run of pages its bytes and its place on the media timeline.
 
 use std::ops::Range;
 
 use super::joiner::Joiner;
 use super::opus_packet::{Head, duration};
-use super::page::Page;
+use super::page::{MAX_LEN, Page};
 
 /// The pre-roll after a seek that the decoder needs to converge (RFC 7845 section 4.6: at least 80 ms), in samples.
 pub const PRE_ROLL: u64 = 3_840;
 /// The longest packet (120 ms), in samples.
 pub(super) const LONGEST_PACKET: u64 = 5_760;
+/// A run of pages is no longer than this: a second, in samples.
+const RUN: u32 = 48_000;
 
-/// A page of audio.
+/// A run of pages of audio that lie one after another, with nothing in between and nothing missing.
+///
+/// A page of a second, as the SDKs write them, is one of its own; of those of one packet up to a second makes one (see [`Entry::join`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Its first byte.
@@ -22,6 +26,18 @@ pub(super) struct Entry {
     pub(super) start: i64,
     /// The samples of the packets that end on it.
     pub(super) samples: u32,
+}
+
+impl Entry {
+    /// Takes in a page that begins where this run ends, unless it would be longer than a second or the longest page. True when it did.
+    pub(super) fn join(&mut self, page: &Self) -> bool {
+        let (length, samples) = (self.length + page.length, self.samples + page.samples);
+        let fits = self.offset + u64::from(self.length) == page.offset && length as usize <= MAX_LEN && samples <= RUN;
+        if fits {
+            (self.length, self.samples) = (length, samples);
+        }
+        fits
+    }
 }
 
 /// A stretch of which no packets came; it is rendered as silence.
@@ -153,11 +169,10 @@ impl OpusIndex {
             let needed = self.begin(link, &samples).saturating_sub(PRE_ROLL as i64)..samples.end;
             for entry in self.entries_for(link, &samples) {
                 let at = usize::try_from(entry.offset - base).unwrap_or(usize::MAX);
-                let page = bytes.get(at..).and_then(|rest| rest.get(..entry.length as usize)).and_then(Page::trusted);
-                let Some(page) = page else { continue };
-                take_packets(page, entry.start, &mut joiner, |start, samples, data| {
+                let pages = bytes.get(at..).and_then(|rest| rest.get(..entry.length as usize)).unwrap_or_default();
+                take_packets(pages, entry, &mut joiner, |start, samples, data| {
                     if start + i64::from(samples) > needed.start && start < needed.end {
-                        packets.push(Packet { link, start, samples, data: data.to_vec() });
+                        packets.push(Packet { link, start, samples, data });
                     }
                 });
             }
@@ -195,15 +210,21 @@ impl OpusIndex {
     }
 }
 
-/// Hands on the packets that end on a page whose first sample is known: start, length and bytes of each.
-pub(super) fn take_packets(page: Page<'_>, start: i64, joiner: &mut Joiner, mut each: impl FnMut(i64, u32, &[u8])) {
-    let mut start = start;
-    // The rest of a packet whose beginning is not here is of no use, but takes its time... which only its first bytes would
-    // tell. Such a page is pre-roll (see `entries_for`), and what follows is placed by the next page.
-    joiner.read(page, usize::MAX, |data| {
-        if let Some(samples) = duration(data) {
-            each(start, samples, data);
-            start += i64::from(samples);
-        }
-    });
+/// Hands on the packets that end on the pages of an entry, which are these bytes: start, length and bytes of each.
+pub(super) fn take_packets(bytes: &[u8], entry: &Entry, joiner: &mut Joiner, mut each: impl FnMut(i64, u32, Vec<u8>)) {
+    let (mut packets, mut all) = (Vec::new(), 0);
+    for page in Page::all(bytes) {
+        joiner.read(page, usize::MAX, |data| {
+            if let Some(samples) = duration(data) {
+                all += i64::from(samples);
+                packets.push((samples, data.to_vec()));
+            }
+        });
+    }
+    // The rest of a packet whose beginning is not here is of no use, but takes its time: what the others leave of the whole.
+    let mut start = entry.start + i64::from(entry.samples) - all;
+    for (samples, data) in packets {
+        each(start, samples, data);
+        start += i64::from(samples);
+    }
 }

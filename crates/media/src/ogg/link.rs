@@ -93,11 +93,16 @@ impl Link {
             }
         });
         if self.is_playable {
-            self.note(page, samples, last_packet, all, entries.len());
-        }
-        // A page without a byte of a packet has nothing that anybody will look for, unless one goes on over it.
-        if self.is_playable && (samples > 0 || page.has_payload() || self.joiner.is_open()) {
-            entries.push(Entry { offset, length: page.len() as u32, start: 0, samples });
+            let (number, was_lost) = (entries.len(), self.lost);
+            self.note(page, samples, last_packet, all, number);
+            let page_entry = Entry { offset, length: page.len() as u32, start: 0, samples };
+            // What may turn out to lie before this page must not end up in the middle of a run.
+            let may_join = number > self.first_entry && !was_lost && !self.granules.speak_of(number);
+            let has_joined = may_join && entries.last_mut().is_some_and(|run| run.join(&page_entry));
+            // A page without a byte of a packet has nothing that anybody will look for, unless one goes on over it.
+            if !has_joined && (samples > 0 || page.has_payload() || self.joiner.is_open()) {
+                entries.push(page_entry);
+            }
         }
         self.samples += i64::from(samples);
     }

@@ -18,7 +18,7 @@ mod stored;
 pub(crate) mod testing;
 mod write;
 
-pub use build::{Error, IndexBuilder, MOST_PAGES};
+pub use build::{Error, IndexBuilder, MOST_ENTRIES};
 pub use index::{Gap, Link, OpusIndex, PRE_ROLL, Packet};
 pub use opus_packet::duration as packet_duration;
 pub use place::LONGEST;

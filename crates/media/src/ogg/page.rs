@@ -60,12 +60,22 @@ pub fn build(flags: u8, granule: i64, serial: u32, sequence: u32, lacing: &[u8],
 }
 
 impl<'a> Page<'a> {
-    /// Takes bytes that were found to be a whole page before. `None` if they are not even of its shape.
+    /// The page that these bytes begin with, which was found to be whole before. `None` if they are not even of its shape.
     pub fn trusted(bytes: &'a [u8]) -> Option<Self> {
         let payload_at = FIXED + usize::from(*bytes.get(FIXED - 1)?);
         let lacing = bytes.get(FIXED..payload_at)?;
         let length = payload_at + lacing.iter().map(|&value| usize::from(value)).sum::<usize>();
-        (bytes.len() == length).then_some(Self { bytes })
+        Some(Self { bytes: bytes.get(..length)? })
+    }
+
+    /// The pages that these bytes are, up to what is not even of the shape of one.
+    pub fn all(bytes: &'a [u8]) -> impl Iterator<Item = Self> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let page = Self::trusted(&bytes[at..])?;
+            at += page.len();
+            Some(page)
+        })
     }
 
     /// Its length in bytes.

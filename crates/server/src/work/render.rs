@@ -7,7 +7,8 @@ use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 
 use super::Error;
 use super::align::Measured;
@@ -65,12 +66,18 @@ impl Job<'_> {
         self.announce(&segments, &sources).await?;
         // A few more than the pool's threads, so that storing one segment never keeps a thread from the next.
         let at_once = app.renderers.workers() * 3;
-        let work: Vec<_> =
-            segments.iter().map(|segment| self.one(segment, sources.get(&segment.capture)).boxed()).collect();
-        let mut results = stream::iter(work).buffered(at_once);
+        let mut waiting = segments.iter();
+        let mut results = FuturesOrdered::new();
         let mut analysis = Analysis::default();
         let mut batch = Vec::with_capacity(BATCH);
-        while let Some(done) = results.next().await {
+        loop {
+            // Each is begun when its turn comes: of two days there are 43,200.
+            while results.len() < at_once
+                && let Some(segment) = waiting.next()
+            {
+                results.push_back(self.one(segment, sources.get(&segment.capture)));
+            }
+            let Some(done) = results.next().await else { break };
             if app.is_stopping() {
                 self.note(&mut batch).await?;
                 return Err(Error::Stopping);

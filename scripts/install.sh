@@ -39,6 +39,7 @@ test_tools() {
     node_modules web
     node_modules web/e2e/agent
     livekit_and_people
+    newest_sdk
 }
 
 live() {
@@ -69,6 +70,16 @@ python_packages() {
     python3 -m venv "$tools/venv" 2>/dev/null || { packages python3-venv-missing=python3-venv; python3 -m venv "$tools/venv"; }
     "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
     touch "$stamp"
+}
+
+# The newest SDK for rooms beside the one that livekit-agents wants: it has one peer connection for both directions.
+newest_sdk() {
+    local wanted=web/e2e/room/newest.txt folder="$tools/newest-sdk"
+    [ -f "$folder/.installed" ] && [ "$folder/.installed" -nt "$wanted" ] && return
+    say "pip install -r $wanted"
+    rm -rf "$folder"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$folder" -r "$wanted"
+    touch "$folder/.installed"
 }
 
 livekit_server() {

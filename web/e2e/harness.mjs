@@ -211,9 +211,15 @@ ${extra}`);
   }
 }
 
-/** People who talk in a room (web/e2e/room/speakers.py); `said` are the lines that they print. */
-export function speakers(livekit, plan) {
-  const process = start(python, ['speakers.py', JSON.stringify(plan)], { env: livekit.env, cwd: join(root, 'web/e2e/room') });
+/** Where the newest SDK for rooms is (web/e2e/room/newest.txt), beside the one that livekit-agents wants. */
+const newest = join(tools, 'newest-sdk');
+export const NEWEST = readFileSync(join(root, 'web/e2e/room/newest.txt'), 'utf8').trim().split('==')[1];
+
+/** People who talk in a room (web/e2e/room/speakers.py), on the newest SDK if that is said; `said` are the lines that they print. */
+export function speakers(livekit, plan, { isNewest = false } = {}) {
+  if (isNewest && !existsSync(newest)) throw new Error('the newest LiveKit SDK is missing: scripts/install.sh test');
+  const env = isNewest ? { ...livekit.env, PYTHONPATH: newest } : livekit.env;
+  const process = start(python, ['speakers.py', JSON.stringify(plan)], { env, cwd: join(root, 'web/e2e/room') });
   const said = () => process.output().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
   return { ...process, said };
 }

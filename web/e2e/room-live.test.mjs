@@ -24,11 +24,12 @@ test('text streams become turns, live and afterwards', async () => {
   const attributes = (segment, final) => ({ 'lk.segment_id': segment, 'lk.transcription_final': String(final) });
   const plan = {
     room: 'words', seconds: 14, start: now() + 2, people: [
-      { identity: 'helper', number: 0, agent: true, texts: [
+      // Each begins to speak with the first of their words: which line is the first follows from the sound.
+      { identity: 'helper', number: 0, agent: true, mute: [0, 2.9], texts: [
         { at: 3, topic: 'lk.transcription', text: 'Hello, how can I help?', attributes: attributes('SG_a', false) },
         { at: 9, topic: 'lk.chat', text: 'here is the link' },
       ] },
-      { identity: 'bob', number: 1, texts: [
+      { identity: 'bob', number: 1, mute: [0, 4.9], texts: [
         { at: 5, topic: 'lk.transcription', text: 'what are', attributes: attributes('SG_b', false) },
         { at: 6, topic: 'lk.transcription', text: 'What are your hours?', attributes: attributes('SG_b', true) },
       ] },

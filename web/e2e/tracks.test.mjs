@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { EchoSphere, LiveKit, browser, sleep, speakers, until, watchedPage } from './harness.mjs';
+import { EchoSphere, LiveKit, NEWEST, browser, sleep, speakers, until, watchedPage } from './harness.mjs';
 import { HEARD, SILENT, codes, folder, isWhole, median, reached, sound } from './room/recordings.mjs';
 
 let livekit;
@@ -42,12 +42,12 @@ const of = (people, identity) => people.said().filter((line) => line.identity ==
 /** The codes of a person that were sent whole while they were in the room. */
 const whole = (people, identity) => of(people, identity).filter((line) => line.kind === 'code' && isWhole(line, people.said()));
 
-test('each track on its own: every code at its second, live and afterwards', async () => {
+test('each track on its own, of people on the newest SDK: every code at its second, live and afterwards', async () => {
   const plan = { room: 'tracks', seconds: 26, start: Date.now() / 1000 + 2, people: [
     { identity: 'ann', number: 0, mute: [8.5, 12.5], agent: true },
     { identity: 'bob', number: 1, leave: 10.5, back: 15, dtx: true },
   ] };
-  const people = speakers(livekit, plan);
+  const people = speakers(livekit, plan, { isNewest: true });
   const { body } = await server.post('/v1/recordings', { room_name: 'tracks' });
   await until('a track', async () => (await server.get(`/v1/recordings/${body.id}`)).tracks.length > 0, 20);
   await sleep(6000);
@@ -55,6 +55,7 @@ test('each track on its own: every code at its second, live and afterwards', asy
   const sofar = await track(live.tracks.find((one) => one.participant === 'ann'));
   assert.ok(readFileSync(sofar.pcm).length > 2 * 192_000, 'a room that goes on can be downloaded so far');
   await people.ended;
+  assert.deepEqual(people.said().filter((line) => line.kind === 'sdk').map((line) => line.version), [NEWEST]);
   await livekit.api('DeleteRoom', { room: 'tracks' });
   const recording = await reached(server, body.id, 'COMPLETED');
   // Who comes back has a new track.

@@ -164,6 +164,7 @@ def go_first():
 
 
 async def main():
+    say(kind="sdk", version=rtc.__version__)
     say(kind="start", at=START)
     await asyncio.gather(*(person(about) for about in PLAN["people"]))
 

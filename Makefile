@@ -18,9 +18,10 @@ test: ## Install what the tests need and run all of them
 	@scripts/install.sh test
 	@scripts/suites.sh
 
-soak: ## Long runs: twenty rooms for ten minutes, a thousand kills, a hundred of them while it deletes
+soak: ## Long runs: twenty rooms for ten minutes, an hour of hostile clients, a thousand kills, a hundred of them while it deletes
 	@scripts/install.sh test
 	cargo bench --package echosphere-server --bench rooms -- 20 --seconds 600 --live --soak
+	cargo bench --package echosphere-server --bench busy_hour
 	ECHOSPHERE_TEST_KILLS=1000 cargo test --release --package echosphere-server --test faults -- --nocapture hundred_kills
 	ECHOSPHERE_TEST_DELETION_KILLS=100 cargo test --release --package echosphere-server --test promises -- --nocapture killed
 

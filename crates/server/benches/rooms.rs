@@ -7,23 +7,17 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+mod live_rooms;
 
-use echosphere_domain::time::WallTime;
-use echosphere_livekit::token;
-use echosphere_recorder::log::{Body, chunk};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::publishers::{Plan, Publishers};
-use echosphere_testkit::server::{KEY, SECRET, Server};
-use secrecy::SecretString;
-use serde_json::json;
+use echosphere_testkit::server::Server;
+use live_rooms::{begin, speech, stop, streams, token};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
-const FRAME: usize = 960;
 
 /// What is asked for on the command line.
 struct Wanted {
@@ -115,90 +109,6 @@ fn run(server: &Server, time: Duration) -> f64 {
         median(samples.chunks(samples.len().div_ceil(4)).nth(number).unwrap_or(&samples).iter().copied())
     };
     quarter(3) - quarter(1)
-}
-
-/// Stops a recording; returns how long it took until it was COMPLETED, in milliseconds.
-fn stop(server: &Server, id: &str) -> f64 {
-    let began = Instant::now();
-    let answer = server.send("POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
-    assert_eq!(answer.json()["status"], "COMPLETED", "{}", answer.text());
-    began.elapsed().as_secs_f64() * 1e3
-}
-
-/// Of each stream in each capture log: how many packets its sequence numbers span, and how many are there.
-fn streams(data: &Path) -> Vec<(u64, u64)> {
-    let mut found: HashMap<([u8; 16], u32), HashSet<u64>> = HashMap::new();
-    for path in chunks(data) {
-        let chunk = chunk::decode(&std::fs::read(path).unwrap()).unwrap();
-        for entry in chunk.entries {
-            if let Some(Body::Packet(packet)) = entry.body {
-                found.entry((*chunk.capture.as_bytes(), packet.stream)).or_default().insert(packet.sequence);
-            }
-        }
-    }
-    let span = |numbers: &HashSet<u64>| numbers.iter().max().unwrap() - numbers.iter().min().unwrap() + 1;
-    found.values().map(|numbers| (span(numbers), numbers.len() as u64)).collect()
-}
-
-fn chunks(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(chunks(&path));
-        } else if path.extension().is_some_and(|ending| ending == "esc") {
-            found.push(path);
-        }
-    }
-    found
-}
-
-/// Starts a recording; returns its id and how long it took until its first packet was kept, in milliseconds.
-fn begin(server: &Server, room: &str) -> (String, f64) {
-    let began = Instant::now();
-    let body = json!({ "room_name": room }).to_string();
-    let headers = [("content-type", "application/json")];
-    let answer = server.send("POST", "/v1/recordings", &headers, body.as_bytes());
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    let id = answer.json()["id"].as_str().unwrap().to_owned();
-    loop {
-        let recording = server.recording(&id);
-        if let Some(at) = recording["started_at"].as_str().filter(|_| recording["status"] == "ACTIVE") {
-            assert!(!at.is_empty());
-            return (id, began.elapsed().as_secs_f64() * 1e3);
-        }
-        assert!(began.elapsed() < Duration::from_secs(30), "{recording}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn token(room: &str, identity: &str) -> String {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let now = WallTime::from_millis(wall.as_millis() as i64);
-    token::mint_speaker(KEY, &SecretString::from(SECRET), room, identity, now, 3600)
-}
-
-/// A minute of what was said in a recorded session, as packets of 20 ms at 32 kb/s.
-fn speech() -> Vec<Vec<u8>> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/agent-sessions/order/body.bin");
-    let body = std::fs::read(path).unwrap();
-    let start = body.windows(4).position(|window| window == b"OggS").unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let (ogg, pcm) = (dir.path().join("in.ogg"), dir.path().join("out.pcm"));
-    std::fs::write(&ogg, &body[start..]).unwrap();
-    let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-i"])
-        .arg(&ogg)
-        .args(["-ac", "1", "-ar", "48000", "-f", "s16le"])
-        .arg(&pcm)
-        .output();
-    let output = output.expect("ffmpeg is missing: scripts/install.sh test");
-    assert!(pcm.exists(), "{}", String::from_utf8_lossy(&output.stderr));
-    let samples: Vec<i16> =
-        std::fs::read(&pcm).unwrap().chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip).unwrap();
-    encoder.set_bitrate(opus::Bitrate::Bits(32_000)).unwrap();
-    samples.chunks_exact(FRAME).map(|frame| encoder.encode_vec(frame, 1_500).unwrap()).collect()
 }
 
 /// CPU time of a process so far, in seconds: user and system (proc(5), /proc/PID/stat), in hundredths.

@@ -1,6 +1,7 @@
 //! Rooms that this process records: starting, telling, handing over, and taking up what an earlier process left.
 
 mod admission;
+mod attempts;
 pub mod auto;
 mod ear;
 pub mod inbox;

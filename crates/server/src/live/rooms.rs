@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::attempts::Attempts;
 use super::auto::LastWebhook;
 use super::load::Gauge;
 use super::{Session, tracks};
@@ -47,6 +48,7 @@ pub struct Rooms {
     /// Those of an earlier process that are still to be taken up, with what they were told in the meantime.
     left: Mutex<HashMap<RecordingId, Vec<Command>>>,
     pub(super) webhooks: LastWebhook,
+    attempts: Mutex<Attempts>,
     /// Journals of earlier processes that are still there.
     pub(super) earlier: Arc<Mutex<Vec<PathBuf>>>,
 }
@@ -62,6 +64,7 @@ impl Rooms {
             running: Mutex::default(),
             left: Mutex::default(),
             webhooks: LastWebhook::default(),
+            attempts: Mutex::default(),
             earlier: Arc::default(),
         }
     }
@@ -78,6 +81,11 @@ impl Rooms {
     /// Whether webhooks come, lately.
     pub fn webhooks_come(&self) -> bool {
         self.webhooks.come()
+    }
+
+    /// When rooms that could not be joined are tried again.
+    pub(super) fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many there are.

@@ -288,6 +288,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_next_process_places_before_it_has_joined_is_no_sign_of_life() {
+        let mut log = Log::new();
+        log.packets(0..100);
+        // The process is killed. The next one goes on with live rendering, and joins when LiveKit lets it.
+        let placed = followed(&mut log, 0, T0 + 2_600 * MS);
+        assert!(!placed.steps.is_empty());
+        let taken_over = Joined { room_sid: "RM".into(), room_name: "r".into(), resumed: true };
+        log.take(T0 + 2_900 * MS, Body::Joined(taken_over));
+        log.packets(150..200);
+        assert_eq!(gaps(&log.assembler.index().unwrap()), [("recorder_restarted", 2_180, 1_020)]);
+    }
+
+    #[test]
     fn a_lost_packet_that_came_again_is_no_loss_and_doubles_are_one() {
         let mut log = Log::new();
         log.packets(0..50);

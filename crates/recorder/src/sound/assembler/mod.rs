@@ -79,6 +79,9 @@ pub struct Assembler {
     /// Packets that came when their place had been rendered.
     late: Vec<Late>,
     last_at: i64,
+    /// When the last entry came that shows that a process was in the room. Where sound is placed shows nothing: the next process goes
+    /// on with that before it has joined.
+    listened_at: i64,
     last_gone: Option<i64>,
     ended: Option<(i64, String)>,
     room: Option<Joined>,
@@ -94,8 +97,11 @@ impl Assembler {
 
     /// Takes the next entry, which lies in this chunk.
     pub fn take(&mut self, entry: &Entry, chunk: u32) {
-        let before = self.last_at;
-        self.last_at = before.max(entry.at);
+        let before = self.listened_at;
+        self.last_at = self.last_at.max(entry.at);
+        if !matches!(entry.body, Some(Body::Placed(_))) {
+            self.listened_at = before.max(entry.at);
+        }
         match &entry.body {
             Some(Body::Packet(packet)) => self.packet(packet, entry.at, chunk),
             Some(Body::Report(report)) => {
@@ -159,7 +165,7 @@ impl Assembler {
         self.people.insert(participant.sid.clone(), participant.clone());
     }
 
-    /// `before` is when the last entry before this one came.
+    /// `before` is when the last sign of life before it came.
     fn joined(&mut self, joined: &Joined, at: i64, before: i64) {
         if joined.resumed && self.zero.is_some() {
             self.leave(self.heard_until(before), "recorder_restarted");

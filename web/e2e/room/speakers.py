@@ -8,10 +8,15 @@ turns. From the second "tone" on it is a tone instead, which goes on until the c
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
 import time
+
+# Real time before anything else that this machine does, where that is allowed. The SDK's own threads begin when it is loaded.
+with contextlib.suppress(OSError):
+    os.nice(-10)
 
 import numpy as np
 from livekit import api, rtc
@@ -155,19 +160,10 @@ async def person(about):
         await stay(about, about["back"], end)
 
 
-def go_first():
-    """Real time before anything else that this machine does, where that is allowed."""
-    try:
-        os.nice(-10)
-    except OSError:
-        pass
-
-
 async def main():
     say(kind="sdk", version=rtc.__version__)
     say(kind="start", at=START)
     await asyncio.gather(*(person(about) for about in PLAN["people"]))
 
 
-go_first()
 asyncio.run(main())

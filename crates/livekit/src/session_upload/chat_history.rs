@@ -23,7 +23,7 @@ pub struct ChatHistory {
 
 /// What the turns of a session may take in memory, in bytes, about: a session has a few hundred, of 1 KiB or so. What comes after
 /// that is left out.
-const MOST_KEPT: usize = 10 << 20;
+const MOST_KEPT: usize = 8 << 20;
 /// The longest text of an item that is no JSON, in characters.
 const LONGEST_BROKEN: usize = 4_000;
 /// The types of items of the SDKs (livekit-agents, `llm/chat_context.py`).

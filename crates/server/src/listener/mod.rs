@@ -32,7 +32,7 @@ use crate::config::Http;
 
 pub use descriptors::raise as raise_descriptors;
 
-/// The longest head of a request: its line and its headers; also what is held of a body that comes faster than it is taken.
+/// The longest head of a request: its line and its headers.
 const MAX_HEAD: usize = 64 << 10;
 /// How often to look for connections that have taken too long.
 const LOOK: Duration = Duration::from_millis(500);
@@ -150,7 +150,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, place: Place, router: Router
     let service = hyper::service::service_fn(move |request| answer(router.clone(), Arc::clone(&asked), peer, request));
     let mut builder = http1::Builder::new();
     // Time is kept by `watch`, which sees more.
-    builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
+    builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(MAX_HEAD);
     let mut served = pin!(builder.serve_connection(io, service));
     let mut is_stopping = false;
     loop {

@@ -13,7 +13,7 @@ pub(super) const IN_VAIN: u64 = 64 << 20;
 
 /// Entries of an index: 55 hours of pages of a second, as the SDKs write them, or of shorter ones that lie one after another. What comes
 /// after is left out, and the recording counts as cut.
-pub const MOST_ENTRIES: usize = 200_000;
+pub(super) const MOST_ENTRIES: usize = 200_000;
 /// Links that are indexed.
 pub(super) const MOST_LINKS: usize = 4_096;
 

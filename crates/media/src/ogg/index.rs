@@ -172,7 +172,7 @@ impl OpusIndex {
                 let pages = bytes.get(at..).and_then(|rest| rest.get(..entry.length as usize)).unwrap_or_default();
                 take_packets(pages, entry, &mut joiner, |start, samples, data| {
                     if start + i64::from(samples) > needed.start && start < needed.end {
-                        packets.push(Packet { link, start, samples, data });
+                        packets.push(Packet { link, start, samples, data: data.to_vec() });
                     }
                 });
             }
@@ -211,20 +211,23 @@ impl OpusIndex {
 }
 
 /// Hands on the packets that end on the pages of an entry, which are these bytes: start, length and bytes of each.
-pub(super) fn take_packets(bytes: &[u8], entry: &Entry, joiner: &mut Joiner, mut each: impl FnMut(i64, u32, Vec<u8>)) {
-    let (mut packets, mut all) = (Vec::new(), 0);
+pub(super) fn take_packets(bytes: &[u8], entry: &Entry, joiner: &mut Joiner, mut each: impl FnMut(i64, u32, &[u8])) {
+    let mut known = 0;
+    read_packets(bytes, &mut joiner.clone(), |samples, _| known += samples);
+    // The rest of a packet whose beginning is not here is of no use, but takes its time: what the others leave of the whole.
+    let mut start = entry.start + i64::from(entry.samples) - known;
+    read_packets(bytes, joiner, |samples, data| {
+        each(start, samples as u32, data);
+        start += samples;
+    });
+}
+
+fn read_packets(bytes: &[u8], joiner: &mut Joiner, mut each: impl FnMut(i64, &[u8])) {
     for page in Page::all(bytes) {
         joiner.read(page, usize::MAX, |data| {
             if let Some(samples) = duration(data) {
-                all += i64::from(samples);
-                packets.push((samples, data.to_vec()));
+                each(i64::from(samples), data);
             }
         });
-    }
-    // The rest of a packet whose beginning is not here is of no use, but takes its time: what the others leave of the whole.
-    let mut start = entry.start + i64::from(entry.samples) - all;
-    for (samples, data) in packets {
-        each(start, samples, data);
-        start += i64::from(samples);
     }
 }

@@ -3,7 +3,7 @@
 use super::page::Page;
 
 /// Joins the pieces of packets, page by page.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Joiner {
     /// The number of the page before; `None` before the first one.
     last: Option<u32>,
@@ -11,7 +11,7 @@ pub(super) struct Joiner {
 }
 
 /// What the page before left open.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 enum Open {
     #[default]
     Nothing,

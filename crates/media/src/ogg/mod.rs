@@ -1,5 +1,7 @@
 //! Ogg/Opus, without decoding: an index of where each stretch of sound lies, and a writer (RFC 3533, RFC 7845).
 
+#[cfg(test)]
+mod bounded;
 mod build;
 #[cfg(test)]
 mod complete;
@@ -18,7 +20,7 @@ mod stored;
 pub(crate) mod testing;
 mod write;
 
-pub use build::{Error, IndexBuilder, MOST_ENTRIES};
+pub use build::{Error, IndexBuilder};
 pub use index::{Gap, Link, OpusIndex, PRE_ROLL, Packet};
 pub use opus_packet::duration as packet_duration;
 pub use place::LONGEST;

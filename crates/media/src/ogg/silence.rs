@@ -111,11 +111,11 @@ impl<'i> Silencer<'i> {
         }
     }
 
-    fn packet(&mut self, start: i64, samples: u32, data: Vec<u8>) {
+    fn packet(&mut self, start: i64, samples: u32, data: &[u8]) {
         let end = start + i64::from(samples);
         let is_silenced = self.stretches.iter().any(|stretch| start < stretch.end && end > stretch.start);
         let channels = self.links.last().map_or(2, |link| link.head.channels);
-        let data = if is_silenced { silence(samples, channels) } else { Some(data) };
+        let data = if is_silenced { silence(samples, channels) } else { Some(data.to_vec()) };
         // A packet that no page holds is damage.
         let Some(data) = data.filter(|data| data.len() < 254 * 255) else { return };
         let pending = &self.pending;

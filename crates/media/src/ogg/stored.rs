@@ -1,4 +1,4 @@
-//! The form in which an index is kept: a fixed head, then gaps, pages and links as little-endian numbers (24 bytes an entry, about
+//! The form in which an index is kept: a fixed head, then gaps, entries and links as little-endian numbers (24 bytes an entry, about
 //! 86 KB for an hour).
 
 use super::index::{Entry, Gap, Link, OpusIndex};

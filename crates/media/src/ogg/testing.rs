@@ -1,6 +1,8 @@
 //! A small Ogg/Opus writer for tests.
 
-use super::crc;
+use std::ops::Range;
+
+use super::{Error, IndexBuilder, OpusIndex, Packet, crc};
 
 /// One page of these packets, each of which ends on it.
 pub(crate) fn page(flags: u8, granule: i64, serial: u32, sequence: u32, packets: &[&[u8]]) -> Vec<u8> {
@@ -53,6 +55,24 @@ pub(crate) fn seconds(serial: u32, pre_skip: u16, first: i64, count: u32) -> Vec
         file.extend(page(flags, granule, serial, n + 2, &[PACKET; 50]));
     }
     file
+}
+
+/// The index of a file whose silence is believed up to this length.
+pub(crate) fn index_within(bytes: &[u8], longest: u64) -> Result<OpusIndex, Error> {
+    let mut builder = IndexBuilder::default();
+    bytes.chunks(777).for_each(|piece| builder.push(piece));
+    builder.finish_within(longest)
+}
+
+/// The index of a file.
+pub(crate) fn index(bytes: &[u8]) -> OpusIndex {
+    index_within(bytes, super::LONGEST).unwrap()
+}
+
+/// The packets of a range of a file.
+pub(crate) fn packets(index: &OpusIndex, bytes: &[u8], range: Range<i64>) -> Vec<Packet> {
+    let wanted = index.byte_range(range.clone());
+    index.packets(range, &bytes[wanted.start as usize..wanted.end as usize])
 }
 
 mod tests {

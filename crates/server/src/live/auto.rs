@@ -99,22 +99,18 @@ async fn is_recorded(app: &App, project: &ProjectId, sid: &str) -> bool {
 }
 
 async fn begin(app: &SharedApp, project: &ProjectId, room: &str, sid: &str) -> Outcome {
-    if !app.rooms.attempts().is_due(sid, Instant::now()) {
+    if !app.rooms.retries().is_due(sid, Instant::now()) {
         // Polling comes back to it.
         return Outcome::Done;
     }
     let wish = Wish { room_name: room.to_owned(), ..Wish::default() };
     match Box::pin(start(app, project, wish)).await {
         Ok((recording, _)) => {
+            app.rooms.retries().tried(sid, Instant::now());
             tracing::info!(recording = %recording.id, room = names::shown(room), "a room is recorded without being asked");
         }
-        Err(Error::Already(other)) => {
-            app.rooms.attempts().forget(sid);
-            return already(app, project, other, sid).await;
-        }
+        Err(Error::Already(other)) => return already(app, project, other, sid).await,
         Err(error) => {
-            // Nothing was begun: no recording says that it failed.
-            app.rooms.attempts().forget(sid);
             tracing::error!(room = names::shown(room), %error, "a room that should be recorded is not");
             return if error.may_pass() { Outcome::Later } else { Outcome::Done };
         }

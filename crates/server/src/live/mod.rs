@@ -1,7 +1,6 @@
 //! Rooms that this process records: starting, telling, handing over, and taking up what an earlier process left.
 
 mod admission;
-mod attempts;
 pub mod auto;
 mod ear;
 pub mod inbox;
@@ -9,6 +8,7 @@ mod keeper;
 pub mod load;
 mod measured;
 mod outbox;
+mod retries;
 mod rooms;
 mod segments;
 mod take_up;

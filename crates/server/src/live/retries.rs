@@ -12,26 +12,22 @@ const MOST: usize = 10_000;
 
 /// The rooms that were begun without being asked, by LiveKit's id, with how often and when the next attempt is due.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(HashMap<String, (u32, Instant)>);
+pub(super) struct Retries(HashMap<String, (u32, Instant)>);
 
-impl Attempts {
-    /// Whether a room may be tried now. If so it counts as tried.
-    pub(super) fn is_due(&mut self, sid: &str, now: Instant) -> bool {
+impl Retries {
+    /// Whether a room may be tried now.
+    pub(super) fn is_due(&self, sid: &str, now: Instant) -> bool {
+        self.0.get(sid).is_none_or(|(_, due)| now >= *due)
+    }
+
+    /// A room is tried now.
+    pub(super) fn tried(&mut self, sid: &str, now: Instant) {
         if self.0.len() >= MOST {
             self.0.retain(|_, (_, due)| now < *due);
         }
-        let (tries, due) = self.0.get(sid).copied().unwrap_or((0, now));
-        if now < due {
-            return false;
-        }
+        let tries = self.0.get(sid).map_or(0, |(tries, _)| *tries);
         let pause = FIRST.saturating_mul(2_u32.saturating_pow(tries)).min(LONGEST);
         self.0.insert(sid.to_owned(), (tries.saturating_add(1), now + pause));
-        true
-    }
-
-    /// A room is not tried after all.
-    pub(super) fn forget(&mut self, sid: &str) {
-        self.0.remove(sid);
     }
 }
 
@@ -39,23 +35,32 @@ impl Attempts {
 mod tests {
     use super::*;
 
+    fn is_tried(retries: &mut Retries, sid: &str, now: Instant) -> bool {
+        let is_due = retries.is_due(sid, now);
+        if is_due {
+            retries.tried(sid, now);
+        }
+        is_due
+    }
+
     #[test]
     fn a_room_that_refuses_us_is_tried_ever_more_rarely_and_keeps_nobody_else_waiting() {
-        let (mut attempts, begin) = (Attempts::default(), Instant::now());
-        let tried: Vec<u64> = (0..300).filter(|n| attempts.is_due("RM_a", begin + Duration::from_secs(*n))).collect();
+        let (mut retries, begin) = (Retries::default(), Instant::now());
+        let at = |second: &u64| begin + Duration::from_secs(*second);
+        let tried: Vec<u64> = (0..300).filter(|second| is_tried(&mut retries, "RM_a", at(second))).collect();
         assert_eq!(tried, [0, 10, 30, 70, 130, 190, 250]);
-        assert!(attempts.is_due("RM_b", begin));
-        assert!(!attempts.is_due("RM_b", begin));
-        attempts.forget("RM_b");
-        assert!(attempts.is_due("RM_b", begin));
+        assert!(is_tried(&mut retries, "RM_b", begin));
+        assert!(!is_tried(&mut retries, "RM_b", begin));
+        // One that was not begun after all does not count.
+        assert!(retries.is_due("RM_c", begin) && retries.is_due("RM_c", begin));
     }
 
     #[test]
     fn not_every_room_there_ever_was_is_remembered() {
-        let (mut attempts, begin) = (Attempts::default(), Instant::now());
+        let (mut retries, begin) = (Retries::default(), Instant::now());
         for number in 0..50_000_u64 {
-            attempts.is_due(&format!("RM_{number}"), begin + Duration::from_millis(number * 2));
+            retries.tried(&format!("RM_{number}"), begin + Duration::from_millis(number * 2));
         }
-        assert!(attempts.0.len() <= MOST + 1, "{}", attempts.0.len());
+        assert!(retries.0.len() <= MOST + 1, "{}", retries.0.len());
     }
 }

@@ -18,9 +18,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::attempts::Attempts;
 use super::auto::LastWebhook;
 use super::load::Gauge;
+use super::retries::Retries;
 use super::{Session, tracks};
 use crate::config::Config;
 
@@ -48,7 +48,7 @@ pub struct Rooms {
     /// Those of an earlier process that are still to be taken up, with what they were told in the meantime.
     left: Mutex<HashMap<RecordingId, Vec<Command>>>,
     pub(super) webhooks: LastWebhook,
-    attempts: Mutex<Attempts>,
+    retries: Mutex<Retries>,
     /// Journals of earlier processes that are still there.
     pub(super) earlier: Arc<Mutex<Vec<PathBuf>>>,
 }
@@ -64,7 +64,7 @@ impl Rooms {
             running: Mutex::default(),
             left: Mutex::default(),
             webhooks: LastWebhook::default(),
-            attempts: Mutex::default(),
+            retries: Mutex::default(),
             earlier: Arc::default(),
         }
     }
@@ -84,8 +84,8 @@ impl Rooms {
     }
 
     /// When rooms that could not be joined are tried again.
-    pub(super) fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn retries(&self) -> std::sync::MutexGuard<'_, Retries> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many there are.

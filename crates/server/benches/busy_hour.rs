@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
+mod health;
 mod live_rooms;
 
 use std::io::{Read as _, Write as _};
@@ -18,11 +19,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use echosphere_testkit::hostile;
-use echosphere_testkit::http;
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::publishers::{Plan, Publishers};
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session::{self, Session};
+use health::Health;
 use live_rooms::{begin, speech, stop, streams, token};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
@@ -179,35 +180,19 @@ impl Client {
     }
 }
 
-/// What was seen of the server meanwhile.
-struct Seen {
-    /// Times of `/healthz`, sorted.
-    health: Vec<Duration>,
-    /// The most memory, in MiB, above what it took when idle.
-    memory: f64,
-}
-
-/// Asks for `/healthz` twenty times a second and for the memory each second.
-fn watch(server: &Server, time: Duration, idle: f64) -> Seen {
-    let (began, mut health, mut told) = (Instant::now(), Vec::new(), 0);
+/// Asks for `/healthz` twenty times a second, and says every five minutes how it goes.
+fn watch(server: &Server, time: Duration) -> Health {
+    let (began, mut health, mut told) = (Instant::now(), Health::default(), 0);
     while began.elapsed() < time {
-        let asked = Instant::now();
-        assert_eq!(http::get(server.address, "/healthz").status, 200);
-        health.push(asked.elapsed());
-        thread::sleep(Duration::from_millis(50));
-        let minutes = began.elapsed().as_secs() / 300;
-        if minutes > told {
-            told = minutes;
-            println!(
-                "{:4} s: {:.0} MiB, {} of data",
-                began.elapsed().as_secs(),
-                server.memory("VmRSS:"),
-                of_data(server)
-            );
+        health.ask(server, Duration::from_millis(50));
+        let fives = began.elapsed().as_secs() / 300;
+        if fives > told {
+            told = fives;
+            let memory = server.memory("VmRSS:");
+            println!("{:4} s: {memory:.0} MiB, {} of data", began.elapsed().as_secs(), of_data(server));
         }
     }
-    health.sort_unstable();
-    Seen { health, memory: server.memory("VmHWM:") - idle }
+    health
 }
 
 fn of_data(server: &Server) -> String {
@@ -247,7 +232,8 @@ fn main() {
     clients.push(client.clone().again_and_again(pause(20), Client::knock));
     clients.push(client.clone().again_and_again(pause(5_000), |client, _| client.delete()));
     clients.push(client.clone().again_and_again(pause(10_000), Client::upload));
-    let seen = watch(&server, Duration::from_secs(seconds), idle);
+    let health = watch(&server, Duration::from_secs(seconds));
+    let most = server.memory("VmHWM:") - idle;
     client.stop.store(true, Ordering::Relaxed);
     let failed = clients.into_iter().filter_map(|client| client.join().err()).count();
 
@@ -257,12 +243,11 @@ fn main() {
     }
     people.stop();
     let (sent, kept) = streams(&server.data()).into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    let at = |share: f64| seen.health[((seen.health.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     let counts = &client.counts;
     let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
     println!("{seconds} s; packets of three rooms: {sent}, missing {}", sent - kept);
-    println!("/healthz {} times: p50 {:.1}, p99 {:.1}, worst {:.1} ms", seen.health.len(), at(0.5), at(0.99), at(1.0));
-    println!("memory: {:.0} MiB above {idle:.0} at the most", seen.memory);
+    println!("{health}");
+    println!("memory: {most:.0} MiB above {idle:.0} at the most");
     println!(
         "hostile: {} bodies, {} connections, {} without credentials, {} listeners; {} deletions, {} uploads of sessions",
         of(&counts.bodies),

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
+mod health;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,22 +15,19 @@ use echosphere_testkit::hostile::{self, Hostile};
 use echosphere_testkit::http;
 use echosphere_testkit::server::{KEY, SECRET, Server};
 use echosphere_testkit::session;
+use health::Health;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
-/// Asks for /healthz every 10 ms until it is told to stop; the times, sorted.
-fn watch(server: &Server, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Duration>> {
-    let (address, stop) = (server.address, Arc::clone(stop));
+/// Asks for `/healthz` every 10 ms until it is told to stop.
+fn watch(server: &Arc<Server>, stop: &Arc<AtomicBool>) -> JoinHandle<Health> {
+    let (server, stop) = (Arc::clone(server), Arc::clone(stop));
     std::thread::spawn(move || {
-        let mut times = Vec::new();
+        let mut health = Health::default();
         while !stop.load(Ordering::Relaxed) {
-            let began = Instant::now();
-            assert_eq!(http::get(address, "/healthz").status, 200);
-            times.push(began.elapsed());
-            std::thread::sleep(Duration::from_millis(10));
+            health.ask(&server, Duration::from_millis(10));
         }
-        times.sort_unstable();
-        times
+        health
     })
 }
 
@@ -62,7 +61,7 @@ fn settle(server: &Server) {
 
 fn measure(name: &str, bodies: &[Hostile]) {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(PROGRAM, dir.path(), &[]);
+    let server = Arc::new(Server::start(PROGRAM, dir.path(), &[]));
     std::thread::sleep(Duration::from_millis(500));
     let (idle, stop) = (server.memory("VmHWM:"), Arc::new(AtomicBool::new(false)));
     let watch = watch(&server, &stop);
@@ -76,16 +75,12 @@ fn measure(name: &str, bodies: &[Hostile]) {
     let took = began.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_secs(1));
     stop.store(true, Ordering::Relaxed);
-    let times = watch.join().unwrap();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    let health = watch.join().unwrap();
     println!(
-        "{name:38} {:6.1} MB sent, {took:5.1} s, +{:5.1} MiB above {idle:.0}, then {:4.0}; /healthz p50 {:5.1}, p99 {:5.1}, worst {:5.1} ms",
+        "{name:38} {:6.1} MB sent, {took:5.1} s, +{:5.1} MiB above {idle:.0}, then {:4.0}; {health}",
         bodies.iter().map(|body| body.body.len()).sum::<usize>() as f64 / 1e6,
         server.memory("VmHWM:") - idle,
         server.memory("VmRSS:"),
-        at(0.5),
-        at(0.99),
-        at(1.0),
     );
 }
 

@@ -36,6 +36,8 @@ test('thirty times kill -9 in the middle of a call: each time the next process g
     return participants.filter((one) => one.permission?.hidden && one.state === 'ACTIVE').map((one) => one.sid);
   };
   const down = [];
+  /** When the next recorder was seen in the room. */
+  const there = [];
   let before = [];
   let known = new Set(await recorders());
   for (let n = 0; n < KILLS; n += 1) {
@@ -53,6 +55,7 @@ test('thirty times kill -9 in the middle of a call: each time the next process g
     assert.deepEqual(list.slice(0, before.length), before, `what was listed before kill ${n}`);
     before = list;
     await until('the next recorder', async () => (await recorders()).some((sid) => !known.has(sid)), 20);
+    there.push(now());
     known = new Set(await recorders());
     // Its sound begins a little later; then anywhere between two chunks, segments and syncs.
     await sleep(600 + (n * 397) % 1500);
@@ -73,8 +76,10 @@ test('thirty times kill -9 in the middle of a call: each time the next process g
   for (const [n, seconds] of unwritten.entries()) {
     assert.ok(seconds <= 1 && seconds > down[n][0] - down[n][1], `kill ${n}: the gap begins ${seconds} s before the process was gone`);
   }
-  // A busy machine takes longer to join now and then, and never long.
-  assert.ok(median(lost) <= 1 && Math.max(...lost) <= 5, lost.join(', '));
+  assert.ok(median(lost) <= 1, lost.join(', '));
+  // However long a busy machine takes to join: what it hears from then on is kept.
+  const unheard = held.map(([, start, length], n) => zero(recording) + start + length - there[n]);
+  assert.ok(Math.max(...unheard) <= 1, unheard.join(', '));
   assert.ok(restarts > 0 && restarts <= KILLS, `${restarts}`);
   assert.deepEqual((await server.get('/v1/recordings?room_name=kills')).items.map((item) => item.id), [id]);
   const found = await codes(recording, pcm, people.said().filter((line) => line.sent > zero(recording) + 1), ['helper']);

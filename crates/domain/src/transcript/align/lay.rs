@@ -4,24 +4,22 @@
 //! For each voice it is counted, for every shift, how much speech of the one falls on speech of the other. The best shift is believed
 //! when it explains nearly all that the session heard, clearly more than any other does. What it does not explain is laid by itself.
 
+use std::ops::Range;
+
 use super::super::Role;
 use super::heard::{Heard, Span, joined};
+use super::shifts::{Shift, Shifts, covered};
 use super::{MS, SECOND};
 use crate::time::WallTime;
 
 /// Stretches of one voice at the most: those of more than an hour of speech without a pause.
 const MOST_SPANS: usize = 6_000;
-/// Shifts are counted in steps of this.
-const STEP: i64 = 10 * MS;
 /// More than this is not laid at once (48 h together).
 const LONGEST: i64 = 48 * 3600 * SECOND;
 /// The share of a session's speech, beyond what chance explains, that has to fall on the room's.
 const BELIEVED: f64 = 0.6;
-/// By how much better than any shift that is further away than this.
+/// By how much better than any shift that is not nearly the same.
 const BETTER: f64 = 0.12;
-const ELSEWHERE: i64 = 800 * MS;
-/// Shifts that are looked at more closely.
-const PEAKS: usize = 12;
 /// So many stretches with the same edges, to within this, are no chance; a fifth of all at least.
 const SAME: usize = 4;
 const SAME_SHARE: usize = 5;
@@ -67,7 +65,7 @@ impl Laid {
 }
 
 /// One side of both recordings.
-type Side = (Vec<Span>, Vec<Span>);
+pub(super) type Side = (Vec<Span>, Vec<Span>);
 
 /// Lays a session beside a room; `None` when they do not have the same sound, or too little to tell.
 pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {
@@ -111,68 +109,40 @@ fn of_role(heard: &Heard, role: Role) -> Vec<Span> {
     spans
 }
 
-/// How much of a stretch is speech, in nanoseconds.
-fn covered(stretch: &Span, spans: &[Span]) -> i64 {
-    let first = spans.partition_point(|span| span.end <= stretch.start);
-    let inside = spans[first..].iter().take_while(|span| span.start < stretch.end);
-    inside.map(|span| span.end.min(stretch.end).since(span.start.max(stretch.start))).sum()
-}
-
 /// The shift at which most speech falls on speech.
 fn best(sides: &[Side; 2]) -> Option<i64> {
     let sides: Vec<&Side> = sides.iter().filter(|(session, room)| !session.is_empty() && !room.is_empty()).collect();
-    let first = |spans: &dyn Fn(&Side) -> WallTime| sides.iter().map(|side| spans(side)).min();
-    let last = |spans: &dyn Fn(&Side) -> WallTime| sides.iter().map(|side| spans(side)).max();
-    let (session_from, session_to) = (first(&|side| side.0[0].start)?, last(&|side| side.0[side.0.len() - 1].end)?);
-    let (room_from, room_to) = (first(&|side| side.1[0].start)?, last(&|side| side.1[side.1.len() - 1].end)?);
-    let lowest = room_from.since(session_to);
-    let width = room_to.since(session_from).saturating_sub(lowest);
+    let session = extent(sides.iter().map(|side| &side.0))?;
+    let room = extent(sides.iter().map(|side| &side.1))?;
     let speech: i64 = sides.iter().flat_map(|side| &side.0).map(Span::length).sum();
-    if speech < LEAST || !(0..=LONGEST).contains(&width) {
+    if speech < LEAST || room.end.since(session.start).saturating_sub(room.start.since(session.end)) > LONGEST {
         return None;
     }
-    // Speech that falls on speech is a piecewise linear function of the shift, given by where its slope changes.
-    let mut slopes = vec![0_i32; (width / STEP) as usize + 3];
-    let place = |shift: i64| ((shift - lowest) / STEP) as usize;
-    let mut chance = 0.0;
-    for (session, room) in &sides {
-        let room_speech: i64 = room.iter().map(Span::length).sum();
-        chance +=
-            room_speech as f64 / room_to.since(room_from) as f64 * session.iter().map(Span::length).sum::<i64>() as f64;
-        for mine in session {
-            for theirs in room {
-                slopes[place(theirs.start.since(mine.end))] += 1;
-                slopes[place(theirs.start.since(mine.start))] -= 1;
-                slopes[place(theirs.end.since(mine.end))] -= 1;
-                slopes[place(theirs.end.since(mine.start))] += 1;
-            }
-        }
+    let shifts = Shifts::of(&sides, &session, &room);
+    let peaks = shifts.peaks();
+    let most = *peaks.first()?;
+    // Clocks are believed where they fit about as well as anything else: what sounds every second fits everywhere. What a session has of
+    // the time before and after the room's sound says nothing of them.
+    let in_room = |shift: Shift| {
+        let [start, end] = [room.start, room.end].map(|time| time.plus_nanos(-shift.nanos));
+        fit(&sides, shift, &(start..end), &room)
+    };
+    let here = shifts.around_none();
+    if let Some(none) = here.filter(|none| 2 * none.common >= most.common)
+        && let Some(clocks) = in_room(none).filter(|clocks| *clocks >= BELIEVED - BETTER)
+        && in_room(most).is_none_or(|best| best - clocks < BETTER)
+    {
+        return Some(none.nanos);
     }
-    let (mut slope, mut common) = (0_i64, 0_i64);
-    let common: Vec<i64> = slopes
-        .iter()
-        .map(|change| {
-            common += slope;
-            slope += i64::from(*change);
-            common
-        })
-        .collect();
-    let share = |steps: i64| (steps as f64 * STEP as f64 - chance) / (speech as f64 - chance).max(1.0);
-    let peaks = peaks(&common);
-    let (first, most) = *peaks.first()?;
-    // Clocks are believed where they fit about as well as anything else: what sounds every second fits everywhere.
-    let here = around_none(&common, lowest).filter(|(_, common)| share(*common) >= BELIEVED - BETTER);
-    if let Some((at, _)) = here.filter(|(_, common)| share(most) - share(*common) < BETTER) {
-        return Some(lowest + at as i64 * STEP);
-    }
-    let next = peaks.get(1).map_or(0.0, |(_, common)| share(*common));
+    let share = |shift: Shift| fit(&sides, shift, &session, &room).unwrap_or(0.0);
+    let next = peaks.get(1).map_or(0.0, |next| share(*next));
     if share(most) >= BELIEVED && share(most) - next >= BETTER {
-        return Some(lowest + first as i64 * STEP);
+        return Some(most.nanos);
     }
     // Of a session that left something out less falls on speech, but each stretch of that has the same beginning and the same end.
     let stretches: usize = sides.iter().map(|side| side.0.len()).sum();
-    let offsets = peaks.iter().map(|(at, _)| lowest + *at as i64 * STEP);
-    let mut found: Vec<(Vec<WallTime>, i64)> = offsets.map(|offset| (same(&sides, offset), offset)).collect();
+    let tried = here.iter().chain(peaks.iter().filter(|peak| here.is_none_or(|here| !here.is_near(peak.nanos))));
+    let mut found: Vec<(Vec<WallTime>, i64)> = tried.map(|shift| (same(&sides, shift.nanos), shift.nanos)).collect();
     found.sort_by_key(|(same, offset)| (std::cmp::Reverse(same.len()), offset.abs()));
     let (best, offset) = found.first().filter(|(same, _)| same.len() >= SAME.max(stretches / SAME_SHARE))?;
     // What lies as well elsewhere may lie anywhere.
@@ -181,35 +151,23 @@ fn best(sides: &[Side; 2]) -> Option<i64> {
     (!found[1..].iter().any(lies_elsewhere)).then_some(*offset)
 }
 
-/// The best shift of those that are nearly none.
-fn around_none(common: &[i64], lowest: i64) -> Option<(usize, i64)> {
-    let place = |shift: i64| usize::try_from((shift - lowest) / STEP).unwrap_or(0).min(common.len());
-    let (from, to) = (place(-ELSEWHERE), place(ELSEWHERE));
-    let near = common[from..to].iter().enumerate().max_by_key(|(_, common)| **common);
-    near.map(|(at, common)| (from + at, *common))
+/// From the first of some stretches to the last.
+fn extent<'s>(sides: impl Iterator<Item = &'s Vec<Span>>) -> Option<Range<WallTime>> {
+    let of_side = |spans: &Vec<Span>| Some(spans.first()?.start..spans.last()?.end);
+    sides.filter_map(of_side).reduce(|one, other| one.start.min(other.start)..one.end.max(other.end))
 }
 
-/// The shifts at which most is in common, each further than [`ELSEWHERE`] from those before it.
-fn peaks(common: &[i64]) -> Vec<(usize, i64)> {
-    let far = (ELSEWHERE / STEP) as usize;
-    // The best of each block is enough to find them.
-    let blocks = common.chunks(far.div_ceil(2)).enumerate();
-    let best = blocks.filter_map(|(block, values)| {
-        let (at, most) = values.iter().enumerate().max_by_key(|(_, common)| **common)?;
-        Some((block * far.div_ceil(2) + at, *most))
-    });
-    let mut best: Vec<(usize, i64)> = best.collect();
-    best.sort_by_key(|(at, most)| (std::cmp::Reverse(*most), *at));
-    let mut peaks: Vec<(usize, i64)> = Vec::new();
-    for (at, most) in best {
-        if peaks.iter().all(|(other, _)| other.abs_diff(at) > far) {
-            peaks.push((at, most));
-        }
-        if peaks.len() == PEAKS {
-            break;
-        }
+/// The share of what a session says in some of its time, beyond what chance explains, that falls on the room's speech at a shift; `None`
+/// where that is too little to tell.
+fn fit(sides: &[&Side], shift: Shift, told: &Range<WallTime>, room: &Range<WallTime>) -> Option<f64> {
+    let told = [Span { start: told.start, end: told.end }];
+    let (mut speech, mut chance) = (0, 0.0);
+    for (mine, theirs) in sides {
+        let said: i64 = mine.iter().map(|span| covered(span, &told)).sum();
+        speech += said;
+        chance += theirs.iter().map(Span::length).sum::<i64>() as f64 / room.end.since(room.start) as f64 * said as f64;
     }
-    peaks
+    (speech >= LEAST).then(|| (shift.common as f64 - chance) / (speech as f64 - chance).max(1.0))
 }
 
 /// Whether a stretch is one of these, from its beginning to its end.

@@ -86,6 +86,30 @@ fn what_sounds_every_second_stays_where_the_clocks_have_it() {
 }
 
 #[test]
+fn a_session_that_the_room_has_a_part_of_stays_where_the_clocks_have_it() {
+    // Of two agents who speak every second the session has one; the room has both, for a part of the time.
+    let code = |n: i64, after: i64| (n * 1_000 + after, n * 1_000 + after + 300 + n * n % 7 * 8);
+    for apart in [300, 400, 650] {
+        let of = |range: std::ops::Range<i64>, after| range.map(|n| code(n, after)).collect::<List>();
+        let room = heard(&[of(12..30, 0), of(12..30, apart)].concat(), &of(12..30, 250), 0);
+        let laid = lay(&heard(&of(0..44, 0), &of(0..44, 250), 30), &room).unwrap();
+        for (role, time) in [(Role::Agent, 1_000), (Role::Agent, 20_000), (Role::User, 43_000)] {
+            assert!(laid.offset(role, ms(time)).0.abs() <= 90 * MS, "{apart}: {laid:?}");
+        }
+        assert_eq!(lay(&heard(&of(0..44, 0), &of(0..44, 250), 3_600_000), &room), None, "it may be anywhere");
+    }
+    // Of a call there is one place, wherever its clock is.
+    let second = LINES.iter().rev().map(|(pause, length)| (pause + 130, length + 210));
+    let (agent, user) = call(&LINES.into_iter().chain(second).collect::<Vec<_>>());
+    let inside =
+        |list: &List| list.iter().copied().filter(|(from, _)| (15_000..60_000).contains(from)).collect::<List>();
+    for shift in [0, 300, 5_000, 30_000, -3_600_000] {
+        let laid = lay(&heard(&agent, &user, shift), &heard(&inside(&agent), &inside(&user), 0)).unwrap();
+        assert!((laid.offset(Role::Agent, ms(20_000 + shift)).0 + shift * MS).abs() <= 10 * MS, "{shift}: {laid:?}");
+    }
+}
+
+#[test]
 fn another_conversation_is_not_found() {
     let (agent, user) = call(&LINES);
     let other: Vec<(i64, i64)> = LINES.iter().map(|(pause, length)| (length / 2 + 300, pause * 2 + 500)).collect();

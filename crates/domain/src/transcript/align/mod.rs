@@ -14,6 +14,7 @@ mod heard;
 mod lay;
 mod rows;
 mod share;
+mod shifts;
 
 use self::assign::{Claim, SLOW_RATE, Sound, assign};
 use self::certain::{Found, USUAL_RATE};
@@ -27,7 +28,7 @@ const MS: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MS;
 
 /// The version of what this module makes of a transcript. A transcript that an older one aligned is aligned anew.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Whose account of what was said a transcript is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

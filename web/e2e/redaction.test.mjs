@@ -3,14 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { call } from './agent/held.mjs';
 import { EchoSphere, LiveKit, sleep, until } from './harness.mjs';
 import { settled } from './room/recordings.mjs';
+import { find, kept } from './room/traces.mjs';
 import { loudness } from './room/wave.mjs';
 
 const SECONDS = 48_000;
@@ -29,14 +30,7 @@ after(async () => {
 
 /** Every file that EchoSphere has, and what it printed. */
 function everything(server) {
-  const data = join(server.dir, 'data');
-  const files = server.files().map((path) => ({ path: relative(data, path), bytes: readFileSync(path) }));
-  return [...files, { path: 'the log', bytes: Buffer.from(server.process.output()) }];
-}
-
-/** Where a word is found, as it is spelled or in any other case. */
-function find(files, word) {
-  return files.filter(({ bytes }) => bytes.toString('latin1').toLowerCase().includes(word)).map(({ path }) => path);
+  return [...kept(server), { path: 'the log', bytes: Buffer.from(server.process.output()) }];
 }
 
 function decode(bytes, ending) {

@@ -25,7 +25,7 @@ function header({ roomSid, jobId, zero, seconds }) {
   return Buffer.concat([text(1, roomSid), number(3, Math.round(seconds * 1000)), bytes(4, start), text(8, jobId), text(11, JSON.stringify(summary))]);
 }
 
-/** Sends what an agent would send of a call. `from` and `to`: when it recorded; `clock`: by how much its clock is fast; `delays`: how long each identity's sound took to it; `items`: its chat history. */
+/** Sends what an agent would send of a call; returns its sound. `from` and `to`: when it recorded; `clock`: by how much its clock is fast; `delays`: how long each identity's sound took to it; `items`: its chat history. */
 export async function uploadSession(server, { roomSid, said, from, to, clock, delays, agents, jobId = 'AJ_filling', items = [] }) {
   const seconds = to - from;
   const input = said.map((line) => JSON.stringify(line)).join('\n');
@@ -37,4 +37,5 @@ export async function uploadSession(server, { roomSid, said, from, to, clock, de
   form.append('audio', new Blob([ogg], { type: 'audio/ogg' }), 'recording.ogg');
   const response = await fetch(`${server.url}/observability/recordings/v0`, { method: 'POST', headers: { authorization: `Bearer ${token()}` }, body: form });
   assert.equal(response.status, 200, await response.text());
+  return ogg;
 }

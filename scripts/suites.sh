@@ -1,32 +1,41 @@
 #!/usr/bin/env bash
 # Runs every suite of `make test`, goes on after a failure, and closes with each one's time.
+#
+# The end-to-end suite waits for sound most of its time: what needs the processors runs beside it. What a suite beside it printed is
+# shown when it has ended.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-names=() seconds=() results=()
+outputs=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$outputs"' EXIT
 
+# suite NAME COMMAND ...: runs a suite and notes its result.
 suite() {
-    local name=$1 start=$SECONDS
+    local name=$1 start=$SECONDS result=FAILED
     shift
     printf '\n==== %s\n' "$name"
-    if "$@"; then results+=(passed); else results+=(FAILED); fi
-    names+=("$name")
-    seconds+=($((SECONDS - start)))
+    if "$@"; then result=passed; fi
+    printf '%-12s %8d  %s\n' "$name" $((SECONDS - start)) "$result" >>"$outputs/results"
+}
+
+beside() {
+    # Compiling gives way to the tests.
+    suite lint nice cargo clippy --workspace --all-targets --quiet -- -D warnings
+    suite no-encoder nice cargo check --quiet --package echosphere-media --no-default-features
+    suite rust cargo test --workspace --no-fail-fast --quiet
+    suite types npm run --silent --prefix web check
+    suite web npm test --silent --prefix web
 }
 
 suite format cargo fmt --all --check
-suite lint cargo clippy --workspace --all-targets --quiet -- -D warnings
-suite no-encoder cargo check --quiet --package echosphere-media --no-default-features
 # This builds the program too. `cargo build` would build all dependencies once more, with other features.
-suite rust cargo test --workspace --no-fail-fast --quiet
-suite types npm run --silent --prefix web check
-suite web npm test --silent --prefix web
+suite build cargo test --workspace --no-run --quiet
+beside >"$outputs/beside" 2>&1 &
 suite e2e npm run --silent --prefix web e2e
+wait
+cat "$outputs/beside"
 
-printf '\n%-10s %8s  %s\n' suite seconds result
-failed=0
-for i in "${!names[@]}"; do
-    printf '%-12s %8d  %s\n' "${names[$i]}" "${seconds[$i]}" "${results[$i]}"
-    [ "${results[$i]}" = passed ] || failed=$((failed + 1))
-done
-printf '%d passed, %d failed\n' $((${#names[@]} - failed)) "$failed"
+printf '\n%-12s %8s  %s\n' suite seconds result
+cat "$outputs/results"
+failed=$(grep -c FAILED "$outputs/results")
+printf '%d passed, %d failed, %d s\n' "$(grep -c passed "$outputs/results")" "$failed" "$SECONDS"
 [ "$failed" -eq 0 ]

@@ -47,7 +47,7 @@ pub fn multivariant(variant: Variant<'_>) -> String {
 }
 
 /// Writes a media playlist. `write_uri` appends the address of the segment with that position.
-pub fn media(kind: Kind, segments: &[Segment], mut write_uri: impl FnMut(usize, &mut String)) -> String {
+pub fn media(kind: Kind, segments: &[Segment], write_uri: &mut dyn FnMut(usize, &mut String)) -> String {
     let mut out = String::with_capacity(256 + segments.len() * 480);
     let version = if segments.iter().any(|segment| segment.gap) { 8 } else { 3 };
     // EXTINF, rounded to whole seconds, must not exceed it (section 4.3.3.1).
@@ -143,7 +143,7 @@ mod tests {
     fn an_ended_recording() {
         let segments = [segment(187 * 1920, 1_795_439_500_386), segment(188 * 1920, 1_795_439_504_375)];
         assert_eq!(
-            media(Kind::Ended, &segments, write),
+            media(Kind::Ended, &segments, &mut write),
             "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n\
              #EXT-X-INDEPENDENT-SEGMENTS\n\
              #EXT-X-PROGRAM-DATE-TIME:2026-11-23T13:11:40.386Z\n#EXTINF:3.989333,\n0.ts\n\
@@ -155,16 +155,16 @@ mod tests {
     fn a_gap_is_listed_and_raises_the_version() {
         let mut missing = segment(360_000, 0);
         missing.gap = true;
-        let text = media(Kind::Growing, &[segment(360_000, 0), missing], write);
+        let text = media(Kind::Growing, &[segment(360_000, 0), missing], &mut write);
         assert!(text.contains("#EXT-X-VERSION:8") && text.contains("#EXT-X-GAP\n#EXTINF:4.000000,\n1.ts"));
         assert!(!text.contains("ENDLIST") && text.contains("EVENT") && text.contains("CAN-BLOCK-RELOAD=YES"));
-        assert!(!media(Kind::Ended, &[missing], write).contains("CAN-BLOCK-RELOAD"));
+        assert!(!media(Kind::Ended, &[missing], &mut write).contains("CAN-BLOCK-RELOAD"));
     }
 
     #[test]
     fn the_target_covers_every_rounded_length() {
-        assert!(media(Kind::Ended, &[segment(405_000, 0)], write).contains("TARGETDURATION:5"));
-        assert!(media(Kind::Ended, &[segment(404_999, 0)], write).contains("TARGETDURATION:4"));
-        assert!(media(Kind::Ended, &[segment(1920, 0)], write).contains("TARGETDURATION:1"));
+        assert!(media(Kind::Ended, &[segment(405_000, 0)], &mut write).contains("TARGETDURATION:5"));
+        assert!(media(Kind::Ended, &[segment(404_999, 0)], &mut write).contains("TARGETDURATION:4"));
+        assert!(media(Kind::Ended, &[segment(1920, 0)], &mut write).contains("TARGETDURATION:1"));
     }
 }

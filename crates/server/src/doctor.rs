@@ -196,7 +196,7 @@ async fn media(url: &str, pair: &KeyPair, tcp: bool) -> Result<Duration, String>
     let patience = if tcp { TCP_TRY } else { UDP_TRY };
     let mut probe = Probe { began: Instant::now(), joined: None, up: None, patience };
     let (_commands, inbox) = mpsc::channel(1);
-    let end = Box::pin(room::run(settings, inbox, &mut probe)).await;
+    let end = room::run(settings, inbox, &mut probe).await;
     match (probe.joined, probe.up, end) {
         (Some(joined), Some(up), _) => Ok(up.duration_since(joined)),
         (_, _, End::Lost(why)) => Err(why),

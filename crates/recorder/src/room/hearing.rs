@@ -25,16 +25,16 @@ const EAGER_FOR: Duration = Duration::from_secs(3);
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Where what the peer connection has to say goes.
-struct Ears<'r, L> {
+struct Ears<'r> {
     transport: &'r Transport,
     people: &'r People,
     filter: &'r mut Filter,
     gate: &'r mut Gate,
-    listener: &'r mut L,
+    listener: &'r mut dyn Listener,
     paused: bool,
 }
 
-impl<L: Listener> Ears<'_, L> {
+impl Ears<'_> {
     /// Streams are numbered whatever happens; their sound is kept only when it may be.
     fn may_be_kept(&mut self, at: Instant, participant: &str, body: &Body) -> bool {
         let is_recorded = !self.people.is_excluded(participant);
@@ -49,7 +49,7 @@ impl<L: Listener> Ears<'_, L> {
     }
 }
 
-impl<L: Listener> Outlet for Ears<'_, L> {
+impl Outlet for Ears<'_> {
     fn send(&mut self, transmit: &Transmit) {
         self.transport.send(transmit);
     }
@@ -70,7 +70,7 @@ impl<L: Listener> Outlet for Ears<'_, L> {
     }
 }
 
-impl<L: Listener> Room<'_, L> {
+impl Room<'_> {
     /// When to look into the sockets next.
     pub(super) fn next_look(&self, now: Instant) -> Instant {
         if !self.peer.is_heard() && now.saturating_duration_since(self.peer.since) < EAGER_FOR {

@@ -19,6 +19,7 @@ pub mod transport;
 mod udp;
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -146,9 +147,9 @@ enum Flow {
     Rejoin(String),
 }
 
-struct Room<'l, L> {
+struct Room<'l> {
     settings: Settings,
-    listener: &'l mut L,
+    listener: &'l mut dyn Listener,
     transport: Transport,
     /// Whether TCP is tried without waiting for UDP.
     prefers_tcp: bool,
@@ -171,7 +172,17 @@ struct Room<'l, L> {
 }
 
 /// Records a room until it ends. Never fails: whatever goes wrong is an [`End`].
-pub async fn run<L: Listener>(settings: Settings, mut commands: mpsc::Receiver<Command>, listener: &mut L) -> End {
+///
+/// Boxed, and `dyn`, so that what each packet goes through is compiled in this crate, as well optimised as the rest of it.
+pub fn run(
+    settings: Settings,
+    commands: mpsc::Receiver<Command>,
+    listener: &mut dyn Listener,
+) -> Pin<Box<dyn Future<Output = End> + Send + '_>> {
+    Box::pin(record(settings, commands, listener))
+}
+
+async fn record(settings: Settings, mut commands: mpsc::Receiver<Command>, listener: &mut dyn Listener) -> End {
     let transport = match Transport::open(settings.local, Instant::now()) {
         Ok(transport) => transport,
         Err(error) => return End::Lost(format!("no UDP socket: {error}")),
@@ -236,7 +247,7 @@ enum Woken {
     Time,
 }
 
-impl<L: Listener> Room<'_, L> {
+impl Room<'_> {
     /// Waits for one thing to happen and deals with it.
     async fn step(&mut self, link: &mut Signalling, commands: &mut mpsc::Receiver<Command>) -> Flow {
         let deadline = self.poll();

@@ -9,7 +9,7 @@ use proto::signal_request::Message as Request;
 
 use super::peer::Peer;
 use super::signal::{self, Back};
-use super::{End, Flow, Listener, Room, Signalling};
+use super::{End, Flow, Room, Signalling};
 use crate::log::{Body, Link};
 
 /// Resuming is not tried longer than this.
@@ -17,7 +17,7 @@ const RESUME_FOR: Duration = Duration::from_secs(12);
 /// Where media could flow for so long and no sound came, nobody sends any.
 pub(super) const SPEECHLESS: Duration = Duration::from_secs(1);
 
-impl<L: Listener> Room<'_, L> {
+impl Room<'_> {
     fn lost(&mut self, why: &str) {
         let now = Instant::now();
         self.lost_since.get_or_insert(now);

@@ -10,7 +10,7 @@ use str0m::net::Protocol;
 use tokio::net::TcpStream;
 use tokio::task::JoinError;
 
-use super::{Flow, Listener, Room};
+use super::{Flow, Room};
 
 /// When UDP has not got through by then, TCP is tried beside it.
 const UDP_HEAD_START: Duration = Duration::from_millis(1_500);
@@ -18,7 +18,7 @@ const UDP_HEAD_START: Duration = Duration::from_millis(1_500);
 /// What an attempt to connect came to.
 pub(super) type Connected = Result<Option<TcpStream>, JoinError>;
 
-impl<L: Listener> Room<'_, L> {
+impl Room<'_> {
     /// Connects to the server's TCP candidates if it is time to: at once where media came over TCP before.
     pub(super) fn try_tcp(&mut self, now: Instant) {
         let is_due = self.prefers_tcp || now.duration_since(self.peer.since) > UDP_HEAD_START;

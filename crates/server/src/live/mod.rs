@@ -315,7 +315,7 @@ fn run(app: &SharedApp, recording: Recording, capture: &Capture, left: Left, tol
 
 /// Listens until the room is over. A defect of ours ends it as a connection that is lost would: what was heard is kept.
 async fn listen(settings: room::Settings, inbox: mpsc::Receiver<Command>, ear: &mut Ear) -> room::End {
-    let listening = AssertUnwindSafe(Box::pin(room::run(settings, inbox, ear))).catch_unwind();
+    let listening = AssertUnwindSafe(room::run(settings, inbox, ear)).catch_unwind();
     listening.await.unwrap_or_else(|_| room::End::Lost("a defect of EchoSphere; its log has the panic".to_owned()))
 }
 

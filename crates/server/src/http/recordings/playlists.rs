@@ -116,7 +116,7 @@ pub async fn media(
     let signature = super::link_signature(&app, &caller, &recording);
     let listed: Vec<_> = listed(&segments).collect();
     let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
-    let text = hls::media(kind, &listed, |position, out| match &segments[position].location {
+    let text = hls::media(kind, &listed, &mut |position, out| match &segments[position].location {
         Location::Stored { key, .. } => signing.get(key, out),
         Location::Renderable | Location::Missing { .. } => {
             out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index));

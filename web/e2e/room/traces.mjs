@@ -36,10 +36,10 @@ export function packets(ogg) {
 
 const MARK = 16;
 
-/** 16 bytes out of the middle of each packet that has something to say: what two silent ones have in common tells nothing. */
+/** 16 bytes out of the middle of each packet that has something to say: what two silent ones, or padding, have in common tells nothing. */
 export function marks(ogg) {
   const middle = (packet) => packet.subarray((packet.length - MARK) >> 1, ((packet.length - MARK) >> 1) + MARK);
-  return packets(ogg).filter((packet) => packet.length >= 40).map((packet) => middle(packet));
+  return packets(ogg).filter((packet) => packet.length >= 40).map(middle).filter((mark) => new Set(mark).size >= 12);
 }
 
 /** How many of these marks are found, and in which files. */

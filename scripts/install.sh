@@ -36,22 +36,32 @@ test_tools() {
     PATH="$PATH:/usr/sbin" packages nginx=nginx-light caddy=caddy
     command -v npm >/dev/null || packages npm=npm
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || fail "Node.js 20 or newer is needed; this is $(node --version)"
-    node_modules web
-    node_modules web/e2e/agent
-    livekit_and_people
-    newest_sdk
+    has_go
+    # Most of it waits for the network.
+    at_once "node_modules web; node_modules web/e2e/agent" "python_packages; newest_sdk" livekit_server
 }
 
 live() {
     build
-    livekit_and_people
+    has_go
+    at_once python_packages livekit_server
 }
 
-livekit_and_people() {
+has_go() {
     command -v go >/dev/null || fail "Go is missing: it builds livekit-server (https://go.dev/dl)"
+}
+
+# at_once COMMANDS ...: runs them beside one another, and fails when one of them has failed. `;` parts commands: after `&&` no failure in
+# a function would end it.
+at_once() {
+    local commands pids=() pid failed=0
     mkdir -p "$tools"
-    python_packages
-    livekit_server
+    for commands in "$@"; do
+        (set -e; eval "$commands") &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+    [ "$failed" -eq 0 ] || fail "something could not be installed; see above"
 }
 
 # node_modules FOLDER: npm ci, when the lock file changed since the last time.

@@ -86,7 +86,15 @@ export async function sound(recording) {
 export async function codes(recording, pcm, said, agents = []) {
   const input = said.map((line) => JSON.stringify(line)).join('\n');
   const output = await run(python, ['codes.py', pcm, String(zero(recording)), agents.join(',')], { input, cwd: join(root, 'web/e2e/room') });
-  return output.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const found = output.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  return Object.assign(found, { gaps: gaps(recording), late: said.filter((line) => line.kind === 'late') });
+}
+
+/** What else happened around a code, for whoever reads that it is not where it should be. */
+function around(code, found) {
+  const { gaps: holes, late } = found;
+  const near = found.filter((other) => other !== code && Math.abs(other.sent - code.sent) < 1.2);
+  return JSON.stringify({ code, near, gaps: holes, late: late?.filter((line) => Math.abs(line.at - code.sent) < 2) });
 }
 
 /** Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by leaving. */
@@ -117,8 +125,8 @@ export function assertInPlace(found, expected) {
     if (process.env.E2E_CODES) console.log(`# ${identity}: ${mine.map((code) => `${code.second}:${code.off_ms}/${code.score}`).join(' ')}`);
     for (const code of mine) {
       const isTogether = found.some((other) => other.identity !== identity && other.channel === code.channel && Math.abs(other.sent - code.sent) < 0.3);
-      assert.ok(code.score > (isTogether ? HEARD_TOGETHER : HEARD), `${identity} second ${code.second} is missing: ${JSON.stringify(code)}`);
-      assert.ok(Math.abs(code.off_ms - constant) <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}`);
+      assert.ok(code.score > (isTogether ? HEARD_TOGETHER : HEARD), `${identity} second ${code.second} is missing: ${around(code, found)}`);
+      assert.ok(Math.abs(code.off_ms - constant) <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}: ${around(code, found)}`);
     }
   }
   return constants;

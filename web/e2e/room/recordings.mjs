@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import { python, root, until } from '../harness.mjs';
 import { listing } from './hls.mjs';
+import { isComplete } from './sent.mjs';
 
 /** Where the sound of a test file's recordings is put; gone when the file has run. */
 export const folder = mkdtempSync(join(tmpdir(), 'echosphere-room-'));
@@ -82,11 +83,29 @@ export async function sound(recording) {
   return { playlist, text, pcm, ts };
 }
 
-/** Where each time code that was sent lies in the replay. */
-export async function codes(recording, pcm, said, agents = []) {
+/** Where time codes lie in a sound that begins at a moment (Unix seconds). */
+async function locate(pcm, start, said, agents) {
   const input = said.map((line) => JSON.stringify(line)).join('\n');
-  const output = await run(python, ['codes.py', pcm, String(zero(recording)), agents.join(',')], { input, cwd: join(root, 'web/e2e/room') });
-  const found = output.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const output = await run(python, ['codes.py', pcm, String(start), agents.join(',')], { input, cwd: join(root, 'web/e2e/room') });
+  return output.toString().split('\n').filter(Boolean).map((line) => JSON.parse(line));
+}
+
+/** Where each time code that was sent lies in the replay. One that is broken is looked for in the packets that came of it, too. */
+export async function codes(recording, pcm, said, agents = []) {
+  const found = await locate(pcm, zero(recording), said, agents);
+  const broken = found.filter(({ score }) => score >= SILENT && score < HEARD);
+  for (const about of recording.tracks ?? []) {
+    const mine = broken.filter(({ identity }) => identity === about.participant);
+    if (mine.length === 0) continue;
+    const path = join(folder, `${about.id}-sent.ogg`);
+    const ogg = Buffer.from(await (await fetch(about.url)).arrayBuffer());
+    writeFileSync(path, ogg);
+    await run('ffmpeg', ['-v', 'error', '-y', '-i', path, '-f', 's16le', '-ac', '2', '-ar', '48000', `${path}.pcm`]);
+    for (const [number, { score }] of (await locate(`${path}.pcm`, zero(recording), mine, agents)).entries()) {
+      const code = mine[number];
+      if (score >= SILENT) code.sentAs = { score, complete: isComplete(ogg, code.at + 0.03, code.at + 0.3) };
+    }
+  }
   return Object.assign(found, { gaps: gaps(recording), late: said.filter((line) => line.kind === 'late') });
 }
 
@@ -97,8 +116,12 @@ function around(code, found) {
   return JSON.stringify({ code, near, gaps: holes, late: late?.filter((line) => Math.abs(line.at - code.sent) < 2) });
 }
 
-/** Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by leaving. */
+/**
+ * Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by
+ * leaving. Where all its packets came, and it is as broken in them, the speaker's SDK was held up.
+ */
 export function isWhole(code, said) {
+  if (code.sentAs?.complete && Math.abs(code.sentAs.score - code.score) < 0.05) return false;
   const mine = said.filter((line) => line.identity === code.identity);
   const joined = mine.findLast((line) => line.kind === 'joined' && line.at <= code.sent + 0.1);
   const left = mine.find((line) => line.kind === 'left' && line.at >= (joined?.at ?? 0));

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::super::Role;
 use super::heard::{Heard, Span, joined};
-use super::shifts::{Shift, Shifts, covered};
+use super::shifts::{Shift, Shifts, Side, covered};
 use super::{MS, SECOND};
 use crate::time::WallTime;
 
@@ -63,9 +63,6 @@ impl Laid {
         self.pieces.iter().map(|piece| (piece.start, piece.agent))
     }
 }
-
-/// One side of both recordings.
-pub(super) type Side = (Vec<Span>, Vec<Span>);
 
 /// Lays a session beside a room; `None` when they do not have the same sound, or too little to tell.
 pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::MS;
 use super::heard::Span;
-use super::lay::Side;
 use crate::time::WallTime;
 
 /// Shifts are counted in steps of this.
@@ -13,6 +12,9 @@ pub(super) const STEP: i64 = 10 * MS;
 const PEAKS: usize = 12;
 /// What is nearer to a peak than this belongs to it.
 const ELSEWHERE: i64 = 800 * MS;
+
+/// One side of both recordings: what a session has of a role's voices, and what its room has.
+pub(super) type Side = (Vec<Span>, Vec<Span>);
 
 /// A shift of the session's sound, and how much of its speech then falls on the room's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

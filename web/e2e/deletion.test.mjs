@@ -1,25 +1,13 @@
 // Deleted means gone: words, names and sound of recordings of real rooms, searched for in every file below the data directory.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
+import { sleep, speakers, until } from './harness.mjs';
+import { livekit, server } from './room/peers.mjs';
 import { begin, get, lasts, now, reached, settled, zero } from './room/recordings.mjs';
 import { uploadSession } from './room/session.mjs';
 import { find, findMarks, kept, marks } from './room/traces.mjs';
-
-let livekit;
-let server;
-
-before(async () => {
-  livekit = await LiveKit.start();
-  server = await EchoSphere.start(livekit.env);
-});
-
-after(async () => {
-  await server?.stop();
-  await livekit?.stop();
-});
 
 /** A call in a room of its own whose words and names are nowhere else. */
 function call(name, number) {

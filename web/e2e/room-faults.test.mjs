@@ -1,25 +1,13 @@
 // Processes that die in the middle of a call: ours, and LiveKit's.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
 import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
 import { assertDates, listing } from './room/hls.mjs';
 import { cuttable } from './room/network.mjs';
+import { livekit, server } from './room/peers.mjs';
 import { assertInPlace, begin, codes, gaps, get, isWhole, lasts, median, now, reached, sound, zero } from './room/recordings.mjs';
-
-let livekit;
-let server;
-
-before(async () => {
-  livekit = await LiveKit.start();
-  server = await EchoSphere.start(livekit.env);
-});
-
-after(async () => {
-  await server?.stop();
-  await livekit?.stop();
-});
 
 /** What a playlist lists, but for the addresses: they are signed anew each time. */
 const listed = (playlist) => playlist.segments.map((segment) => [segment.duration, segment.programDateTime.getTime(), segment.discontinuity ?? false]);

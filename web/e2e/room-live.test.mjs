@@ -1,24 +1,12 @@
 // What a room looks like while it goes on: its turns, and the page that plays it.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { EchoSphere, LiveKit, browser, shot, sleep, speakers, until, watchedPage } from './harness.mjs';
+import { browser, shot, sleep, speakers, until, watchedPage } from './harness.mjs';
 import { listing } from './room/hls.mjs';
+import { livekit, server } from './room/peers.mjs';
 import { begin, get, lasts, median, now, reached } from './room/recordings.mjs';
-
-let livekit;
-let server;
-
-before(async () => {
-  livekit = await LiveKit.start();
-  server = await EchoSphere.start(livekit.env);
-});
-
-after(async () => {
-  await server?.stop();
-  await livekit?.stop();
-});
 
 test('text streams become turns, live and afterwards', async () => {
   const attributes = (segment, final) => ({ 'lk.segment_id': segment, 'lk.transcription_final': String(final) });

@@ -1,23 +1,11 @@
 // Which rooms are recorded, and when: without being asked, with nobody in them, under a name used again.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
 import { EchoSphere, KEY, LiveKit, freePort, speakers, until } from './harness.mjs';
+import { livekit, server } from './room/peers.mjs';
 import { assertInPlace, codes, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
-
-let livekit;
-let server;
-
-before(async () => {
-  livekit = await LiveKit.start();
-  server = await EchoSphere.start(livekit.env);
-});
-
-after(async () => {
-  await server?.stop();
-  await livekit?.stop();
-});
 
 test('a room that nobody enters leaves neither a recording nor a room', async () => {
   const quick = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RECORDER_WAIT_FOR_PEOPLE: '2s' });

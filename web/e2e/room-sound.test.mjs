@@ -1,26 +1,14 @@
 // What people say in a real room, with real publishers who say time codes, is in the replay, where it was said.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import { EchoSphere, LiveKit, sleep, speakers, until } from './harness.mjs';
+import { sleep, speakers, until } from './harness.mjs';
 import { assertDates, assertGrid, listing, probe } from './room/hls.mjs';
 import { behindPath } from './room/path.mjs';
+import { livekit, server } from './room/peers.mjs';
 import { SILENT, assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
 import { lastSound } from './room/wave.mjs';
-
-let livekit;
-let server;
-
-before(async () => {
-  livekit = await LiveKit.start();
-  server = await EchoSphere.start(livekit.env);
-});
-
-after(async () => {
-  await server?.stop();
-  await livekit?.stop();
-});
 
 // Rooms of their own, one beside the other.
 describe('the sound of rooms', { concurrency: true }, () => {

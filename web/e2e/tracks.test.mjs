@@ -4,23 +4,11 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { EchoSphere, LiveKit, NEWEST, browser, sleep, speakers, until, watchedPage } from './harness.mjs';
+import { NEWEST, browser, sleep, speakers, until, watchedPage } from './harness.mjs';
+import { livekit, server } from './room/peers.mjs';
 import { HEARD, SILENT, codes, folder, isWhole, median, reached, sound } from './room/recordings.mjs';
-
-let livekit;
-let server;
-
-before(async () => {
-  livekit = await LiveKit.start();
-  server = await EchoSphere.start(livekit.env);
-});
-
-after(async () => {
-  await server?.stop();
-  await livekit?.stop();
-});
 
 /** A track as samples, on both sides, and its bytes. */
 async function track(about) {

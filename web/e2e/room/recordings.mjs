@@ -116,12 +116,14 @@ function around(code, found) {
   return JSON.stringify({ code, near, gaps: holes, late: late?.filter((line) => Math.abs(line.at - code.sent) < 2) });
 }
 
-/**
- * Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by
- * leaving. Where all its packets came, and it is as broken in them, the speaker's SDK was held up.
- */
+/** Whether all packets of a code came, and it is as broken in them: the speaker's SDK was held up. */
+function isSentBroken({ score, sentAs }) {
+  return Boolean(sentAs?.complete) && Math.abs(sentAs.score - score) < 0.05;
+}
+
+/** Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by leaving. */
 export function isWhole(code, said) {
-  if (code.sentAs?.complete && Math.abs(code.sentAs.score - code.score) < 0.05) return false;
+  if (isSentBroken(code)) return false;
   const mine = said.filter((line) => line.identity === code.identity);
   const joined = mine.findLast((line) => line.kind === 'joined' && line.at <= code.sent + 0.1);
   const left = mine.find((line) => line.kind === 'left' && line.at >= (joined?.at ?? 0));
@@ -142,6 +144,9 @@ export function assertInPlace(found, expected) {
   for (const identity of new Set(found.map((code) => code.identity))) {
     const mine = found.filter((code) => code.identity === identity && expected(code));
     assert.ok(mine.length > 0, `nothing of ${identity} was expected`);
+    // A speaker is held up now and then. What is broken more often is not the speaker's.
+    const sentBroken = found.filter((code) => code.identity === identity && isSentBroken(code));
+    assert.ok(sentBroken.length <= 3 + mine.length / 20, `${identity}: ${JSON.stringify(sentBroken)} are broken in what came`);
     const constant = median(mine.map((code) => code.off_ms));
     constants[identity] = constant;
     assert.ok(Math.abs(constant) <= 150, `${identity}: ${constant} ms`);

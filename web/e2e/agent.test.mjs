@@ -58,7 +58,8 @@ async function checkReplay(server, room, said) {
   assert.equal(alignment.method, 'voice_activity');
   const user = turns.find((turn) => turn.role === 'user');
   const late = new Date(recording.started_at).getTime() / 1000 + user.start_ms / 1000 - said.at;
-  assert.ok(late > 0.1 && late < 0.6, `the caller's line lies ${late} s behind the moment it was queued`);
+  if (process.env.E2E_CODES) console.log(`# ${late} s after it was sent`);
+  assert.ok(late > -0.05 && late < 0.4, `the caller's line lies ${late} s after the moment at which it was sent`);
   const playlist = await (await fetch(recording.playlist_url)).text();
   assert.match(playlist, /#EXT-X-STREAM-INF/);
 }

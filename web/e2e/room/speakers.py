@@ -27,11 +27,11 @@ PLAN = json.loads(sys.argv[1])
 URL, KEY, SECRET = (os.environ[name] for name in ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"))
 START = PLAN.get("start") or time.time() + 0.5
 FRAME = RATE // 100
-# What is queued lasts so long. Whoever gets no processor for that time says things later than he believes, and says that.
+# What is queued lasts this long. A speaker who gets no processor for longer has nothing to send meanwhile, says so, and goes on later
+# than before: how far the SDK's own queue is from what it says of it is another constant from then on.
 QUEUE_MS = 200
-LATE = 0.15
-# And at once while nothing is queued, as at the beginning of a burst.
-THIN = 0.02
+# From this silence on it is said (two packets).
+DRY = 0.02
 # A second of 440 Hz: a whole number of waves, so that it goes on in the next second's.
 TONE = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE) / 2
 
@@ -57,18 +57,17 @@ async def until(second):
 async def speak(person, source, stop):
     """Real-time sound: a chirp at the beginning of each second (`offset` later), silence between."""
     second, sound = None, np.zeros(0)
-    position, last = 0, time.time()
+    position, expected = 0, None
     while not stop.is_set():
         sent = time.time() + source.queued_duration
-        if time.time() - last > LATE:
-            say(kind="late", identity=person["identity"], at=time.time(), by=time.time() - last)
-        last = time.time()
-        is_thin = source.queued_duration < THIN
+        if expected is not None and sent - expected > DRY:
+            say(kind="late", identity=person["identity"], at=sent, by=sent - expected)
+        expected = sent + FRAME / RATE
         now = int(sent - START - person.get("offset", 0))
         speaks, rests = person.get("bursts", (1, 0))
         if now != second and now % (speaks + rests) >= speaks:
             await until(now - now % (speaks + rests) + speaks + rests + person.get("offset", 0))
-            last = time.time()
+            expected = None
             continue
         if "tone" in person and now >= person["tone"]:
             sound, position = TONE, position % RATE
@@ -82,8 +81,6 @@ async def speak(person, source, stop):
         frame = rtc.AudioFrame.create(RATE, 1, FRAME)
         np.frombuffer(frame.data, dtype=np.int16)[:] = (block * 14_000).astype(np.int16)
         await source.capture_frame(frame)
-        if is_thin and time.time() - last > THIN:
-            say(kind="late", identity=person["identity"], at=time.time(), by=time.time() - last)
 
 
 async def camera(room):

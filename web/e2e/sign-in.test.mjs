@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -175,5 +175,20 @@ test('a link opens one recording, plays, and says when it has expired', async ()
   assert.equal(path(page), `/recordings/${recording.id}`);
   await sleep(200);
   assert.deepEqual(wrong, []);
+  await context.close();
+});
+
+test('a segment that storage lost is made again for somebody who came by a link', async () => {
+  const survey = (await server.settled()).find((item) => item.room_name.includes('survey'));
+  const objects = join(server.dir, 'data/objects');
+  const second = readdirSync(objects, { recursive: true }).filter((file) => file.includes(survey.id) && file.endsWith('00001.ts'));
+  assert.equal(second.length, 1);
+  rmSync(join(objects, second[0]));
+  const { context, page } = await stranger();
+  await page.goto(`${linkTo(survey.id, 60).url}#t=3`);
+  await page.getByTestId('turn').first().waitFor();
+  await page.getByRole('button', { name: /play/i }).first().click();
+  await until('the sound of it', () => page.evaluate(() => document.querySelector('echosphere-player').audio.currentTime > 5.5), 15);
+  assert.deepEqual(readdirSync(objects, { recursive: true }).filter((file) => file === second[0]), second);
   await context.close();
 });

@@ -3,6 +3,7 @@
 import Hls from './vendor/hls.js/hls.light.min.mjs';
 import { recording } from './api.js';
 import { Requests } from './hls-requests.js';
+import { linked } from './link.js';
 
 /**
  * @typedef {object} Source
@@ -70,7 +71,7 @@ async function reload(hls, audio, id, end = Infinity) {
  * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {number | 'initSegment'} segment
  */
 async function restore(hls, audio, id, segment) {
-  const made = await fetch(`/v1/recordings/${id}/renditions/audio/segments/${segment}.ts`).catch(() => null);
+  const made = await fetch(linked(`/v1/recordings/${id}/renditions/audio/segments/${segment}.ts`)).catch(() => null);
   if (made?.ok) {
     hls.startLoad(audio.currentTime);
     return;

@@ -447,10 +447,10 @@ impl Deletions for SqliteStore {
         let file = Arc::clone(&self.file);
         // In a task of its own: whoever waits may go away in the middle of it.
         let scrubbed = tokio::spawn(async move {
-            if !fold(&mut writer).await? {
+            if !fold(&mut writer.connection).await? {
                 return Err(later("somebody reads the database".to_owned()));
             }
-            clear_gaps(&mut writer, file).await
+            clear_gaps(&mut writer.connection, file).await
         });
         scrubbed.await.unwrap_or_else(|error| Err(Error::Interrupted { action: ACTION, reason: error.to_string() }))
     }
@@ -503,8 +503,8 @@ impl Deletions for SqliteStore {
         })
         .await?;
         let mut writer = self.writer.lock().await;
-        sqlx::query("VACUUM").execute(&mut *writer).await.map_err(failed)?;
-        fold(&mut writer).await?;
-        writer.ping().await.map_err(failed)
+        sqlx::query("VACUUM").execute(&mut writer.connection).await.map_err(failed)?;
+        fold(&mut writer.connection).await?;
+        writer.connection.ping().await.map_err(failed)
     }
 }

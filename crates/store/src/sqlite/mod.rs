@@ -50,11 +50,18 @@ type InTransaction<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>
 /// A SQLite database.
 #[derive(Clone)]
 pub struct SqliteStore {
-    writer: Arc<Mutex<SqliteConnection>>,
+    writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
     /// The database's file, for what SQLite itself does not do ([`gaps`]). Never closed: closing it would give up the locks that SQLite
     /// holds on it, as these are the process's (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     file: Arc<ManuallyDrop<File>>,
+}
+
+/// The connection that writes.
+struct Writer {
+    connection: SqliteConnection,
+    /// Whether a transaction has begun and not ended: left so by one that panicked.
+    is_in_transaction: bool,
 }
 
 /// Opens a database file, makes it if it is missing, and brings it to the current schema.
@@ -76,6 +83,7 @@ pub async fn open(path: &Path) -> Result<SqliteStore> {
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await;
     let readers = readers.map_err(|error| failed(error.to_string()))?;
     let file = File::options().read(true).write(true).open(path).map_err(|error| failed(error.to_string()))?;
+    let writer = Writer { connection: writer, is_in_transaction: false };
     Ok(SqliteStore { writer: Arc::new(Mutex::new(writer)), readers, file: Arc::new(ManuallyDrop::new(file)) })
 }
 
@@ -88,18 +96,23 @@ impl SqliteStore {
     {
         let writer = Arc::clone(&self.writer);
         let task = tokio::spawn(async move {
-            let mut connection = writer.lock().await;
-            transact(&mut connection, action, work).await
+            let mut writer = writer.lock().await;
+            transact(&mut writer, action, work).await
         });
         task.await.unwrap_or_else(|error| Err(Error::Interrupted { action, reason: error.to_string() }))
     }
 }
 
-async fn transact<T, F>(connection: &mut SqliteConnection, action: &'static str, work: F) -> Result<T>
+async fn transact<T, F>(writer: &mut Writer, action: &'static str, work: F) -> Result<T>
 where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> InTransaction<'c, T>,
 {
+    let Writer { connection, is_in_transaction } = writer;
+    if *is_in_transaction {
+        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+    }
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(|e| Error::from_sqlx(action, e))?;
+    *is_in_transaction = true;
     let outcome = work(&mut *connection).await;
     let outcome = match outcome {
         Ok(value) => {
@@ -112,6 +125,7 @@ where
         // After some errors SQLite has rolled back by itself, and says so by failing here.
         let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
     }
+    *is_in_transaction = false;
     outcome
 }
 
@@ -125,7 +139,32 @@ impl Store for SqliteStore {
         self.readers.close().await;
         let mut writer = self.writer.lock().await;
         // Leaves one file behind: the write-ahead log is folded into the database when its last connection closes.
-        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *writer).await;
-        let _ = writer.ping().await;
+        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut writer.connection).await;
+        let _ = writer.connection.ping().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_panics_writes_nothing_and_costs_no_other_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder.path().join("rows.db")).await.unwrap();
+        let write = |panics: bool| {
+            store.write("note what is done", move |connection| {
+                Box::pin(async move {
+                    let done = sqlx::query("INSERT INTO upkeep (name, done_at) VALUES ('this', 1)");
+                    done.execute(connection).await.map_err(|error| Error::from_sqlx("note what is done", error))?;
+                    assert!(!panics, "as wanted");
+                    Ok(())
+                })
+            })
+        };
+        let panicked = write(true).await;
+        assert!(matches!(panicked, Err(Error::Interrupted { .. })), "{panicked:?}");
+        // Had it been written, this would be a second row of that name.
+        write(false).await.unwrap();
     }
 }

@@ -141,10 +141,21 @@ export const SILENT = 0.3;
 /** How far a speaker's queue may be from what the SDK says of it, more or less than before it ran dry (ms). */
 const REQUEUED = 60;
 
-/** How far a speaker's codes are off around this one: since their queue ran dry last, and until it runs dry again. */
+/** Codes that are further apart are of two bursts (s): a speaker's queue is empty between them, and as full as ever after. */
+const REST = 1.5;
+
+/** Since when a speaker's queue has been what it is around a code: the burst in which it ran dry and how often; null where it did not. */
+function queueOf(code, mine, late) {
+  const before = mine.filter((other) => other.sent <= code.sent);
+  const burst = before.findLast((other, n) => n === 0 || other.sent - before[n - 1].sent > REST);
+  const dry = late.filter((line) => line.at > burst.sent - 0.05 && line.at <= code.sent + 0.02).length;
+  return dry === 0 ? null : `${burst.second}, ${dry}`;
+}
+
+/** How far a speaker's codes are off around this one (ms). */
 function constantAt(code, mine, late, usual) {
-  const since = (moment) => late.filter((line) => line.at <= moment + 0.02).length;
-  const constant = median(mine.filter((other) => since(other.sent) === since(code.sent)).map((other) => other.off_ms));
+  const queue = queueOf(code, mine, late);
+  const constant = median(mine.filter((other) => queueOf(other, mine, late) === queue).map((other) => other.off_ms));
   assert.ok(Math.abs(constant - usual) <= REQUEUED, `${code.identity}: ${constant} ms and ${usual} ms`);
   return constant;
 }

@@ -1,5 +1,5 @@
 # The two commands are `make demo` and `make test`; CI runs the second one and nothing else.
-.PHONY: help demo demo-live test soak bench true-times licenses fuzz clean
+.PHONY: help demo demo-live check test soak bench true-times licenses fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -17,6 +17,14 @@ demo-live: ## Install, build, start LiveKit and EchoSphere, and record a call wh
 test: ## Install what the tests need and run all of them
 	@scripts/install.sh test
 	@scripts/suites.sh
+
+check: ## Before a commit: format, clippy, types, and the tests that need no other program
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo test --workspace --lib --quiet
+	cargo test --package echosphere-server --test house --quiet
+	npm run --silent --prefix web check
+	npm test --silent --prefix web
 
 soak: ## Long runs: twenty rooms for ten minutes, an hour of hostile clients, a thousand kills, a hundred of them while it deletes
 	@scripts/install.sh test

@@ -3,13 +3,13 @@
 
 use echosphere_recorder::log::chunk;
 use echosphere_recorder::sound::{Assembler, Index, Layout};
-use echosphere_recorder::words::Words;
+use echosphere_recorder::room_transcript::RoomTranscript;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Index::from_bytes(bytes);
     let Ok(chunk) = chunk::decode(bytes) else { return };
-    let (mut assembler, mut words) = (Assembler::new(Layout::AgentLeft, 1_000_000_000), Words::default());
+    let (mut assembler, mut words) = (Assembler::new(Layout::AgentLeft, 1_000_000_000), RoomTranscript::default());
     for entry in &chunk.entries {
         assembler.take(entry, 0);
         words.take(entry);

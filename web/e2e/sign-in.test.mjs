@@ -179,13 +179,12 @@ test('a link opens one recording, plays, and says when it has expired', async ()
 });
 
 test('a segment that storage lost is made again for somebody who came by a link', async () => {
-  const survey = (await server.settled()).find((item) => item.room_name.includes('survey'));
   const objects = join(server.dir, 'data/objects');
-  const second = readdirSync(objects, { recursive: true }).filter((file) => file.includes(survey.id) && file.endsWith('00001.ts'));
+  const second = readdirSync(objects, { recursive: true }).filter((file) => file.includes(recording.id) && file.endsWith('00001.ts'));
   assert.equal(second.length, 1);
   rmSync(join(objects, second[0]));
   const { context, page } = await stranger();
-  await page.goto(`${linkTo(survey.id, 60).url}#t=3`);
+  await page.goto(`${linkTo(recording.id, 60).url}#t=3`);
   await page.getByTestId('turn').first().waitFor();
   await page.getByRole('button', { name: /play/i }).first().click();
   await until('the sound of it', () => page.evaluate(() => document.querySelector('echosphere-player').audio.currentTime > 5.5), 15);

@@ -1,4 +1,4 @@
-// The HTTP interface, with its shapes.
+// Client of EchoSphere's HTTP interface: requests, the types of the answers, and the server's clock.
 
 import { linked, signInPath, signature } from './link.js';
 
@@ -53,7 +53,7 @@ import { linked, signInPath, signature } from './link.js';
 /** @typedef {{recording_id: string, alignment: Alignment, turns: Turn[]}} Transcript */
 /** @typedef {{samples_per_pixel: number, sample_rate: number, length: number, data: number[]}} Waveform */
 
-/** What the server said instead of an answer (RFC 9457). */
+/** A request that failed: with the problem details of the answer (RFC 9457), or with status 0 when there was none. */
 export class ApiError extends Error {
   /** @param {number} status @param {string} title @param {string} detail */
   constructor(status, title, detail) {
@@ -67,7 +67,7 @@ export class ApiError extends Error {
 /** By how much the server's clock is ahead of this one, in milliseconds. */
 let ahead = 0;
 
-/** @param {Response} response Its date has whole seconds, so a clock that is less than that off is taken for right. */
+/** @param {Response} response Its Date has whole seconds, so a clock that is off by up to a second counts as right. */
 function compareClocks(response) {
   const off = Date.parse(response.headers.get('date') ?? '') + 500 - Date.now();
   if (!Number.isNaN(off)) ahead = Math.abs(off) > 1000 ? off : 0;
@@ -89,7 +89,7 @@ export async function get(path) {
   compareClocks(response);
   const body = await response.json().catch(() => null);
   if (response.status === 401 && signature === null) {
-    // The browser is signed in no more: it signs in, and comes back.
+    // The browser is no longer signed in: it signs in, and returns to this page.
     location.assign(signInPath());
   }
   if (!response.ok) {
@@ -110,7 +110,7 @@ export async function transcript(id) {
 
 /**
  * @param {string} id @param {number} pixels
- * @returns {Promise<{waveform: Waveform|null, progress: number}>} no waveform yet while it is being made
+ * @returns {Promise<{waveform: Waveform|null, progress: number}>} the waveform is null while it is still being made
  */
 export async function waveform(id, pixels) {
   const { status, body } = await get(`/v1/recordings/${id}/waveform?pixels=${pixels}`);

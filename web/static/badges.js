@@ -1,4 +1,4 @@
-// The state of a recording, in a word.
+// Badges that show the state of a recording, each in a word or two.
 
 import { element } from './dom.js';
 

@@ -1,4 +1,4 @@
-// Making elements without inner HTML: no text of a call can become markup.
+// Makes DOM elements without innerHTML, so that no text of a call can become markup.
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
@@ -16,7 +16,7 @@ export function element(name, attributes = {}, ...children) {
 }
 
 /**
- * Words that somebody else chose: whichever way they run, what stands beside them runs as it did.
+ * Text that somebody else chose: whatever its writing direction, the text around it keeps its own.
  * @param {string} text @param {Record<string, string>} attributes
  */
 export function foreign(text, attributes = {}) {
@@ -24,7 +24,7 @@ export function foreign(text, attributes = {}) {
 }
 
 /**
- * Fills a place anew. What is the same stays: it may have the focus, or be selected.
+ * Replaces the contents of an element. Nodes that are equal stay, because they may have the focus or be selected.
  * @param {Element} place @param {(Node | string)[]} children
  */
 export function renew(place, ...children) {

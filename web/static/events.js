@@ -1,4 +1,4 @@
-// What happens to a recording, as it happens (server-sent events).
+// Listens to what happens to a recording, as it happens (server-sent events).
 
 import { linked } from './link.js';
 
@@ -11,7 +11,7 @@ import { linked } from './link.js';
  * @property {(recording: Recording) => void} status
  * @property {(transcript: Transcript) => void} turns
  * @property {(length: {segments: number, duration_ms: number}) => void} segment
- * @property {() => void} failed It does not work (any more): ask instead.
+ * @property {() => void} failed Events do not work (any more): poll instead.
  */
 
 /** @param {Turn} turn */
@@ -36,7 +36,7 @@ export function listen(id, listener) {
   });
   on('end', () => source.close());
   source.addEventListener('error', () => {
-    // A broken connection is made again by the browser; a refused one is not, nor one for which there is nothing more.
+    // The browser reconnects when the connection breaks, but not when it is refused, or when there is nothing more to come.
     if (source.readyState === EventSource.CLOSED) listener.failed();
   });
 }

@@ -1,4 +1,4 @@
-// Times and numbers for people.
+// Formats times, lengths and JSON for people to read.
 
 /** @param {number} ms media time @returns {string} `m:ss`, or `h:mm:ss` from an hour on */
 export function clock(ms) {
@@ -16,7 +16,7 @@ export function spoken(ms) {
   return m > 0 ? `${unit(m, 'minute')} ${unit(s, 'second')}` : unit(s, 'second');
 }
 
-/** @param {string | null} iso @returns {string} date and time where the reader is */
+/** @param {string | null} iso @returns {string} date and time in the reader's time zone */
 export function dateTime(iso) {
   if (!iso) return '–';
   return new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });

@@ -1,4 +1,4 @@
-// Sound: an <audio> element fed by hls.js, or by the browser's own HLS where hls.js cannot run.
+// Plays a recording's sound: an <audio> element fed by hls.js, or by the browser's own HLS where hls.js cannot run.
 
 import Hls from './vendor/hls.js/hls.light.min.mjs';
 import { recording } from './api.js';
@@ -9,27 +9,27 @@ import { linked } from './link.js';
  * @typedef {object} Source
  * @property {string} id the recording
  * @property {string} playlist its multivariant playlist
- * @property {() => number} spoken how many seconds of the call have been spoken; 0 where no call goes on
+ * @property {() => number} spoken seconds since the call began; 0 when no call is going on
  */
 /**
  * @typedef {object} Sound
  * @property {() => void} stop stops everything
- * @property {() => number} now the second at which what is spoken now is heard; infinite where the playlist has its end
- * @property {(follows: boolean) => void} followLive whether a listener who falls behind a call that goes on is brought back to it
- * @property {() => void} forgetStalls as near to what is spoken as at first: hls.js stays behind by more each time the sound runs dry
+ * @property {() => number} now the live position: the second at which a live listener is now; infinite when the playlist has ended
+ * @property {(follows: boolean) => void} followLive sets whether a listener who lags behind the live position is brought back
+ * @property {() => void} forgetStalls restores the first live latency: hls.js raises it each time the buffer runs empty
  */
 
-/** How far behind the end of what is there the sound of now is heard, in segments: until the next one is there, and a little. */
+/** How far the live position is before the end of the playlist, in segments: until the next one is available, and a little. */
 const RESERVE = 1.25;
-/** How far behind what is spoken, in seconds: segments have 4 s, and are there some 1.3 s after their end. */
+/** The live latency, in seconds: segments last 4 s, and are available some 1.3 s after their end. */
 const BEHIND = RESERVE * 4 + 1.3;
-/** What hls.js does for a listener who follows: a little behind is caught up with unheard, far behind is jumped over. */
+/** What hls.js does for a listener who follows: it makes up for a small lag unnoticeably, and jumps over a large one. */
 const FOLLOWS = { liveMaxLatencyDurationCount: 5, maxLiveSyncPlaybackRate: 1.1 };
-/** And for one who chose where to listen, and how fast: nothing. At any rate but 1 hls.js would also set the listener's back to 1. */
+/** And for one who chose position and speed: nothing. With another rate here hls.js would also reset the listener's speed to 1. */
 const STAYS = { liveMaxLatencyDurationCount: Infinity, maxLiveSyncPlaybackRate: 1 };
-/** How long nothing is tried after the connection was lost, in milliseconds. */
+/** How long to wait before the next attempt after the connection was lost, in milliseconds. */
 const RETRY = 2000;
-/** Ends of a playlist that are no further apart are one end, in seconds: the sound has other lengths than the playlist says, a little. */
+/** Ends of a playlist this close are the same, in seconds: the sound's lengths differ a little from the playlist's. */
 const SAME = 0.5;
 
 /**
@@ -45,13 +45,13 @@ export function attach(audio, source, report) {
   return { stop: () => audio.removeAttribute('src'), now: () => begin(source), followLive: () => {}, forgetStalls: () => {} };
 }
 
-/** @param {Source} source @returns {number} the second at which what is spoken now is heard, by the clock */
+/** @param {Source} source @returns {number} the live position by the clock, in seconds */
 function begin(source) {
   return Math.max(0, source.spoken() - BEHIND);
 }
 
 /**
- * Loads the recording anew. The listener stays where they are, or comes to its end where that lies before, and goes on listening.
+ * Reloads the recording. The listener stays where they are, or goes to its end if that is earlier, and continues listening.
  * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {number} end in seconds
  */
 async function reload(hls, audio, id, end = Infinity) {
@@ -59,15 +59,15 @@ async function reload(hls, audio, id, end = Infinity) {
   if (!playlist) return;
   const { paused, currentTime } = audio;
   if (currentTime > 0) hls.config.startPosition = Math.min(currentTime, end);
-  // An audio element that is loaded anew stands still, at this speed.
+  // A reloaded audio element is paused, and has this speed.
   audio.defaultPlaybackRate = audio.playbackRate;
   hls.once(Hls.Events.FRAG_BUFFERED, () => { if (!paused) audio.play().catch(() => {}); });
   hls.loadSource(playlist);
 }
 
 /**
- * A segment is gone from storage. Our own route makes it again from the kept master; where that is gone too the playlist now
- * lists a gap, which is stepped over.
+ * Recovers a segment that is gone from storage. Our own route renders it again from the kept master; if that is gone too, the
+ * playlist now lists a gap, which is skipped.
  * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {number | 'initSegment'} segment
  */
 async function restore(hls, audio, id, segment) {
@@ -79,7 +79,7 @@ async function restore(hls, audio, id, segment) {
   await reload(hls, audio, id);
 }
 
-/** @param {Hls} hls @returns {number | null} the number of the segment that comes next; null where none does, or none is waited for */
+/** @param {Hls} hls @returns {number | null} the next segment's number; null when none will come, or none can be waited for */
 function next(hls) {
   const details = hls.latestLevelDetails;
   return details?.live && details.canBlockReload ? details.endSN + 1 : null;
@@ -97,7 +97,7 @@ function withHls(audio, source, report) {
     backBufferLength: 120,
     liveSyncDurationCount: RESERVE,
     startPosition: source.spoken() > 0 ? begin(source) : -1,
-    // When a call ends its segments may get other addresses. hls.js takes that for a mistake, and would stop for good.
+    // When a call ends, its segments may get other addresses. hls.js takes that for an error, and would stop for good.
     ignorePlaylistParsingErrors: true,
     ...STAYS,
     xhrSetup: async (xhr, url, context) => {
@@ -106,16 +106,16 @@ function withHls(audio, source, report) {
     },
   });
   const stop = recover(hls, audio, id, requests, report);
-  /** Whether the end of the newest playlist was there in the moment in which the playlist came. */
+  /** Whether the newest playlist arrived at the moment when its last segment became available. */
   let isNew = false;
-  /** Where the playlist ended, in seconds. */
+  /** The end of the newest playlist, in seconds. */
   let end = 0;
   hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => requests.segments.learn(details.fragments.map((fragment) => fragment.url)));
   hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
     if (details.advanced) isNew = requests.isAwaited;
     const isShorter = !details.live && details.edge < end - SAME;
     end = details.edge;
-    // What hls.js has of it already it would play beyond the end.
+    // hls.js would play what it has already loaded beyond the end.
     if (isShorter) void reload(hls, audio, id, end - SAME).catch(() => {});
   });
   hls.loadSource(playlist);
@@ -124,7 +124,7 @@ function withHls(audio, source, report) {
     const details = hls.latestLevelDetails;
     if (!details) return begin(source);
     if (!details.live) return Infinity;
-    // How old the end is of a playlist that nobody waited for, nobody has said.
+    // If the playlist was not waited for, it is not known how long ago its last segment became available.
     const wanted = isNew ? details.edge + details.age - (hls.targetLatency ?? 0) : begin(source);
     return Math.max(0, Math.min(wanted, details.edge - 0.5));
   };
@@ -140,17 +140,17 @@ function withHls(audio, source, report) {
 }
 
 /**
- * Goes on after an error, and says so while it can't.
+ * Recovers from errors, and reports one for as long as it lasts.
  * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {Requests} requests
- * @param {(message: string | null) => void} report @returns {() => void} ends it
+ * @param {(message: string | null) => void} report @returns {() => void} stops recovering
  */
 function recover(hls, audio, id, requests, report) {
-  /** @type {Set<string>} segments for which something was tried already; playing one clears it */
+  /** @type {Set<string>} segments that recovery was tried for already; loading one removes it */
   const tried = new Set();
   let isSegmentLost = false;
   let isStopped = false;
   const well = () => { isSegmentLost = false; report(null); };
-  /** @param {boolean} anew whether the playlist that hls.js has is of no use */
+  /** @param {boolean} anew whether the playlist that hls.js has is useless */
   const retry = async (anew) => {
     if (isStopped) return;
     if (!anew && hls.levels.length > 0) hls.startLoad(audio.currentTime);
@@ -165,7 +165,7 @@ function recover(hls, audio, id, requests, report) {
       tried.add(url);
       if (code === 404) restore(hls, audio, id, data.frag.sn).catch(() => setTimeout(retry, RETRY, true));
       else {
-        // hls.js never tries a 403 again by itself; with a fresh address the same segment plays.
+        // hls.js never retries a 403 by itself; with a fresh address the same segment plays.
         requests.refused.add(url);
         hls.startLoad(audio.currentTime);
       }

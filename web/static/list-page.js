@@ -1,4 +1,4 @@
-// `/`: all recordings, newest first.
+// The page `/`: lists all recordings, newest first.
 
 import { ApiError, get } from './api.js';
 import { badges } from './badges.js';

@@ -1,11 +1,11 @@
-// `/login?code=`: sends the link's code, once a person looks at the page. A preview or a prefetch uses no link up.
+// The page `/login?code=`: submits the link's code once a person looks at the page, so that no preview or prefetch uses it up.
 
 const form = /** @type {HTMLFormElement} */ (document.querySelector('form'));
 
 function send() {
   if (document.visibilityState !== 'visible') return;
   document.removeEventListener('visibilitychange', send);
-  // The address is in the history as the place it leads to; the code need not be.
+  // The page stays in the history; the code need not be in its address there.
   history.replaceState(null, '', '/login');
   form.requestSubmit();
 }

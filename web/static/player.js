@@ -1,4 +1,4 @@
-// <echosphere-player>: sound, waveform and transcript of one recording.
+// The player, a custom element (<echosphere-player>): sound, waveform and transcript of one recording.
 
 import { serverNow, waveform as fetchWaveform } from './api.js';
 import { element, foreign, renew } from './dom.js';
@@ -23,11 +23,11 @@ export class Player extends HTMLElement {
     this.audio.preload = 'auto';
     /** @type {import('./hls-audio.js').Sound | null} */
     this.sound = null;
-    /** Whether the listener keeps up with a call that goes on: until they go back, pause or choose a speed. */
+    /** Whether the listener follows a live call: until they go back, pause or choose a speed. */
     this.follows = false;
     /** The speed that the listener chose. */
     this.rate = 1;
-    /** Whether the waveform of a call that goes on is being asked for. */
+    /** Whether the waveform of a live call is being fetched. */
     this.growing = false;
     /** @type {Recording | null} */
     this.recording = null;
@@ -41,7 +41,7 @@ export class Player extends HTMLElement {
     this.recording = recording;
     this.tabIndex = -1;
     this.className = 'player';
-    // The sound is on its way while the rest is drawn.
+    // The sound is loading while the rest is drawn.
     if (recording.playlist_url) {
       const source = { id: recording.id, playlist: recording.playlist_url, spoken: () => this.spoken };
       this.sound = attach(this.audio, source, (message) => { if (this.problem) this.problem.textContent = message ?? ''; });
@@ -55,7 +55,7 @@ export class Player extends HTMLElement {
   }
 
   /**
-   * The recording has grown, or come to its end; the sound goes on.
+   * The recording has grown, or has ended; the sound keeps playing.
    * @param {Recording} recording @param {Promise<Transcript>} transcript
    */
   update(recording, transcript) {
@@ -68,10 +68,10 @@ export class Player extends HTMLElement {
     this.wave?.set(this.wave.waveform, this.duration, recording.gaps);
     if (ended) void this.loadWaveform();
     else if (recording.status === 'ACTIVE') void this.growWaveform();
-    transcript.then((loaded) => this.showTranscript(loaded), () => { /* the next look has it */ });
+    transcript.then((loaded) => this.showTranscript(loaded), () => { /* the next update has it */ });
   }
 
-  /** Goes to what is spoken now. */
+  /** Goes to the live position. */
   goLive() {
     this.sound?.forgetStalls();
     this.choose(1);
@@ -80,7 +80,7 @@ export class Player extends HTMLElement {
     this.view?.follow(true);
   }
 
-  /** Whoever listens faster comes to what is spoken now, and stays with it; where they read is left to them. */
+  /** A listener at a higher speed who reaches the live position follows it from there; where they read stays as it is. */
   catchUp() {
     if (this.rate <= 1 || this.audio.paused || this.position < this.now) return;
     this.choose(1);
@@ -93,7 +93,7 @@ export class Player extends HTMLElement {
     this.follows = follows;
     this.sound?.followLive(follows);
     this.liveButton?.setAttribute('aria-pressed', String(follows));
-    // Catching up may have left another.
+    // hls.js may have left another speed when it caught up.
     if (!follows) this.audio.playbackRate = this.rate;
   }
 
@@ -102,7 +102,7 @@ export class Player extends HTMLElement {
     this.liveButton?.toggleAttribute('hidden', !this.isLive);
   }
 
-  /** Each participant's track can be had on its own. */
+  /** Links to each participant's track. */
   showTracks() {
     const { tracks } = this.recording ?? { tracks: [] };
     const links = tracks.flatMap((track, n) => {
@@ -113,7 +113,7 @@ export class Player extends HTMLElement {
     if (this.tracks) renew(this.tracks, ...links);
   }
 
-  /** A call that goes on may get gaps. */
+  /** Lists the gaps; a live call may get more. */
   showGaps() {
     const gaps = this.recording?.gaps ?? [];
     this.missing?.toggleAttribute('hidden', gaps.length === 0);
@@ -139,12 +139,12 @@ export class Player extends HTMLElement {
     return this.recording?.status === 'ACTIVE';
   }
 
-  /** Seconds of a call that goes on that have been spoken. */
+  /** Seconds since a live call began; 0 when no call is going on. */
   get spoken() {
     return this.isLive && this.recording?.started_at ? (serverNow() - Date.parse(this.recording.started_at)) / 1000 : 0;
   }
 
-  /** Milliseconds at which what is spoken now is heard; infinite where no call goes on. */
+  /** The live position, in milliseconds; infinite when no call is going on. */
   get now() {
     return this.isLive && this.sound ? this.sound.now() * 1000 : Infinity;
   }
@@ -202,9 +202,9 @@ export class Player extends HTMLElement {
     canvas.addEventListener('pointerdown', (event) => this.drag(canvas, event));
     for (const event of ['play', 'pause', 'ended', 'volumechange']) this.audio.addEventListener(event, () => this.showState());
     this.audio.addEventListener('pause', () => this.follow(false));
-    // Time has passed since the page was opened.
+    // Time may have passed since the page was opened.
     this.audio.addEventListener('play', () => { if (this.follows && this.now < Infinity && Math.abs(this.now - this.position) > 1000) this.seek(this.now); });
-    // Not as the time is drawn: nothing is drawn in a tab that is hidden.
+    // Not in `tick`, which does not run in a hidden tab.
     this.audio.addEventListener('timeupdate', () => this.catchUp());
     const lanes = element('div', { class: 'lanes', 'aria-hidden': 'true' }, element('span', { class: 'agent' }, 'Agent'), element('span', { class: 'user' }, 'User'));
     return element('div', { class: 'controls' },
@@ -248,7 +248,7 @@ export class Player extends HTMLElement {
       : `Times of the turns: ${how}${shift} (confidence ${Math.round(confidence * 100)} %).`;
   }
 
-  /** While the call goes on: what can be heard of it so far. */
+  /** During a live call: the waveform of what can be played so far. */
   async growWaveform() {
     const { recording } = this;
     if (!recording?.playlist_url || this.growing) return;

@@ -1,4 +1,4 @@
-// `/recordings/{id}`: one recording.
+// The page `/recordings/{id}`: shows one recording, and keeps it up to date.
 
 import { ApiError, recording, serverNow, transcript } from './api.js';
 import { badges } from './badges.js';
@@ -36,7 +36,7 @@ function heading(about) {
     ...about.tags.map((tag) => foreign(`#${tag}`)),
   ].filter((fact) => fact !== null);
   return element('div', { class: 'heading' },
-    // Whoever came by a link has this recording, and no list.
+    // A reader who came by a link may see this recording, but no list.
     signature === null ? element('a', { class: 'quiet back', href: '/' }, '← All recordings') : null,
     element('h1', {}, foreign(name), ' ', element('span', { class: 'row-badges' }, ...badges(about))),
     element('p', { class: 'quiet' }, ...facts.flatMap((fact, n) => (n === 0 ? [fact] : [' · ', fact]))),
@@ -85,7 +85,7 @@ function failure(error) {
     element('h1', {}, known.title), element('p', {}, known.detail), element('p', {}, element('a', { href: '/' }, 'All recordings')));
 }
 
-/** What is left of a page whose link has ended. */
+/** What a page shows whose link has expired or is not valid. */
 function expired() {
   const hasExpired = serverNow() >= linkExpiry();
   const title = hasExpired ? 'This link has expired' : 'This link is not valid';
@@ -95,11 +95,11 @@ function expired() {
     element('p', {}, 'Ask whoever sent it for a new one, or ', element('a', { href: signInPath() }, 'sign in'), ' to go on.'));
 }
 
-/** Ends the page when its link does. */
+/** Ends the page when its link expires. */
 function endWithLink() {
   const left = linkExpiry() - serverNow();
   if (left > 0) {
-    // A timer has 31 bits.
+    // A timer's delay has 31 bits.
     if (left < Infinity) setTimeout(endWithLink, Math.min(left, 2 ** 31 - 1));
     return;
   }
@@ -115,7 +115,7 @@ let player = null;
 /** @type {Recording | null} */
 let shown = null;
 
-/** @type {import('./api.js').Transcript | null} What was said, as far as it was told without being asked for. */
+/** @type {import('./api.js').Transcript | null} The transcript as the events have it; null while it has to be fetched. */
 let told = null;
 
 function words() {
@@ -129,13 +129,13 @@ function show(about) {
   player.open(about, words());
 }
 
-/** @param {Recording} about The call goes on, or has ended: what is heard is not disturbed. */
+/** @param {Recording} about The call goes on, or has ended: the page is updated without disturbing the sound. */
 function goOn(about) {
   const head = page.querySelector('.heading');
   if (head) renew(head, ...heading(about).childNodes);
   const before = page.querySelector('[data-testid=notice]');
   const said = notice(about);
-  // What is said already is not said again: it would be read out each time.
+  // An unchanged notice is not replaced: a screen reader would read it out each time.
   if (!before || !said?.isEqualNode(before)) {
     before?.remove();
     if (said) head?.after(said);
@@ -143,13 +143,13 @@ function goOn(about) {
   player?.update(about, words());
 }
 
-/** @param {Recording} about Whether a person who listens needs nothing but what they have. */
+/** @param {Recording} about Whether a listener can keep the player that they have. */
 function isSameSound(about) {
   return (shown?.status === 'ACTIVE' || shown?.status === 'PROCESSING') && about.status !== 'FAILED'
     && shown.playlist_url !== null && about.playlist_url !== null;
 }
 
-/** @param {Recording} about Whether there is something to see that was not there before. */
+/** @param {Recording} about Whether there is something new to show. */
 function isNews(about) {
   return shown?.status !== about.status || shown.revision !== about.revision || (shown.playlist_url === null) !== (about.playlist_url === null);
 }
@@ -170,14 +170,14 @@ function isOver() {
   return ended || shown?.status === 'COMPLETED' || shown?.status === 'FAILED';
 }
 
-/** Looks again while there is something to come; a server that is away for a while is waited for. */
+/** Polls until the recording has ended; a server that does not answer for a while is waited for. */
 async function watch() {
   if (isOver()) return;
   await refresh().catch(() => {});
   setTimeout(() => void watch(), REFRESH);
 }
 
-/** Is told what happens; asks where that does not work. */
+/** Listens to the events; polls if that does not work. */
 function follow() {
   if (isOver()) return;
   listen(id, {

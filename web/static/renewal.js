@@ -1,10 +1,10 @@
-// Segment addresses are signed and expire. A player that pauses over lunch needs fresh ones, for the same segments.
+// Renews signed addresses before they expire: a player that was paused over lunch needs fresh ones for the same segments.
 
-/** An address with less life than this is renewed before it is used, in milliseconds. */
+/** An address that expires sooner than this is renewed before it is used, in milliseconds. */
 const MARGIN = 30_000;
 
 /**
- * When an address expires, in Unix milliseconds: from a presigned URL's date and life, or from a link's own signature.
+ * When an address expires, in Unix milliseconds: from a presigned URL's date and lifetime, or from a link's own signature.
  * @param {string} url @returns {number} Infinity for an address that does not say
  */
 export function expiry(url) {
@@ -20,7 +20,7 @@ export function expiry(url) {
 }
 
 /**
- * Whether an address is about to expire. Of a life shorter than the margin twice over, the last quarter counts.
+ * Whether an address is about to expire: within the margin, or within the last quarter of its lifetime if that is shorter.
  * @param {string} url @param {number} now
  */
 export function isStale(url, now) {
@@ -42,9 +42,9 @@ export function signedLike(url, from) {
   return signed.href;
 }
 
-/** Keeps the address of a playlist alive. A call may go on for longer than its signature lives, and a player asks for one address for ever. */
+/** Keeps the address of a playlist valid: a call may outlast its signature, but a player requests the same address all the time. */
 export class Link {
-  /** @param {() => Promise<string>} refetch gets the playlist's present address @param {() => number} now */
+  /** @param {() => Promise<string>} refetch fetches the playlist's current address @param {() => number} now */
   constructor(refetch, now = Date.now) {
     this.refetch = refetch;
     this.now = now;
@@ -66,9 +66,9 @@ export class Link {
   }
 }
 
-/** Knows which segment an address is of, and gets its present address. A segment's path may change: its place does not. */
+/** Finds a segment's current address by an earlier one. A segment's path may change; its place in the playlist does not. */
 export class Renewal {
-  /** @param {() => Promise<string[]>} refetch gets the addresses of all segments anew @param {() => number} now */
+  /** @param {() => Promise<string[]>} refetch fetches the current addresses of all segments @param {() => number} now */
   constructor(refetch, now = Date.now) {
     this.refetch = refetch;
     this.now = now;

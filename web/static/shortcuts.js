@@ -1,4 +1,4 @@
-// Keys, while the focus is in the player (WCAG 2.1.4: nowhere else).
+// Keyboard shortcuts of the player; they work only while the focus is in it (WCAG 2.1.4).
 
 /** @typedef {{toggle(): void, skip(ms: number): void, step(direction: 1 | -1): void, faster(direction: 1 | -1): void, mute(): void, follow(): void, help(): void}} Actions */
 
@@ -34,7 +34,7 @@ export function listen(region, actions) {
   region.addEventListener('keydown', (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || target.closest('select, summary, input:not([type=range])')) return;
-    // A button takes the space bar itself.
+    // A button handles the space bar itself.
     if (event.key === ' ' && target.closest('button')) return;
     const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!action) return;

@@ -1,11 +1,11 @@
-// The transcript: what was said, in order, following the sound.
+// The transcript on the page: what was said, in order, scrolling with the sound.
 
 import { element, foreign } from './dom.js';
 import { clock, dateTime, pretty, timeOfDay } from './format.js';
 import { activeTurns, isSpoken, responseTimes } from './turns.js';
 
 /** @typedef {import('./api.js').Turn} Turn */
-/** @typedef {{turn: Turn, shows: string, element: HTMLElement}} Row a turn as it is shown, and all that it shows */
+/** @typedef {{turn: Turn, shows: string, element: HTMLElement}} Row a turn, its element, and all that the element depends on */
 
 const WHO = { agent: 'Agent', user: 'User', system: 'System' };
 const EVENTS = { tool_call: 'Tool call', tool_result: 'Tool result', handoff: 'Handoff', config: 'Agent set-up', marker: 'Event', message: 'Message' };
@@ -23,7 +23,7 @@ export class TranscriptView {
     /** @type {Row[]} */
     this.rows = [];
     this.active = '';
-    /** Where the sound is, in media time. */
+    /** The position of the sound, in media time (milliseconds). */
     this.ms = 0;
     // Only a reader scrolls by wheel, touch or key; our own scrolling fires none of these.
     for (const event of ['wheel', 'touchmove']) {
@@ -43,7 +43,7 @@ export class TranscriptView {
   }
 
   /**
-   * A row whose turn is the same stays as it is: it may have the focus, be selected, or be pressed at this moment.
+   * Shows these turns. An unchanged row keeps its element: it may have the focus, be selected, or be pressed at this moment.
    * @param {Turn[]} turns @param {boolean} hasSound
    */
   set(turns, hasSound) {
@@ -72,7 +72,7 @@ export class TranscriptView {
     return { turn, shows, element: made };
   }
 
-  /** Puts the rows in order, and touches none that is in its place: a row that is moved loses the focus. */
+  /** Puts the rows in order, without touching those already in place: a row that is moved loses the focus. */
   arrange() {
     /** @type {Set<Element>} */
     const rows = new Set(this.rows.map((row) => row.element));
@@ -115,7 +115,7 @@ export class TranscriptView {
     if (this.following) this.reveal();
   }
 
-  /** @param {Turn[]} active the turns that are heard */
+  /** @param {Turn[]} active the turns that are being heard */
   mark(active) {
     for (const { turn, element: row } of this.rows) {
       row.classList.toggle('heard', active.includes(turn));
@@ -132,7 +132,7 @@ export class TranscriptView {
 }
 
 /**
- * The row of a conversation that the session was begun with: none of it is heard here.
+ * The row of an earlier conversation that the session began with: nothing of it is heard here.
  * @param {Turn[]} stored @param {Row | undefined} known @returns {Row}
  */
 function earlier(stored, known) {
@@ -151,7 +151,7 @@ function earlier(stored, known) {
 }
 
 /**
- * What a reader did with a row goes on in the one that takes its place.
+ * Replaces a row, and keeps what the reader did with it: its focus, and whether it is open.
  * @param {HTMLElement} old @param {HTMLElement} made
  */
 function takePlace(old, made) {

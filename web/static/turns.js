@@ -1,8 +1,8 @@
-// Which turn is heard when.
+// Finds turns by time: those that are being heard, the next or previous one, and how long the agent took to answer.
 
 /** @typedef {import('./api.js').Turn} Turn */
 
-/** The shortest time that a turn counts as heard. */
+/** The shortest time that a turn counts as heard, in milliseconds. */
 const SHORTEST = 300;
 
 /** @param {Turn} turn @returns {boolean} whether the turn is something that can be heard */
@@ -12,7 +12,7 @@ export function isSpoken(turn) {
 
 /**
  * @param {Turn[]} turns @param {number} ms media time
- * @returns {Turn[]} the turns that are heard, the one that began last at the end
+ * @returns {Turn[]} the turns that are heard at that time, the one that began last at the end
  */
 export function activeTurns(turns, ms) {
   const heard = turns.filter((turn) => {
@@ -34,7 +34,7 @@ export function neighbour(turns, ms, direction) {
   return spoken.filter((turn) => (turn.start_ms ?? 0) < ms - 1000).at(-1) ?? spoken[0];
 }
 
-/** @param {Turn[]} turns @returns {Map<string, number>} for each agent turn how long its user waited for it, in milliseconds */
+/** @param {Turn[]} turns @returns {Map<string, number>} for each agent turn that answers a user: how long the user waited, in ms */
 export function responseTimes(turns) {
   const times = new Map();
   let userEnd = null;

@@ -1,11 +1,11 @@
-// The waveform: agent above, user below; a click seeks.
+// Draws the waveform (agent above, user below) and the gaps, and finds the time under a pointer.
 
 /** @typedef {import('./api.js').Waveform} Waveform */
 /** @typedef {import('./api.js').Gap} Gap */
 
 const PEAK = 128;
 
-/** Draws on a canvas and knows where a pointer is in time. */
+/** Draws on a canvas, and finds the media time under a pointer. */
 export class WaveformView {
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {

@@ -1,4 +1,4 @@
-// The decisions of the page, without a browser.
+// Unit tests of the pages' modules that need no browser: formatting, turns, renewal of addresses, playlist requests.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -94,7 +94,7 @@ test('a playlist whose signature ends is asked for with a new one from then on',
   now += 1_000_000;
   assert.equal(await link.fresh(old(3)), linked(3600, '&_HLS_msn=3'));
   assert.equal(asked, 1);
-  // Refused, though it looks well.
+  // Refused, although it looks valid.
   assert.equal(await link.fresh(old(4), true), linked(7200, '&_HLS_msn=4'));
   assert.equal(asked, 2);
 });
@@ -109,7 +109,7 @@ test('who has paused waits for no segment, and who plays again waits for the nex
   let next = null;
   const requests = new Requests(audio, 'r', () => next);
   requests.pause = 20;
-  // The first playlist is wanted at once.
+  // The first playlist is requested at once.
   const began = Date.now();
   assert.equal(await requests.playlist('http://h/l.m3u8?sig=x'), 'http://h/l.m3u8?sig=x');
   assert.ok(Date.now() - began < 15);
@@ -117,7 +117,7 @@ test('who has paused waits for no segment, and who plays again waits for the nex
   assert.equal(await requests.playlist('http://h/l.m3u8?sig=x&_HLS_msn=8&_HLS_skip=YES'), 'http://h/l.m3u8?sig=x');
   assert.ok(Date.now() - began >= 18);
   assert.equal(requests.isAwaited, false);
-  // Played while nothing was asked for.
+  // Played while nothing was being requested.
   audio.paused = false;
   assert.equal(await requests.playlist('http://h/l.m3u8?sig=x'), 'http://h/l.m3u8?sig=x&_HLS_msn=8');
   assert.equal(requests.isAwaited, false);

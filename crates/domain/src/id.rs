@@ -1,4 +1,4 @@
-//! Identifiers: one type per meaning, parsed at the border and trusted inside.
+//! Identifiers: one type per meaning, parsed at the boundary and trusted inside.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,8 +25,8 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Wraps a UUID that was minted as a version 7 UUID (RFC 9562 section 5.7): time-ordered, so that rows
-            /// and keys of one day lie together. It identifies and is no secret.
+            /// Wraps a UUID that was minted as a version 7 UUID (RFC 9562 section 5.7): time-ordered, so that rows and
+            /// keys of one day are close together. It identifies; it is not a secret.
             pub fn new(uuid: Uuid) -> Self {
                 Self(uuid)
             }
@@ -46,8 +46,8 @@ macro_rules! uuid_id {
         impl FromStr for $name {
             type Err = Error;
 
-            /// Only the canonical form: 36 characters, lower case, hyphenated. Other spellings of the same id would
-            /// be other URLs for the same thing.
+            /// Only the canonical form: 36 characters, lower case, hyphenated. Other spellings of the same id would be
+            /// further URLs of the same thing.
             fn from_str(text: &str) -> Result<Self, Error> {
                 let id = Uuid::try_parse(text).map(Self).map_err(|_| Error::Uuid(text.to_owned(), $what))?;
                 if id.to_string() == text { Ok(id) } else { Err(Error::Uuid(text.to_owned(), $what)) }
@@ -67,7 +67,7 @@ uuid_id!(
     "capture"
 );
 uuid_id!(
-    /// One request body received from the agents SDK, whole or cut.
+    /// One request body received from the agents SDK, whole or cut off.
     UploadId,
     "upload"
 );
@@ -77,7 +77,7 @@ uuid_id!(
     "task"
 );
 
-/// The project whose data it is. Every row and every query is scoped by one.
+/// The project that data belongs to. Every row of a user's data has one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ProjectId(String);
@@ -86,7 +86,7 @@ impl ProjectId {
     /// The project that exists when none is configured.
     pub const DEFAULT: &'static str = "default";
 
-    /// Parses a project name: 1 to 63 of `a-z`, `0-9`, `-`, `_`, beginning with a letter or digit.
+    /// Parses a project name: 1 to 63 characters of `a-z`, `0-9`, `-`, `_`, beginning with a letter or digit.
     pub fn parse(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());

@@ -1,7 +1,7 @@
-//! Object keys: where the bytes of a recording lie.
+//! Object keys: the names under which the bytes of a recording are stored.
 //!
-//! The layout is `recordings/{session}/{recording_id}/{attempt}/...`, behind `projects/{project}/` for every project
-//! but `default`. A key is made once, when the thing it names is created, and stored; it is never recomputed.
+//! The layout is `recordings/{session}/{recording_id}/{attempt}/...`, prefixed with `projects/{project}/` for every
+//! project but `default`. A key is made once, when the thing it names is created, and stored; it is never recomputed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -75,7 +75,7 @@ impl From<ObjectKey> for String {
     }
 }
 
-/// The part of a key that stands for somebody else's identifier (a session id, a job id): the identifier itself when it
+/// The part of a key that stands for an external identifier (a session id, a job id): the identifier itself when it
 /// matches `[A-Za-z0-9_-]{1,128}`, else `s-` and the first 26 base32 characters of its SHA-256.
 pub fn session_segment(id: &str) -> String {
     let plain =
@@ -114,7 +114,7 @@ impl RecordingPrefix {
         Self(ObjectKey(format!("{}recordings/{session}/{recording}", project_prefix(project))))
     }
 
-    /// Takes back a prefix that was stored.
+    /// Parses a stored prefix.
     pub fn parse(text: impl Into<String>) -> Result<Self, Error> {
         ObjectKey::parse(text).map(Self)
     }
@@ -124,12 +124,12 @@ impl RecordingPrefix {
         self.0.as_str()
     }
 
-    /// The kept master of an upload: its request body, byte for byte.
+    /// The kept master of an upload: its request body, byte for byte; where something must not be kept of it, its redacted sound alone.
     pub fn upload_body(&self, attempt: u32) -> ObjectKey {
         self.child(attempt, "upload.multipart")
     }
 
-    /// A chunk of the capture log of a room that we recorded.
+    /// A chunk of the capture log of a room that EchoSphere recorded.
     pub fn log_chunk(&self, attempt: u32, number: u32) -> ObjectKey {
         self.child(attempt, &format!("log/{number:06}.esc"))
     }
@@ -153,17 +153,17 @@ fn project_prefix(project: &ProjectId) -> String {
     if project.is_default() { String::new() } else { format!("projects/{project}/") }
 }
 
-/// Where an upload that could not be read at all is kept, byte for byte.
+/// The key under which an upload that could not be read at all is kept, byte for byte.
 pub fn quarantine(project: &ProjectId, upload: UploadId) -> ObjectKey {
     ObjectKey(format!("{}quarantine/{upload}.multipart", project_prefix(project)))
 }
 
-/// Where one OTLP request of a LiveKit job is kept as it came. `extension` is `json` or `binpb`.
+/// The key under which one OTLP request of a LiveKit job is kept as received. `extension` is `json` or `binpb`.
 pub fn telemetry(project: &ProjectId, job: &str, signal: &str, upload: UploadId, extension: &str) -> ObjectKey {
     ObjectKey(format!("{}telemetry/{}/{signal}-{upload}.{extension}", project_prefix(project), session_segment(job)))
 }
 
-/// The folder of what [`telemetry`] keeps of a job.
+/// The folder of all [`telemetry`] keys of a job.
 pub fn telemetry_folder(project: &ProjectId, job: &str) -> ObjectKey {
     ObjectKey(format!("{}telemetry/{}", project_prefix(project), session_segment(job)))
 }

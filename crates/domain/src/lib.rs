@@ -1,7 +1,8 @@
-//! What a recording is: its identity, its lifecycle, its clock and its transcript.
+//! The domain model: a recording's identity, lifecycle, clocks and transcript.
 //!
-//! Nothing here performs I/O, reads a clock or knows about tokio: every decision of EchoSphere that can be wrong
-//! is a pure function of this crate or of `echosphere-media`, so that it can be tested without a runtime.
+//! Nothing here performs I/O, reads a clock or knows about tokio: the decisions of EchoSphere that can be wrong are
+//! pure functions, in this crate or another one without I/O (such as `echosphere-media`), so that they can be tested
+//! without a runtime.
 
 pub mod id;
 pub mod key;

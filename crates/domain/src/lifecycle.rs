@@ -1,8 +1,8 @@
 //! The lifecycle of a recording: the only place where a status changes.
 //!
-//! `STARTING -> ACTIVE -> PROCESSING -> COMPLETED`, `FAILED` when there is nothing to play. [`step`] is total: every
-//! event in every state has a defined answer, and repeated or reordered events are normal. Beside the status stand
-//! `partial`, `deletion`, `tier` and the `revision`, which stay open after the end.
+//! `STARTING -> ACTIVE -> PROCESSING -> COMPLETED`, or `FAILED` when there is no sound, unless no audio was asked for.
+//! [`step`] is total: every event in every state has a defined answer, and repeated or reordered events are normal.
+//! Besides the status there are `partial`, `deletion`, `tier` and `revision`, which may still change after the end.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
-    /// Asked for; nothing has been heard yet.
+    /// Requested; no sound has been received yet.
     Starting,
     /// Sound is being kept.
     Active,
@@ -40,7 +40,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing more is expected to come.
+    /// Whether nothing more is expected.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed)
     }
@@ -60,19 +60,19 @@ impl FromStr for Status {
     }
 }
 
-/// A word that is no status.
+/// A word that is not a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a status: expected STARTING, ACTIVE, PROCESSING, COMPLETED or FAILED")]
 pub struct UnknownStatus(String);
 
-/// How far the deletion of a recording is.
+/// How far the deletion of a recording has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deletion {
-    /// Not asked for.
+    /// Not requested.
     #[default]
     None,
-    /// Asked for; bytes may still exist.
+    /// Requested; bytes may still exist.
     Pending,
     /// The bytes are gone.
     Done,
@@ -82,7 +82,7 @@ pub enum Deletion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
-    /// At hand.
+    /// Ready to be played.
     #[default]
     Hot,
     /// On its way to the archive.
@@ -97,15 +97,15 @@ pub enum Tier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Audio was not recorded, and nobody asked that it should be.
+    /// Audio was not recorded, and nobody had asked for it.
     NoAudio,
-    /// Audio should have come and did not.
+    /// Audio was expected and did not come.
     AudioMissing,
     /// Audio came and could not be read.
     AudioUnreadable,
     /// The room is end-to-end encrypted: nothing can be heard without its key.
     Encrypted,
-    /// LiveKit could not be reached, or refused us, before anything was heard.
+    /// LiveKit could not be reached, or refused us, before any sound was received.
     ConnectionLost,
     /// Nobody came into the room.
     NobodyCame,
@@ -142,7 +142,7 @@ impl State {
     }
 }
 
-/// What all captures of a recording amount to, after one of them was read.
+/// What all captures of a recording amount to together, after one of them was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Content {
     /// There is sound. `partial` when some of what was said is missing.
@@ -162,23 +162,23 @@ pub enum Content {
 /// What happens to a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// The first sound of a room that we record was kept.
+    /// The first sound of a room that is being recorded was kept.
     Heard,
-    /// The room that we record has ended, or we stopped.
+    /// The recorded room has ended, or recording was stopped.
     RoomEnded,
     /// A session upload joined it and is about to be read.
     UploadJoined,
-    /// A capture was read, and the segment index is replaced by what all captures now amount to.
+    /// A capture was read, and the segment index is replaced by what all captures together now amount to.
     Published(Content),
     /// A listed segment is neither stored nor renderable any more.
     SegmentLost,
-    /// Somebody asked for its deletion.
+    /// Its deletion was requested.
     DeletionRequested,
     /// The last of its bytes is gone.
     Erased,
 }
 
-/// What has to be done because of a step.
+/// What has to be done as a result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Render the segments of this revision that are not stored yet.
@@ -204,12 +204,12 @@ pub fn step(state: State, event: Event) -> (State, Vec<Effect>) {
         Event::Published(content) => published(state, content),
         Event::SegmentLost => (State { partial: true, ..state }, Vec::new()),
         Event::DeletionRequested => (State { deletion: Deletion::Pending, ..state }, vec![Effect::Erase]),
-        // Without a request there is nothing to finish: a repeated message of a deletion that was never ours.
+        // Without a request there is nothing to finish: the message is about a deletion that was never requested here.
         Event::Erased => (state, Vec::new()),
     }
 }
 
-/// A deleted recording gains nothing; whatever still comes for it is erased as well.
+/// A deleted recording gains nothing; whatever still arrives for it is erased as well.
 fn step_deleted(state: State, event: Event) -> (State, Vec<Effect>) {
     match event {
         Event::Erased => (State { deletion: Deletion::Done, ..state }, Vec::new()),
@@ -221,7 +221,7 @@ fn step_deleted(state: State, event: Event) -> (State, Vec<Effect>) {
     }
 }
 
-/// From here on there is a segment index, which grows.
+/// From now on there is a segment index, which grows.
 fn heard(state: State) -> State {
     match state.status {
         Status::Starting => State { status: Status::Active, revision: state.revision.max(1), ..state },
@@ -232,13 +232,13 @@ fn heard(state: State) -> State {
 fn room_ended(state: State) -> (State, Vec<Effect>) {
     match state.status {
         Status::Starting | Status::Active => (State { status: Status::Processing, ..state }, vec![Effect::Settle]),
-        // Told again: whoever was told first may have died before the work was done.
+        // Reported again: the process that handled the first report may have died before the work was done.
         Status::Processing => (state, vec![Effect::Settle]),
         Status::Completed | Status::Failed => (state, Vec::new()),
     }
 }
 
-/// An upload comes when the session ends, so a recording that nobody else is capturing is being processed from then on.
+/// An upload comes when the session ends, so a recording without another capture is being processed from then on.
 /// `COMPLETED` stays: it only gains revisions. `ACTIVE` stays: the room decides when it ends.
 fn upload_joined(state: State) -> State {
     let status = match state.status {

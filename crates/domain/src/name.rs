@@ -1,17 +1,18 @@
 //! Names that people and programs give to rooms, agents, participants and sessions.
 //!
-//! A name is there to be shown and matched: it is kept as it was sent, whatever characters it has. Who shows it makes it safe for that
-//! place.
+//! A name is shown and matched, so it is kept as it was sent, whatever characters it has. Code that shows it makes it safe for the
+//! place where it appears.
 
-/// Characters of a name that are kept. LiveKit allows 256 for the name of a room, unless it is configured otherwise.
+/// The most characters of a name that are kept. LiveKit allows 256 for the name of a room, unless it is configured
+/// otherwise.
 pub const LONGEST: usize = 1_024;
 
-/// A name as it is kept.
+/// A name in the form in which it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The name, or its beginning.
     pub text: String,
-    /// Whether something of it is missing.
+    /// Whether the rest of it was left out.
     pub is_shortened: bool,
 }
 
@@ -24,12 +25,12 @@ impl Name {
     }
 }
 
-/// Whether a name is kept just as it is. Only such a name can ask for something: the beginning of one may be another one's.
+/// Whether a name is kept unchanged. Only such a name may identify what is requested: a shortened name may equal somebody else's.
 pub fn is_whole(name: &str) -> bool {
     Name::new(name).is_some_and(|kept| kept.text == name)
 }
 
-/// Whether two names are the same, as far as they are kept.
+/// Whether two names are equal, as far as they are kept.
 pub fn is_same(one: &str, other: &str) -> bool {
     Name::new(one) == Name::new(other)
 }

@@ -1,8 +1,8 @@
-//! Lists of stretches: put together, taken from one another, and what two have in common.
+//! Set operations on lists of integer ranges: union, difference and intersection.
 
 use std::ops::Range;
 
-/// In order, and without overlap.
+/// The union of ranges: in order and without overlap; ranges that touch are merged, empty ones are dropped.
 pub fn joined(ranges: impl IntoIterator<Item = Range<i64>>) -> Vec<Range<i64>> {
     let mut ranges: Vec<Range<i64>> = ranges.into_iter().filter(|range| range.start < range.end).collect();
     ranges.sort_by_key(|range| range.start);
@@ -16,7 +16,7 @@ pub fn joined(ranges: impl IntoIterator<Item = Range<i64>>) -> Vec<Range<i64>> {
     ranges
 }
 
-/// What is left of stretches without others; both as [`joined`] gives them, and so is the answer.
+/// The difference: what is in `ranges` and not in `others`. Both, and the result, have the form that [`joined`] gives.
 pub fn without(ranges: &[Range<i64>], others: &[Range<i64>]) -> Vec<Range<i64>> {
     let mut left = Vec::new();
     for range in ranges {
@@ -35,7 +35,7 @@ pub fn without(ranges: &[Range<i64>], others: &[Range<i64>]) -> Vec<Range<i64>> 
     left
 }
 
-/// What stretches have in common with others; both as [`joined`] gives them, and so is the answer.
+/// The intersection of `ranges` and `others`. Both, and the result, have the form that [`joined`] gives.
 pub fn common(ranges: &[Range<i64>], others: &[Range<i64>]) -> Vec<Range<i64>> {
     without(ranges, &without(ranges, others))
 }

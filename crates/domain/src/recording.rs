@@ -1,4 +1,4 @@
-//! A recording and its captures, as kept and as shown.
+//! A recording and its captures: the data that is stored and shown.
 
 use std::collections::BTreeMap;
 
@@ -14,29 +14,29 @@ use crate::time::{MediaTime, WallTime};
 pub struct Recording {
     /// Its id.
     pub id: RecordingId,
-    /// Whose it is.
+    /// The project that it belongs to.
     pub project: ProjectId,
-    /// The user's own id for the conversation; the LiveKit job id for an upload that joined nothing.
+    /// The user's own id for the conversation; the LiveKit job id for an upload that joined no other recording.
     pub session_id: Option<String>,
     /// LiveKit's name of the room. Names are reused; nothing is ever joined by name.
     pub room_name: Option<String>,
     /// LiveKit's id of the room (`RM_...`), unique for the life of the room.
     pub room_sid: Option<String>,
-    /// Where its objects lie.
+    /// The prefix of its objects' keys.
     pub prefix: RecordingPrefix,
     /// Status, partiality, revision, deletion and tier.
     pub state: State,
-    /// When its row was made.
+    /// When its row was created.
     pub created_at: WallTime,
-    /// When its first sample, or without sound its first turn, was.
+    /// The time of its first sample, or without sound of its first turn.
     pub started_at: Option<WallTime>,
-    /// When its last sample, or without sound its last turn, was.
+    /// The time of its last sample, or without sound of its last turn.
     pub ended_at: Option<WallTime>,
     /// The length of its media; zero without sound.
     pub duration: MediaTime,
-    /// What is missing in it.
+    /// What is missing from it.
     pub gaps: Vec<Gap>,
-    /// The name that the agent was dispatched by.
+    /// The name under which the agent was dispatched.
     pub agent_name: Option<String>,
     /// Tags that the agent set.
     pub tags: Vec<String>,
@@ -44,15 +44,15 @@ pub struct Recording {
     pub labels: BTreeMap<String, String>,
     /// Who took part, as far as known.
     pub participants: Vec<Participant>,
-    /// The tracks of a room that we recorded ourselves; each can be had on its own.
+    /// The tracks, if EchoSphere recorded the room itself; each is available on its own.
     pub tracks: Vec<Track>,
-    /// Whether it is of a test of the agent, and not of a call (the upload's header, field `simulated`).
+    /// Whether it is of a test of the agent rather than a call (field `simulated` of the upload's header).
     pub simulated: bool,
 }
 
 impl Recording {
-    /// A recording that begins now, and of which nothing else is known yet. Without a session id its folder is named after
-    /// itself.
+    /// A recording that begins now, with nothing else known about it yet. Without a session id its folder is named after the
+    /// recording itself.
     pub fn starting(id: RecordingId, project: ProjectId, session_id: Option<String>, created_at: WallTime) -> Self {
         Self {
             id,
@@ -77,7 +77,7 @@ impl Recording {
     }
 }
 
-/// A stretch of media time in which something that was said is not there.
+/// A stretch of media time in which something that was said is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// Where it begins.
@@ -91,7 +91,7 @@ pub struct Gap {
 /// A participant of the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
-    /// LiveKit's identity, or the role (`agent`, `user`) when the source does not tell.
+    /// LiveKit's identity, or the role (`agent`, `user`) when the source does not say.
     pub identity: String,
     /// The display name.
     pub name: Option<String>,
@@ -104,17 +104,17 @@ pub struct Participant {
 /// One participant's track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Track {
-    /// LiveKit's id of it (`TR_...`).
+    /// LiveKit's id of the track (`TR_...`).
     pub id: String,
     /// The participant's identity.
     pub participant: String,
     /// `audio` or `video`.
     pub kind: String,
-    /// LiveKit's source in small letters: `microphone`, `screen_share_audio`, ...
+    /// LiveKit's source in lower case: `microphone`, `screen_share_audio`, ...
     pub source: String,
-    /// When its first sample was.
+    /// The time of its first sample.
     pub started_at: WallTime,
-    /// From its first sample to its last.
+    /// The time from its first sample to its last.
     pub duration: MediaTime,
 }
 
@@ -128,11 +128,11 @@ pub enum Source {
     Recorder,
     /// The agents SDK's session upload.
     Upload,
-    /// A file that somebody brought.
+    /// A file that somebody imported.
     Import,
 }
 
-/// How far a capture is.
+/// How far a capture has been processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptureStatus {
@@ -144,7 +144,7 @@ pub enum CaptureStatus {
     Partial,
     /// Nothing of it can be played or read.
     Failed,
-    /// A better capture of the same source took its place.
+    /// A better capture of the same source has replaced it.
     Superseded,
 }
 
@@ -159,11 +159,11 @@ pub struct Capture {
     pub attempt: u32,
     /// Where it came from.
     pub source: Source,
-    /// How far it is.
+    /// How far it has been processed.
     pub status: CaptureStatus,
-    /// When its first sample was.
+    /// The time of its first sample.
     pub started_at: Option<WallTime>,
-    /// When its last sample was.
+    /// The time of its last sample.
     pub ended_at: Option<WallTime>,
     /// What went wrong, in words for the user.
     pub error: Option<String>,
@@ -176,7 +176,17 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// A capture of which nothing was read yet.
+    /// Whether it captured the room rather than one session in it.
+    pub fn is_of_room(&self) -> bool {
+        matches!(self.source, Source::Recorder | Source::Egress)
+    }
+
+    /// Whether two captures are of one LiveKit job: only then may one be heard after the other.
+    pub fn is_same_job(&self, other: &Self) -> bool {
+        self.id == other.id || (self.job_id.is_some() && self.job_id == other.job_id)
+    }
+
+    /// A capture that nothing was read from yet.
     pub fn processing(id: CaptureId, recording: RecordingId, attempt: u32, source: Source) -> Self {
         Self {
             id,
@@ -194,10 +204,10 @@ impl Capture {
     }
 }
 
-/// A kept master: sound inside an object, or a capture log in many.
+/// A kept master: sound inside one object, or a capture log in several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audio {
-    /// The object; of a capture log the first chunk.
+    /// The object; for a capture log its first chunk.
     pub key: ObjectKey,
     /// The chunks of a capture log; 0 when the sound is Ogg in one object.
     #[serde(default)]
@@ -210,10 +220,10 @@ pub struct Audio {
     pub samples: u64,
     /// The target length of its segments, in milliseconds; it stays what it was when the capture was read.
     pub segment_ms: u32,
-    /// Whether the capture log was given up (`recorder.keep_log`): the segments that were made of it are all that is left.
+    /// Whether the capture log was deleted (`recorder.keep_log`): only the segments that were rendered from it are left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_gone: bool,
-    /// What other captures have where this one has nothing.
+    /// What other captures supply where this one has nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fills: Vec<Fill>,
 }
@@ -229,7 +239,7 @@ pub struct Fill {
     pub agent: bool,
     /// The capture that has it.
     pub from: CaptureId,
-    /// Its first sample there.
+    /// Its first sample in that capture.
     pub at: i64,
 }
 

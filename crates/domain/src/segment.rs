@@ -1,4 +1,4 @@
-//! The segment index: what a recording consists of, piece by piece, and where each piece is.
+//! The segment index: which media segments a recording consists of, and where the bytes of each are.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub const AUDIO_RENDITION: &str = "audio";
 pub enum Location {
     /// Not stored yet; it can be rendered from the capture's kept master.
     Renderable,
-    /// In object storage. Many segments may lie in one object.
+    /// In object storage. Several segments may share one object.
     Stored {
         /// The object.
         key: ObjectKey,
@@ -27,7 +27,7 @@ pub enum Location {
     },
     /// Neither stored nor renderable: listed as a gap (RFC 8216bis section 4.4.4.7), never left out.
     Missing {
-        /// Why, as one of the words of `gaps[].reason`.
+        /// Why: one of the values of `gaps[].reason`.
         reason: String,
     },
 }
@@ -47,7 +47,7 @@ pub struct Segment {
     pub media_start: MediaTime,
     /// How long it is.
     pub duration: MediaTime,
-    /// When its first sample was heard.
+    /// The wall-clock time of its first sample.
     pub wall_start: WallTime,
     /// RFC 6381 codecs, for example `mp4a.40.2`.
     pub codecs: String,

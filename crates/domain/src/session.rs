@@ -1,6 +1,6 @@
-//! A session and the recordings of its room: which of them it is a capture of, and whether that one holds all of it.
+//! Decides which recording of its room a session belongs to, and whether that recording holds all of the session.
 //!
-//! docs/decisions/0010-sessions.md says why it is done in this way.
+//! The reasons are in docs/decisions/0010-sessions.md.
 
 use std::ops::Range;
 
@@ -9,15 +9,16 @@ use crate::time::WallTime;
 use crate::timeline::Timeline;
 use crate::transcript::{Alignment, Kind, Method, Transcript, Turn};
 
-/// By how much a session may stick out of its room's recording and still be whole in it: 5 s, in nanoseconds. A session begins and
-/// ends a little apart from its room, and its clock is another machine's.
+/// How far a session may extend beyond its room's recording and still count as being within it: 5 s, in nanoseconds. A session does
+/// not begin and end exactly with its room, and its clock is another machine's.
 pub const SLACK: i64 = 5_000_000_000;
-/// How long after its end a session is uploaded at the most when nothing is in the way: 60 s, in nanoseconds.
+/// The longest time from the end of a session to its upload when nothing delays it: 60 s, in nanoseconds.
 const PROMPT: i64 = 60_000_000_000;
-/// A clock is ahead when a session ends this much after its upload came: 2 s, in nanoseconds.
+/// A session's clock is ahead when it says that the session ended more than this after its upload was received: 2 s, in
+/// nanoseconds.
 const AHEAD: i64 = 2_000_000_000;
 
-/// A recording that captured a room, as far as it matters here.
+/// A recording that captured a room, reduced to what matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// The recording.
@@ -28,25 +29,26 @@ pub struct Room {
     pub to: Option<WallTime>,
     /// Whether anything of the room was kept, or may still be.
     pub has_sound: bool,
-    /// Whether its deletion was asked for.
+    /// Whether its deletion was requested.
     pub is_deleted: bool,
 }
 
-/// When a session was.
+/// The times of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
     /// When it began, by the agent's clock.
     pub started_at: Option<WallTime>,
     /// When it ended, by the agent's clock.
     pub ended_at: Option<WallTime>,
-    /// When its upload came, by ours.
+    /// When its upload was received, by our clock.
     pub received_at: WallTime,
 }
 
-/// The recording of its room that a session is a capture of: the one whose time it shares most. One that was deleted has a claim on
-/// all that it would have held: what it takes is erased. `None` when the room was recorded at another time, or never.
+/// The recording of its room that a session is a capture of: the one that it overlaps longest. A deleted recording takes precedence
+/// for all that it would have held: what joins it is erased. `None` when the room was recorded at another time, or never.
 ///
-/// Without times, or by a clock that cannot be right, it is the recording that goes on or went on last.
+/// A session without times belongs to the recording that is still going on, or else to the one that began last. A session whose
+/// clock cannot be right is taken to have ended when its upload was received.
 pub fn belongs_to(session: &Session, rooms: &[Room]) -> Option<RecordingId> {
     let (Some(start), Some(end)) = (session.started_at, session.ended_at) else { return latest(rooms) };
     let end = end.max(start);
@@ -54,7 +56,7 @@ pub fn belongs_to(session: &Session, rooms: &[Room]) -> Option<RecordingId> {
     if by_its_clock.is_some() {
         return by_its_clock;
     }
-    // By our clock it ended when it was uploaded: soon before that, or its clock is wrong, or the upload was late.
+    // By our clock the session ended shortly before its upload; otherwise its clock is wrong, or the upload was late.
     let shift = session.received_at.since(end);
     let certain = shift < -AHEAD;
     if certain || shift > PROMPT {
@@ -67,7 +69,7 @@ pub fn belongs_to(session: &Session, rooms: &[Room]) -> Option<RecordingId> {
             return Some(room);
         }
     }
-    // A recorder that kept nothing was asked to record what only the session has.
+    // A recorder that kept nothing was meant to record what only the session has.
     let empty = rooms.iter().filter(|room| !room.has_sound && !room.is_deleted && room.from <= session.received_at);
     empty.max_by_key(|room| room.from).map(|room| room.id)
 }
@@ -85,7 +87,7 @@ fn length(span: &Range<WallTime>) -> i64 {
     span.end.since(span.start)
 }
 
-/// How long both go on; `None` when they do not meet.
+/// How long the two overlap; `None` when they do not meet.
 fn shared(session: &Range<WallTime>, room: &Room, now: WallTime) -> Option<i64> {
     let room = span(room, now.max(session.end));
     let shared = session.end.min(room.end).since(session.start.max(room.start));
@@ -94,7 +96,7 @@ fn shared(session: &Range<WallTime>, room: &Room, now: WallTime) -> Option<i64> 
 
 fn best(session: Range<WallTime>, now: WallTime, rooms: &[Room]) -> Option<RecordingId> {
     let met = |room: &Room| shared(&session, room, now).map(|shared| (shared, room.from, room.id));
-    // Two clocks alone do not make a deletion reach a session that came after it.
+    // A mere difference between two clocks must not let a deletion reach a session that came after it.
     let is_reached = |room: &&Room| {
         let least = SLACK.min(length(&session)).min(length(&span(room, now)));
         room.is_deleted && shared(&session, room, now).is_some_and(|shared| shared >= least)
@@ -104,7 +106,8 @@ fn best(session: Range<WallTime>, now: WallTime, rooms: &[Room]) -> Option<Recor
     deleted.or_else(kept).map(|(_, _, id)| id)
 }
 
-/// Whether the recording of a room, which lasts that long, holds all of a session: its sound, but for a few seconds, and its lines.
+/// Whether the recording of a room, which covers the time `room`, holds all of a session: its sound, to within a few seconds, and
+/// its lines.
 pub fn is_within(room: &Range<WallTime>, sound: Option<&Range<WallTime>>, transcript: &Transcript) -> bool {
     let found = shift(transcript);
     let sound_is_within = sound.is_none_or(|sound| {
@@ -114,7 +117,8 @@ pub fn is_within(room: &Range<WallTime>, sound: Option<&Range<WallTime>>, transc
     sound_is_within && transcript.turns.iter().all(|turn| is_near(room, turn, &transcript.alignment))
 }
 
-/// A session's lines that lie on the timeline of its room's recording. `goes_on`: more of the timeline is to come.
+/// A session's transcript, reduced to the lines that fall on the timeline of its room's recording. `goes_on`: the
+/// timeline will still grow.
 pub fn within(mut transcript: Transcript, timeline: &Timeline, goes_on: bool) -> Transcript {
     let Some(mut room) = timeline.wall() else { return transcript };
     if goes_on {
@@ -131,8 +135,8 @@ fn shift(transcript: &Transcript) -> i64 {
     if is_found { transcript.alignment.offset_ms.saturating_mul(1_000_000) } else { 0 }
 }
 
-/// Whether a turn touches a stretch of time, or nearly. One that has no time does, and what is only about the agent: it has its
-/// instructions before it comes, and brings an earlier conversation with it.
+/// Whether a turn overlaps a stretch of time, to within [`SLACK`]. A turn without a time counts as near, and so does one that
+/// concerns only the agent: it has its instructions before it joins, and brings an earlier conversation with it.
 fn is_near(room: &Range<WallTime>, turn: &Turn, alignment: &Alignment) -> bool {
     if turn.earlier || matches!(turn.kind, Kind::Handoff | Kind::Config | Kind::Marker) {
         return true;
@@ -188,7 +192,7 @@ mod tests {
         assert_eq!(belongs_to(&session(4_320, 4_400, 790), &rooms), Some(id(2)), "an hour ahead");
         assert_eq!(belongs_to(&session(-2_900, -2_810, 790), &rooms), Some(id(2)), "an hour behind");
         assert_eq!(belongs_to(&session(500, 600, 600), &rooms), None, "soon uploaded: its clock is right");
-        // It came a minute and more after its end; most of it cannot have been in the second recording.
+        // It was uploaded more than a minute after its end; most of it cannot have been in the second recording.
         assert_eq!(belongs_to(&session(420, 690, 760), &rooms), None);
         let nobody_knows = Session { started_at: None, ended_at: None, received_at: at(10) };
         assert_eq!(belongs_to(&nobody_knows, &rooms), Some(id(2)));
@@ -213,7 +217,7 @@ mod tests {
         );
         assert_eq!(belongs_to(&session(399, 1_300, 1_301), &rooms), Some(id(2)));
         assert_eq!(belongs_to(&session(450, 600, 601), &rooms), None);
-        // Deleted before anything was kept of its end.
+        // Deleted before any later end of it was stored.
         let at_once = Room { is_deleted: true, ..room(3, 500, Some(500)) };
         assert_eq!(belongs_to(&session(450, 900, 901), &[at_once]), Some(id(3)));
     }

@@ -1,4 +1,4 @@
-//! Two clocks: the wall clock of the conversation and the media time of what a player shows.
+//! Types for the two clocks: the wall clock of the conversation and the media time of its playback.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -22,7 +22,7 @@ impl WallTime {
     }
 
     /// From float seconds since the Unix epoch, as the agents SDK writes them. `None` when the value is not finite or
-    /// outside the years 1970 to 2262: such a time is missing, not wrong by a little.
+    /// outside the years 1970 to 2261: such a time counts as missing, not as slightly wrong.
     pub fn from_unix_seconds(seconds: f64) -> Option<Self> {
         (seconds.is_finite() && (0.0..9.2e9).contains(&seconds)).then(|| Self((seconds * 1e9).round() as i64))
     }
@@ -42,12 +42,12 @@ impl WallTime {
         Self(self.0.saturating_add(nanos))
     }
 
-    /// This instant, so much later; saturating.
+    /// The instant `wait` after this one; saturating.
     pub fn after(self, wait: Duration) -> Self {
         self.plus_nanos(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX))
     }
 
-    /// This instant, so much earlier; saturating.
+    /// The instant `age` before this one; saturating.
     pub fn before(self, age: Duration) -> Self {
         self.plus_nanos(-i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
     }
@@ -65,7 +65,7 @@ impl WallTime {
 pub struct MediaTime(i64);
 
 impl MediaTime {
-    /// Ticks a second.
+    /// Ticks per second.
     pub const TIMESCALE: i64 = 90_000;
     /// The beginning.
     pub const ZERO: Self = Self(0);

@@ -1,13 +1,13 @@
-//! From the wall clock to media time: a table of spans, never "start + offset".
+//! Maps wall-clock time to media time and back: by a table of spans, never as "start + offset".
 //!
-//! Media time closes up over whatever was not kept (a pause, a restart), so the relation between the two clocks is only
+//! Media time skips whatever was not kept (a pause, a restart), so the relation between the two clocks is only
 //! piecewise linear. The table has one span for each piece; it is made from the segment index.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::{MediaTime, WallTime};
 
-/// A piece of the timeline in which both clocks run at the same rate.
+/// A part of the timeline in which both clocks run at the same rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The wall-clock time of its first sample.
@@ -28,13 +28,12 @@ impl Span {
     }
 }
 
-/// Where a wall-clock time lies on the media timeline.
+/// Where a wall-clock time is on the media timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The media time.
     pub media: MediaTime,
-    /// Whether the time lies inside a span. Outside (before the start, in a pause, after the end) `media` is the nearest
-    /// edge.
+    /// Whether the time is inside a span. Outside (before the start, in a pause, after the end) `media` is the nearest edge.
     pub exact: bool,
 }
 
@@ -46,8 +45,8 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// A timeline of pieces in the order of media time. Pieces that continue their predecessor on both clocks (to within
-    /// a millisecond) are merged into it; a piece of no length is dropped.
+    /// Makes a timeline of pieces that are given in the order of media time. Pieces that continue their predecessor on both clocks
+    /// (to within a millisecond) are merged into it; a piece of no length is dropped.
     pub fn new(pieces: impl IntoIterator<Item = Span>) -> Self {
         const SLACK_NANOS: i64 = 1_000_000;
         let mut spans: Vec<Span> = Vec::new();
@@ -73,7 +72,7 @@ impl Timeline {
         &self.spans
     }
 
-    /// From the first wall-clock time that it has to the last; `None` when there is no media at all.
+    /// From the first wall-clock time that it covers to the last; `None` when there is no media at all.
     pub fn wall(&self) -> Option<std::ops::Range<WallTime>> {
         let start = self.spans.iter().map(|span| span.wall_start).min()?;
         let end = self.spans.iter().map(Span::wall_end).max()?;

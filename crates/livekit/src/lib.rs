@@ -1,4 +1,4 @@
-//! LiveKit's wire, as far as EchoSphere speaks it: access tokens, the agents SDK's session uploads and its telemetry.
+//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry, webhooks.
 //!
 //! Everything is parsed leniently: unknown fields are ignored, unknown items kept as unknown. No I/O, no clock.
 

@@ -1,6 +1,6 @@
-//! LiveKit access tokens: JSON Web Tokens, HS256, `iss` the API key (livekit/protocol, auth/).
+//! Verifies and makes LiveKit access tokens: JSON Web Tokens, HS256, `iss` the API key (livekit/protocol, auth/).
 //!
-//! Written out rather than taken from a library, because a token's times must be checked against a clock that is passed in,
+//! Implemented here rather than taken from a library, because a token's times must be checked against a clock that is passed in,
 //! and because nothing but HS256 may ever be accepted.
 
 use base64::Engine;
@@ -15,49 +15,49 @@ use sha2::{Digest, Sha256};
 
 /// How far the sender's clock may be ahead of ours, in seconds.
 const LEEWAY: f64 = 60.0;
-/// The longest token that is looked at, in bytes.
+/// The longest token that is accepted, in bytes.
 const MAX_LEN: usize = 16 * 1024;
 
-/// What a token must allow.
+/// What a token must permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
-    /// `observability.write`: the agents SDK uploads sessions and telemetry.
+    /// `observability.write`: session and telemetry uploads of the agents SDK.
     ObservabilityWrite,
-    /// `video.roomRecord`: the API.
+    /// `video.roomRecord`: use of the API.
     RoomRecord,
 }
 
-/// Why a token is refused. Says nothing of its content.
+/// Why a token is rejected. Reveals nothing of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not three parts of base64url, or not JSON inside.
+    /// It is not three base64url parts, or they do not contain JSON.
     #[error("the token is not a JSON Web Token")]
     Malformed,
-    /// It is signed by another algorithm, or not at all.
+    /// It is signed with another algorithm, or not at all.
     #[error("the token's algorithm is not HS256")]
     Algorithm,
-    /// No configured key has signed it.
+    /// Its issuer is none of the configured API keys.
     #[error("the token's issuer is none of the configured API keys")]
     UnknownIssuer,
-    /// The secret is another one.
+    /// It was signed with another secret.
     #[error("the token's signature is wrong")]
     Signature,
     /// It has no expiry.
     #[error("the token has no expiry (exp)")]
     NoExpiry,
-    /// It was good once.
+    /// It was valid once.
     #[error("the token has expired")]
     Expired,
-    /// It will be good later.
+    /// It will be valid later.
     #[error("the token is not valid yet (nbf)")]
     NotYet,
-    /// It allows something else.
+    /// It grants something else.
     #[error("the token lacks the grant {0}")]
     MissingGrant(&'static str),
 }
 
 impl Error {
-    /// What whoever sent the token may be told: whether a key is known is not theirs to find out.
+    /// The message for the sender of the token: it does not reveal whether a key is known.
     pub fn told(self) -> &'static str {
         match self {
             Self::UnknownIssuer | Self::Signature => "the token is not signed by a configured API key and its secret",
@@ -73,16 +73,16 @@ impl Error {
     }
 }
 
-/// What a good token says.
+/// The claims of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// The project of the key that signed it.
     pub project: ProjectId,
     /// The API key that signed it.
     pub key: String,
-    /// The room that its grant is limited to.
+    /// The room to which its grant is limited.
     pub room: Option<String>,
-    /// When it expires, to the second below.
+    /// When it expires, rounded down to the second.
     pub expires: WallTime,
 }
 
@@ -92,7 +92,7 @@ struct Key {
     secret: SecretString,
 }
 
-/// Checks tokens against key pairs.
+/// Verifies tokens against key pairs.
 #[derive(Default)]
 pub struct Verifier {
     keys: Vec<Key>,
@@ -131,7 +131,7 @@ struct Observability {
 }
 
 impl Verifier {
-    /// A verifier of these key pairs: project, API key, secret.
+    /// A verifier for these key pairs: project, API key, secret.
     pub fn new(keys: impl IntoIterator<Item = (ProjectId, String, SecretString)>) -> Self {
         let keys = keys.into_iter().map(|(project, name, secret)| Key { project, name, secret });
         Self { keys: keys.collect() }
@@ -142,12 +142,12 @@ impl Verifier {
         let (project, payload) = self.check(token, now)?;
         check_grant(&payload, grant)?;
         let room = payload.video.map(|video| video.room).filter(|room| !room.is_empty());
-        // A number that is too large for this is a token that does not expire while anybody lives.
+        // A number too large for the type saturates: such a token practically never expires.
         let expires = WallTime::from_millis((payload.exp.unwrap_or_default().floor() as i64).saturating_mul(1000));
         Ok(Claims { project, key: payload.iss, room, expires })
     }
 
-    /// Checks the token of a webhook; returns the base64 of the SHA-256 of the body that it signs.
+    /// Checks the token of a webhook; returns the base64 SHA-256 of the body for which it was signed.
     pub fn verify_body(&self, token: &str, now: WallTime) -> Result<(ProjectId, String), Error> {
         let (project, payload) = self.check(token, now)?;
         let sum = payload.sha256.filter(|sum| !sum.is_empty()).ok_or(Error::MissingGrant("sha256"))?;
@@ -164,7 +164,7 @@ impl Verifier {
         let payload: Payload = decode(payload)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Error::Malformed)?;
         let key = self.keys.iter().find(|key| key.name == payload.iss);
-        // Of an unknown issuer a signature is computed as well, so that the time taken does not tell which keys are known.
+        // For an unknown issuer a signature is computed too, so that the time taken does not reveal which keys are known.
         let secret = key.map_or_else(|| SecretString::from("no key has this secret"), |key| key.secret.clone());
         let verified = mac(&secret, signed).verify_slice(&signature);
         let key = key.ok_or(Error::UnknownIssuer)?;
@@ -208,7 +208,7 @@ fn check_grant(payload: &Payload, grant: Grant) -> Result<(), Error> {
     if held { Ok(()) } else { Err(Error::MissingGrant(name)) }
 }
 
-/// Makes a token as the agents SDK does: valid from now on for `seconds`, with one grant.
+/// Makes a token like the agents SDK's: valid from now on for `seconds`, with one grant.
 pub fn mint(api_key: &str, secret: &SecretString, grant: Grant, now: WallTime, seconds: i64) -> String {
     let grant = match grant {
         Grant::ObservabilityWrite => json!({ "observability": { "write": true } }),
@@ -217,14 +217,14 @@ pub fn mint(api_key: &str, secret: &SecretString, grant: Grant, now: WallTime, s
     sign(api_key, secret, "", grant, now, seconds)
 }
 
-/// Makes a token for the API, narrowed to a room if one is named.
+/// Makes a token for the API, limited to a room if one is given.
 pub fn mint_api(api_key: &str, secret: &SecretString, room: Option<&str>, now: WallTime, seconds: i64) -> String {
     let video = json!({ "roomRecord": true, "room": room.unwrap_or_default() });
     sign(api_key, secret, "", json!({ "video": video }), now, seconds)
 }
 
-/// Makes the token with which a recorder joins a room: hidden from the others, counted by nobody, announced to all as
-/// `active_recording`. `identity` must differ from everybody else's in the room.
+/// Makes the token with which a recorder joins a room: hidden from the others, not counted as a participant, announced to everyone
+/// as `active_recording`. `identity` must be unique in the room.
 pub fn mint_recorder(
     api_key: &str,
     secret: &SecretString,
@@ -244,7 +244,7 @@ pub fn mint_recorder(
     sign(api_key, secret, identity, claims, now, seconds)
 }
 
-/// Makes the token with which somebody joins a room to talk, and to hear nothing.
+/// Makes the token with which a speaker joins a room: may publish, does not subscribe.
 pub fn mint_speaker(
     api_key: &str,
     secret: &SecretString,
@@ -257,7 +257,7 @@ pub fn mint_speaker(
     sign(api_key, secret, identity, json!({ "video": video }), now, seconds)
 }
 
-/// Makes the token with which a server asks LiveKit's room service about its rooms. `room` narrows it to one.
+/// Makes the token with which a server queries LiveKit's room service. `room` limits it to one room.
 pub fn mint_room_service(
     api_key: &str,
     secret: &SecretString,
@@ -359,11 +359,11 @@ mod tests {
         let of = |issuer: &str| json!({ "iss": issuer, "exp": 1_795_461_163, "video": { "roomRecord": true } });
         let told =
             |claims| verifier().verify(&forged(&json!({ "alg": "HS256" }), &claims), UPLOADED, Grant::RoomRecord);
-        // `forged` signs with devkey's secret: right for devkey, wrong for acmekey, and nobody is no key at all.
+        // `forged` signs with devkey's secret: right for devkey, wrong for acmekey, and `nobody` is not a key at all.
         let (known, unknown) = (told(of("acmekey")).unwrap_err(), told(of("nobody")).unwrap_err());
         assert_ne!(known, unknown, "the log may tell them apart");
         assert_eq!(known.told(), unknown.told());
-        // Before the signature nothing is looked at that belongs to a key: an old token of a wrong key is wrong, not old.
+        // Nothing that depends on the key is checked before the signature: an expired token of a wrong key is wrong, not expired.
         let old = |issuer: &str| json!({ "iss": issuer, "exp": 1, "video": { "roomRecord": true } });
         assert_eq!(told(old("acmekey")).unwrap_err().told(), unknown.told());
         assert_eq!(told(old("devkey")), Err(Error::Expired));

@@ -1,7 +1,7 @@
-//! LiveKit's webhooks: checked, and read leniently (livekit/protocol, webhook/).
+//! Verifies LiveKit's webhooks and reads their events leniently (livekit/protocol, webhook/).
 //!
-//! The body is protojson. It is read by name, so that an event or field of a later server is no error; nothing but what is
-//! needed is taken out of it, and never `turnPassword`.
+//! The body is protojson. It is read by name, so that an unknown event or field of a newer server is no error; nothing but what is
+//! needed is read from it, and never `turnPassword`.
 
 use std::collections::BTreeMap;
 
@@ -16,22 +16,22 @@ use subtle::ConstantTimeEq;
 use crate::lenient_json;
 use crate::token::{self, Verifier};
 
-/// Why a webhook is refused.
+/// Why a webhook is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Its token.
+    /// Its token is not valid.
     #[error(transparent)]
     Token(#[from] token::Error),
-    /// The token is for another body.
+    /// The token was signed for another body.
     #[error("the webhook's body is not the one that was signed")]
     Body,
-    /// The body is no JSON.
+    /// The body is not JSON.
     #[error("the webhook's body is not JSON")]
     Malformed,
 }
 
 impl Error {
-    /// What whoever sent the webhook may be told.
+    /// The message for the sender of the webhook.
     pub fn told(self) -> &'static str {
         match self {
             Self::Token(error) => error.told(),
@@ -41,26 +41,26 @@ impl Error {
     }
 }
 
-/// What a webhook tells, as far as we care.
+/// A webhook's event, as far as it is used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
     /// `room_started`, `participant_joined`, ...
     pub name: String,
-    /// LiveKit's id of the event; the same one may come more than once.
+    /// LiveKit's id of the event; the same event may be delivered more than once.
     pub id: String,
     /// LiveKit's id of the room.
     pub room_sid: String,
     /// The room's name.
     pub room_name: String,
-    /// The participant's kind: `STANDARD` when it is not said.
+    /// The participant's kind, `STANDARD` when unspecified; `None` when the event has no participant.
     pub participant_kind: Option<String>,
-    /// Who came, left or changed, as far as that is told whole; `None` for recorders and whoever is hidden.
+    /// The participant of a `participant_...` event; `None` for recorders and hidden participants.
     pub person: Option<Person>,
-    /// When LiveKit made it, to the second.
+    /// When LiveKit created it, to the second.
     pub created_at: Option<WallTime>,
 }
 
-/// Somebody in a room.
+/// A participant of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Person {
     /// The identity.
@@ -69,22 +69,22 @@ pub struct Person {
     pub name: String,
     /// LiveKit's kind: `STANDARD`, `AGENT`, `SIP`, ...
     pub kind: String,
-    /// Attributes.
+    /// Its attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A webhook that was checked.
+/// A webhook that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// The project of the key that signed it.
     pub project: ProjectId,
-    /// What it tells.
+    /// Its event.
     pub event: Event,
     /// Its body, without secrets, as JSON.
     pub body: String,
 }
 
-/// Checks what of a webhook can be checked before its body came: that its token is signed by a key of ours, and still good.
+/// Checks what can be checked before the body arrives: that the token is signed with one of our keys and has not expired.
 pub fn check(keys: &Verifier, authorization: &str, now: WallTime) -> Result<(), Error> {
     Ok(keys.verify_body(token_of(authorization), now).map(drop)?)
 }
@@ -93,7 +93,7 @@ fn token_of(authorization: &str) -> &str {
     authorization.strip_prefix("Bearer ").unwrap_or(authorization).trim()
 }
 
-/// Checks a webhook and reads it. `authorization` is its header: the token alone, without a scheme.
+/// Verifies a webhook and reads it. `authorization` is its header: the token alone, without a scheme.
 pub fn receive(keys: &Verifier, authorization: &str, body: &[u8], now: WallTime) -> Result<Received, Error> {
     let (project, signed) = keys.verify_body(token_of(authorization), now)?;
     let actual = STANDARD.encode(Sha256::digest(body));
@@ -107,18 +107,18 @@ pub fn receive(keys: &Verifier, authorization: &str, body: &[u8], now: WallTime)
     withhold_secrets(&mut value);
     let mut event = read(&value);
     if event.id.is_empty() {
-        // An id that is the same when it comes again.
+        // An id that is the same when the event is delivered again.
         event.id = format!("sha256:{actual}");
     }
     Ok(Received { project, event, body: value.to_string() })
 }
 
-/// What a kept body tells. Anything that is no JSON tells nothing.
+/// The event of a stored body; an empty one if the body is not JSON.
 pub fn read_kept(body: &str) -> Event {
     read(&serde_json::from_str(body).unwrap_or_default())
 }
 
-/// A room's TURN password opens LiveKit's relay.
+/// Removes TURN passwords: they give access to LiveKit's relay.
 fn withhold_secrets(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -140,8 +140,8 @@ fn read(body: &Value) -> Event {
         room_sid: text(&room["sid"]),
         room_name: text(&room["name"]),
         participant_kind: participant.map(kind),
-        // Events about tracks tell of their owners no more than who they are (livekit-server, pkg/telemetry/events.go): nothing that says
-        // whether they may be known.
+        // Events about tracks only identify the track's owner (livekit-server, pkg/telemetry/events.go): they do not say whether it
+        // is hidden or a recorder.
         person: participant.filter(|_| is_about_people(&text(&body["event"]))).and_then(person),
         created_at: number(body.get("createdAt").or_else(|| body.get("created_at")))
             .map(|seconds| WallTime::from_millis(seconds.saturating_mul(1_000))),
@@ -152,7 +152,7 @@ fn is_about_people(event: &str) -> bool {
     event.starts_with("participant_")
 }
 
-/// protojson leaves out the first of an enum, and writes one that it does not know as a number.
+/// protojson omits the first value of an enum, and writes values that it does not know as numbers.
 fn kind(participant: &Value) -> String {
     match &participant["kind"] {
         Value::String(kind) => kind.clone(),
@@ -185,7 +185,7 @@ fn person(participant: &Value) -> Option<Person> {
     })
 }
 
-/// protojson writes 64-bit numbers as texts.
+/// protojson writes 64-bit numbers as strings.
 fn number(value: Option<&Value>) -> Option<i64> {
     let value = value?;
     value.as_i64().or_else(|| value.as_str()?.parse().ok())

@@ -1,20 +1,20 @@
-//! The AAC encoder's border, and the encoder behind it.
+//! The AAC encoder: the trait that the renderer uses, and the built-in implementation.
 
-/// Samples of a frame, for each channel.
+/// Samples of a frame, per channel.
 pub const FRAME: usize = 1024;
 
-/// Why no encoder could be made, or a frame not encoded.
+/// Why an encoder could not be created, or a frame not encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the AAC encoder failed: {0}")]
 pub struct Error(pub String);
 
 /// An AAC-LC encoder: 48 kHz, stereo, ADTS frames out.
 pub trait AacEncoder {
-    /// Frames between a frame of sound going in and that sound being decoded again: the first `DELAY_FRAMES` frames that
+    /// The delay, in frames, between sound going in and the same sound being decoded again: the first `DELAY_FRAMES` frames that
     /// come out are of what came before.
     const DELAY_FRAMES: usize;
 
-    /// An encoder that has heard nothing yet.
+    /// A new encoder, which has had no input yet.
     fn new() -> Result<Self, Error>
     where
         Self: Sized;
@@ -33,7 +33,7 @@ pub type BuiltIn = FdkAac;
 #[cfg(not(feature = "fdk-aac"))]
 pub type BuiltIn = NoEncoder;
 
-/// What stands in for an encoder in a build without one; it cannot be made.
+/// A stand-in for the encoder in a build without one; it cannot be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoEncoder {}
 
@@ -55,7 +55,7 @@ mod fdk {
 
     use super::{AacEncoder, Error, FRAME};
 
-    /// Bits a second of the audio rendition.
+    /// Bits per second of the audio rendition.
     const BITRATE: u32 = 64_000;
     /// The longest ADTS frame (13 bits of length).
     const MAX_FRAME: usize = 8192;

@@ -1,7 +1,7 @@
-//! The frame grid: which AAC frames make which segment.
+//! The frame grid: which AAC frames make up which segment.
 //!
-//! A frame of 1,024 samples at 48 kHz does not divide a second, so segments take turns in length (187 and 188 frames for
-//! 4 s) on one grid that begins at media time zero and never drifts.
+//! A frame of 1,024 samples at 48 kHz does not divide a second, so segments alternate in length (187 and 188 frames for 4 s) on one
+//! grid that begins at media time zero and never drifts.
 
 use std::ops::Range;
 
@@ -14,31 +14,31 @@ pub struct Grid {
     frames: u64,
 }
 
-/// A rest of fewer frames (a fifth of a second) is no segment of its own; the last one takes it in.
+/// A remainder of fewer frames (a fifth of a second) is not a segment of its own but part of the last one.
 const SHORTEST_TAIL: u64 = 10;
 
 /// Ticks of 90 kHz in a frame: 1,024 samples at 48 kHz are exactly 1,920.
 pub const TICKS_PER_FRAME: u64 = 1_920;
 
 impl Grid {
-    /// The grid for so many samples of sound in segments of about `target_ms` (at least a frame: 22 ms).
+    /// The grid for `total_samples` of sound in segments of about `target_ms` (at least a frame: 22 ms).
     pub fn new(total_samples: u64, target_ms: u64) -> Self {
         let target_samples = target_ms.saturating_mul(48).max(FRAME as u64);
         Self { target_samples, frames: total_samples.div_ceil(FRAME as u64) }
     }
 
-    /// The frames of a segment of a recording that is still growing: the same as later, apart from the last one.
+    /// The frames of a segment of a recording that is still growing: the same as later, except for the last one.
     pub fn live_segment(target_ms: u64, index: u32) -> Range<u64> {
         let grid = Self::new(0, target_ms);
         grid.first_frame(index)..grid.first_frame(index.saturating_add(1))
     }
 
-    /// Frames in all; the last one is filled up with silence.
+    /// The number of frames; the last one is padded with silence.
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// Segments in all.
+    /// The number of segments.
     pub fn segments(&self) -> u32 {
         let mut count = (self.frames.saturating_mul(FRAME as u64) / self.target_samples) as u32;
         while self.first_frame(count) < self.frames {

@@ -1,13 +1,13 @@
-//! HLS playlists (RFC 8216 and its successor draft): pure text from plain numbers.
+//! Writes HLS playlists (RFC 8216 and its successor draft): pure text from plain numbers.
 
 use std::fmt::Write;
 
-/// What a multivariant playlist says of its one variant.
+/// What a multivariant playlist says about its one variant.
 #[derive(Debug, Clone, Copy)]
 pub struct Variant<'a> {
     /// The media playlist.
     pub uri: &'a str,
-    /// The highest bit rate of any segment, in bits a second.
+    /// The highest bit rate of any segment, in bits per second.
     pub bandwidth: u64,
     /// The mean bit rate.
     pub average_bandwidth: u64,
@@ -15,7 +15,7 @@ pub struct Variant<'a> {
     pub codecs: &'a str,
 }
 
-/// What a media playlist says of a segment.
+/// What a media playlist says about a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
     /// Its length in ticks of 90 kHz.
@@ -28,7 +28,7 @@ pub struct Segment {
     pub gap: bool,
 }
 
-/// Whether more will come.
+/// Whether more segments will come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Everything is there: VOD with an end.
@@ -87,7 +87,7 @@ pub fn media(kind: Kind, segments: &[Segment], write_uri: &mut dyn FnMut(usize, 
     out
 }
 
-/// Appends a number with at least so many digits. A playlist has thousands; the formatting machinery is ten times slower.
+/// Appends a number with at least `digits` digits. A playlist has thousands; the formatting machinery is ten times slower.
 fn push_number(mut number: u64, digits: usize, out: &mut String) {
     let mut buffer = [b'0'; 20];
     let mut at = buffer.len();
@@ -99,7 +99,7 @@ fn push_number(mut number: u64, digits: usize, out: &mut String) {
     out.extend(buffer[at..].iter().map(|&digit| char::from(digit)));
 }
 
-/// Writes EXT-X-PROGRAM-DATE-TIME (section 4.3.2.6), computing the date once a day.
+/// Writes EXT-X-PROGRAM-DATE-TIME (section 4.3.2.6), computing the date once per day.
 #[derive(Default)]
 struct DateWriter {
     day: Option<i64>,

@@ -1,8 +1,9 @@
-//! Sound and containers: from a session's Ogg/Opus to the MPEG-TS segments, playlists, peaks and voice activity that a
-//! replay is made of.
+//! Sound and containers: turns a session's Ogg/Opus into the MPEG-TS segments, playlists, waveform peaks and voice activity of a
+//! replay.
 //!
-//! Everything here is a pure function of bytes: no I/O, no clock, no tokio. [`render::Renderer`] is the primitive: any
-//! window of the recording on its own, on one fixed grid of AAC frames, so that windows made apart join without a click.
+//! Everything here is a pure function of bytes: no I/O, no clock, no tokio. [`render::Renderer`] is the primitive: it renders any
+//! window of the recording by itself, on one fixed grid of AAC frames, so that windows that are rendered separately join without a
+//! click.
 
 pub mod aac;
 pub mod activity;
@@ -15,5 +16,5 @@ pub mod render;
 pub mod tracks;
 pub mod ts;
 
-/// Samples a second, of everything that is decoded and rendered here.
+/// Samples per second of everything that is decoded and rendered here.
 pub const SAMPLE_RATE: u32 = 48_000;

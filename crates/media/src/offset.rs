@@ -1,7 +1,7 @@
-//! By how much two recordings of one sound are apart: they are laid side by side and shifted until they fit.
+//! Finds the time offset between two recordings of the same sound, by shifting one against the other until they fit.
 //!
-//! The two may have gone through different codecs, buffers and gains, so it is not the samples that are compared. First the pitches,
-//! every 10 ms: they tell one word from another of the same rhythm. Then, near the best fit, how loud it is every millisecond.
+//! The two may have gone through different codecs, buffers and gains, so their samples are not compared. First the pitches are,
+//! every 10 ms: they distinguish words of the same rhythm. Then, near the best fit, the loudness of every millisecond.
 
 use std::f32::consts::TAU;
 
@@ -9,30 +9,31 @@ use crate::SAMPLE_RATE;
 
 /// Samples of one millisecond.
 const MS: usize = 48;
-/// Milliseconds behind one value of the pitches.
+/// Milliseconds per value of each pitch.
 const COARSE: usize = 10;
-/// Pitches that are looked for: this many, from the lowest on, so far apart (Hz). Most of what tells speech apart lies there.
+/// The pitches that are measured: this many, from the lowest on, this far apart (Hz). Most of what distinguishes speech is there.
 const BANDS: usize = 24;
 const LOWEST: f32 = 200.0;
 const APART: f32 = 150.0;
-/// How well the pitches must fit to be believed, of 1. Speech that went through two codecs has 0.9; another sound stays below 0.4.
+/// The correlation of the pitches, 1 at most, from which on a fit is believed. Speech that went through two codecs has 0.9; another
+/// sound stays below 0.4.
 const BELIEVED: f32 = 0.6;
-/// What is everywhere nearly equally loud (this standard deviation of the logarithm) says nothing about where it lies.
+/// Sound of nearly constant loudness (up to this standard deviation of the logarithm) says nothing about the offset.
 const FLAT: f32 = 0.3;
-/// Of shifts that fit as well, the smaller one: the widest shift has to fit better by this.
+/// Of shifts that fit equally well the smaller one is taken: the widest has to fit better by this.
 const FAR: f32 = 0.02;
 
-/// What is compared of a sound.
+/// The features of a sound that are compared.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sound {
-    /// How loud it is, each millisecond.
+    /// The loudness of each millisecond.
     loudness: Vec<f32>,
-    /// How loud each pitch is, every 10 ms, against the others then, and against itself at other times.
+    /// The loudness of each pitch, every 10 ms, relative to the other pitches at that time and to its own mean.
     pitches: Vec<f32>,
 }
 
 impl Sound {
-    /// One channel (0 or 1) of interleaved stereo samples; what is less than 10 ms at the end is left out.
+    /// One channel (0 or 1) of interleaved stereo samples; a remainder of less than 10 ms is left out.
     pub fn of(stereo: &[i16], channel: usize) -> Self {
         let samples: Vec<f32> = stereo.iter().skip(channel).step_by(2).map(|&sample| f32::from(sample)).collect();
         let whole = &samples[..samples.len() / (MS * COARSE) * (MS * COARSE)];
@@ -69,19 +70,19 @@ fn pitch(frame: &[f32], hertz: f32) -> f32 {
     logarithm(2.0 * power.max(0.0).sqrt() / frame.len() as f32)
 }
 
-/// A stretch of which both recordings have the sound.
+/// A stretch of sound that both recordings have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
     /// The first.
     pub first: Sound,
-    /// The second: the widest shift longer on either side.
+    /// The second, longer on either side by the widest shift.
     pub second: Sound,
 }
 
-/// How two recordings lie beside each other.
+/// How two recordings fit each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
-    /// What is heard in the first is later in the second by so many milliseconds.
+    /// What is heard in the first is this many milliseconds later in the second.
     Shift(i64),
     /// There is too little to compare.
     Silent,
@@ -89,7 +90,7 @@ pub enum Fit {
     Unlike,
 }
 
-/// Finds by how much two recordings are apart, `widest` milliseconds (a multiple of 10) at most either way.
+/// Finds how far apart two recordings are, at most `widest` milliseconds (a multiple of 10) either way.
 pub fn find(pairs: &[Pair], widest: usize) -> Fit {
     let whole = |pair: &&Pair| pair.second.loudness.len() == pair.first.loudness.len() + 2 * widest;
     let pairs = || pairs.iter().filter(whole);
@@ -108,7 +109,7 @@ pub fn find(pairs: &[Pair], widest: usize) -> Fit {
     Fit::Shift(fine.unwrap_or(coarse * COARSE) as i64 - widest as i64)
 }
 
-/// The same of both recordings.
+/// The same feature of both recordings.
 type Lists<'l> = (&'l [f32], &'l [f32]);
 
 fn is_flat<'l>(lists: impl Iterator<Item = &'l [f32]> + Clone) -> bool {
@@ -118,7 +119,7 @@ fn is_flat<'l>(lists: impl Iterator<Item = &'l [f32]> + Clone) -> bool {
     values().map(|value| (value - mean).powi(2)).sum::<f32>() <= FLAT * FLAT * count
 }
 
-/// How alike the two are when the second is read from this value on: the coefficient of correlation.
+/// The correlation coefficient of the two, when the second is read from value `shift` on.
 fn correlation(pairs: &[Lists<'_>], shift: usize) -> f32 {
     let values = || pairs.iter().flat_map(|(first, second)| first.iter().zip(second.iter().skip(shift)));
     let count = pairs.iter().map(|pair| pair.0.len()).sum::<usize>().max(1) as f32;
@@ -141,7 +142,7 @@ mod tests {
 
     const WIDEST: usize = 1_500;
 
-    /// A word a pitch, each 200 ms long at the beginning of 500 ms, on the left.
+    /// One word per pitch, 200 ms long at the beginning of 500 ms, on the left channel.
     fn speech(pitches: &[u8], gain: f32) -> Vec<i16> {
         let word = |pitch: u8| {
             let hertz = 300.0 + 11.0 * f32::from(pitch);
@@ -153,7 +154,7 @@ mod tests {
         pitches.iter().flat_map(|&pitch| word(pitch)).flat_map(|sample| [sample, 0]).collect()
     }
 
-    /// Both as they are compared when the second is `shift` milliseconds behind.
+    /// Both in the form in which they are compared, when the second is `shift` milliseconds late.
     fn pair(first: &[i16], second: &[i16], shift: i64) -> Pair {
         let (widest, length) = (WIDEST as i64, first.len() as i64 / 2);
         let at = |n: i64| usize::try_from(n - shift * 48).ok().and_then(|n| second.get(2 * n)).copied().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Waveform peaks, as the audiowaveform tool's JSON format (version 2) has them: for each pixel the lowest and the highest
-//! sample of each channel, in 8 bits.
+//! Waveform peaks in the form of the audiowaveform tool's JSON format (version 2): for each pixel the lowest and the highest sample
+//! of each channel, in 8 bits.
 
 use crate::aac::FRAME;
 
@@ -8,7 +8,8 @@ pub const CHANNELS: usize = 2;
 /// Bytes of one frame's peaks: lowest and highest of each channel.
 pub const BYTES_PER_FRAME: usize = 2 * CHANNELS;
 
-/// Appends the peaks of one frame of interleaved samples: `min, max` of the first channel, then of the second.
+/// Appends the peaks of one frame of interleaved samples: `min, max` of the first channel, then of the second. The
+/// range always includes zero.
 pub fn of_frame(samples: &[i16], out: &mut Vec<i8>) {
     for channel in 0..CHANNELS {
         let (mut low, mut high) = (0_i16, 0_i16);
@@ -30,25 +31,25 @@ pub struct Waveform {
 }
 
 impl Waveform {
-    /// Brings the peaks of frames to at most `pixels` pixels (at least 1), each of a whole number of frames.
+    /// Reduces the peaks of frames to at most `pixels` pixels (at least 1), each of a whole number of frames.
     pub fn new(frames: &[i8], pixels: usize) -> Self {
         Self::of_peaks(frames, 1, pixels)
     }
 
-    /// The same of peaks that are of several frames each.
+    /// The same for peaks that cover `frames` frames each.
     pub fn of_peaks(peaks: &[i8], frames: usize, pixels: usize) -> Self {
         let count = peaks.len() / BYTES_PER_FRAME;
         let group = count.div_ceil(pixels.max(1)).max(1);
         Self { samples_per_pixel: (group * frames * FRAME) as u32, data: joined(peaks, group) }
     }
 
-    /// Pixels.
+    /// The number of pixels.
     pub fn length(&self) -> usize {
         self.data.len() / BYTES_PER_FRAME
     }
 }
 
-/// Peaks of `group` times as long: of each that many the lowest and the highest values.
+/// Joins each `group` peaks into one: their lowest and highest values.
 pub fn joined(peaks: &[i8], group: usize) -> Vec<i8> {
     let mut data = Vec::with_capacity(peaks.len() / group + BYTES_PER_FRAME);
     for pixel in peaks.chunks(group * BYTES_PER_FRAME) {

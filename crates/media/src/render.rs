@@ -1,8 +1,8 @@
-//! The renderer: any window of a capture, on its own.
+//! The renderer: turns any window of a capture into AAC frames, independently of all other windows.
 //!
-//! A window is a run of AAC frames on the grid. The Opus decoder gets 80 ms and more of pre-roll before it, the AAC encoder
-//! three frames of warm-up, whose output is dropped: at the seams the error against the source is then no higher than
-//! elsewhere (measured in tests/windows.rs). The same input gives the same bytes, whoever asks and whenever.
+//! A window is a run of AAC frames on the grid. The Opus decoder gets at least 80 ms of pre-roll before it, and the AAC encoder
+//! three frames of warm-up, whose output is dropped: at the seams the error against the source is then no higher than elsewhere
+//! (measured in tests/windows.rs). The same input always gives the same bytes.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::peaks;
 use crate::tracks::{Mixer, Patch, Track, TrackLevels};
 use crate::ts;
 
-/// Frames that the encoder hears before the first one that counts.
+/// Frames that the encoder is given before the first one that counts.
 const WARM_UP: i64 = 3;
 /// The longest Opus packet, in samples of one channel.
 const LONGEST_PACKET: usize = 5_760;
@@ -24,14 +24,14 @@ const LONGEST_PACKET: usize = 5_760;
 pub enum ChannelMap {
     /// They are that already. A mono source is heard on both.
     Keep,
-    /// They are the other way round, as the agents SDK has them.
+    /// They are the other way round, as the agents SDK writes them.
     Swap,
 }
 
 /// Why a window could not be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The Opus decoder could not be made.
+    /// The Opus decoder could not be created.
     #[error("the Opus decoder failed: {0}")]
     Decoder(String),
     /// The AAC encoder failed.
@@ -63,8 +63,8 @@ impl Window {
     }
 }
 
-/// Decodes and encodes, with the encoder `E`. Holds the decoder and its buffers between windows, and nothing that a window
-/// depends on.
+/// Decodes Opus and encodes AAC, with the encoder `E`. Between windows it holds the decoder and its buffers, and nothing that a
+/// window depends on.
 pub struct Renderer<E = BuiltIn> {
     decoder: Option<opus::Decoder>,
     packet: Vec<i16>,
@@ -78,7 +78,7 @@ pub fn track_range(frames: &Range<u64>) -> Range<i64> {
     Renderer::<BuiltIn>::track_range(frames)
 }
 
-/// The samples that are heard while a window is rendered with the built-in encoder: what a [`Patch`] may have to cover.
+/// The samples that go into a window with the built-in encoder: what a [`Patch`] may have to cover.
 pub fn heard_range(frames: &Range<u64>) -> Range<i64> {
     needed::<BuiltIn>(frames)
 }
@@ -88,7 +88,7 @@ pub fn source_range(index: &OpusIndex, frames: &Range<u64>) -> Range<u64> {
     Renderer::<BuiltIn>::source_range(index, frames)
 }
 
-/// The samples that a window of frames is made of: warm-up before it, the encoder's delay behind it.
+/// The samples that a window of frames is made of: warm-up before it, the encoder's delay after it.
 fn needed<E: AacEncoder>(frames: &Range<u64>) -> Range<i64> {
     let frame = FRAME as i64;
     (frames.start as i64 - WARM_UP) * frame..(frames.end as i64 + E::DELAY_FRAMES as i64) * frame
@@ -159,7 +159,7 @@ impl<E: AacEncoder> Renderer<E> {
         Ok(window)
     }
 
-    /// Measures a window, and does not encode it: a window without sound of its own.
+    /// Measures a window without encoding it; the result has no AAC frames.
     pub fn measure_tracks(&mut self, tracks: &[Track], frames: Range<u64>) -> Result<Window, Error> {
         let bad_packets = self.mix(tracks, &[], needed::<E>(&frames))?;
         let count = (frames.end - frames.start) as usize;
@@ -182,7 +182,8 @@ impl<E: AacEncoder> Renderer<E> {
         Ok(window)
     }
 
-    /// Fills `samples` with interleaved stereo of a range; what no packet covers is silent. Returns the bad packets.
+    /// Fills `samples` with interleaved stereo of a range; what no packet covers is silent. Returns the number of bad
+    /// packets.
     fn decode(&mut self, index: &OpusIndex, bytes: &[u8], map: ChannelMap, range: Range<i64>) -> Result<u32, Error> {
         let failed = |error: opus::Error| Error::Decoder(error.to_string());
         let decoder = match &mut self.decoder {
@@ -231,7 +232,7 @@ impl<E: AacEncoder> Renderer<E> {
         Ok(())
     }
 
-    /// Measures the frames behind the warm-up.
+    /// Measures the frames after the warm-up.
     fn measure(&self, window: &mut Window, count: usize) {
         let frames = self.samples.chunks_exact(2 * FRAME);
         for frame in frames.skip(WARM_UP as usize).take(count) {
@@ -242,7 +243,7 @@ impl<E: AacEncoder> Renderer<E> {
 }
 
 impl TrackLevels {
-    /// Those of a window of frames, of what was mixed for it.
+    /// The levels of a window's frames, without those of the warm-up that was mixed with it.
     fn of_window(&self, frames: usize) -> Self {
         let halves = FRAME / activity::STEP;
         let levels = self.levels.iter().skip(WARM_UP as usize * halves).take(frames * halves);
@@ -250,7 +251,7 @@ impl TrackLevels {
     }
 }
 
-/// Copies a decoded packet to its place, as far as it is to be heard and lies inside the window.
+/// Copies a decoded packet to its place, as far as it is to be heard and is inside the window.
 fn place(decoded: &[i16], start: i64, heard: &Range<i64>, window: &Range<i64>, samples: &mut [i16]) {
     let end = start + decoded.len() as i64 / 2;
     let from = start.max(heard.start).max(window.start);

@@ -1,4 +1,5 @@
-//! Several tracks in one: each participant's packets decoded on their own, put where they were spoken, and mixed.
+//! Mixes several tracks into one: each participant's packets are decoded on their own, placed where they were spoken,
+//! and mixed.
 
 use std::ops::Range;
 
@@ -12,9 +13,9 @@ const LONGEST_PACKET: usize = 5_760;
 pub const CONCEALED: i64 = 4_800;
 /// The decoder conceals in units of 2.5 ms.
 const UNIT: i64 = 120;
-/// A packet that begins this little before the end of the one before (2.5 ms) is faded into it.
+/// Where a packet overlaps the one before, at most this much at the end of the overlap (2.5 ms) is cross-faded.
 const FADE: i64 = 120;
-/// The edges of a patch (5 ms).
+/// A patch fades in and out over this (5 ms).
 const EDGE: i64 = 240;
 
 /// Where a track is heard.
@@ -45,7 +46,7 @@ pub struct PlacedPacket {
     pub start: i64,
     /// Its length in samples.
     pub samples: u32,
-    /// Whether packets before it were lost (not: not sent).
+    /// Whether packets before it were lost (rather than never sent).
     pub after_loss: bool,
     /// Its bytes.
     pub data: Vec<u8>,
@@ -54,7 +55,7 @@ pub struct PlacedPacket {
 /// The packets of one participant's track in the order of their sequence numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
-    /// Its source's own number for it, by which its levels are told.
+    /// The source's own number for it; identifies its levels.
     pub stream: u32,
     /// Where it is heard.
     pub channel: Channel,
@@ -62,7 +63,7 @@ pub struct Track {
     pub packets: Vec<PlacedPacket>,
 }
 
-/// Sound of another source, for a stretch of which the tracks have nothing.
+/// Sound from another source, for a stretch where the tracks have nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
     /// Where it is heard.
@@ -76,7 +77,7 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// How loud it is at a sample, in 1/[`EDGE`]: it comes and goes gently.
+    /// Its gain at a sample, in units of 1/[`EDGE`]: it fades in and out.
     fn gain(&self, at: i64) -> i64 {
         (at - self.stretch.start + 1).min(self.stretch.end - at).clamp(0, EDGE)
     }
@@ -97,13 +98,13 @@ impl Patch {
     }
 }
 
-/// Decodes tracks and mixes them. Holds decoders and buffers between windows, and nothing that a window depends on.
+/// Decodes tracks and mixes them. Between windows it holds decoders and buffers, and nothing that a window depends on.
 #[derive(Default)]
 pub(crate) struct Mixer {
     decoder: Option<Decoder>,
     packet: Vec<i16>,
     voice: Vec<i16>,
-    /// What was mixed last: how loud each track is by itself.
+    /// The levels of each track by itself, as mixed last.
     levels: Vec<TrackLevels>,
 }
 
@@ -166,7 +167,7 @@ impl Mixer {
         for packet in &track.packets {
             let end = packet.start + i64::from(packet.samples);
             if end <= voice.cursor {
-                // LiveKit's own silent frames repeat a place that was spoken in.
+                // LiveKit's own silent frames may repeat a time that has speech already.
                 continue;
             }
             let hole = packet.start.saturating_sub(voice.cursor);
@@ -182,7 +183,8 @@ impl Mixer {
     }
 }
 
-/// Fills a hole: guessed from what came before, its last part from what the next packet says of it (RFC 6716 section 2.1.7).
+/// Conceals a hole: first by extrapolating what came before, at its end by what the next packet carries of it (in-band FEC, RFC
+/// 6716 section 2.1.7).
 fn conceal(decoder: &mut Decoder, next: &PlacedPacket, hole: i64, buffer: &mut [i16], voice: &mut Voice<'_>) {
     let told = i64::from(next.samples).min(hole / UNIT * UNIT);
     let guessed = (hole - told) / UNIT * UNIT;

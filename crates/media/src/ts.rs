@@ -1,14 +1,14 @@
-//! MPEG-TS (ISO/IEC 13818-1): one program, one AAC stream in ADTS, as HLS wants it.
+//! Writes MPEG-TS segments for HLS (ISO/IEC 13818-1): one program with one AAC stream in ADTS.
 //!
-//! Each segment is made on its own, yet concatenated they are one unbroken stream: PAT and PMT are one packet a segment, so
-//! their continuity counters are the segment's number, and the audio's packets are brought to a multiple of 16 a segment,
-//! so that its counter begins each segment at zero.
+//! Each segment is made on its own, yet concatenated they are one unbroken stream: PAT and PMT take one packet each per segment, so
+//! their continuity counters are the segment's number (modulo 16), and the number of audio packets per segment is brought to a
+//! multiple of 16, so that their counter begins each segment at zero.
 
 const PACKET: usize = 188;
 const PMT_PID: u16 = 0x1000;
 const AUDIO_PID: u16 = 0x0100;
 const STREAM_TYPE_ADTS: u8 = 0x0f;
-/// AAC frames in one PES packet (341 ms, as ffmpeg has it): each begins with a clock reference and ends in a packet that is
+/// AAC frames in one PES packet (341 ms, like ffmpeg): each PES packet begins with a clock reference and ends in a packet that is
 /// filled up, so that fewer frames cost more (8: 15.7 % on top of 64 kb/s, 16: 12 %).
 const FRAMES_PER_PES: usize = 16;
 /// PTS of media time zero, in ticks of 90 kHz: so that nothing before it needs a negative time.
@@ -25,7 +25,7 @@ pub struct Frames<'a> {
     pub lengths: &'a [u32],
 }
 
-/// Writes a segment. `first_frame` is the position of its first frame on the grid: it gives the PTS.
+/// Writes a segment. `first_frame` is the position of its first frame on the grid: it determines the PTS.
 pub fn segment(index: u32, first_frame: u64, frames: Frames<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(frames.bytes.len() * 11 / 10 + 8 * PACKET);
     let counter = (index & 0x0f) as u8;

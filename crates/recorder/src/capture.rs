@@ -1,4 +1,4 @@
-//! A capture that is growing: numbers what happens, writes it to the journal, and has it ready for chunks and live segments.
+//! A live capture: numbers each event, writes it to the journal, and keeps it ready for chunks and live segments.
 
 mod recent;
 
@@ -11,13 +11,13 @@ use uuid::Uuid;
 use self::recent::Recent;
 use crate::log::journal::{Journal, Lane};
 use crate::log::{Body, Entry, Packet, chunk};
+use crate::room_transcript::RoomTranscript;
 use crate::sound::{Assembler, Layout};
-use crate::words::Words;
 
-/// The largest chunk. One is cut every few seconds, long before it gets so large; it does when there is nowhere to put it.
+/// The largest chunk, in bytes. A chunk is cut every few seconds, long before it is this large, unless there is nowhere to put it.
 const LARGEST_CHUNK: usize = 4 << 20;
 
-/// A wall clock that does not jump: read once, then counted on by the machine's own clock.
+/// A wall clock that does not jump: read once, then advanced by the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Timepiece {
     started: Instant,
@@ -25,12 +25,12 @@ pub struct Timepiece {
 }
 
 impl Timepiece {
-    /// A clock that says `wall` (nanoseconds since the Unix epoch) at `started`.
+    /// A clock that shows `wall` (nanoseconds since the Unix epoch) at `started`.
     pub fn new(started: Instant, wall: i64) -> Self {
         Self { started, wall }
     }
 
-    /// The wall clock at a moment.
+    /// The wall clock at a moment, in nanoseconds since the Unix epoch.
     pub fn at(&self, moment: Instant) -> i64 {
         let after = moment.saturating_duration_since(self.started).as_nanos() as i64;
         let before = self.started.saturating_duration_since(moment).as_nanos() as i64;
@@ -38,41 +38,41 @@ impl Timepiece {
     }
 }
 
-/// Entries of a capture on their way into object storage.
+/// A part of a capture's log that is to be stored as one object.
 #[derive(Debug, Clone)]
 pub struct Chunk {
     /// Its number.
     pub number: u32,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// The number of the first entry behind it.
+    /// The number of the first entry after the chunk.
     pub before: u64,
 }
 
-/// What live rendering does with a capture.
+/// What live rendering needs of a capture.
 #[derive(Debug, Clone, Copy)]
 pub struct Live {
-    /// How long it waits behind the end of a segment, in nanoseconds.
+    /// How long rendering of a segment waits after the segment's end, in nanoseconds.
     pub lag: i64,
-    /// Packets of how long it may need at the same time, in nanoseconds: a segment, the warm-up before it, the lag behind it,
-    /// and how late it may get. What it needs of an earlier time is in chunks. 0 when nothing is rendered live.
+    /// How much time the packets kept in memory have to span, in nanoseconds: a segment, the warm-up before it, the lag after it,
+    /// and how late rendering may get. Anything earlier is read from chunks. 0 when nothing is rendered live.
     pub window: i64,
 }
 
-/// A capture that is growing. What it holds in memory is bounded: the chunk that is being filled ([`LARGEST_CHUNK`]), the
-/// packets that live rendering needs next, and what the log amounts to, which grows with what happens and not with the packets.
+/// A capture in progress. The memory that it takes is bounded: the open chunk ([`LARGEST_CHUNK`]), the packets that live rendering
+/// needs next, and the state derived from the log, which grows with events and not with packets.
 pub struct Capture {
     id: Uuid,
     clock: Timepiece,
     lane: Lane,
     next: u64,
-    /// The chunk that is being filled.
+    /// The open chunk.
     filling: Vec<u8>,
     number: u32,
     assembler: Assembler,
-    words: Words,
+    words: RoomTranscript,
     recent: Recent,
-    /// Whether entries did not fit into the chunk.
+    /// Whether entries were dropped from the open chunk because it is full.
     is_full: bool,
 }
 
@@ -87,13 +87,13 @@ impl Capture {
             filling: chunk::begin(id, 0, 0),
             number: 0,
             assembler: Assembler::new(layout, live.lag),
-            words: Words::default(),
+            words: RoomTranscript::default(),
             recent: Recent::new(live.window),
             is_full: false,
         }
     }
 
-    /// Takes what an earlier process put into a chunk. Call it for each chunk, in order; [`Capture::recover`] comes behind.
+    /// Replays a chunk of an earlier process. To be called for each chunk, in order, and before [`Capture::recover`].
     pub fn replay(&mut self, chunk: u32, entries: impl IntoIterator<Item = Entry>) {
         for entry in entries {
             self.remember(entry, chunk);
@@ -102,7 +102,7 @@ impl Capture {
         self.filling = chunk::begin(self.id, self.number, 0);
     }
 
-    /// Takes what an earlier process's journal alone has. What is missing of the numbers in between is lost.
+    /// Replays what only the earlier process's journal has. Entries whose numbers are missing in between are lost.
     pub fn recover(&mut self, journalled: Vec<Entry>) {
         for entry in journalled {
             if entry.number >= self.next {
@@ -124,7 +124,7 @@ impl Capture {
         }
     }
 
-    /// Something happened.
+    /// Logs an event.
     pub fn take(&mut self, at: Instant, body: Body) {
         let entry = Entry { number: self.next, at: self.clock.at(at), body: Some(body) };
         let start = self.filling.len();
@@ -139,32 +139,32 @@ impl Capture {
         self.remember(entry, self.number);
     }
 
-    /// The clock.
+    /// The capture's wall clock.
     pub fn clock(&self) -> Timepiece {
         self.clock
     }
 
-    /// What the log amounts to so far.
+    /// The state of the tracks as derived from the log so far.
     pub fn assembler(&self) -> &Assembler {
         &self.assembler
     }
 
-    /// What was said so far.
-    pub fn words(&self) -> &Words {
+    /// The room's transcript so far.
+    pub fn words(&self) -> &RoomTranscript {
         &self.words
     }
 
-    /// The number of the chunk that is being filled.
+    /// The number of the open chunk.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// Bytes of the chunk that is being filled.
+    /// The size of the open chunk in bytes; 0 when it has no entries.
     pub fn filling(&self) -> usize {
         if chunk::is_empty(&self.filling) { 0 } else { self.filling.len() }
     }
 
-    /// The next chunk, if there is anything to put into it. It counts as kept when [`Capture::kept`] says so.
+    /// Closes the open chunk and returns it, unless it is empty. It counts as stored only when [`Capture::kept`] is called.
     pub fn cut(&mut self) -> Option<Chunk> {
         if chunk::is_empty(&self.filling) {
             return None;
@@ -172,39 +172,39 @@ impl Capture {
         self.is_full = false;
         let number = self.number;
         self.number += 1;
-        // The next one is about as large.
+        // The next chunk will be about as large.
         let next = chunk::begin(self.id, self.number, self.filling.len());
         let mut bytes = std::mem::replace(&mut self.filling, next);
         bytes.shrink_to_fit();
         Some(Chunk { number, bytes, before: self.next })
     }
 
-    /// Entries before this number are in object storage, or in the spool: the journal may forget them.
+    /// The entries before this number are in object storage or in the spool: the journal may drop them.
     pub fn kept(&self, before: u64) {
         self.lane.kept(before);
     }
 
-    /// Follows the streams' clocks for everything from this sample on, and logs what changed.
+    /// Updates the placement of the streams from this sample on, and logs the changes.
     pub fn follow_clocks(&mut self, sample: i64, now: Instant) {
         for placed in self.assembler.follow_clocks(sample) {
             self.take(now, Body::Placed(placed));
         }
     }
 
-    /// The tracks of a range of samples, of what came lately; `None` when that is not all of it any more: chunks have the rest.
+    /// The tracks in a range of samples, from the packets in memory; `None` when some are no longer there: then they are in chunks.
     pub fn live_tracks(&self, samples: &Range<i64>) -> Option<Vec<Track>> {
         let forgotten = self.recent.forgotten().zip(self.assembler.zero());
         let whole = forgotten.is_none_or(|(at, zero)| crate::clock::samples(at.saturating_sub(zero)) <= samples.start);
         whole.then(|| self.assembler.live_tracks(self.recent.packets(), samples))
     }
 
-    /// Live rendering needs nothing before this sample any more.
+    /// Live rendering no longer needs anything before this sample.
     pub fn rendered(&mut self, sample: i64) {
         let Self { recent, assembler, .. } = self;
         recent.forget_while(|packet: &Packet| assembler.live_end(packet).is_some_and(|end| end <= sample));
     }
 
-    /// About how many bytes of memory this holds, people and words apart.
+    /// About how much memory this takes in bytes, without participants and transcript.
     pub fn held(&self) -> usize {
         self.filling.capacity() + self.recent.held() + self.assembler.held()
     }
@@ -240,7 +240,7 @@ mod tests {
             Self { folder, journal, capture, began, chunks: Vec::new() }
         }
 
-        /// So many packets of 20 ms; a chunk every two seconds.
+        /// Takes one packet of 20 ms for each number; a chunk every two seconds.
         fn talk(&mut self, numbers: Range<u64>) {
             for n in numbers {
                 let at = self.began + Duration::from_millis(n * 20);

@@ -1,5 +1,5 @@
-//! LiveKit's room service (Twirp over HTTP, JSON; livekit/protocol, `livekit_room.proto`): which rooms there are and who is in
-//! them.
+//! A client of LiveKit's room service (Twirp over HTTP, JSON; livekit/protocol, `livekit_room.proto`): which rooms there are, and
+//! who is in them.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::wire::Wire;
 
-/// Why the room service did not answer as asked.
+/// Why a call of the room service failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be reached.
@@ -18,17 +18,17 @@ pub enum Error {
     Unreachable {
         /// The URL.
         url: String,
-        /// Why.
+        /// The reason.
         reason: String,
         /// Whether that may pass by itself.
         may_pass: bool,
     },
-    /// It says no.
+    /// It rejects the call.
     #[error("LiveKit refuses: {status} {message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Its words.
+        /// Its message.
         message: String,
     },
 }
@@ -40,11 +40,11 @@ pub struct Room {
     pub sid: String,
     /// Its name.
     pub name: String,
-    /// Participants, hidden ones apart.
+    /// The number of participants, without hidden ones.
     pub participants: u64,
 }
 
-/// Somebody in a room.
+/// A participant of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// The identity.
@@ -62,7 +62,7 @@ pub struct RoomService<'w> {
 }
 
 impl Error {
-    /// Whether it may be otherwise in a moment, with nobody doing anything.
+    /// Whether a retry in a moment may succeed without anybody doing anything.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { may_pass, .. } => *may_pass,
@@ -72,7 +72,7 @@ impl Error {
 }
 
 impl<'w> RoomService<'w> {
-    /// The service of a server, for a key pair.
+    /// A client for a server and a key pair.
     pub fn new(wire: &'w Wire, url: &str, key: &'w str, secret: &'w SecretString) -> Self {
         let base = url.replacen("wss://", "https://", 1).replacen("ws://", "http://", 1);
         Self { wire, base, key, secret }
@@ -88,7 +88,7 @@ impl<'w> RoomService<'w> {
         Ok(self.list(json!({ "names": [name] }), now).await?.iter().any(|room| room.name == name))
     }
 
-    /// The server's clock, to the second, as its answers say it (RFC 9110 section 6.6.1); with how long that took.
+    /// The server's clock, to the second, from the `Date` of its response (RFC 9110 section 6.6.1); and how long the request took.
     pub async fn clock(&self) -> Result<(Option<String>, Duration), Error> {
         let asked = Instant::now();
         let answer = self.wire.http.get(&self.base).send().await.map_err(|error| self.unreachable(error))?;
@@ -113,7 +113,7 @@ impl<'w> RoomService<'w> {
         Ok(answer["rooms"].as_array().map(|rooms| rooms.iter().map(room).collect()).unwrap_or_default())
     }
 
-    /// Everybody in a room, recorders included.
+    /// Everybody in a room, including recorders.
     pub async fn people(&self, room: &str, now: WallTime) -> Result<Vec<Person>, Error> {
         let answer = self.call("ListParticipants", json!({ "room": room }), Some(room), now).await?;
         let person = |person: &Value| Person {
@@ -138,19 +138,19 @@ impl<'w> RoomService<'w> {
     }
 }
 
-/// protojson writes 32-bit numbers as numbers and 64-bit ones as texts.
+/// protojson writes 32-bit numbers as numbers and 64-bit ones as strings.
 fn number(value: Option<&Value>) -> u64 {
     value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())).unwrap_or(0)
 }
 
-/// Whether an error says that the other side is not whom we trust: that does not pass.
+/// Whether an error says that the other side is not trusted: that does not pass by itself.
 fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
-    // An I/O error's source is the source of what it holds: what it holds itself has to be asked for.
+    // The source of an I/O error is the source of the error that it holds: the held error itself has to be asked for.
     let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     error.is::<rustls::Error>() || held.is_some_and(|held| is_distrust(held)) || error.source().is_some_and(is_distrust)
 }
 
-/// The innermost reason, which is the one that helps.
+/// The innermost cause, which is the one that helps.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {

@@ -1,7 +1,7 @@
-//! How this process reaches LiveKit: TLS, WebSocket, HTTP.
+//! The transport to LiveKit: TLS, WebSocket and HTTP.
 //!
-//! The signalling library asks for a transport and leaves TLS to it. Ours knows the public authorities and one more, when the
-//! configuration names it: self-hosted servers often have a certificate of their own making.
+//! The signalling library asks for a transport and leaves TLS to it. Ours trusts the public certificate authorities, and those in
+//! one more file if the configuration names it: self-hosted servers often issue their own certificates.
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -30,15 +30,15 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 /// How long a plain HTTP request may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why no transport could be made.
+/// Why the transport could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file with an additional authority.
+    /// The file with additional certificate authorities cannot be read.
     #[error("the certificate authority in {path} cannot be read: {reason}")]
     Authority {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// TLS or HTTP cannot be set up.
@@ -46,16 +46,16 @@ pub enum Error {
     Setup(String),
 }
 
-/// What every connection to LiveKit is made with.
+/// The clients through which every connection to LiveKit is made.
 #[derive(Clone)]
 pub struct Wire {
     tls: Arc<ClientConfig>,
-    /// For LiveKit's HTTP interface.
+    /// The client for LiveKit's HTTP interface.
     pub http: reqwest::Client,
 }
 
 impl Wire {
-    /// A transport that trusts the public authorities, and those in `authority` (PEM) as well.
+    /// A transport that trusts the public certificate authorities, and those in `authority` (PEM) as well.
     pub fn new(authority: Option<&Path>) -> Result<Self, Error> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = authority {
@@ -162,7 +162,7 @@ impl WsConnection for Connection {
             match reader.next().await {
                 Some(Ok(Message::Binary(frame))) => return Ok(Some(frame.to_vec())),
                 Some(Ok(Message::Ping(payload))) => {
-                    // A failure shows at the next read.
+                    // A failure shows up at the next read.
                     let _ = self.writer.lock().await.send(Message::Pong(payload)).await;
                 }
                 Some(Ok(Message::Text(_) | Message::Pong(_) | Message::Frame(_))) => {}

@@ -51,7 +51,12 @@ struct Client {
     server: Arc<Server>,
     counts: Arc<Counts>,
     stop: Arc<AtomicBool>,
+    /// Whether the disk has to be cleared before more bodies are sent.
+    is_full: Arc<AtomicBool>,
 }
+
+/// What may be kept of what was sent, in bytes: a disk has an end, and an hour of bodies has 150 GB.
+const MOST_DATA: u64 = 20_000_000_000;
 
 impl Client {
     fn address(&self) -> SocketAddr {
@@ -79,6 +84,9 @@ impl Client {
     fn send_bodies(&self, round: usize, name: &str) {
         let scale = if round.is_multiple_of(8) { 0.97 } else { 0.05 };
         for body in hostile::all(scale, &format!("x{name}{round}")) {
+            while self.is_full.load(Ordering::Relaxed) && !self.stop.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(200));
+            }
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -161,8 +169,16 @@ impl Client {
         }
     }
 
-    /// Deletes what hostile bodies became: a disk has an end.
+    /// Deletes what hostile bodies became: recordings, and uploads in quarantine.
     fn delete(&self) {
+        self.is_full.store(bytes_in(&self.server.data()) > MOST_DATA, Ordering::Relaxed);
+        let quarantined = self.server.get("/v1/uploads?state=quarantined&limit=200").json();
+        for upload in quarantined["items"].as_array().into_iter().flatten() {
+            let target = format!("/v1/uploads/{}", upload["id"].as_str().unwrap());
+            if self.server.send("DELETE", &target, &[], b"").status < 300 {
+                Counts::one_more(&self.counts.deletions);
+            }
+        }
         for recording in self.server.recordings() {
             let is_theirs = recording["room_sid"].as_str().is_some_and(|sid| sid.starts_with("RM_x"));
             let id = recording["id"].as_str().unwrap();
@@ -195,16 +211,17 @@ fn watch(server: &Server, time: Duration) -> Health {
     health
 }
 
+/// What lies in a folder, in bytes.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let of = |entry: std::fs::DirEntry| {
+        if entry.path().is_dir() { bytes_in(&entry.path()) } else { entry.metadata().map_or(0, |data| data.len()) }
+    };
+    entries.map(of).sum()
+}
+
 fn of_data(server: &Server) -> String {
-    fn size(folder: &Path) -> u64 {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries
-            .map(|entry| {
-                if entry.path().is_dir() { size(&entry.path()) } else { entry.metadata().map_or(0, |data| data.len()) }
-            })
-            .sum()
-    }
-    format!("{:.1} GB", size(&server.data()) as f64 / 1e9)
+    format!("{:.1} GB", bytes_in(&server.data()) as f64 / 1e9)
 }
 
 fn main() {
@@ -220,7 +237,8 @@ fn main() {
     let people = Publishers::start(&plan);
     let recordings: Vec<String> = rooms.iter().map(|room| begin(&server, room).0).collect();
 
-    let client = Client { server: Arc::clone(&server), counts: Arc::default(), stop: Arc::default() };
+    let client =
+        Client { server: Arc::clone(&server), counts: Arc::default(), stop: Arc::default(), is_full: Arc::default() };
     let pause = Duration::from_millis;
     let mut clients: Vec<_> = ["a", "b", "c"]
         .into_iter()

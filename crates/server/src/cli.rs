@@ -1,4 +1,4 @@
-//! The command line.
+//! The `echosphere` command line: its commands, their arguments, and the log.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, Config, Environment};
-use crate::{demo, doctor, private, serve, sign_in};
+use crate::{demo, doctor, private, sign_in, startup};
 
 /// Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio.
 #[derive(Debug, Parser)]
@@ -63,7 +63,7 @@ enum Command {
     Openapi,
 }
 
-/// Runs the command line; what goes wrong is said on standard error.
+/// Runs the command line; errors are printed on standard error.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     private::by_default();
@@ -82,7 +82,7 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
             let config = config::load(config.as_deref(), &environment())?;
             let config = if no_auth { config.without_auth()? } else { config };
             start_log(&config)?;
-            runtime()?.block_on(serve::run(config, |_| {}))?;
+            runtime()?.block_on(startup::run(config, |_| {}))?;
         }
         Command::Link { config, project } => {
             let config = config::load(config.as_deref(), &environment())?;
@@ -116,8 +116,8 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-/// Starts the log. Other people's code is heard from `info` on at most, whatever the filter says: at `debug` some of it writes whole
-/// requests, with tokens and signatures that are good.
+/// Starts the log. Dependencies are logged at `info` and above only, whatever the filter says: at `debug` some of them write whole
+/// requests, with valid tokens and signatures.
 fn start_log(config: &Config) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = EnvFilter::try_new(&config.log_filter).map_err(|error| format!("log.filter: {error}"))?;
     let ours = filter_fn(|metadata| metadata.level() <= &Level::INFO || metadata.target().starts_with("echosphere"));

@@ -1,5 +1,7 @@
 //! The binary's clock: the one place where the time of day is read.
 
+use std::sync::Arc;
+
 use echosphere_domain::time::WallTime;
 
 /// Now, by the system's clock.
@@ -9,7 +11,28 @@ pub fn now() -> WallTime {
     WallTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// The processor time that this process has used, of all its threads.
+/// The time of day, as the parts of the server are given it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> WallTime + Send + Sync>);
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self::new(now)
+    }
+
+    /// A clock that says what this function does.
+    pub fn new(now: impl Fn() -> WallTime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// Now, by this clock.
+    pub fn now(&self) -> WallTime {
+        (self.0)()
+    }
+}
+
+/// The processor time that all threads of this process have used.
 pub fn processor() -> std::time::Duration {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     std::time::Duration::try_from(used).unwrap_or_default()

@@ -1,15 +1,15 @@
 //! The data directory: its layout, its lock and its secrets.
 //!
 //! ```text
-//! LOCK               held by the running process (flock), with its process id inside
+//! LOCK               locked by the running process (flock); contains its process id
 //! echosphere.db      rows (SQLite)
 //! objects/           object storage, {bucket}/{key}
-//! journal/           what was heard in rooms and is in no chunk of object storage yet
+//! journal/           capture log entries that are in no chunk in object storage yet
 //! chunks/            chunks that object storage has not taken yet
-//! spool/             uploads under way, one file an upload
+//! spool/             uploads until they are ingested, and telemetry requests that wait in a file
 //! secrets/           file mode 0600, made at the first start
-//! sign-in-link       the sign-in link of this start, where it is on no terminal; until it is used
-//! server-url         where the running server is reached
+//! sign-in-link       the sign-in link of this start, if no terminal shows it; removed when it is used
+//! server-url         the URL of the running server
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -22,36 +22,36 @@ use secrecy::SecretString;
 
 use crate::{entropy, private};
 
-/// The file that the sign-in link of the start is in.
+/// The name of the file that contains the sign-in link of this start.
 pub const SIGN_IN_LINK: &str = "sign-in-link";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system said no.
+    /// The file system reported an error.
     #[error("cannot {action} {path}: {source}")]
     Io {
         /// What was tried.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// Another process has it.
+    /// Another process uses it.
     #[error(
         "the data directory {path} is in use by process {holder}; stop it, or set ECHOSPHERE_DATA_DIR to another folder"
     )]
     Locked {
         /// The directory.
         path: PathBuf,
-        /// The process id that the holder wrote down.
+        /// The process id that the other process wrote into the lock file.
         holder: String,
     },
-    /// Others can read it.
+    /// Everybody on this machine can access it.
     #[error(transparent)]
     Open(#[from] private::Error),
-    /// A secret file holds something else.
+    /// A secret's file contains something else.
     #[error("{path} does not hold a secret of ours; restore it from a backup, or delete it to have a new one made")]
     Secret {
         /// The file.
@@ -67,7 +67,7 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes what is missing, and locks the directory for this process.
+    /// Creates what is missing, closes the directory to other users, and locks it for this process.
     pub fn open(root: &Path) -> Result<Self, Error> {
         for folder in [root.to_path_buf(), root.join("spool"), root.join("secrets")] {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
@@ -91,7 +91,7 @@ impl DataDir {
         self.root.join("objects")
     }
 
-    /// Where it is.
+    /// Its path, absolute and without symbolic links.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -106,7 +106,7 @@ impl DataDir {
         self.root.join("journal")
     }
 
-    /// The folder of uploads under way.
+    /// The folder of uploads that are not ingested yet.
     pub fn spool_folder(&self) -> PathBuf {
         self.root.join("spool")
     }
@@ -116,7 +116,7 @@ impl DataDir {
         self.spool_folder().join(upload.to_string())
     }
 
-    /// What may be kept of an upload's sound, until it is an object.
+    /// The spool file of an upload's redacted sound, until it becomes an object.
     pub fn spool_silenced(&self, upload: UploadId) -> PathBuf {
         self.spool_folder().join(format!("{upload}.ogg"))
     }
@@ -137,7 +137,7 @@ impl DataDir {
         }
     }
 
-    /// Removes the file of a sign-in link that was used.
+    /// Removes the file of the sign-in link, if the link has this code, which was used.
     pub fn forget_link(&self, code: &str) {
         let is_its = |text: String| text.trim_end().rsplit_once("code=").is_some_and(|(_, kept)| kept == code);
         if read_private(&self.root, SIGN_IN_LINK).is_some_and(is_its)
@@ -193,13 +193,13 @@ fn lock(root: &Path) -> Result<File, Error> {
         let holder = if read.is_ok_and(|n| n > 0) { holder.trim().to_owned() } else { "(unknown)".to_owned() };
         return Err(Error::Locked { path: root.to_path_buf(), holder });
     }
-    // The process id is a courtesy to whoever finds the directory locked; the lock itself is what counts.
+    // The process id only serves the error message of a second process; the lock itself is what counts.
     let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     noted.map_err(|source| io_error("write the lock", &path, source))?;
     Ok(file)
 }
 
-/// A file that is whole or absent after a crash.
+/// Writes a file atomically: after a crash it has all of the new text, or is as it was before.
 fn write_durably(path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;

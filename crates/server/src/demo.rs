@@ -1,4 +1,4 @@
-//! `echosphere demo`: a server on a data directory of its own, and recorded sessions that come in through its own door.
+//! `echosphere demo`: runs a server on its own data directory, and uploads recorded sessions to it over HTTP.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,18 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use crate::app::SharedApp;
 use crate::clock;
 use crate::config::{self, Config, Environment, KeyPair};
-use crate::serve;
+use crate::http::state::SharedApp;
+use crate::startup;
 
-/// The key pair of LiveKit's own development mode.
+/// The key pair that the demo uses when none is configured.
 const KEY: &str = "devkey";
 const SECRET: &str = "secretsecretsecretsecretsecretsecret";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The environment's configuration, with a key pair and a data directory if it names none.
+/// The configuration from the environment, with the demo's own data directory, log filter and key pair where it has none.
 pub fn config(environment: &Environment) -> Result<Config, config::Error> {
     let mut config = config::load(None, environment)?;
     if !environment.contains_key("ECHOSPHERE_DATA_DIR") {
@@ -41,17 +41,17 @@ pub fn config(environment: &Environment) -> Result<Config, config::Error> {
     Ok(config)
 }
 
-/// Runs the server, uploads every session of the folder, and says where the replays are.
+/// Runs the server, uploads every session in the folder, and prints where the replays are.
 pub async fn run(config: Config, sessions: &Path, once: bool) -> Result<(), Failure> {
     let found = find(sessions)?;
-    Ok(serve::run(config, move |app| {
+    Ok(startup::run(config, move |app| {
         let app = app.clone();
         tokio::spawn(async move {
             if let Err(error) = bring_in(&app, &found).await {
                 eprintln!("echosphere: the demo's sessions could not be brought in: {error}");
             }
             if once {
-                app.stopping.send_replace(true);
+                app.stop.cancel();
             }
         });
     })
@@ -102,7 +102,7 @@ struct Recorded {
     headers: Vec<(String, String)>,
 }
 
-/// First the telemetry in the order in which it came, then the session: the Node SDK's order.
+/// Uploads a session in the order of the Node SDK: first its telemetry, in the order in which it came, then the session itself.
 async fn upload(app: &SharedApp, session: &Path) -> Result<(), Failure> {
     let mut requests: Vec<(PathBuf, PathBuf)> = Vec::new();
     if let Ok(entries) = std::fs::read_dir(session.join("otlp")) {
@@ -124,7 +124,7 @@ async fn upload(app: &SharedApp, session: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends a recorded request over the network, with a token of now.
+/// Sends a recorded request over the network, with a new token.
 async fn send(app: &SharedApp, recorded: &Recorded, body: Bytes) -> Result<(), Failure> {
     let pair = &app.config.projects[0].livekit[0];
     let token = token::mint(&pair.key, &pair.secret, Grant::ObservabilityWrite, clock::now(), 3600);

@@ -1,4 +1,5 @@
-//! `echosphere doctor`: whether rooms can be recorded from here. A line each, and what to do where one is bad.
+//! `echosphere doctor`: checks whether rooms can be recorded from this machine. It prints a line for each check, and what to do
+//! about a bad result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,15 +15,16 @@ use tokio::sync::mpsc;
 use crate::config::{Config, KeyPair};
 use crate::{clock, entropy};
 
-/// Less free space than this is worth a warning: about a day of one room, with its segments.
+/// Less free space than this is worth a warning, in bytes: about a day of one room, with its segments.
 const LITTLE_SPACE: u64 = 2 << 30;
-/// A clock that differs by more than this makes tokens fail, and turns lie in the wrong place.
+/// A clock that differs by more seconds than this makes tokens fail, and turns lie in the wrong place.
 const CLOCKS_APART: i64 = 5;
-/// How long a way for media is tried. UDP gets less than what makes the recorder try TCP beside it.
+/// How long each transport for media is tried. UDP gets less time than the recorder waits before it tries TCP as well
+/// (`room::tcp`).
 const UDP_TRY: Duration = Duration::from_millis(1_400);
 const TCP_TRY: Duration = Duration::from_secs(4);
 
-/// What was found.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Finding {
     Good(String),
@@ -30,7 +32,7 @@ enum Finding {
     Bad(String, String),
 }
 
-/// Looks at everything and prints it; true when rooms can be recorded.
+/// Runs all checks and prints their results; true when rooms can be recorded.
 pub async fn run(config: &Config) -> bool {
     let mut findings = vec![("disk", disk(config))];
     match (&config.livekit_url, config.projects.iter().find_map(|project| project.livekit.first())) {
@@ -174,7 +176,7 @@ fn clocks(date: Option<&str>) -> Finding {
     )
 }
 
-/// Joins a room of its own until media can flow.
+/// Joins a room of its own until media can flow; returns how long that took after joining.
 async fn media(url: &str, pair: &KeyPair, tcp: bool) -> Result<Duration, String> {
     let local = room::transport::local_address(url).await.map_err(|error| error.to_string())?;
     let name = format!("echosphere-doctor-{}", entropy::suffix());

@@ -1,15 +1,15 @@
-//! Randomness: the one place where it is reached.
+//! Random ids, names and keys: the one place where randomness is obtained.
 
 use echosphere_domain::time::WallTime;
 use uuid::Uuid;
 
-/// A version 7 UUID (RFC 9562 section 5.7) of that time. Identifies, and is no secret.
+/// A version 7 UUID (RFC 9562 section 5.7) with this time. It identifies, and is no secret.
 pub fn uuid(now: WallTime) -> Uuid {
     let random: [u8; 10] = bytes();
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.as_millis()).unwrap_or_default(), &random).into_uuid()
 }
 
-/// Twelve hexadecimal digits for a name that must not meet another one.
+/// Twelve hexadecimal digits for a name that must be unique.
 pub fn suffix() -> String {
     hex::encode(bytes::<6>())
 }

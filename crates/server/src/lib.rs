@@ -1,33 +1,36 @@
 //! The `echosphere` binary: the HTTP interface, background work, configuration, the command line, the embedded pages.
 //!
-//! `serve` puts an [`app::App`] together; requests (`http`) and tasks (`work`) reach everything else through it.
+//! `startup` puts the parts together. Each part is given what it needs and nothing else; only `http` knows them all
+//! (`http::state`). docs/architecture.md draws which part may depend on which.
 
-pub mod app;
-mod capture_log;
-mod cleaning;
+mod assembly;
+mod auto_record;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod connections;
 pub mod data_dir;
 mod demo;
 mod doctor;
 pub mod entropy;
-mod excluded;
-pub mod fences;
+pub mod error;
 pub mod http;
+pub mod jobs;
 pub mod links;
-mod listener;
-pub mod live;
 mod names;
-mod people;
+pub mod objects;
+mod participants;
 pub mod playback;
 pub mod priority;
 mod private;
 pub mod readers;
-pub mod render;
-mod serve;
+pub mod recording;
+mod recording_options;
+pub mod redaction;
+pub mod rendering;
 pub mod sign_in;
-pub mod sources;
-mod telemetry_queue;
-pub mod upload;
-pub mod work;
+pub mod signals;
+mod startup;
+#[cfg(test)]
+mod testing;
+pub mod uploads;

@@ -14,10 +14,10 @@ use sha2::Sha256;
 /// Why a link's signature is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not of the form that we write, or the MAC is wrong.
+    /// It does not have our form, or the MAC is wrong.
     #[error("the link's signature is not valid for this recording; get a new link from the recording")]
     Invalid,
-    /// It was good once.
+    /// It was valid once.
     #[error("the link has expired; get a new one from the recording")]
     Expired,
 }
@@ -28,19 +28,19 @@ pub struct Links {
 }
 
 impl Links {
-    /// With a secret of at least 32 random bytes.
+    /// `key` is a secret of at least 32 random bytes.
     pub fn new(key: SecretString) -> Self {
         Self { key }
     }
 
-    /// The signature for a recording, good until `expires` (whole seconds).
+    /// The signature for a recording, valid until `expires` (whole seconds).
     pub fn sign(&self, project: &ProjectId, recording: RecordingId, expires: WallTime) -> String {
         let expires = expires.as_millis().div_euclid(1000);
         let mac = self.mac(project, recording, expires).finalize().into_bytes();
         format!("{expires}.{project}.{}", URL_SAFE_NO_PAD.encode(mac))
     }
 
-    /// The project that a good signature was made for, and when it expires.
+    /// The project that a valid signature was made for, and when it expires.
     pub fn verify(
         &self,
         recording: RecordingId,

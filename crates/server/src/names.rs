@@ -1,9 +1,9 @@
-//! Names as they are kept: what is too long is shortened, and the log says so.
+//! Shortens names that are too long to be stored, and makes names fit for the log.
 
 use echosphere_domain::name::Name;
 use echosphere_store::SessionFacts;
 
-/// The names of a session, as they are kept.
+/// The names of a session, as they are stored.
 pub fn kept(facts: SessionFacts) -> SessionFacts {
     let SessionFacts { room_name, agent_name, tags, sdk_version, simulated } = facts;
     SessionFacts {
@@ -15,7 +15,7 @@ pub fn kept(facts: SessionFacts) -> SessionFacts {
     }
 }
 
-/// One name, as it is kept; `what` it is of.
+/// One name, as it is stored. `what` says in the log which name it is.
 pub fn one(what: &'static str, name: &str) -> Option<String> {
     let Name { text, is_shortened } = Name::new(name)?;
     if is_shortened {
@@ -24,7 +24,8 @@ pub fn one(what: &'static str, name: &str) -> Option<String> {
     Some(text)
 }
 
-/// As much of a name as a line of the log has room for, with nothing in it that a terminal or a reader would take for more than text.
+/// The beginning of a name (80 characters at most) for the log, with characters escaped that could control a terminal or mislead a
+/// reader.
 pub fn shown(name: &str) -> String {
     const ENOUGH: usize = 80;
     let mut text = String::new();
@@ -38,8 +39,8 @@ pub fn shown(name: &str) -> String {
     text
 }
 
-/// Whether a character turns the direction of the text behind it (Unicode Standard Annex 9, section 2), and could make a name look like
-/// another one.
+/// Whether a character changes the direction of the text after it (Unicode Standard Annex 9, section 2), and could make a name look
+/// like another one.
 pub fn turns_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,37 +1,38 @@
-//! How long links live, and who signs them.
+//! How long links and presigned URLs are valid, and from when on.
 
 use std::time::Duration;
 
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_storage::presign::{BadEndpoint, Presigner, Signing};
 
-/// Signing times are floored to this at the most.
+/// Signing times are rounded down to a multiple of this, or of less where the validity is shorter than an hour.
 const QUARTER_HOUR: Duration = Duration::from_secs(900);
 
 /// The shortest life of a link, unless one is configured.
 const SHORTEST: Duration = Duration::from_secs(3600);
-/// The longest (S3's own limit for presigned URLs).
+/// The longest life of a link (S3's own limit for presigned URLs).
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The life of links to a recording of this length: twice its length, within an hour and seven days, or what is configured.
+/// How long links to a recording of this length live: as configured, else twice its length, at least an hour and at most seven
+/// days.
 pub fn url_life(configured: Option<Duration>, length: MediaTime) -> Duration {
     let length = Duration::from_nanos(u64::try_from(length.as_nanos()).unwrap_or(0));
     configured.unwrap_or_else(|| length.saturating_mul(2).clamp(SHORTEST, LONGEST))
 }
 
-/// When addresses are signed as of, and how long they live from then on.
+/// From when on URLs are valid, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// When they are signed: now, or not long ago.
+    /// The time of their signature: now, or not long ago.
     pub from: WallTime,
-    /// How long they live.
+    /// How long they live from then on.
     pub life: Duration,
 }
 
 impl Validity {
-    /// Of addresses that are asked for `now`, to a recording of this length, with something that itself is good `until` then. They never live longer than
-    /// that, nor than [`url_life`]. The time is floored, so that reloads give the same addresses and caches work: to a quarter of an hour,
-    /// or of the life where that is shorter.
+    /// Of URLs that are requested `now`, for a recording of this length, with a credential that is itself valid `until` then. They
+    /// never live longer than the credential, nor than [`url_life`]. The time is rounded down, so that reloads give the same URLs
+    /// and caches work: to a quarter of an hour, or to a quarter of their life where that is shorter.
     pub fn new(now: WallTime, configured: Option<Duration>, length: MediaTime, until: Option<WallTime>) -> Self {
         let life = url_life(configured, length);
         let from = floor(now, (life / 4).min(QUARTER_HOUR));
@@ -45,13 +46,13 @@ impl Validity {
     }
 }
 
-/// The time, to the last whole `grain`, which is at least a second: signatures know no less.
+/// The time, rounded down to a multiple of `grain`, which is at least a second: signatures have no finer times.
 fn floor(time: WallTime, grain: Duration) -> WallTime {
     let grain = i64::try_from(grain.as_secs().max(1)).unwrap_or(1).saturating_mul(1_000_000_000);
     WallTime::from_nanos(time.as_nanos().div_euclid(grain) * grain)
 }
 
-/// Signs the URLs of one playlist.
+/// Prepares signing URLs with this validity, for example those of one playlist.
 pub fn signing(presigner: &Presigner, endpoint: &str, validity: Validity) -> Result<Signing, BadEndpoint> {
     presigner.at(endpoint, validity.from, validity.life)
 }

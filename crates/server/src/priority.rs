@@ -1,11 +1,12 @@
-//! Work that gives way to whatever else the machine has to do: hearing what is said now, and LiveKit, come first.
+//! Lowers the priority of threads whose work can wait: receiving live sound, and LiveKit, come first.
 
-/// By how much (setpriority(2), which on Linux is for the calling thread).
+/// Their nice value (setpriority(2), which on Linux applies to the calling thread), unless the process has a higher one.
 pub const NICE: i32 = 10;
 
-/// From now on the calling thread gives way. `what` it does is for the log, should that not be possible.
+/// Lowers the priority of the calling thread from now on. `what` it does is for the log, if that is not possible.
 pub fn give_way(what: &'static str) {
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+    let current = rustix::process::getpriority_process(None).unwrap_or(0);
+    if let Err(error) = rustix::process::setpriority_process(None, current.max(NICE)) {
         tracing::debug!(what, %error, "a thread has the priority of everything else");
     }
 }

@@ -1,16 +1,16 @@
-//! Keeps other users of the machine out of what people said: the modes of files and folders.
+//! File permissions that keep other users of this machine away from recordings and secrets.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Bits of a mode that let others in: of the owner's group, and everybody.
+/// Mode bits that give access to the group and to everybody.
 const OTHERS: u32 = 0o077;
-/// Bits that let everybody in.
+/// Mode bits that give access to everybody.
 const EVERYBODY: u32 = 0o007;
 
-/// Others can read what is kept there, and that cannot be changed from here.
+/// Everybody on this machine has access to a path, and this process cannot change that.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "every user of this machine can get at {path} (mode {mode:04o}), and it cannot be closed: {source}; as its owner: chmod go= {path}"
@@ -21,14 +21,15 @@ pub struct Error {
     source: io::Error,
 }
 
-/// From now on what this process makes is its user's alone.
+/// From now on only the process's user has access to the files that it creates.
 pub fn by_default() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }
 
-/// Closes files and folders to others, those that are there. An earlier version, a volume or `mkdir` may have made them open.
+/// Closes files and folders to other users; those that do not exist are skipped. An earlier version, a volume or `mkdir` may have
+/// left them open.
 ///
-/// A group alone is let be where we are not the owner: that is how volumes are lent to a process.
+/// Where we are not the owner, access for a group alone is tolerated: that is how volumes are given to a process.
 pub fn close<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<(), Error> {
     let mut closed = Vec::new();
     for path in paths {
@@ -42,7 +43,7 @@ pub fn close<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<(), Error>
     Ok(())
 }
 
-/// Whether one had to be closed, and was.
+/// Closes one path; false when it needed no change, or was tolerated.
 fn close_one(path: &Path) -> Result<bool, Error> {
     let Ok(metadata) = fs::metadata(path) else { return Ok(false) };
     let mode = metadata.permissions().mode() & 0o7777;
@@ -59,7 +60,7 @@ fn close_one(path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// An SQLite database and the files beside it.
+/// An SQLite database and the files that SQLite keeps next to it.
 pub fn database_files(path: &Path) -> [PathBuf; 4] {
     ["", "-wal", "-shm", "-journal"].map(|ending| {
         let mut name = path.as_os_str().to_owned();

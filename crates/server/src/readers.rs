@@ -1,7 +1,7 @@
-//! The threads that read what was sent: parsing and inflating of what anybody may have made as costly as they can.
+//! The threads that parse and inflate what clients send, which a sender may have made as costly as possible.
 //!
-//! Few threads, so that what one piece of work may take of memory is taken few times at once; they give way to all else that the
-//! machine has to do; and each project has its turn, however much another has sent.
+//! There are few threads, so that little of such data is in memory at once; they give way to everything else on the machine; and
+//! each project gets its turn, however much another has sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,10 +18,10 @@ const MAX_WAITING: usize = 256;
 /// Why something was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Too much of its project waits.
+    /// Too much of its project is waiting.
     #[error("too much that this project sent waits to be read")]
     Full,
-    /// The threads stop, or the work panicked (which is logged).
+    /// The threads are stopping, or the work panicked (which is logged).
     #[error("the reader stopped")]
     Stopped,
 }
@@ -30,7 +30,7 @@ type Work = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct Queues {
-    /// What waits of each project that has anything waiting.
+    /// The waiting work of each project that has any.
     waiting: HashMap<ProjectId, VecDeque<Work>>,
     /// Those projects, in the order of their turns.
     turns: VecDeque<ProjectId>,
@@ -78,13 +78,13 @@ impl Shared {
     }
 }
 
-/// The threads.
+/// The reading threads.
 pub struct Readers {
     shared: Arc<Shared>,
 }
 
 impl Readers {
-    /// Starts so many threads.
+    /// Starts `count` threads.
     pub fn start(count: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         for number in 0..count {
@@ -94,7 +94,7 @@ impl Readers {
         Ok(Self { shared })
     }
 
-    /// Runs a piece of work of a project on one of the threads. Whoever goes away before its turn has come needs none of it.
+    /// Runs a piece of work of a project on one of the threads. It is skipped if the caller has gone away before its turn.
     pub async fn run<T, F>(&self, project: &ProjectId, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -111,7 +111,7 @@ impl Readers {
         result.await.map_err(|_| Error::Stopped)
     }
 
-    /// Ends the threads after what they are at.
+    /// Ends the threads after their current work; what waits is dropped.
     pub fn stop(&self) {
         let mut queues = self.shared.queues();
         queues.stopped = true;
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(readers.run(&project("a"), || panic!("as wanted")).await, Err::<(), _>(Error::Stopped));
         assert_eq!(readers.run(&project("a"), || 7).await, Ok(7));
         let nice = || rustix::process::getpriority_process(None).unwrap();
-        assert_eq!(readers.run(&project("a"), nice).await, Ok((nice() + priority::NICE).min(19)));
+        assert_eq!(readers.run(&project("a"), nice).await, Ok(nice().max(priority::NICE)));
         readers.stop();
         assert_eq!(readers.run(&project("a"), || 7).await, Err(Error::Stopped));
     }

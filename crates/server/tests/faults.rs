@@ -87,23 +87,27 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
     }
     assert!(by_job.values().all(|of_job| of_job.len() == 1), "none is doubled");
 
-    // Nothing is left over once the sweeper has been: a body, an analysis and its segments for each with sound.
     server.kill9();
+    nothing_is_left_over_once_the_sweeper_has_been(dir.path(), &foreign);
+}
+
+/// There is a body, an analysis and its segments for each recording with sound, and what is not ours stays.
+fn nothing_is_left_over_once_the_sweeper_has_been(dir: &Path, foreign: &Path) {
     let variables = [("ECHOSPHERE_STORAGE_SWEEP_AFTER", "0s"), ("ECHOSPHERE_STORAGE_SWEEP_EVERY", "100ms")];
-    let server = Server::start(PROGRAM, dir.path(), &variables);
+    let server = Server::start(PROGRAM, dir, &variables);
     let recordings = server.settled_all();
     let segments = |ms: i64| if ms == 0 { 0 } else { 2 + grid_segments(ms) };
     let expected: usize = recordings.iter().map(|r| segments(r["duration_ms"].as_i64().unwrap())).sum();
     let silent = recordings.iter().filter(|r| r["duration_ms"] == 0).count();
-    let objects = dir.path().join("data/objects/echosphere-recordings/recordings");
+    let objects = dir.join("data/objects/echosphere-recordings/recordings");
     let until = Instant::now() + Duration::from_secs(30);
     while files(&objects).len() != expected + silent + 1 && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(files(&objects).len(), expected + silent + 1, "every byte has a recording that needs it");
-    assert_eq!(std::fs::read_to_string(&foreign).unwrap(), "not ours");
-    assert!(files(&dir.path().join("data/spool")).is_empty());
-    assert!(files(&dir.path().join("data/objects/.tmp")).is_empty());
+    assert_eq!(std::fs::read_to_string(foreign).unwrap(), "not ours");
+    assert!(files(&dir.join("data/spool")).is_empty());
+    assert!(files(&dir.join("data/objects/.tmp")).is_empty());
 }
 
 /// Segments of about 4 s of so many milliseconds; a rest of under a fifth of a second belongs to the last one.

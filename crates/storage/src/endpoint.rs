@@ -1,7 +1,7 @@
-//! The S3 endpoint inside the process: what makes presigned URLs of a directory real.
+//! The embedded S3 endpoint: serves presigned URLs out of an object store, such as a local directory.
 //!
-//! The wire protocol and the verification of signatures are s3s's; it reads the system's clock for expiry, which is not
-//! passed in. Objects can be fetched (GET, HEAD, ranges); every other operation is answered `NotImplemented`.
+//! The wire protocol and signature verification are s3s's; for expiry it reads the system clock, which cannot be passed in. Objects
+//! can be fetched (GET, HEAD, ranges); every other operation is answered with `NotImplemented`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use secrecy::ExposeSecret;
 use crate::presign::Credentials;
 use crate::{Error, ObjectMeta, ObjectStore, content_type};
 
-/// What is read at a time while an object is sent.
+/// How much of an object is read at a time while it is sent, in bytes.
 const PIECE: u64 = 1 << 20;
 
-/// The body of an answer.
+/// The body of a response.
 pub use s3s::Body;
 
 /// The endpoint.
@@ -32,7 +32,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint that serves one bucket of a store to whoever signs with these credentials.
+    /// An endpoint that serves one bucket of a store, to requests signed with these credentials.
     pub fn new(store: Arc<dyn ObjectStore>, bucket: String, credentials: &Credentials) -> Self {
         let mut builder = S3ServiceBuilder::new(Objects { store, bucket });
         let secret = credentials.secret_key.expose_secret();
@@ -40,12 +40,12 @@ impl Endpoint {
         Self { service: builder.build() }
     }
 
-    /// Answers a request. Its body is not looked at.
+    /// Answers a request. Its body is ignored.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
         if request.method() == Method::OPTIONS {
             return with_headers(preflight());
         }
-        // Nothing here takes a body, and forms would be read before anybody looks for a signature.
+        // No operation here takes a body, and a form would be read before its signature is checked.
         let request = without_body(request);
         let answer = if let Ok(answer) = self.service.call(request).await {
             answer
@@ -58,7 +58,8 @@ impl Endpoint {
     }
 }
 
-/// The same request without a body, and without the headers that tell of one unless they are signed.
+/// The same request without a body, and without the headers that describe one; a Content-Type other than multipart may be signed
+/// and stays.
 fn without_body<B>(request: Request<B>) -> Request<Body> {
     let (mut head, _) = request.into_parts();
     head.headers.remove(header::TRANSFER_ENCODING);
@@ -83,8 +84,8 @@ fn preflight() -> Response<Body> {
     answer
 }
 
-/// What is stored may come from anybody: no browser may take it for a page. And because the signature in the URL is the
-/// whole credential, any page that has the URL may fetch it (a redirect comes with `Origin: null`).
+/// Stored content may come from anyone, so no browser may treat it as a page. And as the signature in the URL is the only
+/// credential, any page that has the URL may fetch it (a redirect sends `Origin: null`).
 fn with_headers(mut answer: Response<Body>) -> Response<Body> {
     const HEADERS: [(HeaderName, &str); 5] = [
         (header::CONTENT_SECURITY_POLICY, "sandbox"),
@@ -147,7 +148,7 @@ impl S3 for Objects {
             Some(range) => Some(range.check(meta.size).map_err(|_| s3_error!(InvalidRange))?),
             None => None,
         };
-        // What the `response-` parameters of the URL ask for is not done: what an object is, its key says.
+        // The URL's `response-` parameters are ignored: an object's type follows from its key.
         let content_range =
             range.as_ref().map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size));
         let range = range.unwrap_or(0..meta.size);

@@ -1,4 +1,4 @@
-//! What can go wrong with objects.
+//! The errors of object storage.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use echosphere_domain::key::ObjectKey;
 /// The result of a storage call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a storage call did not happen.
+/// Why a storage call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such object.
@@ -16,27 +16,27 @@ pub enum Error {
     /// No space is left.
     #[error("cannot {action} {target}: the storage is full")]
     Full {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// Its target.
         target: String,
     },
-    /// The file system said no.
+    /// The file system reported an error.
     #[error("cannot {action} {target}: {source}")]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// Its target.
         target: String,
         /// Why it failed.
         source: io::Error,
     },
-    /// The work did not come to its end (a shutdown, a panic).
+    /// The work was interrupted (a shutdown, a panic).
     #[error("cannot {action} {target}: the work was interrupted")]
     Interrupted {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// Its target.
         target: String,
     },
 }

@@ -1,7 +1,7 @@
-//! The bytes: object storage behind one trait, presigned URLs, and the S3 endpoint inside the process.
+//! Object storage behind one trait, presigned URLs for it, and an embedded S3 endpoint.
 //!
-//! Storage stores and never renders: what a client is sent to is an object that exists. Callers speak [`ObjectStore`] and
-//! presigned URLs only, so that a directory and an S3 server can take each other's place.
+//! Storage stores and never renders: what a client is redirected to is an object that exists. Callers use [`ObjectStore`] and
+//! presigned URLs only, so that a directory and an S3 server are interchangeable.
 
 pub mod endpoint;
 mod error;
@@ -19,7 +19,7 @@ use echosphere_domain::key::ObjectKey;
 
 pub use error::{Error, Result};
 
-/// What is known of an object without reading it.
+/// An object's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
     /// Its length in bytes.
@@ -30,33 +30,35 @@ pub struct ObjectMeta {
     pub etag: String,
 }
 
-/// Objects by key.
+/// A store of objects by key.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
-    /// Stores an object. When this returns, it is durable and whole; until then its key shows what it showed before.
+    /// Stores an object. When this returns, the object is durable and complete; until then the key's previous state remains
+    /// visible.
     async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()>;
 
-    /// Stores a local file as an object, with the same promise. The file stays; the caller removes it when it is not needed
-    /// any more. Storing the same file again is harmless.
+    /// Stores a local file as an object, with the same guarantee. The file stays; the caller removes it when it is no longer
+    /// needed. Storing the same file again is harmless.
     async fn put_file(&self, key: &ObjectKey, file: &Path) -> Result<()>;
 
-    /// What is known of an object; `None` when there is none.
+    /// An object's metadata; `None` when there is no such object.
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>>;
 
-    /// A range of an object's bytes, shortened to where the object ends.
+    /// A range of an object's bytes, cut off at the object's end.
     async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes>;
 
-    /// Removes an object; false when there was none.
+    /// Deletes an object; false when there was none.
     async fn delete(&self, key: &ObjectKey) -> Result<bool>;
 
-    /// The objects in a folder, however deep: their keys begin with its own and a slash. What is no key of ours is left out.
+    /// The keys of the objects in a folder, at any depth: those that begin with the folder's key and a slash. Invalid keys are left
+    /// out.
     async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>>;
 
-    /// Whether objects can be written at this moment, for `/readyz`.
+    /// Whether objects can be written at the moment, for `/readyz`.
     async fn check(&self) -> Result<()>;
 }
 
-/// The media type of an object, by the ending of its key. Whatever cannot be played or read as text is a stream of octets.
+/// The media type of an object, by the extension of its key; `application/octet-stream` if it is neither playable nor text.
 pub fn content_type(key: &str) -> &'static str {
     match key.rsplit_once('.').map(|(_, ending)| ending) {
         Some("ts") => "video/mp2t",

@@ -1,7 +1,7 @@
-//! Objects as files: `{root}/{bucket}/{key}`.
+//! The object store in a local directory: objects as files at `{root}/{bucket}/{key}`.
 //!
-//! A file appears under its key only when it is whole and on the disk: it is written beside, synced, renamed, and the
-//! folders on its way are synced too. Paths are made from [`ObjectKey`]s and nothing else, so none leaves the root.
+//! A file appears under its key only when it is complete and on disk: it is written to a temporary folder, synced and renamed, and
+//! the folders on its path are synced too. Paths are made from [`ObjectKey`]s only, so none leaves the root.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,7 +17,7 @@ use echosphere_domain::key::ObjectKey;
 
 use crate::{Error, ObjectMeta, ObjectStore, Result};
 
-/// The most that one read returns: a caller that wants more asks again.
+/// The most that one read returns, in bytes: a caller that wants more asks again.
 const MAX_READ: u64 = 64 << 20;
 
 /// A directory of objects.
@@ -34,8 +34,8 @@ struct Inner {
 }
 
 impl LocalStore {
-    /// Opens the directory, makes it if it is missing, and removes what an earlier process left half written. The caller
-    /// sees to it that no other process writes there.
+    /// Opens the directory, creates it if it is missing, and removes what an earlier process left half written. The caller ensures
+    /// that no other process writes there.
     pub fn open(root: &Path, bucket: &str) -> Result<Self> {
         let failed = |error| Error::io("open the object store", root.display(), error);
         let (bucket, temporary) = (root.join(bucket), root.join(".tmp"));
@@ -76,7 +76,7 @@ impl Inner {
         File::open(folder)?.sync_all()
     }
 
-    /// Makes the folders on the way, and each one's entry in the one above durable.
+    /// Creates the folders on the path, and makes the entry of each in its parent durable.
     fn make_folders(&self, folder: &Path) -> io::Result<()> {
         if folder.is_dir() || folder == self.bucket {
             return Ok(());
@@ -100,7 +100,7 @@ impl Inner {
         remove_failed(&temporary, done)
     }
 
-    /// By a second name for the same bytes; by a copy when the file is on another file system.
+    /// Links the file; copies it when it is on another file system.
     fn put_file(&self, key: &ObjectKey, file: &Path) -> io::Result<()> {
         let temporary = self.temporary_file();
         let linked = match fs::hard_link(file, &temporary) {
@@ -109,7 +109,7 @@ impl Inner {
         };
         let synced = linked.and_then(|()| File::open(&temporary)?.sync_all());
         let done = synced.and_then(|()| self.publish(&temporary, key));
-        // Renaming one name of a file over another name of the same file does nothing, and leaves both.
+        // Renaming a link to a file over another link to the same file does nothing and leaves both.
         remove_failed(&temporary, done).inspect(|()| drop(fs::remove_file(&temporary)))
     }
 
@@ -141,7 +141,7 @@ impl Inner {
             other => other?,
         }
         let mut folder = path.parent();
-        // Empty folders go too; one that is not empty stays, and so does everything above it.
+        // Empty folders are removed too, up to the first that is not empty.
         while let Some(empty) = folder.filter(|folder| *folder != self.bucket && fs::remove_dir(folder).is_ok()) {
             folder = empty.parent();
         }
@@ -163,7 +163,7 @@ impl Inner {
             for entry in entries {
                 let entry = entry?;
                 let Some(name) = entry.file_name().to_str().map(|name| format!("{folder}/{name}")) else { continue };
-                // A link is followed nowhere: what it names is not ours.
+                // Links are never followed: what they point to is not ours.
                 let kind = entry.file_type()?;
                 if kind.is_dir() {
                     folders.push(name);

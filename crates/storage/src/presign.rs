@@ -1,7 +1,7 @@
-//! Presigned URLs: the right to GET one object for a while, by Signature Version 4 in the query.
+//! Presigned URLs: grant access to one object for a limited time, by Signature Version 4 in the query.
 //!
-//! A playlist has a thousand of them, so everything that they share is computed once: the day's signing key, the credential
-//! scope, the query. What is left for each is two hashes.
+//! A playlist has a thousand of them, so everything that they share is computed once: the day's signing key, the credential scope
+//! and the query. Two hashes are left for each.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,19 +12,19 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::sigv4::{self, SigningKey};
 
-/// The longest life of a presigned URL: 7 days, by S3's own rule.
+/// The longest validity of a presigned URL: 7 days, a limit set by S3.
 pub const MAX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// An access key and its secret.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// The access key, which every URL shows.
+    /// The access key, which is part of every URL.
     pub access_key: String,
-    /// The secret, which none does.
+    /// The secret, which is part of none.
     pub secret_key: SecretString,
 }
 
-/// Presigns URLs of one bucket.
+/// Makes presigned URLs for one bucket.
 #[derive(Debug)]
 pub struct Presigner {
     bucket: String,
@@ -33,19 +33,19 @@ pub struct Presigner {
     key: Mutex<Option<(String, SigningKey)>>,
 }
 
-/// Everything that URLs signed at one time have in common.
+/// What all URLs signed at one time have in common.
 pub struct Signing {
     endpoint: String,
     bucket: String,
     key: Arc<SigningKey>,
     /// The query up to the signature.
     query: String,
-    /// What stands before the hash of the canonical request in the string to sign.
+    /// The string to sign, up to the hash of the canonical request.
     head: String,
     host: String,
 }
 
-/// Why no URL can be signed: the endpoint is not `http://host` or `https://host`, with an optional port.
+/// The endpoint is not `http://host` or `https://host` with an optional port, so no URL can be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an endpoint: expected http:// or https:// and a host")]
 pub struct BadEndpoint(String);
@@ -56,7 +56,7 @@ impl Presigner {
         Self { bucket, region, credentials, key: Mutex::new(None) }
     }
 
-    /// Prepares for signing at a time, for a life that is cut to [`MAX_LIFE`]. The signature covers the endpoint's host.
+    /// Prepares signing at `time`, for a validity of at most [`MAX_LIFE`]. The signature covers the endpoint's host.
     pub fn at(&self, endpoint: &str, time: WallTime, life: Duration) -> Result<Signing, BadEndpoint> {
         let host = endpoint.split_once("://").map(|(_, host)| host.trim_end_matches('/'));
         let host = host.filter(|host| !host.is_empty() && !host.contains('/'));
@@ -91,12 +91,12 @@ impl Presigner {
 }
 
 impl Signing {
-    /// Appends the URL with which the object can be fetched (GET).
+    /// Appends a URL for GET.
     pub fn get(&self, key: &ObjectKey, out: &mut String) {
         self.write("GET", key.as_str(), out);
     }
 
-    /// Appends the URL with which the object can be asked about (HEAD).
+    /// Appends a URL for HEAD.
     pub fn head(&self, key: &ObjectKey, out: &mut String) {
         self.write("HEAD", key.as_str(), out);
     }
@@ -123,7 +123,7 @@ impl Signing {
     }
 }
 
-/// An [`ObjectKey`] is nearly its own encoding: of the characters that it may have, only `=` is encoded.
+/// An [`ObjectKey`] is almost its own encoding: of the characters that it may contain, only `=` is encoded.
 fn push_path(key: &str, out: &mut String) {
     for (number, segment) in key.split('/').enumerate() {
         if number > 0 {
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_key_and_signature_of_the_published_example() {
-        // "Authenticating Requests: Using Query Parameters" of the Amazon S3 API reference: virtual-hosted, so the canonical
+        // "Authenticating Requests: Using Query Parameters" in the Amazon S3 API reference: virtual-hosted style, so the canonical
         // request is written out here.
         let presigner = presigner("examplebucket");
         let time = WallTime::from_millis(1_369_353_600_000);

@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-/// A day's signing key.
+/// The signing key of one day.
 pub(crate) type SigningKey = [u8; 32];
 
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
@@ -30,7 +30,7 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// Appends lower-case hexadecimal.
+/// Appends bytes as lower-case hexadecimal.
 pub(crate) fn push_hex(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for &byte in bytes {
@@ -39,7 +39,7 @@ pub(crate) fn push_hex(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// Appends a text with everything but RFC 3986's unreserved characters percent-encoded, as signed URLs have it.
+/// Appends a text with everything but RFC 3986's unreserved characters percent-encoded, as in signed URLs.
 pub(crate) fn push_encoded(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {

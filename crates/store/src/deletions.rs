@@ -1,6 +1,6 @@
-//! Deletion: what belongs to a recording, in what order it goes, and what is kept so that it does not come back.
+//! Deletion: what has to be erased with a recording, how its rows are erased, and what is kept so that it does not come back.
 //!
-//! docs/decisions/0012-deletion.md says why it is done in this way.
+//! The reasons are in docs/decisions/0012-deletion.md.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
@@ -9,21 +9,21 @@ use echosphere_domain::time::WallTime;
 
 use crate::{Lease, Result};
 
-/// What is erased by one task.
+/// What one task erases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Erasure {
-    /// A recording that was deleted.
+    /// A recording whose deletion was requested.
     Recording(RecordingId),
-    /// What was kept of a session or room that is refused, and of which there is no recording: the tombstone's number.
+    /// What was kept of a refused session or room outside of any recording: the number of its tombstone.
     Refused(i64),
 }
 
-/// Why nothing is kept of a session.
+/// Why nothing may be kept of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
     /// It was deleted.
     Deleted,
-    /// A rule leaves its room out.
+    /// A rule (`excluded_rooms`) leaves its room out.
     Excluded,
     /// It asked for redaction, which is refused.
     Redaction,
@@ -36,83 +36,87 @@ pub struct SessionIds {
     pub job_id: Option<String>,
     /// LiveKit's room id.
     pub room_sid: Option<String>,
-    /// When it began, by the agent's clock: tells sessions apart that have no job id.
+    /// When it began, by the agent's clock: distinguishes sessions that have no job id.
     pub started_at: Option<WallTime>,
 }
 
-/// What lies outside of the rows and belongs to what is erased.
+/// What has to be erased besides rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Belongings {
     /// Objects that have a row.
     pub objects: Vec<ObjectKey>,
-    /// Folders of object storage that hold nothing but what is erased, and objects with rows of other recordings.
+    /// Folders of object storage in which everything is to be erased, except objects that have a row of another recording.
     pub folders: Vec<ObjectKey>,
     /// Uploads whose files may be in the spool.
     pub uploads: Vec<UploadId>,
-    /// Captures of recorders, of which journal and spool may have something.
+    /// Recorders' captures, which may have entries in the journal and chunks in the spool.
     pub captures: Vec<CaptureId>,
-    /// Whether an upload of its room is coming or about to be read, of which nobody can say yet whether it is of the recording.
+    /// Whether an upload of its room is arriving or not read yet, so that nobody can say whether it belongs to the recording.
     pub is_awaited: bool,
 }
 
-/// Deletion.
+/// Deletion of recordings, and refusal of sessions and rooms.
 #[async_trait]
 pub trait Deletions {
-    /// Whether nothing may be kept of telemetry of this job and room.
+    /// Why nothing may be kept of telemetry of this job and room; `None` when it may be kept. Scope: project.
     async fn gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>>;
 
-    /// Whether nothing may be kept of an upload of this session.
+    /// Why nothing may be kept of an upload of this session; `None` when it may be kept. Scope: project.
     async fn upload_gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>>;
 
-    /// Nothing more is kept of a session; with `Gone::Excluded` of its whole room, where that is known. Recordings of it that no
-    /// recorder made are deleted, and what else was kept is erased (`TaskKind::Erase`). Returns whether there was anything.
+    /// From now on nothing is kept of a session; with `Gone::Excluded` nothing of its whole room, if that is known. Recordings of
+    /// it that did not capture a room are deleted, recordings of rooms give it up, and what else was kept is erased
+    /// (`TaskKind::Erase`). Returns whether there was anything. Scope: project.
     async fn refuse(&self, project: &ProjectId, session: &SessionIds, reason: Gone, now: WallTime) -> Result<bool>;
 
-    /// The names that are known of a session's room: from telemetry, webhooks, recordings and uploads.
+    /// The known names of a session's room, 20 at most: from telemetry, webhooks, recordings and uploads. Scope: project.
     async fn room_names(&self, project: &ProjectId, session: &SessionIds) -> Result<Vec<String>>;
 
-    /// What lies outside of the rows and is to be erased.
+    /// What has to be erased besides rows. Scope: id.
     async fn belongings(&self, what: Erasure) -> Result<Belongings>;
 
-    /// Those of these keys that have a row of another recording, or of none.
+    /// Those of these keys that have a row of another recording. Scope: id.
     async fn kept_elsewhere(&self, what: Erasure, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>>;
 
-    /// Forgets objects whose bytes are gone, in whatever state they are, and the telemetry that lay in them.
+    /// Deletes the rows of objects whose bytes are gone, whatever their state, and the rows of telemetry stored in them. Scope: id.
     async fn forget_objects(&self, keys: &[ObjectKey]) -> Result<()>;
 
-    /// Erases all rows of it, and all names in rows that stay ([`crate::BELONGS`]).
+    /// Deletes all rows of it, and clears all names in rows that stay ([`crate::BELONGS`]). `Error::NotFound` for a recording
+    /// whose deletion was not requested. Scope: id.
     async fn erase_rows(&self, what: Erasure) -> Result<()>;
 
-    /// Folds the write-ahead log into the database and makes it empty, so that no file has what was erased. An error that
-    /// may pass ([`crate::Error::is_transient`]) while somebody reads.
+    /// Folds the write-ahead log into the database and empties it, and overwrites unused bytes of pages, so that no file has what
+    /// was erased. An error that may pass ([`crate::Error::is_transient`]) while somebody reads. Scope: all projects.
     async fn scrub(&self) -> Result<()>;
 
-    /// Ends an erasure: a recording's deletion is done, stepped by `Event::Erased`; the task is finished. Everything else
-    /// must have been done before.
+    /// Ends an erasure: steps a recording by `Event::Erased`, after which its deletion is done, and finishes the task. Everything
+    /// else must have been done before. Scope: id.
     async fn finish_erase(&self, what: Erasure, lease: &Lease, now: WallTime) -> Result<()>;
 
-    /// Queues the erasure of recordings whose deletion is pending and has no open task. Returns how many.
+    /// Queues the erasure of recordings whose deletion is pending without an open task. Returns how many. Scope: all projects.
     async fn resume_deletions(&self, now: WallTime) -> Result<u64>;
 
-    /// Recordings whose deletion is done, in the order of their ids, after this one, `limit` at most.
+    /// Recordings whose deletion is done, in the order of their ids, from the one after `after`; `limit` at most.
+    /// Scope: all projects.
     async fn deleted(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<RecordingId>>;
 
-    /// Telemetry objects that were announced and never became a request: of an earlier process, before this one writes any.
+    /// Telemetry objects that were announced and never became a request; before this process writes any, they are an earlier
+    /// process's. Scope: all projects.
     async fn unfinished_telemetry(&self) -> Result<Vec<ObjectKey>>;
 
-    /// Whether something that is done once for a data directory was done.
+    /// Whether a piece of upkeep that is done once for a data directory was done. Scope: all projects.
     async fn is_done_once(&self, name: &str) -> Result<bool>;
 
-    /// Notes that it was done.
+    /// Notes that such a piece of upkeep was done. Scope: all projects.
     async fn done_once(&self, name: &str, now: WallTime) -> Result<()>;
 
-    /// Writes the database anew, without the free pages that may hold what was deleted, and with Idempotency-Keys of earlier
-    /// versions made unreadable.
+    /// Hashes the Idempotency-Keys that earlier versions stored as text, and then rewrites the database without the free pages
+    /// that may hold what was deleted. Scope: all projects.
     async fn rewrite(&self) -> Result<()>;
 }
 
 impl Erasure {
-    /// As a task's payload has it.
+    /// Its form in a task's payload.
     pub fn payload(&self) -> String {
         match self {
             Self::Recording(id) => id.to_string(),

@@ -1,12 +1,13 @@
-//! What can go wrong with rows.
+//! Errors of the store, and which of them may pass.
 
 /// The result of a store call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a store call did not happen. Nothing was written.
+/// Why a store call failed. Nothing was written; only [`crate::Deletions::scrub`] and [`crate::Deletions::rewrite`] may have
+/// done a part.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database did not take the call now: locked, out of disk space, gone away. Trying again later is right.
+    /// The database cannot do it now: locked, out of disk space, not reachable. The same call may succeed later.
     #[error("the database cannot {action} now: {source}")]
     Unavailable {
         /// What was asked of it.
@@ -14,7 +15,7 @@ pub enum Error {
         /// What it said.
         source: sqlx::Error,
     },
-    /// The database refused the call for good: a constraint, a missing table. A defect, or a foreign schema.
+    /// The database refuses the call for good: a constraint, a missing table. A defect of ours, or not our schema.
     #[error("the database refused to {action}: {source}")]
     Refused {
         /// What was asked of it.
@@ -22,7 +23,7 @@ pub enum Error {
         /// What it said.
         source: sqlx::Error,
     },
-    /// The transaction did not come to its end (a shutdown, a panic); it was rolled back.
+    /// The call did not reach its end and was not committed: a shutdown, a panic, or a reader in the way of a scrub.
     #[error("the database call to {action} was interrupted: {reason}")]
     Interrupted {
         /// What was asked of it.
@@ -38,7 +39,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A stored value is not what this version writes.
+    /// A stored value is not one that this version can read.
     #[error("row {row} holds a value that cannot be read: {reason}")]
     Corrupt {
         /// Table and key.
@@ -52,7 +53,7 @@ pub enum Error {
     /// The recording changed since it was read; read it again and decide again.
     #[error("recording {0} changed in the meantime")]
     Conflict(echosphere_domain::id::RecordingId),
-    /// Nothing more is kept of this recording: its deletion was asked for.
+    /// Nothing more is kept of this recording: its deletion was requested.
     #[error("recording {0} is being deleted")]
     Deleted(echosphere_domain::id::RecordingId),
     /// What the call is about does not exist (any more).
@@ -66,7 +67,7 @@ impl Error {
         matches!(self, Self::Unavailable { .. } | Self::Interrupted { .. })
     }
 
-    /// Sorts what the driver says into what can be tried again and what cannot.
+    /// Sorts the driver's errors into those that may pass and those that will not.
     pub(crate) fn from_sqlx(action: &'static str, source: sqlx::Error) -> Self {
         let transient = match &source {
             sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),

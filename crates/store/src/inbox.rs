@@ -1,4 +1,4 @@
-//! The inbox: what LiveKit told, kept before it is answered.
+//! The inbox of LiveKit's webhooks: each is stored before it is answered, and worked on afterwards.
 
 use async_trait::async_trait;
 use echosphere_domain::id::ProjectId;
@@ -6,7 +6,7 @@ use echosphere_domain::time::WallTime;
 
 use crate::Result;
 
-/// A webhook as it came.
+/// A webhook as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
     /// The project of the key that signed it.
@@ -19,34 +19,35 @@ pub struct Webhook {
     pub room_sid: String,
     /// The room's name.
     pub room_name: String,
-    /// When LiveKit made it, if it says so.
+    /// When LiveKit created it, if it says so.
     pub created_at: Option<WallTime>,
-    /// When it came.
+    /// When it was received.
     pub received_at: WallTime,
     /// Its body, without secrets.
     pub body: String,
-    /// How often it was tried to do what it asks for.
+    /// How often working on it has failed.
     pub attempts: u32,
 }
 
-/// The inbox.
+/// The inbox of webhooks.
 #[async_trait]
 pub trait Inbox {
-    /// Keeps a webhook; false when one of that id is known in the project.
+    /// Stores a webhook; false when one with that id is known in the project. Of one about a room of which nothing may be kept,
+    /// neither the room's name nor the body is stored. Scope: project.
     async fn receive_webhook(&self, webhook: &Webhook) -> Result<bool>;
 
-    /// Webhooks that are to be worked on now, in the order in which they came.
+    /// Webhooks that are due, in the order in which they were received; `limit` at most. Scope: all projects.
     async fn due_webhooks(&self, now: WallTime, limit: u32) -> Result<Vec<Webhook>>;
 
-    /// How many are not done; for metrics.
+    /// How many are not done; for metrics. Scope: all projects.
     async fn open_webhooks(&self) -> Result<u64>;
 
-    /// A webhook is done: its body is forgotten, and its id is kept so that it is known when it comes again.
+    /// A webhook is done: its body is deleted, and its id is kept so that a repetition is recognised. Scope: project.
     async fn webhook_done(&self, project: &ProjectId, id: &str) -> Result<()>;
 
-    /// A webhook could not be worked on; it is tried again then.
+    /// Working on a webhook failed: it is tried again at `due`. Scope: project.
     async fn webhook_failed(&self, project: &ProjectId, id: &str, due: WallTime) -> Result<()>;
 
-    /// Forgets webhooks that are done and came before this time; returns how many.
+    /// Deletes webhooks that are done and were received before this time; returns how many. Scope: all projects.
     async fn forget_webhooks(&self, before: WallTime) -> Result<u64>;
 }

@@ -1,7 +1,15 @@
-//! The rows: what EchoSphere knows, apart from the bytes.
+//! The database: all rows that EchoSphere keeps, behind one trait, [`Store`]. The bytes of recordings are in object storage.
 //!
-//! [`Store`] is the border. Each method is one use case and one transaction, so that a caller never holds a
-//! transaction open and a second database can be put behind the same border. SQLite is the embedded default.
+//! [`Store`] is the boundary. Each method is one use case, and writes in one transaction (except [`Deletions::scrub`] and
+//! [`Deletions::rewrite`], which work on the whole database file), so that a caller never holds a transaction open and a
+//! second database can be put behind the same boundary. SQLite is the embedded default.
+//!
+//! Each method's comment says its scope, unless the method is about the database itself:
+//!
+//! - *Scope: project.* It is given a project, and reads and writes only that project's rows.
+//! - *Scope: id.* It is given the id or object key of something that this server made, and does not check whose it is. The id
+//!   in a request is looked up first by a method with the scope *project*, or the row's project is compared with the caller's.
+//! - *Scope: all projects.* Background work, metrics, and limits of the whole server.
 
 mod deletions;
 mod error;
@@ -33,7 +41,7 @@ pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
 pub use telemetry::{SessionFacts, Telemetry, TelemetryRequest};
 pub use uploads::{Join, Joined, Sealed, Upload, UploadState, Uploads};
 
-/// Everything that the rest of EchoSphere asks of a database.
+/// Everything that the rest of EchoSphere needs of a database.
 #[async_trait::async_trait]
 pub trait Store:
     Uploads
@@ -52,9 +60,9 @@ pub trait Store:
     + Sync
     + 'static
 {
-    /// Whether the database answers and takes writes; for `/readyz`.
+    /// Whether the database answers and accepts writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;
 
-    /// Finishes what is queued and closes the database.
+    /// Waits for running calls, and leaves the database ready to be closed.
     async fn close(&self);
 }

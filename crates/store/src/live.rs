@@ -1,4 +1,4 @@
-//! Rooms that are being recorded.
+//! Recordings of rooms while they go on: their beginning, segments, pauses and end, and what must not be kept of a room.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// A request that is carried out once, however often it is sent.
+/// A request that is carried out once, however often it is sent (`Idempotency-Key`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Once {
     /// The sender's key, unique in the project.
     pub key: String,
-    /// What is asked for: a fingerprint of the body.
+    /// What is requested: a fingerprint of the body.
     pub asked: String,
 }
 
-/// What was asked for under a key before.
+/// What an earlier request with the same key asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeated {
-    /// The same; this recording came of it.
+    /// The same; this recording resulted from it.
     Same(RecordingId),
     /// Something else.
     Other,
@@ -32,11 +32,11 @@ pub enum Repeated {
 /// A recording of a room that is to begin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewLive {
-    /// The recording's id, should there be none yet.
+    /// The recording's id, if a new one is made.
     pub recording: RecordingId,
     /// The capture's id.
     pub capture: CaptureId,
-    /// Whose it is.
+    /// The project that it belongs to.
     pub project: ProjectId,
     /// LiveKit's name of the room.
     pub room_name: String,
@@ -44,28 +44,28 @@ pub struct NewLive {
     pub session_id: Option<String>,
     /// The user's own key-value pairs.
     pub labels: BTreeMap<String, String>,
-    /// What the recorder is told, in the server's own form.
+    /// The options of the recording, in the server's own form.
     pub settings: String,
     /// Whether keeping is paused from the start.
     pub paused: bool,
-    /// The request that asks for it, if it may be sent again.
+    /// The key of the request, if it has one.
     pub once: Option<Once>,
     /// Now.
     pub now: WallTime,
 }
 
-/// What became of a start.
+/// The outcome of beginning a recording.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Begun {
     /// A new recording.
     New(Box<(Recording, Capture)>),
-    /// That room is being recorded already.
+    /// The room is being recorded already, by this recording.
     Already(RecordingId),
     /// The request was carried out before, or its key was used for another one.
     Repeated(Repeated),
 }
 
-/// A stretch of wall-clock time; without an end it goes on.
+/// A stretch of wall-clock time. While it has no end, it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
     /// Its beginning.
@@ -74,23 +74,23 @@ pub struct Stretch {
     pub to: Option<WallTime>,
 }
 
-/// A room that is being recorded, as far as rows know.
+/// A room that is being recorded, according to the rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveRow {
     /// The recording.
     pub recording: Recording,
     /// The recorder's capture.
     pub capture: Capture,
-    /// What the recorder was told.
+    /// The options of the recording, in the server's own form.
     pub settings: String,
     /// Whether it is paused now.
     pub paused: bool,
 }
 
-/// Somebody who was in a room, and of whom nothing is kept.
+/// Somebody who was seen in a room and is left out of its recording. Who it was is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// Whether it was an agent; everybody else is heard as a user.
+    /// Whether it was an agent; everybody else is on the user's side.
     pub agent: bool,
     /// Since when; `None` when it may have been from the beginning.
     pub from: Option<WallTime>,
@@ -103,30 +103,33 @@ pub struct Redactions {
     pub pauses: Vec<Stretch>,
     /// Those who were seen and left out.
     pub left_out: Vec<LeftOut>,
-    /// What the room's recorders were told, in the server's own form.
+    /// The options of the room's recordings, in the server's own form.
     pub told: Vec<String>,
 }
 
-/// Rooms that are being recorded.
+/// Recordings of rooms while they go on.
 #[async_trait]
 pub trait Live {
-    /// Begins a recording, unless one of a room of that name is STARTING or ACTIVE in the project, or the request is a
-    /// repetition of one of the last 24 h.
+    /// Begins a recording, unless a room of that name is being recorded in the project (its recording is STARTING or ACTIVE, the
+    /// room is not over, no deletion was requested), or the request repeats one of the last 24 h. Scope: project.
     async fn begin_live(&self, new: &NewLive) -> Result<Begun>;
 
-    /// What was asked for under a request's key in the last 24 h.
+    /// What an earlier request with the same key asked for in the last 24 h. Scope: project.
     async fn repeated(&self, project: &ProjectId, once: &Once, now: WallTime) -> Result<Option<Repeated>>;
 
-    /// The tracks that a recording's capture log has.
+    /// Stores which tracks a recording's capture log has. Scope: id.
     async fn note_tracks(&self, recording: RecordingId, tracks: &[Track]) -> Result<()>;
 
-    /// The room was joined. Answers the recording that records this very room already, if another one does.
+    /// The room was joined: stores its sid. If another recording of the same project is recording this very room, its id is
+    /// returned instead. Scope: id.
     async fn room_joined(&self, recording: RecordingId, room_sid: &str) -> Result<Option<RecordingId>>;
 
-    /// The first sound was kept.
+    /// The first sound was kept: the recording steps by `Event::Heard`. Scope: id.
     async fn heard(&self, recording: RecordingId, started_at: WallTime) -> Result<()>;
 
-    /// Segments that were rendered and stored while the room goes on; they continue the index.
+    /// Appends to the index the segments that were rendered and stored while the room goes on, and stores the recording's new
+    /// length; participants replace the list if not empty. Only an ACTIVE recording without a requested deletion changes.
+    /// Scope: id.
     async fn append_segments(
         &self,
         recording: RecordingId,
@@ -136,23 +139,23 @@ pub trait Live {
         now: WallTime,
     ) -> Result<()>;
 
-    /// Keeping is paused, or goes on.
+    /// Keeping is paused, or resumed. Scope: id.
     async fn note_pause(&self, recording: RecordingId, paused: bool, at: WallTime) -> Result<()>;
 
-    /// Somebody is left out from now on.
+    /// An identity is left out from now on. Scope: id.
     async fn note_excluded(&self, recording: RecordingId, identity: &str) -> Result<()>;
 
-    /// The identities that [`Live::note_excluded`] was told of.
+    /// The identities that [`Live::note_excluded`] stored. Scope: id.
     async fn excluded(&self, recording: RecordingId) -> Result<Vec<String>>;
 
-    /// Somebody was seen in the room who is left out.
+    /// Somebody who is left out was seen in the room. Scope: id.
     async fn note_left_out(&self, recording: RecordingId, who: LeftOut) -> Result<()>;
 
-    /// What must not be kept of a recording's room. It may have been recorded more than once: a session lasts as long as its
-    /// room, so what one recording leaves out counts for all.
+    /// What must not be kept of a recording's room, according to all recordings of that room: a session lasts as long as its room,
+    /// so what one recording leaves out counts for all. Scope: id.
     async fn redactions(&self, recording: RecordingId) -> Result<Redactions>;
 
-    /// What must not be kept of a job's or a room's session.
+    /// What must not be kept of a job's or a room's session. Scope: project.
     async fn redactions_of(
         &self,
         project: &ProjectId,
@@ -160,22 +163,23 @@ pub trait Live {
         room_sid: Option<&str>,
     ) -> Result<Redactions>;
 
-    /// The room has ended, or we stopped, but what was kept is not in storage yet. Another room may have its name from now on.
+    /// The room has ended, or recording was stopped, but what was kept is not all in storage yet. From now on a room of that name,
+    /// this one too, may be recorded again. Scope: id.
     async fn room_over(&self, recording: RecordingId) -> Result<()>;
 
-    /// The room has ended, or we stopped: what was kept is settled in the background.
+    /// The room has ended, or recording was stopped: what was kept is finalized in the background (`TaskKind::Settle`). Scope: id.
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()>;
 
-    /// Gives up the capture logs of recordings that ended before a time and of which every segment is stored: their chunks are
-    /// condemned, and single tracks are there no more. Returns how many.
+    /// Gives up the capture logs of completed recordings that ended before a time and have no segment left to render: their chunks
+    /// are condemned, and single tracks are no longer available. Returns how many. Scope: all projects.
     async fn give_up_logs(&self, ended_before: WallTime, now: WallTime) -> Result<u64>;
 
-    /// Whether a recorder recorded that very room, or does.
+    /// Whether that very room was recorded by a recorder, or is being recorded. Scope: project.
     async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool>;
 
-    /// What the recorder of a recording was told; `None` when no recorder was.
+    /// The options of a recording of a room, in the server's own form; `None` for one without a recorder. Scope: id.
     async fn live_settings(&self, recording: RecordingId) -> Result<Option<String>>;
 
-    /// The rooms that an earlier process recorded, and that have not ended as far as rows know.
+    /// The rooms that are being recorded according to the rows: at the start, those of an earlier process. Scope: all projects.
     async fn live(&self) -> Result<Vec<LiveRow>>;
 }

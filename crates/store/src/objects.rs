@@ -1,7 +1,7 @@
-//! Objects: which bytes in storage are ours, and whether anything needs them.
+//! Objects: which objects in object storage are ours, and whether anything still needs them.
 //!
-//! Each key has a row before its first PUT. The sweeper deletes only what has a row here and nothing that needs it;
-//! what lies in storage without a row belongs to somebody else.
+//! Each key has a row before its first PUT. The sweeper deletes only what has a row here and is needed by nothing; an object
+//! in storage without a row belongs to somebody else.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
@@ -10,12 +10,12 @@ use echosphere_domain::time::WallTime;
 
 use crate::Result;
 
-/// What an object is.
+/// What an object holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The body of a session upload: the master.
     Upload,
-    /// A chunk of a room's capture log: the master. Needed from its announcement on.
+    /// A chunk of a room's capture log: the master. Live from its announcement on.
     Log,
     /// A media segment.
     Segment,
@@ -34,12 +34,12 @@ pub struct SweepCandidate {
     pub key: ObjectKey,
 }
 
-/// Objects.
+/// The rows of objects: announced, live, condemned.
 #[async_trait]
 pub trait Objects {
-    /// Announces keys that are about to be written, in one transaction. A key that is announced or live already is left
-    /// as it is; a condemned one is announced anew (its age starts again). `Error::Deleted` when the recording's deletion was
-    /// asked for.
+    /// Announces keys that are about to be written, in one transaction. A key that is live already is left as it is; an
+    /// announced or condemned one is announced anew (its age starts again). `Error::Deleted` when the recording's deletion was
+    /// requested. Scope: id (the project is only stored).
     async fn announce(
         &self,
         project: &ProjectId,
@@ -49,11 +49,11 @@ pub trait Objects {
         now: WallTime,
     ) -> Result<()>;
 
-    /// Objects that no live row needs, oldest first: condemned before `condemned`, or announced before `announced` (which
-    /// must be early enough that no write can still be under way). They stay listed until [`Objects::swept`].
+    /// Objects that nothing needs, oldest first: condemned before `condemned`, or announced before `announced` (which must be early
+    /// enough that no write can still be under way). They stay listed until [`Objects::swept`]. Scope: all projects.
     async fn sweepable(&self, condemned: WallTime, announced: WallTime, limit: u32) -> Result<Vec<SweepCandidate>>;
 
-    /// Forgets keys whose bytes are gone; a key that became live in the meantime is kept and reported by not being in
-    /// the returned list.
+    /// Deletes the rows of keys whose bytes are gone, and returns these keys; a key that became live in the meantime is kept and
+    /// is not among them. Scope: id.
     async fn swept(&self, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>>;
 }

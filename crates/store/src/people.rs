@@ -1,4 +1,4 @@
-//! People in rooms, as LiveKit's webhooks name them.
+//! People in rooms, as LiveKit's webhooks name them, and the participants of recordings.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
@@ -10,8 +10,8 @@ use crate::Result;
 /// People in rooms, as LiveKit's webhooks name them.
 #[async_trait]
 pub trait People {
-    /// Somebody was in a room; what was told last counts. Nothing is kept of somebody who is left out of it, nor of more people than
-    /// a thousand.
+    /// Stores that somebody was in a room; the latest report counts. Nothing is stored of somebody who is left out of the room, or
+    /// of more than a thousand people. Scope: project.
     async fn note_person(
         &self,
         project: &ProjectId,
@@ -20,18 +20,20 @@ pub trait People {
         told_at: WallTime,
     ) -> Result<()>;
 
-    /// Somebody is left out of a room: nothing of them is kept from now on, nor what was before.
+    /// Somebody is left out of a room: nothing is stored of them from now on, and what was stored is removed; only the SHA-256 of
+    /// the identity stays. Scope: project.
     async fn leave_out(&self, project: &ProjectId, room_sid: &str, identity: &str, now: WallTime) -> Result<()>;
 
-    /// The people of a room who are known, by identity.
+    /// The known people of a room, in the order of their identities. Scope: project.
     async fn people(&self, project: &ProjectId, room_sid: &str) -> Result<Vec<Participant>>;
 
-    /// The recordings of a room that have ended and are not going to be deleted.
+    /// The recordings of a room that have ended and whose deletion was not requested. Scope: project.
     async fn ended_recordings(&self, project: &ProjectId, room_sid: &str) -> Result<Vec<RecordingId>>;
 
-    /// Adds participants to those of a recording; who is among them already stays as known.
+    /// Adds participants to those of a recording; those it has already stay as they are. Scope: id.
     async fn add_participants(&self, recording: RecordingId, people: &[Participant]) -> Result<()>;
 
-    /// Forgets people of whom was told before a time, save in rooms of which a recording has not ended; returns how many.
+    /// Deletes people who were last reported before a time, except in rooms with a recording that has not ended; returns how many.
+    /// Scope: all projects.
     async fn forget_people(&self, before: WallTime) -> Result<u64>;
 }

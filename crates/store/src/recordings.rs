@@ -1,4 +1,4 @@
-//! Recordings, their captures and their transcripts.
+//! Recordings, their captures and their transcripts: reading, listing, publishing a revision, requesting deletion.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
@@ -19,16 +19,16 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only of rooms with exactly this name.
     pub room_name: Option<String>,
-    /// Only with exactly this session id, or with a capture of this job.
+    /// Only with exactly this session id, or with a capture of this job that is not superseded.
     pub session_id: Option<String>,
 }
 
 /// Where a page begins: after this recording, in the order newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// When the last recording of the page before began, or where that is not known, when it was made.
+    /// When the last recording of the previous page began, or if that is not known, when it was created.
     pub began_at: WallTime,
-    /// Its id, which settles ties.
+    /// Its id, which breaks ties.
     pub id: RecordingId,
 }
 
@@ -41,28 +41,28 @@ pub struct ListPage {
     pub next: Option<Cursor>,
 }
 
-/// A capture that was read, and the segment index that all captures now amount to.
+/// A capture that was read, and the segment index that all captures together now amount to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication {
-    /// The recording, as read before the decision; its revision is compared (`Error::Conflict`).
+    /// The recording.
     pub recording: RecordingId,
-    /// The revision that was current when the decision was made.
+    /// The revision that was current when the decision was made; if it no longer is, that is an `Error::Conflict`.
     pub based_on: u32,
-    /// The recording's other captures, as read before the decision: another one, or one that is further now, is a conflict too.
+    /// The recording's other captures, as read before the decision: one more, one less, or another status now is a conflict too.
     pub beside: Vec<(CaptureId, CaptureStatus)>,
-    /// The capture, with what was found out about it.
+    /// The capture, with what was found out by reading it.
     pub capture: Capture,
     /// The index of its audio, in the media crate's own form.
     pub audio_index: Option<Vec<u8>>,
     /// Its transcript.
     pub transcript: Option<Transcript>,
-    /// Captures whose place it takes: they become `Superseded`, their transcripts are removed and their bodies condemned, unless
-    /// another recording needs them.
+    /// Captures that it replaces: they become `Superseded`, their indexes and transcripts are removed, and their bodies condemned
+    /// unless another capture needs them.
     pub supersedes: Vec<CaptureId>,
-    /// Other captures whose sound is rendered otherwise from now on; only together with `content`.
+    /// Other captures whose sound is rendered differently from now on; only together with `content`.
     pub filled: Vec<(CaptureId, Audio)>,
-    /// What all captures amount to; `None` while a room is still being recorded: then only the capture is kept, and the
-    /// segment index goes on growing.
+    /// What all captures amount to; `None` while a room is still being recorded: then only the capture, `supersedes` and `facts`
+    /// are written, and the segment index keeps growing.
     pub content: Option<Content>,
     /// The segments of the new revision, of the audio rendition, in order.
     pub segments: Vec<Segment>,
@@ -70,11 +70,11 @@ pub struct Publication {
     pub gaps: Vec<Gap>,
     /// Length of the media.
     pub duration: MediaTime,
-    /// When the first sample (or turn) was.
+    /// The time of the first sample (or turn).
     pub started_at: Option<WallTime>,
-    /// When the last sample (or turn) was.
+    /// The time of the last sample (or turn).
     pub ended_at: Option<WallTime>,
-    /// Names and tags; they fill what is not known yet and never overwrite.
+    /// Names and tags; they fill in what is not known yet and never overwrite.
     pub facts: SessionFacts,
     /// Who took part; replaces the list if not empty.
     pub participants: Vec<Participant>,
@@ -82,7 +82,7 @@ pub struct Publication {
     pub now: WallTime,
 }
 
-/// What a whole revision's rendering brought besides its segments.
+/// What rendering a whole revision yielded besides its segments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderedRevision {
     /// The recording.
@@ -91,7 +91,7 @@ pub struct RenderedRevision {
     pub revision: u32,
     /// The object with peaks and levels; announced before.
     pub analysis: ObjectKey,
-    /// Transcripts whose times were refined by what is heard.
+    /// Transcripts whose times were refined from what is heard.
     pub transcripts: Vec<(CaptureId, Transcript)>,
     /// Now.
     pub now: WallTime,
@@ -100,44 +100,45 @@ pub struct RenderedRevision {
 /// Recordings, their captures and their transcripts.
 #[async_trait]
 pub trait Recordings {
-    /// One recording with its captures in the order of their attempts; `None` too when it is another project's.
+    /// One recording with its captures in the order of their attempts; `None` also when it is another project's. Scope: project.
     async fn recording(&self, project: &ProjectId, id: RecordingId) -> Result<Option<(Recording, Vec<Capture>)>>;
 
-    /// A page of recordings, newest first; those whose deletion is done are left out. `limit` is 1 to 200.
+    /// A page of recordings, newest first; those whose deletion is done are left out. `limit` is 1 to 200. Scope: project.
     async fn list(&self, project: &ProjectId, filter: &Filter, after: Option<Cursor>, limit: u32) -> Result<ListPage>;
 
-    /// The transcripts of a recording's captures, in the order of their attempts, superseded ones left out.
+    /// The transcripts of a recording's captures, in the order of their attempts, superseded ones left out. Scope: id.
     async fn transcripts(&self, recording: RecordingId) -> Result<Vec<(CaptureId, Transcript)>>;
 
-    /// Recordings whose current revision is rendered, and that have a transcript which was aligned by an older version than this: in the
-    /// order of their ids, after this one, `limit` at most.
+    /// Recordings whose current revision is rendered and that have a transcript aligned by a version older than `version`, in the
+    /// order of their ids, from the one after `after`; `limit` at most. Scope: all projects.
     async fn aligned_before(&self, version: u32, after: Option<RecordingId>, limit: u32) -> Result<Vec<Recording>>;
 
-    /// The index of a capture's audio.
+    /// The index of a capture's audio. Scope: id.
     async fn audio_index(&self, capture: CaptureId) -> Result<Option<Vec<u8>>>;
 
-    /// The object with peaks and levels of the current revision, once it is rendered whole.
+    /// The object with peaks and levels of the current revision, once all of it is rendered. Scope: id.
     async fn analysis(&self, recording: RecordingId) -> Result<Option<ObjectKey>>;
 
-    /// Switches to a new revision in one transaction: the capture and its upload (state `Joined`), its body and the
-    /// objects of carried-over segments live, objects of dropped segments and the old analysis condemned, the recording
-    /// stepped by `Event::Published`, its effects tasks (`TaskKind::Render` with dedupe key `{project}/{recording}/{revision}`).
-    /// The lease is the ingest task's; it is finished in the same transaction. Returns the recording as it is now.
-    /// Of a recording under deletion nothing is written: only the task is finished.
+    /// Switches to a new revision in one transaction: writes the capture and its upload (state `Joined`), makes its body and the
+    /// objects of carried-over segments live, condemns the objects of dropped segments and the old analysis, steps the recording
+    /// by `Event::Published`, and queues the effects as tasks (`TaskKind::Render` with dedupe key
+    /// `{project}/{recording}/{revision}`). The task that holds the lease is finished in the same transaction. Returns the
+    /// recording as it is now. If its deletion was requested, only the task is finished. Scope: id.
     async fn publish(&self, publication: &Publication, lease: &Lease) -> Result<Recording>;
 
-    /// Ends the rendering of a revision: transcripts and analysis stored, object live, the render task finished, in one
-    /// transaction; where the recording captured a room, each session in it gets a `TaskKind::Separate` task. When the revision is no longer current only the task is finished and the analysis condemned.
+    /// Ends the rendering of a revision in one transaction: stores transcripts and analysis, makes the analysis object live, and
+    /// finishes the task; if the recording captured a room, each session in it gets a `TaskKind::Separate` task. If the revision is
+    /// no longer current, or deletion was requested, only the task is finished and the analysis condemned. Scope: id.
     async fn finish_render(&self, rendered: &RenderedRevision, lease: &Lease) -> Result<()>;
 
-    /// Steps a recording by `Event::DeletionRequested`, effects to tasks (`TaskKind::Erase`, dedupe key the recording's
-    /// id). `None` when it is not there (or its deletion is done).
+    /// Steps a recording by `Event::DeletionRequested`, and queues the effects as tasks (`TaskKind::Erase` with the recording's id
+    /// as dedupe key). `None` when the project has no such recording (or its deletion is done). Scope: project.
     ///
-    /// A session that is kept in two recordings goes from both: with a room's recording go those that its sessions have of their
-    /// own; with one of these the room's recording gives up the session, whose body is then the deleted recording's
-    /// (`TaskKind::Compose`).
+    /// A session that is kept in two recordings is deleted from both. With a room's recording, the recordings that its sessions
+    /// have of their own are deleted. With a session's own recording, the room's recording gives the session up
+    /// (`TaskKind::Compose`); the session's body then belongs to the deleted recording.
     async fn request_deletion(&self, project: &ProjectId, id: RecordingId, now: WallTime) -> Result<Option<Recording>>;
 
-    /// How many recordings there are of each status, over all projects; for metrics.
+    /// How many recordings there are of each status, deleted ones left out; for metrics. Scope: all projects.
     async fn count_by_status(&self) -> Result<Vec<(Status, u64)>>;
 }

@@ -1,4 +1,4 @@
-//! The segment index.
+//! The segment index: which media segments a recording's current revision consists of, and where the bytes of each are.
 
 use async_trait::async_trait;
 use echosphere_domain::id::RecordingId;
@@ -15,7 +15,7 @@ pub struct StoredSegment {
     pub index: u32,
     /// The object; announced before it was written.
     pub key: ObjectKey,
-    /// Bytes before the segment in that object.
+    /// Its offset in that object, in bytes.
     pub offset: u64,
     /// Its length in bytes.
     pub length: u64,
@@ -24,15 +24,16 @@ pub struct StoredSegment {
 /// The segment index.
 #[async_trait]
 pub trait Segments {
-    /// All segments of a rendition of the current revision, in order.
+    /// All segments of a rendition of the current revision, in order. Scope: id.
     async fn segments(&self, recording: RecordingId, rendition: &str) -> Result<Vec<Segment>>;
 
-    /// One segment of the current revision.
+    /// One segment of the current revision. Scope: id.
     async fn segment(&self, recording: RecordingId, rendition: &str, index: u32) -> Result<Option<Segment>>;
 
-    /// Notes that segments are stored, and their objects live, in one transaction. A segment that is stored already
-    /// keeps its first location and the new object is condemned (unless it is the same key); when the revision is no
-    /// longer current all the objects are condemned. Returns whether the revision is current.
+    /// Notes that segments are stored, and makes their objects live, in one transaction. A segment that is stored already keeps
+    /// its first location, and the new object is condemned (unless it is the same key); if the revision is no longer current, or
+    /// deletion was requested, all the objects are condemned. An object that some current segment is in is never condemned.
+    /// Returns whether the revision is current. Scope: id.
     async fn segments_stored(
         &self,
         recording: RecordingId,
@@ -43,7 +44,8 @@ pub trait Segments {
     ) -> Result<bool>;
 
     /// Notes that a segment can neither be found nor rendered: its location becomes `Missing`, the recording steps by
-    /// `Event::SegmentLost` and gains a gap of the segment's extent with that reason.
+    /// `Event::SegmentLost` and gains a gap of the segment's extent with that reason. Does nothing if it is missing already, or is
+    /// of another revision. Scope: id.
     async fn segment_lost(
         &self,
         recording: RecordingId,

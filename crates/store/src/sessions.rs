@@ -1,4 +1,4 @@
-//! Sessions of rooms: which recordings are of one room, and sessions that have recordings of their own.
+//! Sessions of rooms: the recordings of one room, and the recordings that sessions have of their own.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
@@ -22,20 +22,20 @@ pub struct SameRoom {
     pub agent_name: Option<String>,
     /// Its status.
     pub status: Status,
-    /// When its first sample (or turn) was.
+    /// The time of its first sample (or turn).
     pub started_at: Option<WallTime>,
     /// The length of its media.
     pub duration: MediaTime,
 }
 
-/// A session that the recording of its room does not hold whole.
+/// A session that its room's recording does not hold completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Own {
     /// The room's recording.
     pub room: RecordingId,
     /// The session's capture there.
     pub capture: CaptureId,
-    /// The id of its own recording, should a new one be needed.
+    /// The id of its own recording, if a new one is needed.
     pub new_recording: RecordingId,
     /// The id of the capture in that one.
     pub new_capture: CaptureId,
@@ -50,11 +50,11 @@ pub struct OwnRecording {
     pub recording: Recording,
     /// Its capture of the session, which has the same body; `Processing` unless it was published before.
     pub capture: Capture,
-    /// Captures there of earlier uploads of the session, whose place this one takes.
+    /// Captures there of earlier uploads of the session, which this one replaces.
     pub supersedes: Vec<CaptureId>,
 }
 
-/// One of several sessions that one recording holds, and that becomes a recording of its own.
+/// One of several sessions in one recording, which is to become a recording of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// Its captures.
@@ -65,39 +65,41 @@ pub struct Part {
     pub session_id: Option<String>,
     /// What is known of it.
     pub facts: SessionFacts,
-    /// When its upload came.
+    /// When its upload was received.
     pub created_at: WallTime,
 }
 
 /// Sessions of rooms.
 #[async_trait]
 pub trait Sessions {
-    /// The other recordings of a recording's room (project, room sid), in the order in which they began, deleted ones left out;
-    /// `limit` at most.
+    /// The other recordings of a recording's room (the same project and room sid), in the order in which they began, without those
+    /// whose deletion was requested; `limit` at most. Scope: id.
     async fn same_room(&self, recording: RecordingId, limit: u32) -> Result<Vec<SameRoom>>;
 
-    /// Where the body of a capture's upload is kept; `None` when no upload brought it.
+    /// The object that holds the body of a capture's upload; `None` when the capture is not from an upload. Scope: id.
     async fn upload_body(&self, capture: CaptureId) -> Result<Option<ObjectKey>>;
 
-    /// Finds or makes the recording of its own of a session that is a capture of a room's recording, and the capture there, in one
-    /// transaction. Both captures have one body, which is the room's recording's. `None` when either recording is being deleted or
-    /// was, or when the capture is no more.
+    /// Finds or makes a session's own recording, and the capture in it, in one transaction; the session is a capture of a room's
+    /// recording. Both captures share one body, which belongs to the room's recording. `None` when the deletion of either recording
+    /// was requested, nothing may be kept of the session, or its capture is gone or superseded. Scope: id.
     async fn own_recording(&self, own: &Own) -> Result<Option<OwnRecording>>;
 
-    /// Ends a `TaskKind::Separate` task: it is known where the session is held.
+    /// Finishes a `TaskKind::Separate` task, and notes that it is known which recordings hold the session. Scope: id.
     async fn session_placed(&self, capture: CaptureId, lease: &Lease) -> Result<()>;
 
-    /// Gives each session of a settled room's recording of which that is not known a `TaskKind::Separate` task; `limit` at most,
-    /// after this capture. Returns the last one, `None` at the end.
+    /// Queues a `TaskKind::Separate` task for each session in a rendered recording of a room for which that is not known yet, in
+    /// the order of their captures' ids, from the one after `after`; `limit` at most. Returns the last one, `None` when there was
+    /// none. Scope: all projects.
     async fn place_sessions(&self, after: Option<CaptureId>, limit: u32, now: WallTime) -> Result<Option<CaptureId>>;
 
-    /// Recordings that did not capture a room and have uploads of more than one job or start, after this one in the order of their
-    /// ids; `limit` at most.
+    /// Recordings that did not capture a room and have uploads of more than one job or start, in the order of their ids, from the
+    /// one after `after`; `limit` at most. Scope: all projects.
     async fn mixed(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<(ProjectId, RecordingId)>>;
 
-    /// Makes recordings of their own of sessions that one recording holds, in one transaction: each gets its captures with their
-    /// bodies (whose keys stay) and transcripts; their segments leave the recording's index; each recording, the old one too, gets a
-    /// `TaskKind::Compose` task. `session_id` is the old one's from now on. `Error::Conflict` when a capture is not there any more.
+    /// Gives sessions that are in one recording recordings of their own, in one transaction: each gets its captures with their
+    /// bodies (whose keys stay) and transcripts; their segments leave the old recording's index; every recording, the old one too,
+    /// gets a `TaskKind::Compose` task. `session_id` becomes the old one's. `Error::Conflict` when a capture is no longer in it.
+    /// Does nothing when its deletion was requested. Scope: id.
     async fn split(
         &self,
         recording: RecordingId,

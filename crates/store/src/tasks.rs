@@ -1,7 +1,7 @@
-//! Background work: a table with fenced leases.
+//! Background work: a queue of tasks in a table, claimed under fenced leases.
 //!
-//! A task runs at least once and its effect happens once: each claim raises the lease's generation, and whatever a
-//! worker writes at the end is refused when the generation is no longer its own.
+//! A task runs at least once and its effect happens once: each claim raises the lease's generation, and what a worker
+//! writes at the end is refused when the generation is no longer its own.
 
 use async_trait::async_trait;
 use echosphere_domain::id::TaskId;
@@ -16,21 +16,21 @@ pub enum TaskKind {
     Ingest,
     /// Render what is not stored of a revision; payload: `{project}/{recording}/{revision}`.
     Render,
-    /// Remove the bytes of a recording; payload: the recording's id.
+    /// Erase a recording, or what was kept of a refused session or room; payload: [`Erasure::payload`](crate::Erasure::payload).
     Erase,
-    /// Publish what a room's capture log amounts to; payload: `{project}/{recording}`.
+    /// Finalize: publish what a room's capture log amounts to; payload: `{project}/{recording}`.
     Settle,
-    /// Publish what the captures of a recording amount to now, after some came or went; payload: `{project}/{recording}`.
+    /// Recompose: publish what a recording's captures amount to now, after some came or went; payload: `{project}/{recording}`.
     Compose,
-    /// Give a session a recording of its own when its room's recording does not hold all of it; payload:
+    /// Give a session a recording of its own if its room's recording does not hold all of it; payload:
     /// `{project}/{recording}/{capture}`.
     Separate,
-    /// Lay the transcripts of a revision anew on what was measured of it; payload: `{project}/{recording}/{revision}`.
+    /// Align the transcripts of a revision again with what was measured of it; payload: `{project}/{recording}/{revision}`.
     Align,
 }
 
 impl TaskKind {
-    /// Every kind, most urgent first. Rows have the place in this list: a new kind goes to its end.
+    /// Every kind, most urgent first. Rows store the position in this list, so a new kind is added at its end.
     pub const ALL: [Self; 7] =
         [Self::Settle, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate, Self::Align];
 
@@ -55,9 +55,9 @@ pub struct NewTask {
     pub id: TaskId,
     /// What it does.
     pub kind: TaskKind,
-    /// On what.
+    /// What it works on.
     pub payload: String,
-    /// Not before.
+    /// When it may run at the earliest.
     pub run_at: WallTime,
 }
 
@@ -77,7 +77,7 @@ pub struct Claim {
     pub lease: Lease,
     /// What to do.
     pub kind: TaskKind,
-    /// On what.
+    /// What to work on.
     pub payload: String,
     /// How often it was claimed, this time included.
     pub attempts: u32,
@@ -103,32 +103,32 @@ pub struct TaskCounts {
     pub dead: u64,
 }
 
-/// Background work.
+/// Background work. Rows of tasks have no project; payloads do, or name an id.
 #[async_trait]
 pub trait Tasks {
-    /// Queues a task, unless an open one of the same kind and payload exists.
+    /// Queues a task, unless an open one of the same kind and payload exists. Scope: all projects.
     async fn enqueue(&self, task: &NewTask) -> Result<()>;
 
-    /// Claims the task of one of these kinds that is due and most urgent (kind in the order of `TaskKind::ALL`, then
-    /// `run_at`): one that waits, or one whose lease ran out. Its generation and attempts rise by one.
+    /// Claims the most urgent due task of these kinds (in the order of `TaskKind::ALL`, then of `run_at`): one that waits, or one
+    /// whose lease ran out. Its generation and attempts rise by one. Scope: all projects.
     async fn claim(&self, kinds: &[TaskKind], now: WallTime, lease_until: WallTime) -> Result<Option<Claim>>;
 
-    /// Prolongs a lease; `Error::LeaseLost` when it is no longer ours.
+    /// Extends a lease; `Error::LeaseLost` when it is no longer ours. Scope: id.
     async fn heartbeat(&self, lease: &Lease, until: WallTime) -> Result<()>;
 
-    /// Finishes a task (the row goes); `Error::LeaseLost` when it is no longer ours.
+    /// Finishes a task (its row is deleted); `Error::LeaseLost` when it is no longer ours. Scope: id.
     async fn complete(&self, lease: &Lease) -> Result<()>;
 
-    /// Gives a task back, or up; `Error::LeaseLost` when it is no longer ours.
+    /// Gives a task back, or gives it up; `Error::LeaseLost` when it is no longer ours. Scope: id.
     async fn fail(&self, lease: &Lease, failure: &Failure) -> Result<()>;
 
-    /// Makes all leases run out at once. Only for a process that holds the lock of the data directory and so knows that
-    /// no other worker lives.
+    /// Makes all leases run out at once. Only for a process that holds the lock of the data directory and so knows that there is no
+    /// other worker. Scope: all projects.
     async fn expire_leases(&self) -> Result<()>;
 
-    /// When the next waiting task is due.
+    /// When the next waiting task is due. Scope: all projects.
     async fn next_due(&self) -> Result<Option<WallTime>>;
 
-    /// Open and dead tasks of each kind; for metrics and the drained state of tests.
+    /// How many tasks of each kind are open and dead; for metrics, and for tests to see that no work is left. Scope: all projects.
     async fn task_counts(&self) -> Result<Vec<TaskCounts>>;
 }

@@ -1,4 +1,4 @@
-//! Session uploads: from the first byte to the capture that they become.
+//! Session uploads: their rows, from the first byte received to the capture that they become.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, TaskId, UploadId};
@@ -9,7 +9,7 @@ use echosphere_domain::time::WallTime;
 
 use crate::{Result, SessionIds};
 
-/// How far an upload is.
+/// How far an upload has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UploadState {
     /// Bytes are arriving (or were, when the process died).
@@ -18,7 +18,7 @@ pub enum UploadState {
     Received,
     /// It became a capture.
     Joined,
-    /// The same session's upload was there already; its bytes were let go.
+    /// An upload of the same session was there already; its bytes were dropped.
     Duplicate,
     /// It could not be read; kept byte for byte, with the reason.
     Quarantined,
@@ -45,13 +45,13 @@ impl UploadState {
 pub struct Upload {
     /// Its id, also the name of its spool file.
     pub id: UploadId,
-    /// Whose token it came with.
+    /// The project of the token that it came with.
     pub project: ProjectId,
     /// The request's Content-Type, as sent.
     pub content_type: String,
     /// When its head arrived.
     pub received_at: WallTime,
-    /// How far it is.
+    /// How far it has come.
     pub state: UploadState,
     /// Bytes received; 0 while receiving.
     pub bytes: u64,
@@ -63,14 +63,14 @@ pub struct Upload {
     pub job_id: Option<String>,
     /// LiveKit's room id, as its header says.
     pub room_sid: Option<String>,
-    /// The room's name, where the header or LiveKit told it.
+    /// The room's name, if the header or LiveKit gave it.
     pub room_name: Option<String>,
-    /// Whether it may become a recording though the name of its room is not known.
+    /// Whether it may become a recording although the name of its room is not known.
     pub is_released: bool,
 }
 
 impl Upload {
-    /// An upload that begins to come.
+    /// An upload that begins to arrive.
     pub fn receiving(id: UploadId, project: ProjectId, content_type: String, received_at: WallTime) -> Self {
         Self {
             id,
@@ -109,13 +109,13 @@ pub struct Join {
     pub room_sid: Option<String>,
     /// LiveKit's job id.
     pub job_id: Option<String>,
-    /// The room's name, for showing only.
+    /// The room's name, for display only.
     pub room_name: Option<String>,
-    /// When the session was, and when its upload came.
+    /// The times of the session, and of its upload.
     pub session: Session,
-    /// The id of the recording, should a new one be needed. Its `session_id` is then the job id.
+    /// The id of the recording, if a new one is needed. Its `session_id` is then the job id.
     pub new_recording: RecordingId,
-    /// The id of the capture, should this upload not have one yet.
+    /// The id of the capture, if this upload does not have one yet.
     pub new_capture: CaptureId,
     /// Now.
     pub now: WallTime,
@@ -128,55 +128,55 @@ pub struct Joined {
     pub recording: Recording,
     /// This upload's capture; `Processing` unless it was joined before.
     pub capture: Capture,
-    /// Where its body is to be kept: announced, so it may be written.
+    /// The object that its body is to be stored in: announced, so it may be written.
     pub body: ObjectKey,
 }
 
 /// Session uploads.
 #[async_trait]
 pub trait Uploads {
-    /// Makes the row (state `Receiving`), before the first byte is written to the spool.
+    /// Makes the row (state `Receiving`), before the first byte is written to the spool. Scope: project.
     async fn begin_upload(&self, upload: &Upload) -> Result<()>;
 
     /// Acknowledges a durable body: state `Received`, and a `TaskKind::Ingest` task with the upload's id as payload and
-    /// as dedupe key, in one transaction. Only an upload in `Receiving` changes; repeated calls do nothing.
+    /// as dedupe key, in one transaction. Only an upload in `Receiving` changes; repeated calls do nothing. Scope: id.
     async fn seal_upload(&self, id: UploadId, sealed: Sealed, task: TaskId, now: WallTime) -> Result<()>;
 
-    /// Removes the row of an upload of which nothing was kept.
+    /// Deletes the row of an upload of which nothing was kept, if it is still in `Receiving`. Scope: id.
     async fn abandon_upload(&self, id: UploadId) -> Result<()>;
 
-    /// The upload.
+    /// The upload with this id; its row says in which project. Scope: id.
     async fn upload(&self, id: UploadId) -> Result<Option<Upload>>;
 
-    /// All uploads in state `Receiving`: at start-up, those that the previous process did not finish.
+    /// All uploads in state `Receiving`: at start-up, those that the previous process did not finish. Scope: all projects.
     async fn unfinished_uploads(&self) -> Result<Vec<Upload>>;
 
-    /// Finds or makes the recording of an upload, and its capture, in one transaction.
+    /// Finds or makes the recording of an upload, and its capture, in one transaction. Scope: project.
     ///
-    /// An upload that has a capture gets that one again. Else the recording is the first of these that there is:
+    /// An upload that has a capture (by its id alone) gets that one again. Otherwise the recording is the first that exists of:
     ///
-    /// - one that has a capture with the same (project, job id); without a job id (SDKs before 1.8) the same (project, room sid,
-    ///   start);
-    /// - of those that captured the room (project, room sid) the one that `domain::session::belongs_to` chooses;
+    /// - one that has an upload's capture with the same (project, job id), or, without a job id (SDKs before 1.6), with the same
+    ///   (project, room sid, start);
+    /// - of those that captured the room (project, room sid), the one that `domain::session::belongs_to` chooses;
     /// - a new one, stepped from `State::starting()`, with the job id as its session id.
     ///
-    /// The recording steps by `Event::UploadJoined`, its effects become tasks, the capture's attempt is the recording's highest
-    /// + 1, and the key of its body is announced. The upload stays `Received` until published.
+    /// The recording steps by `Event::UploadJoined`, its effects become tasks, the capture's attempt is one more than the
+    /// recording's highest, and the key of its body is announced. The upload stays `Received` until it is published.
     ///
-    /// `None` when nothing may be kept of the session: it was deleted, with or without its room, or is refused.
+    /// `None` when nothing may be kept of the session: it was deleted, alone or with its room, or is refused.
     async fn join_upload(&self, join: &Join) -> Result<Option<Joined>>;
 
-    /// Ends an upload that says nothing new (state `Duplicate`): its capture, if it has one, is removed, its body key
-    /// is condemned.
+    /// Ends an upload that brings nothing new (state `Duplicate`): its capture, if it has one, is deleted, and its body condemned.
+    /// Scope: id.
     async fn drop_duplicate(&self, id: UploadId, now: WallTime) -> Result<()>;
 
-    /// Ends an upload that cannot be read: state `Quarantined` with the reason; the object is live.
+    /// Ends an upload that cannot be read: state `Quarantined` with the reason; the object becomes live. Scope: id.
     async fn quarantine_upload(&self, id: UploadId, reason: &str, object: &ObjectKey, now: WallTime) -> Result<()>;
 
-    /// Notes whose session an upload is, and its room's name if somebody told it.
+    /// Stores the job id and room sid of an upload's session, and the room's name if one is given. Scope: id.
     async fn note_session(&self, id: UploadId, session: &SessionIds, room_name: Option<&str>) -> Result<()>;
 
-    /// The uploads of a project in a state, newest first, received before a time, `limit` at most.
+    /// The uploads of a project in a state, newest first, received before a time, `limit` at most. Scope: project.
     async fn uploads_in(
         &self,
         project: &ProjectId,
@@ -185,19 +185,19 @@ pub trait Uploads {
         limit: u32,
     ) -> Result<Vec<Upload>>;
 
-    /// The uploads of all projects in a state that were received before a time, oldest first, `limit` at most.
+    /// The uploads in a state that were received before a time, oldest first, `limit` at most. Scope: all projects.
     async fn uploads_before(&self, state: UploadState, before: WallTime, limit: u32) -> Result<Vec<Upload>>;
 
-    /// How many uploads of all projects are in a state; for metrics.
+    /// How many uploads are in a state; for metrics. Scope: all projects.
     async fn count_uploads(&self, state: UploadState) -> Result<u64>;
 
-    /// An upload waits until the name of its room is known: state `Held`. Only one in `Received` changes.
+    /// An upload waits until the name of its room is known: state `Held`. Only one in `Received` changes. Scope: id.
     async fn hold_upload(&self, id: UploadId) -> Result<()>;
 
     /// An upload in `Held` or `Quarantined` is read (again): state `Received`, and a `TaskKind::Ingest` task. `released` says that
-    /// it may become a recording without its room's name. False when it was in another state.
+    /// it may become a recording without its room's name. False when it was in another state. Scope: id.
     async fn release_upload(&self, id: UploadId, released: bool, task: TaskId, now: WallTime) -> Result<bool>;
 
-    /// Removes the row of an upload, whatever its state, unless it became a capture.
+    /// Deletes the row of an upload, whatever its state, unless it became a capture. Scope: id.
     async fn forget_upload(&self, id: UploadId) -> Result<()>;
 }

@@ -146,6 +146,10 @@ fn publication(joined: &Joined, now: WallTime) -> Publication {
     }
 }
 
+async fn aligned_before(store: &dyn Store, version: u32, after: Option<RecordingId>) -> Vec<RecordingId> {
+    store.aligned_before(version, after, 10).await.unwrap().into_iter().map(|recording| recording.id).collect()
+}
+
 #[tokio::test]
 async fn a_session_comes_in_is_rendered_and_goes() {
     let mut world = World::new().await;
@@ -159,10 +163,8 @@ async fn a_session_comes_in_is_rendered_and_goes() {
     let store = Arc::clone(&world.store);
     let lease = world.lease(TaskKind::Render, at(12)).await;
     let segment = key("recordings/x/0.ts");
-    store
-        .announce(&project, Some(recording.id), Purpose::Segment, std::slice::from_ref(&segment), at(12))
-        .await
-        .unwrap();
+    let announced = std::slice::from_ref(&segment);
+    store.announce(&project, Some(recording.id), Purpose::Segment, announced, at(12)).await.unwrap();
     let stored = StoredSegment { index: 1, key: segment.clone(), offset: 0, length: 99 };
     assert!(
         store.segments_stored(recording.id, AUDIO_RENDITION, 1, std::slice::from_ref(&stored), at(12)).await.unwrap()
@@ -174,10 +176,8 @@ async fn a_session_comes_in_is_rendered_and_goes() {
     assert!(store.sweepable(at(9_999), at(9_999), 10).await.unwrap().is_empty(), "nothing that is needed is swept");
 
     let analysis = key("recordings/x/analysis");
-    store
-        .announce(&project, Some(recording.id), Purpose::Analysis, std::slice::from_ref(&analysis), at(13))
-        .await
-        .unwrap();
+    let announced = std::slice::from_ref(&analysis);
+    store.announce(&project, Some(recording.id), Purpose::Analysis, announced, at(13)).await.unwrap();
     let rendered = RenderedRevision {
         recording: recording.id,
         revision: 1,
@@ -190,10 +190,7 @@ async fn a_session_comes_in_is_rendered_and_goes() {
     assert_eq!(store.analysis(recording.id).await.unwrap(), Some(analysis.clone()));
 
     // Its transcript was aligned by no version; then by one, in the transaction that ends the task.
-    let old = async |version, after| -> Vec<RecordingId> {
-        let old = store.aligned_before(version, after, 10).await.unwrap();
-        old.into_iter().map(|recording| recording.id).collect()
-    };
+    let old = async |version, after| aligned_before(store.as_ref(), version, after).await;
     assert_eq!((old(1, None).await, old(0, None).await), (vec![recording.id], vec![]));
     assert!(old(1, Some(recording.id)).await.is_empty());
     let payload = format!("{project}/{}/1", recording.id);

@@ -1,4 +1,4 @@
-//! Bodies that are small to send and were costly to read.
+//! Hostile request bodies: expensive to read for their size, if they are read carelessly.
 
 use std::io::Write as _;
 
@@ -8,20 +8,21 @@ use flate2::write::GzEncoder;
 /// The Content-Type of [`upload`].
 pub const CONTENT_TYPE: &str = "multipart/form-data; boundary=xyz";
 
-/// A body, with what it is.
+/// A hostile body.
 #[derive(Debug, Clone)]
 pub struct Hostile {
     /// What it is, in a few words.
     pub name: &'static str,
-    /// Where it is sent.
+    /// The path to which it is sent.
     pub target: &'static str,
-    /// Its headers, but for credentials.
+    /// Its headers, without credentials.
     pub headers: &'static [(&'static str, &'static str)],
     /// The bytes.
     pub body: Vec<u8>,
 }
 
-/// One of each kind, `scale` of 64 MiB where size is what costs. `tag` tells the sessions of one call from those of another.
+/// One of each kind, at `scale` times 64 MiB where size is what costs. `tag` distinguishes the sessions of one call from those of
+/// another.
 pub fn all(scale: f64, tag: &str) -> Vec<Hostile> {
     let session = |name, part: &str, content| session(name, tag, part, content);
     let size = (f64::from(64 << 20) * scale) as usize;
@@ -63,7 +64,7 @@ fn session(name: &'static str, tag: &str, part: &str, content: Vec<u8>) -> Hosti
     }
 }
 
-/// A session upload of a job and room of this name, with these parts after its header.
+/// A session upload for a job and room of this name, with these parts after its header.
 pub fn upload(name: &str, parts: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
     let field = |number: u8, text: String| [&[number << 3 | 2, text.len() as u8], text.as_bytes()].concat();
@@ -85,7 +86,7 @@ fn part(name: &str, content: &[u8]) -> Vec<u8> {
     [head.as_bytes(), content, b"\r\n"].concat()
 }
 
-/// A list that is `unit` over and over.
+/// A JSON list that repeats `unit`, of about `size` bytes.
 pub fn list(unit: &str, size: usize) -> Vec<u8> {
     format!("[{}0]", unit.repeat(size / unit.len())).into_bytes()
 }
@@ -109,7 +110,8 @@ pub fn turns(count: usize) -> Vec<u8> {
     format!(r#"{{"items":[{}]}}"#, (0..count).map(turn).collect::<Vec<_>>().join(",")).into_bytes()
 }
 
-/// An Ogg/Opus file of so many bytes, with this packet on each page (none when it is empty), and a second of sound at its end.
+/// An Ogg/Opus file of at least `size` bytes, with this packet on each page (none when it is empty), and a second of sound at its
+/// end.
 pub fn ogg(size: usize, packet: &[u8]) -> Vec<u8> {
     let head = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
     let mut out = [page(2, 0, 0, &[head]), page(0, 0, 1, &[b"OpusTags\x01\0\0\0x\0\0\0\0"])].concat();
@@ -147,10 +149,10 @@ fn page(flags: u8, granule: i64, sequence: u32, packets: &[&[u8]]) -> Vec<u8> {
     page
 }
 
-/// The bytes, compressed.
+/// Compresses bytes.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // Memory takes all.
+    // Writing to memory cannot fail.
     let _ = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
 }

@@ -1,10 +1,10 @@
-//! A small HTTP/1.1 client over a plain socket: what is sent is what the test says, to the byte.
+//! A small HTTP/1.1 client over a plain socket, in which tests control every byte that is sent.
 
 use std::io::{BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status code.
@@ -39,7 +39,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends a request and reads the answer. The server may answer before it has read everything.
+/// Sends a request and reads the response. The server may respond before it has read everything.
 pub fn send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = connect(address);
     let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
@@ -51,7 +51,7 @@ pub fn send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).unwrap();
-    // A server that refuses stops reading at some time; its answer is what counts.
+    // A server that rejects a request stops reading at some point; its response is what counts.
     let _ = stream.write_all(body);
     read_answer(&mut stream)
 }
@@ -81,7 +81,7 @@ fn split(url: &str) -> (SocketAddr, &str) {
     (host.parse().unwrap(), &rest[host.len()..])
 }
 
-/// Reads an answer to the end of the connection, or of its chunks.
+/// Reads a response to the end of the connection, and joins its chunks if it is chunked.
 pub fn read_answer(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
@@ -99,15 +99,15 @@ pub fn read_answer(stream: &mut TcpStream) -> Answer {
     Answer { status, headers, body }
 }
 
-/// The bytes of a body that comes in chunks (RFC 9112, section 7.1), as they come.
+/// Reads a chunked body (RFC 9112, section 7.1) as it arrives.
 pub struct Chunks<R> {
     inner: R,
-    /// What is left of the chunk.
+    /// What is left of the current chunk, in bytes.
     left: usize,
 }
 
 impl<R: BufRead> Chunks<R> {
-    /// The body that begins now.
+    /// A reader at the beginning of a body.
     pub fn new(inner: R) -> Self {
         Self { inner, left: 0 }
     }
@@ -117,7 +117,7 @@ impl<R: BufRead> Read for Chunks<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         while self.left == 0 {
             let mut line = String::new();
-            // Before the size of the next chunk the line of this one ends.
+            // The line of one chunk ends before the size of the next.
             if self.inner.read_line(&mut line)? == 0 {
                 return Ok(0);
             }

@@ -1,4 +1,5 @@
-//! For tests only: the server as a process, uploads byte for byte, and oracles that share no code with what they judge.
+//! Test support: runs the server as a process, sends uploads byte for byte, and has oracles that share no code with what they
+//! judge.
 //!
 //! Blocking on purpose: a test reads from top to bottom.
 
@@ -7,7 +8,9 @@
 pub mod calls;
 pub mod hostile;
 pub mod http;
+pub mod keys;
 pub mod livekit;
+pub mod objects;
 pub mod publishers;
 pub mod server;
 pub mod session;

@@ -1,4 +1,4 @@
-//! A real livekit-server on free ports.
+//! Runs a real livekit-server on free ports.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{TcpListener, UdpSocket};
@@ -39,7 +39,7 @@ impl LiveKit {
         livekit
     }
 
-    /// Its URL, as `LIVEKIT_URL` takes it.
+    /// Its URL, as for `LIVEKIT_URL`.
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
     }
@@ -78,8 +78,8 @@ fn program() -> PathBuf {
     found.into_iter().find(is_server).expect("livekit-server is missing: scripts/install.sh test")
 }
 
-/// A port that nobody has, for TCP and UDP. It lies below the range that the kernel takes the ports of connections from: none of
-/// those may take it before the server does.
+/// A port that is free for TCP and UDP. It is below the range from which the kernel takes ports for outgoing connections: none of
+/// those can take it before the server does.
 fn free_port() -> u16 {
     loop {
         let port = 10_000 + (RandomState::new().build_hasher().finish() % 20_000) as u16;

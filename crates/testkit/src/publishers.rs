@@ -1,4 +1,4 @@
-//! Many people who talk, without libwebrtc: as cheap as they can be, so that a machine carries many rooms of them beside
+//! A load generator: many speakers without libwebrtc, as cheap as possible, so that one machine carries many rooms of them next to
 //! what is measured. One thread sends for all of them, a packet each every 20 ms.
 
 use std::net::{SocketAddr, UdpSocket};
@@ -18,15 +18,15 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 use tokio::runtime::Runtime;
 
-/// What is between two packets.
+/// The time between two packets.
 const FRAME: Duration = Duration::from_millis(20);
-/// RTP ticks of a packet.
+/// RTP ticks per packet.
 const TICKS: u64 = 960;
 
 /// Makes a token for a room and an identity.
 pub type MakeToken = fn(room: &str, identity: &str) -> String;
 
-/// Who is to talk.
+/// Who is to talk, and where.
 pub struct Plan {
     /// LiveKit's URL.
     pub url: String,
@@ -36,11 +36,11 @@ pub struct Plan {
     pub rooms: Vec<String>,
     /// How many talk in each.
     pub per_room: usize,
-    /// What they say: Opus packets of 20 ms, over and over; each begins somewhere else.
+    /// What they say: Opus packets of 20 ms, repeated; each speaker begins at another one.
     pub frames: Arc<Vec<Vec<u8>>>,
 }
 
-/// People who talk until they are stopped.
+/// Speakers who talk until they are stopped.
 pub struct Publishers {
     stopping: Arc<AtomicBool>,
     thread: JoinHandle<Vec<u64>>,
@@ -74,7 +74,7 @@ impl Publishers {
     pub fn stop(self) -> Vec<u64> {
         self.stopping.store(true, Ordering::Relaxed);
         let sent = self.thread.join().unwrap();
-        // What is under way arrives before they are gone.
+        // What is in transit arrives before they are gone.
         thread::sleep(Duration::from_millis(300));
         self.runtime.block_on(async {
             for link in self.links {
@@ -131,7 +131,7 @@ async fn connect(url: &str, token: &str, frames: Arc<Vec<Vec<u8>>>, offset: usiz
         api.add_media(MediaKind::Audio, Direction::SendOnly, Some("stream".to_owned()), Some("mic".to_owned()), None);
     let (offer, pending) = api.apply().unwrap();
     negotiate(&link, &mut events, &mut rtc, offer.to_sdp_string(), pending).await;
-    // Later messages are of no interest, but somebody has to take them.
+    // Later messages are not needed, but something has to receive them.
     tokio::spawn(async move { while events.recv().await.is_some() {} });
     let deadline = Instant::now();
     (link, Person { rtc, mid, socket, local, frames, offset, sent: 0, is_up: false, deadline })

@@ -1,4 +1,4 @@
-//! The server as a process of its own, on a free port and a folder of its own.
+//! Runs the server under test as a process, on a free port and in a folder of its own.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,12 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::http::{self, Answer};
+pub use crate::keys::{KEY, SECRET};
 use crate::session;
-
-/// The key pair that every test server knows, in the project `default`.
-pub const KEY: &str = "devkey";
-/// Its secret.
-pub const SECRET: &str = "secretsecretsecretsecretsecretsecret";
 
 /// A running server; killed when dropped.
 pub struct Server {
@@ -23,21 +19,21 @@ pub struct Server {
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
     child: Child,
-    /// A token of the key pair, with which the server is asked: `Bearer ...`.
+    /// A token of the key pair, used for requests to the server: `Bearer ...`.
     pub authorization: String,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
-    /// From the start of the process to its first answer.
+    /// The time from the start of the process to its first response.
     pub started_in: Duration,
 }
 
 impl Server {
-    /// Starts the program on a data directory, with more environment.
+    /// Starts the program on a data directory, with additional environment variables.
     pub fn start(program: &str, dir: &Path, variables: &[(&str, &str)]) -> Self {
         Self::start_with(program, dir, &[], variables)
     }
 
-    /// The same, with more arguments of `serve`.
+    /// The same, with additional arguments of `serve`.
     pub fn start_with(program: &str, dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
@@ -47,20 +43,20 @@ impl Server {
         Self { program, dir, variables, arguments, child, authorization, address, started_in }
     }
 
-    /// Ends the process at once, as a power failure would, and waits until it is gone.
+    /// Ends the process at once (SIGKILL), as a power failure would, and waits until it is gone.
     pub fn kill9(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Starts it again on the same folder.
+    /// Ends it at once and starts it again on the same folder.
     pub fn restart(&mut self) {
         self.kill9();
         (self.child, self.address, self.started_in) =
             launch(&self.program, &self.dir, &self.arguments, &self.variables);
     }
 
-    /// Asks it to stop (SIGTERM) and waits; true when it ended well.
+    /// Asks it to stop (SIGTERM) and waits; true when it exited successfully.
     pub fn stop(&mut self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -72,14 +68,14 @@ impl Server {
         self.child.id()
     }
 
-    /// A line of its `/proc/PID/status` that is a size, such as `VmHWM:`, in MiB.
+    /// The value in MiB of a line of its `/proc/PID/status` that is a size, such as `VmHWM:`.
     pub fn memory(&self, line: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
         value.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
     }
 
-    /// What it has logged, since the first start.
+    /// What it has logged since its first start.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("server.log")).unwrap_or_default()
     }
@@ -94,14 +90,14 @@ impl Server {
         self.send("GET", target, &[], &[])
     }
 
-    /// A request with the server's credential.
+    /// Sends a request with the server's credential.
     pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut headers = headers.to_vec();
         headers.push(("authorization", &self.authorization));
         http::send(self.address, method, target, &headers, body)
     }
 
-    /// GET of a path, following a redirect to object storage, which has a signature of its own.
+    /// GET of a path, following a redirect to object storage, whose URL is signed itself.
     pub fn fetch(&self, target: &str) -> Answer {
         let answer = self.get(target);
         match answer.header("location") {
@@ -122,7 +118,7 @@ impl Server {
         self.get(&format!("/v1/recordings/{id}")).json()
     }
 
-    /// Every recording, page by page, when no task is open.
+    /// Waits until no task is open, then returns every recording, page by page.
     pub fn settled_all(&self) -> Vec<Value> {
         let mut all = self.settled();
         let mut page = self.get("/v1/recordings?limit=200").json();
@@ -133,7 +129,7 @@ impl Server {
         all
     }
 
-    /// Waits until no task is open, then returns the recordings. Panics with the log when nothing gets done for two minutes.
+    /// Waits until no task is open, then returns the recordings. Panics with the log when there is no progress for two minutes.
     pub fn settled(&self) -> Vec<Value> {
         let (mut open, mut since) = (u64::MAX, Instant::now());
         while since.elapsed() < Duration::from_secs(120) {

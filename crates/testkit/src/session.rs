@@ -1,4 +1,4 @@
-//! Recorded sessions, sent as they were.
+//! Recorded agent sessions, to be uploaded unchanged, in part or with other ids.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,14 +12,14 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::http::{self, Answer};
-use crate::server::{KEY, SECRET};
+use crate::keys::{KEY, SECRET};
 
 /// Every recorded session.
 pub const ALL: [&str; 4] = ["node-order", "order", "reservation", "survey"];
 
 /// A recorded session.
 pub struct Session {
-    /// Its name, the folder's.
+    /// Its name, which is the folder's.
     pub name: String,
     /// The body of its upload.
     pub body: Vec<u8>,
@@ -29,23 +29,23 @@ pub struct Session {
     pub truth: Value,
 }
 
-/// What is taken of a session, and whose it is.
+/// Which part of a session is taken, and for which room and job.
 pub struct Part {
     /// The number of its room.
     pub room: usize,
-    /// The number of its job; `None` for SDKs before 1.8.
+    /// The number of its job; `None` as for SDKs before 1.6.
     pub job: Option<usize>,
-    /// How much later it was, in seconds.
+    /// How much later it took place, in seconds.
     pub later: i64,
-    /// How many seconds of it.
+    /// How many seconds of it are taken.
     pub seconds: i64,
 }
 
-/// When the recorded sessions were: all within some hours of this, in Unix seconds.
+/// The range of Unix seconds within which all sessions were recorded.
 const THEN: std::ops::Range<i64> = 1_795_400_000..1_795_500_000;
 
 impl Part {
-    /// The header: the ids, the start, the length.
+    /// The header of the part: its ids, start and length.
     fn header(&self, header: &[u8]) -> Vec<u8> {
         let mut wire = Wire::decode(header).unwrap();
         wire.room_id = format!("RM_{:012}", self.room);
@@ -58,7 +58,7 @@ impl Part {
         wire.encode_to_vec()
     }
 
-    /// The items of that time.
+    /// The chat history of the part.
     fn chat(&self, chat: &[u8]) -> Vec<u8> {
         let mut document: Value = serde_json::from_slice(chat).unwrap();
         let items = document["items"].as_array_mut().unwrap();
@@ -85,7 +85,7 @@ impl Part {
         }
     }
 
-    /// The sound of that time, as a whole file.
+    /// The sound of the part, as a complete file.
     fn sound(&self, ogg: &[u8]) -> Vec<u8> {
         let pages = pages(ogg);
         let granule = |page: &[u8]| i64::from_le_bytes(page[6..14].try_into().unwrap());
@@ -131,18 +131,18 @@ fn read(path: PathBuf) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The time of day.
+/// The current time.
 pub fn now() -> WallTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     WallTime::from_nanos(i64::try_from(since.as_nanos()).unwrap())
 }
 
-/// An upload token of now.
+/// An upload token, valid from now on for an hour.
 pub fn token() -> String {
     token::mint(KEY, &SecretString::from(SECRET), Grant::ObservabilityWrite, now(), 3600)
 }
 
-/// An API token of now, good for a day.
+/// An API token, valid from now on for a day.
 pub fn api_token(key: &str, secret: &str) -> String {
     token::mint(key, &SecretString::from(secret), Grant::RoomRecord, now(), 24 * 3600)
 }
@@ -162,7 +162,7 @@ impl Session {
         }
     }
 
-    /// The same session as if it had been another job in another room: the ids, which have a fixed length, replaced.
+    /// The same session as if it had been another job in another room: replaces the ids, which have a fixed length.
     pub fn renamed(&self, number: usize) -> Self {
         let mut body = self.body.clone();
         for prefix in [b"RM_".as_slice(), b"AJ_"] {
@@ -183,8 +183,8 @@ impl Session {
         }
     }
 
-    /// The beginning of the same session, as if another job had held it in another room at another time: the ids are made of
-    /// numbers, without a job's the header has none.
+    /// The beginning of the same session, as if another job had held it in another room at another time. The ids are made of the
+    /// part's numbers; without a job number the header has no job.
     pub fn part(&self, part: &Part) -> Self {
         let name = format!("{}-{}-{}", self.name, part.room, part.job.unwrap_or(0));
         let header = part.header(&self.content("header"));
@@ -232,12 +232,12 @@ impl Session {
         read(folder(&self.name).join("otlp").join(file))
     }
 
-    /// Sends the upload whole.
+    /// Sends the whole upload.
     pub fn upload(&self, address: SocketAddr) -> Answer {
         upload(address, &self.content_type, &self.body)
     }
 
-    /// Announces the whole body, sends its first bytes and breaks the connection off.
+    /// Announces the whole body, sends its first bytes and breaks off the connection.
     pub fn upload_cut(&self, address: SocketAddr, bytes: usize) {
         let mut stream = http::connect(address);
         let head = format!(
@@ -250,20 +250,20 @@ impl Session {
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(&self.body[..bytes]).unwrap();
         stream.flush().unwrap();
-        // What was written is on its way; give it the moment that a real network would.
+        // What was written is in transit; this gives it the moment that a real network would.
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Sends a body to the upload's address with a good token.
+/// Sends an upload body to its endpoint, with a valid token.
 pub fn upload(address: SocketAddr, content_type: &str, body: &[u8]) -> Answer {
     let authorization = format!("Bearer {}", token());
     let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
     http::send(address, "POST", "/observability/recordings/v0", &headers, body)
 }
 
-/// The sound of `order` again and again until it lasts an hour, as one unbroken Ogg file: granules and numbers go on, checksums
-/// are made anew.
+/// The sound of `order` repeated until it lasts an hour, as one continuous Ogg file: granule positions and page numbers go on,
+/// checksums are recomputed.
 pub fn hour_of_ogg() -> Vec<u8> {
     const HOUR: i64 = 3600 * 48_000;
     let session = Session::load("order");
@@ -272,7 +272,7 @@ pub fn hour_of_ogg() -> Vec<u8> {
     let pages = pages(&session.body[start..end]);
     let (headers, sound) = pages.split_at(2);
     let granule = |page: &[u8]| i64::from_le_bytes(page[6..14].try_into().unwrap());
-    // The last page may be cut short by its granule; without it every round is a whole number of packets.
+    // The last page may be cut short by its granule position; without it every round is a whole number of packets.
     let sound = &sound[..sound.len() - 1];
     let (first, length) = (granule(&sound[0]) - 48_000, granule(sound.last().unwrap()) - granule(&sound[0]) + 48_000);
     let mut out = headers.concat();
@@ -295,7 +295,7 @@ pub fn hour_of_ogg() -> Vec<u8> {
     unreachable!("an hour ends")
 }
 
-/// Makes the checksum of a page anew.
+/// Recomputes the checksum of a page.
 fn seal(page: &mut [u8]) {
     page[22..26].fill(0);
     let sum = page.iter().fold(0_u32, |crc, &byte| {

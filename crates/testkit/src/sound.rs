@@ -1,4 +1,4 @@
-//! Oracles of sound: decoding by ffmpeg, cross-correlation, speech onsets. None of it is the code under test.
+//! Audio oracles: decoding by ffmpeg, cross-correlation, speech onsets. None of this is code under test.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::http;
 
-/// Samples a second.
+/// Samples per second.
 pub const RATE: usize = 48_000;
 
 /// Interleaved stereo, 48 kHz.
@@ -24,7 +24,7 @@ fn need(program: &str) {
     assert!(found.is_ok_and(|status| status.success()), "{program} is missing: apt-get install ffmpeg");
 }
 
-/// Decodes bytes by ffmpeg, which must not find anything to complain of.
+/// Decodes bytes with ffmpeg, which must not report anything.
 pub fn decode(bytes: &[u8], format: &str) -> Pcm {
     need("ffmpeg");
     let arguments =
@@ -45,7 +45,7 @@ pub fn decode(bytes: &[u8], format: &str) -> Pcm {
     Pcm(output.stdout.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
 }
 
-/// What ffprobe says of a file, as `key=value` lines of the named entries.
+/// What ffprobe reports of a file, as `key=value` lines of the named entries.
 pub fn probe(file: &Path, entries: &str) -> Vec<String> {
     need("ffprobe");
     let output = Command::new("ffprobe")
@@ -77,8 +77,8 @@ pub fn segments(playlist_url: &str) -> Vec<(f64, Vec<u8>)> {
     segments
 }
 
-/// How many samples `b` lies behind `a` around a place, by cross-correlation within a range; and how alike they are there (1 is
-/// the same).
+/// How many samples `b` is later than `a` around a position, by cross-correlation within a range; and how similar they are there (1
+/// means identical).
 pub fn lag(a: &[f64], b: &[f64], at: usize, window: usize, range: i64) -> (i64, f64) {
     let reference = &a[at..at + window];
     let energy = |signal: &[f64]| signal.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -98,8 +98,8 @@ pub fn lag(a: &[f64], b: &[f64], at: usize, window: usize, range: i64) -> (i64, 
     best
 }
 
-/// When a channel is heard to begin speaking after at least `pause` seconds of quiet, in seconds: by a plain threshold on 5 ms
-/// means.
+/// When a channel begins to speak after at least `pause` seconds of quiet, in seconds: by a plain threshold on the level of steps
+/// of 5 ms.
 pub fn onsets(channel: &[f64], pause: f64) -> Vec<f64> {
     const STEP: usize = RATE / 200;
     let loud: Vec<bool> = channel

@@ -1,22 +1,22 @@
-//! What of a transcript is of an earlier conversation.
+//! Marks the turns of a transcript that belong to an earlier conversation.
 //!
-//! An agent may begin with a conversation that was stored (livekit-agents 2.0, `LiveSession(thread=...)`): its items are uploaded with this
-//! session's, keep the times at which they were made, hours or years ago, and have no metrics. They are shown apart: nothing of them is
-//! heard in this session's sound, and none has a place on its timeline.
+//! An agent may begin with a stored conversation (livekit-agents 2.0, `LiveSession(thread=...)`): its items are uploaded with this
+//! session's, keep the times at which they were created, hours or years ago, and have no metrics. They are shown separately: none
+//! of them is heard in this session's sound, and none has a place on its timeline.
 
 use super::Turn;
 use crate::time::WallTime;
 
-/// An item that was made so long before a session's sound began is not of it, in nanoseconds: a minute. An agent is set up, and
-/// the room waited for, in less.
+/// An item that was created longer than this before a session's sound began is not part of the session: a minute, in nanoseconds.
+/// Setting up an agent and waiting for the room take less.
 const BEFORE: i64 = 60 * 1_000_000_000;
-/// Without sound, a pause so long is one between conversations, in nanoseconds: an hour.
+/// Without sound, a pause of at least this separates two conversations: an hour, in nanoseconds.
 const PAUSE: i64 = 3_600 * 1_000_000_000;
 
-/// Marks what is of an earlier conversation. `began` is the first moment of the session's sound, where it has any.
+/// Marks the turns of an earlier conversation. `began` is the first moment of the session's sound, where it has any.
 ///
-/// A session whose every item is that old has a clock that is off, and no earlier conversation: one that is loaded is
-/// followed by the items that the session itself makes as it begins.
+/// A session whose every item is that old has a wrong clock rather than an earlier conversation: a stored conversation
+/// is followed by the items that the session itself creates as it begins.
 pub fn mark(turns: &mut [Turn], began: Option<WallTime>) {
     let limit = began.map(|began| began.plus_nanos(-BEFORE)).or_else(|| last_pause(turns));
     let Some(limit) = limit else { return };
@@ -29,7 +29,7 @@ pub fn mark(turns: &mut [Turn], began: Option<WallTime>) {
     }
 }
 
-/// Whether nothing tells of how a turn came to be: a stored one has lost that.
+/// Whether a turn has no metrics and no times of speech: a stored turn has lost them.
 fn is_bare(turn: &Turn) -> bool {
     turn.metrics.is_empty() && turn.reported.start.is_none() && turn.reported.end.is_none()
 }

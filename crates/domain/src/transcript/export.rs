@@ -1,7 +1,7 @@
-//! The transcript for other programs: WebVTT, SubRip, plain text.
+//! Exports a transcript for other programs, as WebVTT, SubRip or plain text.
 //!
-//! Only what was said or typed becomes a cue; tool calls and events stand in the plain text, and so does an earlier conversation, whose
-//! lines have no time of this one.
+//! Only what was said or typed becomes a cue; tool calls and events are in the plain text, and so is an earlier conversation, whose
+//! lines have no time on this recording's timeline.
 
 use std::fmt::Write;
 
@@ -67,7 +67,7 @@ pub fn srt(turns: &[Placed]) -> String {
     out
 }
 
-/// Plain text: a line a turn, with its time.
+/// Plain text: one line per turn, with its time.
 pub fn text(turns: &[Placed]) -> String {
     let mut out = String::new();
     for placed in turns.iter().filter(|placed| placed.turn.earlier) {
@@ -109,21 +109,21 @@ fn clock(time: MediaTime, separator: char) -> String {
     format!("{:02}:{:02}:{:02}{separator}{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }
 
-/// What a reader of SubRip cannot take for the times of a cue.
+/// A text that a SubRip parser cannot mistake for the times of a cue.
 fn without_arrows(text: &str) -> String {
     text.replace("-->", "-- >")
 }
 
-/// Lines without the empty ones, which would end a cue, without other control characters, and each with an end to the directions
-/// that it begins.
+/// The lines of a text without control characters and without empty lines, which would end a cue; each closes the text directions
+/// that it opens.
 fn lines(text: &str) -> String {
     let clean = |line: &str| closed(line.chars().filter(|c| !c.is_control()).collect());
     let lines = text.split(['\n', '\r']).map(clean).filter(|line| !line.trim().is_empty());
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A line whose embeddings, overrides and isolates of direction end with it (UAX #9, 2.1 to 2.5): else one in a name turns around what
-/// we write after it.
+/// Closes a line's directional embeddings, overrides and isolates at its end (UAX #9, 2.1 to 2.5): otherwise one in a name would
+/// reverse what we write after it.
 fn closed(mut line: String) -> String {
     let mut open = Vec::new();
     for c in line.chars() {
@@ -131,7 +131,7 @@ fn closed(mut line: String) -> String {
             '\u{202A}' | '\u{202B}' | '\u{202D}' | '\u{202E}' => open.push('\u{202C}'),
             '\u{2066}'..='\u{2068}' => open.push('\u{2069}'),
             '\u{202C}' if open.last() == Some(&c) => drop(open.pop()),
-            // The end of an isolate ends all that began in it.
+            // The end of an isolate closes all that was opened in it.
             '\u{2069}' if open.contains(&c) => while open.pop() != Some(c) {},
             _ => {}
         }

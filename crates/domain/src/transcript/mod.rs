@@ -1,7 +1,7 @@
 //! The transcript: who said, typed, called or did what, and when.
 //!
-//! A turn keeps the wall clock that its source gave. What the sound itself says is kept beside it, never over it, and
-//! media time is computed through the recording's timeline when the transcript is read.
+//! A turn keeps the wall-clock times that its source reported. Times that were found in the sound are kept next to them
+//! and never replace them; media time is computed through the recording's timeline when the transcript is read.
 
 pub mod align;
 pub mod earlier;
@@ -23,7 +23,7 @@ use crate::time::WallTime;
 pub struct Transcript {
     /// The turns, in the order in which they began.
     pub turns: Vec<Turn>,
-    /// How the times of the turns were settled.
+    /// How the times of the turns were determined.
     pub alignment: Alignment,
 }
 
@@ -40,16 +40,16 @@ pub struct Turn {
     pub speaker: Option<String>,
     /// What was said, or a readable form of what happened.
     pub text: String,
-    /// What the source wrote, where `text` is that without delivery marks ([`markup`]); never stored.
+    /// What the source wrote, where `text` is the same without delivery marks ([`markup`]); never stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_text: Option<String>,
-    /// The times that the source gave.
+    /// The times that the source reported.
     pub reported: Times,
-    /// The times that the sound gave, when they are better.
+    /// The times that were found in the sound, when they are better.
     pub refined: Option<Refined>,
     /// Whether the speaker was cut off.
     pub interrupted: bool,
-    /// Whether it was typed, so that nothing of it can be heard.
+    /// Whether it was typed, so that it cannot be heard.
     pub typed: bool,
     /// The recogniser's confidence, 0 to 1.
     pub confidence: Option<f64>,
@@ -57,13 +57,13 @@ pub struct Turn {
     pub metrics: Map<String, Value>,
     /// The tool call or result.
     pub call: Option<Call>,
-    /// Whether it is of an earlier conversation, which this session was begun with ([`earlier`]).
+    /// Whether it belongs to an earlier conversation that this session was started with ([`earlier`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
 }
 
 impl Turn {
-    /// A turn of which nothing else is known.
+    /// A turn with nothing else known about it.
     pub fn new(id: impl Into<String>, kind: Kind, role: Role, text: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -83,7 +83,7 @@ impl Turn {
         }
     }
 
-    /// Whether it is said aloud. A message that comes without anything that tells how counts as typed until it is heard.
+    /// Whether it is said aloud. A message without any sign of how it was entered counts as typed until it is found in the sound.
     pub fn is_spoken(&self) -> bool {
         self.kind == Kind::Message && !self.earlier && (!self.typed || self.refined.is_some())
     }
@@ -103,7 +103,7 @@ pub enum Kind {
     Handoff,
     /// The agent's instructions or tools change.
     Config,
-    /// Anything else worth a line, also an item of a type that is not known.
+    /// Anything else worth a line, including an item of an unknown type.
     Marker,
 }
 
@@ -126,9 +126,9 @@ pub struct Times {
     pub start: Option<WallTime>,
     /// When the speaker ended.
     pub end: Option<WallTime>,
-    /// When the item was made: right for typed messages, tool calls and events; for speech only a rough hint.
+    /// When the item was created: exact for typed messages, tool calls and events; for speech only a rough hint.
     pub created: Option<WallTime>,
-    /// When its text last grew or changed, where a room tells of it piece by piece.
+    /// When its text last grew or changed, where a room reports it piece by piece.
     #[serde(default)]
     pub last_text: Option<WallTime>,
 }
@@ -159,20 +159,20 @@ pub struct Call {
     pub is_error: Option<bool>,
 }
 
-/// How the times of a transcript were settled.
+/// How the times of a transcript were determined.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Alignment {
-    /// By what.
+    /// What they are based on.
     pub method: Method,
-    /// How far the sound lies behind the reported times, in milliseconds (positive: heard later than reported): that of most turns,
-    /// where the source's clock was set meanwhile.
+    /// How much later than reported the turns are heard, in milliseconds (negative: earlier). Where the source's clock was set
+    /// during the call, this is the offset of most turns.
     pub offset_ms: i64,
     /// 0 (a guess) to 1 (certain).
     pub confidence: f64,
-    /// What is added to the reported times, in their order; nothing when there is none.
+    /// What is added to the reported times, in order; empty when nothing is added.
     #[serde(default)]
     pub clock: Vec<ClockStep>,
-    /// The [`align::VERSION`] that settled it; 0 when none did.
+    /// The [`align::VERSION`] that determined it; 0 when none did.
     #[serde(default)]
     pub version: u32,
 }
@@ -180,27 +180,27 @@ pub struct Alignment {
 /// From one reported time on, the source's clock is off by this much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockStep {
-    /// The first reported time that it is for.
+    /// The first reported time that it applies to.
     pub from: WallTime,
     /// What is added to reported times, in nanoseconds.
     pub offset: i64,
 }
 
 impl Alignment {
-    /// Times as a source reports them, of which nothing is heard yet.
+    /// Times as a source reports them, not compared with the sound yet.
     pub fn reported(any: bool) -> Self {
         let (method, confidence) = if any { (Method::Reported, 0.5) } else { (Method::None, 0.0) };
         Self { method, confidence, ..Self::default() }
     }
 
-    /// A clock that is off by so many milliseconds, as the sound says.
+    /// A clock that, according to the sound, is off by `offset_ms` milliseconds.
     #[cfg(test)]
     pub(crate) fn off_by(offset_ms: i64) -> Self {
         let step = ClockStep { from: WallTime::from_nanos(i64::MIN), offset: offset_ms * 1_000_000 };
         Self { method: Method::VoiceActivity, offset_ms, confidence: 0.9, clock: vec![step], version: align::VERSION }
     }
 
-    /// The time by the recording's clock of what happened at a reported time.
+    /// Converts a reported time to the recording's clock.
     pub fn time(&self, reported: WallTime) -> WallTime {
         let after = self.clock.partition_point(|step| step.from <= reported);
         let step = self.clock.get(after.saturating_sub(1));
@@ -208,7 +208,7 @@ impl Alignment {
     }
 }
 
-/// What the times of a transcript rest on.
+/// What the times of a transcript are based on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {

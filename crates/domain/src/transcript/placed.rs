@@ -1,10 +1,10 @@
-//! A turn on the media timeline, as it is read.
+//! Places the turns of transcripts on the media timeline, when they are read.
 
 use super::{Alignment, Transcript, Turn};
 use crate::time::{MediaTime, WallTime};
 use crate::timeline::Timeline;
 
-/// Where a turn lies.
+/// A turn with its place on the timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
     /// The turn.
@@ -21,8 +21,8 @@ pub struct Placed {
     pub approximate: bool,
 }
 
-/// Places the turns of all captures on one timeline, in the order in which they began. Turns without any time keep their
-/// place behind the turn that they followed.
+/// Places the turns of all captures on one timeline, in the order in which they began. Turns without any time keep their place
+/// after the turn that they followed.
 pub fn place<'a>(transcripts: impl IntoIterator<Item = &'a Transcript>, timeline: &Timeline) -> Vec<Placed> {
     let mut placed: Vec<(WallTime, Placed)> = Vec::new();
     for transcript in transcripts {
@@ -54,7 +54,7 @@ fn place_turn(turn: &Turn, alignment: &Alignment, timeline: &Timeline) -> Placed
     let spoken = turn.is_spoken();
     let (start, end, mut approximate) = match (turn.refined, time(times.start), time(times.created)) {
         (Some(refined), _, _) => (Some(refined.start), Some(refined.end), refined.approximate),
-        // There is sound, and the line was not found in it (yet): then the source's word alone is not enough.
+        // Where there is sound and the line was not found in it (yet), reported times alone are not enough.
         (None, Some(start), _) => {
             let is_told = times.end.is_some() && timeline.spans().is_empty();
             (Some(start), Some(time(times.end).unwrap_or(start).max(start)), !is_told)

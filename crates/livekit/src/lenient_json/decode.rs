@@ -1,6 +1,6 @@
-//! From bytes to text, in whatever Unicode encoding they are.
+//! Decodes JSON bytes to text, whichever Unicode encoding they are in (UTF-8, UTF-16 or UTF-32).
 
-/// The encodings of JSON.
+/// The encodings that JSON may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
     Utf8,
@@ -8,21 +8,21 @@ enum Encoding {
     Utf32 { little: bool },
 }
 
-/// Decodes a document piece by piece, without byte order marks. What is no text in its encoding becomes U+FFFD.
+/// Decodes a document piece by piece and drops byte order marks. Bytes that are invalid in the encoding become U+FFFD.
 ///
-/// The encoding is told by a byte order mark, else by where the zeros of the first two characters stand, which are ASCII in every
-/// JSON document (RFC 4627, section 3).
+/// The encoding is given by a byte order mark, otherwise by where the zero bytes of the first two characters are: these are ASCII
+/// in every JSON document (RFC 4627, section 3).
 #[derive(Debug, Default)]
 pub struct Decoder {
     encoding: Option<Encoding>,
-    /// Bytes that are no whole character yet.
+    /// Bytes not decoded yet: too few to recognise the encoding, or an incomplete character.
     carry: Vec<u8>,
-    /// Whether there was any text.
+    /// Whether any text was decoded so far.
     has_begun: bool,
 }
 
 impl Decoder {
-    /// Takes the next bytes, `is_last` being whether none come after them.
+    /// Decodes the next bytes. `is_last` says that none come after them.
     pub fn push(&mut self, bytes: &[u8], is_last: bool, out: &mut String) {
         self.carry.extend_from_slice(bytes);
         if self.encoding.is_none() && self.carry.len() < 4 && !is_last {
@@ -46,7 +46,7 @@ impl Decoder {
     }
 }
 
-/// The text of a document.
+/// Decodes a whole document.
 pub fn decode(bytes: &[u8]) -> String {
     let mut text = String::new();
     Decoder::default().push(bytes, true, &mut text);
@@ -63,7 +63,7 @@ fn encoding_of(bytes: &[u8]) -> Encoding {
     }
 }
 
-/// Returns how many bytes were used up.
+/// Returns how many bytes were consumed.
 fn utf8(bytes: &[u8], is_last: bool, out: &mut String) -> usize {
     let mut at = 0;
     while at < bytes.len() {
@@ -87,11 +87,11 @@ fn utf8(bytes: &[u8], is_last: bool, out: &mut String) -> usize {
     at
 }
 
-/// A last odd byte is half of something that was cut off.
+/// A trailing odd byte is half of a unit that was cut off.
 fn utf16(bytes: &[u8], little: bool, is_last: bool, out: &mut String) -> usize {
     let unit = |pair: &[u8; 2]| if little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) };
     let mut units: Vec<u16> = bytes.as_chunks().0.iter().map(unit).collect();
-    // The first half of a pair waits for the other.
+    // A high surrogate waits for its other half.
     if !is_last && units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
         units.pop();
     }

@@ -1,7 +1,7 @@
-//! JSON as it comes from outside: what Python and Node write that is no JSON (RFC 8259), and what was damaged on the way.
+//! Reads JSON from outside leniently: the invalid JSON that Python and Node write (RFC 8259), and documents damaged on the way.
 //!
-//! One bad value costs that value. Python's `json.dumps` writes `NaN` and `Infinity`, a document may be UTF-16 or begin with a
-//! byte order mark, a text may hold half a character or a raw line break, and any document may break off.
+//! One bad value costs only that value. Python's `json.dumps` writes `NaN` and `Infinity`, a document may be UTF-16 or begin with a
+//! byte order mark, a string may hold half a surrogate pair or a raw line break, and any document may be cut off.
 
 mod decode;
 mod list;
@@ -16,17 +16,17 @@ use serde_json::Value;
 use self::decode::decode;
 use self::parser::Parser;
 
-/// What was read of a document.
+/// The result of reading a document.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Read {
-    /// The document: without the members that have no value (`NaN`, numbers out of range), and as far as it goes.
+    /// The document as far as it could be read, without members that have no value (`NaN`, numbers out of range).
     pub value: Value,
-    /// Whether something that stood there is lost. A number that is none (`NaN`) stood for nothing.
+    /// Whether anything in the document was lost. A non-number (`NaN`) counts as no value, not as lost.
     pub damaged: bool,
 }
 
-/// Reads a document. What is JSON is read as JSON; of anything else what stands before the place where nothing can be made of it.
-/// Of members with one name the last one that has a value counts. Values that are nested deeper than 100 are null.
+/// Reads a document. Valid JSON is read as JSON; anything else as far as sense can be made of it. Of members with the same name the
+/// last one that has a value counts. Values nested deeper than 100 become null.
 pub fn read(bytes: &[u8]) -> Read {
     if let Ok(value) = serde_json::from_slice(bytes) {
         return Read { value, damaged: false };

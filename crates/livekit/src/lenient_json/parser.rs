@@ -1,56 +1,56 @@
-//! The values of a document, one after the other.
+//! A lenient JSON parser over a piece of text, with limits on memory and nesting.
 
 use memchr::memchr2;
 use serde_json::{Map, Number, Value};
 
-/// The deepest nesting that is read. What is kept has to be read again, by a reader that goes to 127.
+/// The deepest nesting that is kept. The result has to be readable by a strict parser whose limit is 127.
 const DEEPEST: usize = 100;
 
-/// Why a document cannot be read on.
+/// Why parsing cannot continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// It breaks off.
+    /// The text ends too early.
     End,
-    /// Something else stands there than must.
+    /// An unexpected token.
     Syntax,
-    /// It takes more memory than it may.
+    /// The value exceeds its memory budget.
     Size,
 }
 
-/// What a value takes of memory, in bytes, wherever it stands: in a list that has grown to twice its length.
+/// The memory counted for a value, in bytes, wherever it is: as in a list whose capacity is twice its length.
 const VALUE: usize = 64;
-/// What a list or an object takes, before it has anything in it.
+/// The memory counted for an empty list or object.
 const LIST: usize = 128;
 const OBJECT: usize = 640;
-/// What a member takes besides its name and value.
+/// The memory counted for a member, besides its name and value.
 const MEMBER: usize = 128;
 
-/// Reads a text from its beginning.
+/// Parses a text from its beginning.
 #[derive(Debug)]
 pub struct Parser<'t> {
     text: &'t str,
-    /// How far it was read, in bytes.
+    /// How far the text was read, in bytes.
     pub at: usize,
-    /// Whether a value was lost that stood there.
+    /// Whether a value that was there got lost.
     pub damaged: bool,
-    /// Set when nothing more can be read; what was read of the values that are open is still given.
+    /// Set when parsing cannot continue; what was read of the open values is still returned.
     pub broken: Option<Broken>,
-    /// Bytes of memory that values may still take.
+    /// The bytes of memory that values may still take.
     budget: usize,
 }
 
 impl<'t> Parser<'t> {
-    /// Begins at the beginning.
+    /// Starts at the beginning of the text.
     pub fn new(text: &'t str) -> Self {
         Self::with_budget(text, usize::MAX)
     }
 
-    /// The same, for values that take so many bytes of memory at most.
+    /// As [`Parser::new`], for values that take at most `budget` bytes of memory.
     pub fn with_budget(text: &'t str, budget: usize) -> Self {
         Self { text, at: 0, damaged: false, broken: None, budget }
     }
 
-    /// Whether a value may take so much more memory.
+    /// Reserves `bytes` of the memory budget; false when they exceed it.
     fn takes(&mut self, bytes: usize) -> bool {
         let left = self.budget.checked_sub(bytes);
         match left {
@@ -60,12 +60,12 @@ impl<'t> Parser<'t> {
         left.is_some()
     }
 
-    /// The byte that comes next.
+    /// The next byte.
     pub fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The byte that comes next after white space and other bytes that stand for nothing.
+    /// The next byte after white space and control characters.
     pub fn next_token(&mut self) -> Option<u8> {
         while self.peek().is_some_and(|byte| byte <= b' ') {
             self.at += 1;
@@ -73,7 +73,7 @@ impl<'t> Parser<'t> {
         self.peek()
     }
 
-    /// Whether nothing more comes.
+    /// Whether only white space is left.
     pub fn is_at_end(&mut self) -> bool {
         self.next_token().is_none()
     }
@@ -82,7 +82,7 @@ impl<'t> Parser<'t> {
         self.broken = Some(if self.is_at_end() { Broken::End } else { Broken::Syntax });
     }
 
-    /// The value that comes next, which is nested in so many others; `None` when there is none, also for `NaN`.
+    /// The next value, nested `depth` levels deep; `None` when there is none, also for `NaN`.
     pub fn value(&mut self, depth: usize) -> Option<Value> {
         let next = self.next_token();
         if !self.takes(VALUE + if matches!(next, Some(b'[')) { LIST } else { 0 }) {
@@ -143,7 +143,7 @@ impl<'t> Parser<'t> {
         Value::Object(members)
     }
 
-    /// A member's name, and the colon after it.
+    /// A member's name and the colon after it.
     pub fn name(&mut self) -> Option<String> {
         let name = self.string()?;
         if self.next_token() != Some(b':') {
@@ -174,7 +174,7 @@ impl<'t> Parser<'t> {
                         items.extend(value);
                         break;
                     }
-                    // What comes after it keeps its place.
+                    // A null keeps the positions of the items after it.
                     items.push(value.unwrap_or_default());
                     if !matches!(self.next_token(), Some(b',' | b']' | b'{' | b'[' | b'"')) {
                         self.breaks();
@@ -186,7 +186,7 @@ impl<'t> Parser<'t> {
         Value::Array(items)
     }
 
-    /// A text. Raw control characters are taken as they are; half a surrogate pair becomes U+FFFD.
+    /// A string. Raw control characters are taken as they are; half a surrogate pair becomes U+FFFD.
     pub fn string(&mut self) -> Option<String> {
         self.at += 1;
         let mut out = String::new();
@@ -208,7 +208,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The character after a backslash. Where it means nothing, the backslash itself.
+    /// The character of an escape sequence; the backslash itself if the sequence is unknown.
     fn escaped(&mut self) -> char {
         let known = match self.peek() {
             Some(byte @ (b'"' | b'\\' | b'/' | b'\'')) => char::from(byte),
@@ -227,7 +227,7 @@ impl<'t> Parser<'t> {
         known
     }
 
-    /// The character of a `\u` escape, or of the two that make up a surrogate pair.
+    /// The character of a `\u` escape, or of the two escapes of a surrogate pair.
     fn escaped_unit(&mut self, unit: u16) -> char {
         self.at += 5;
         let mut units = vec![unit];
@@ -245,7 +245,7 @@ impl<'t> Parser<'t> {
         u16::from_str_radix(digits, 16).ok()
     }
 
-    /// A number, or one of the words, in whatever form they are written.
+    /// A number, or one of the literals, in any of the spellings that occur.
     fn word(&mut self, depth: usize) -> Option<Value> {
         let ends = |byte: u8| byte <= b' ' || b",:[]{}\"".contains(&byte);
         let rest = &self.text[self.at..];
@@ -253,7 +253,7 @@ impl<'t> Parser<'t> {
         let word = &rest[..length];
         self.at += length;
         if depth > 0 && self.at == self.text.len() {
-            // Who knows how it goes on.
+            // The word may have been cut off.
             self.broken = Some(Broken::End);
             return None;
         }
@@ -264,12 +264,12 @@ impl<'t> Parser<'t> {
             _ => {}
         }
         let number = number(word);
-        // `NaN`, `-Infinity` and numbers out of range are read as well, to what is no number in JSON, and stand for nothing.
+        // `NaN`, `-Infinity` and numbers out of range are no JSON numbers: they are read as absent, without damage.
         self.damaged |= number.is_none() && word.parse::<f64>().is_err();
         number.map(Value::Number)
     }
 
-    /// Goes behind a value that is nested too deeply.
+    /// Skips a value that is nested too deeply.
     fn skip_nested(&mut self) {
         self.damaged = true;
         let mut open = 0_usize;
@@ -294,7 +294,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// A number in the range of those that there are.
+/// A number, if it is in the range of JSON's numbers.
 fn number(word: &str) -> Option<Number> {
     if let Ok(whole) = word.parse::<u64>() {
         return Some(whole.into());

@@ -1,4 +1,4 @@
-//! As much of a document as is looked at: its text, decoded piece by piece as it is needed.
+//! A sliding window over a JSON document: text that is decoded piece by piece, as the parser needs it.
 
 use std::io::{self, Read};
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::decode::Decoder;
 use super::parser::{Broken, Parser};
 
-/// What is read at a time, in bytes.
+/// How much text is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// The text from some place of a document on.
+/// The text of a document from its current position on, as far as it was read.
 #[derive(Debug)]
 pub struct Window<R> {
     source: R,
@@ -19,40 +19,40 @@ pub struct Window<R> {
     text: String,
     at: usize,
     is_whole: bool,
-    /// Bytes of text that there were so far.
+    /// Bytes of text decoded so far.
     pub read: usize,
 }
 
-/// A value, or what was tried to be one.
+/// The outcome of parsing a value.
 #[derive(Debug)]
 pub struct Attempt {
-    /// The value, if there is one.
+    /// The value, if there was one.
     pub value: Option<Value>,
-    /// How much of the text it takes.
+    /// How many bytes of text it takes.
     pub length: usize,
-    /// Whether something that stood in it is lost.
+    /// Whether anything in it was lost.
     pub damaged: bool,
-    /// Why it cannot be read to its end.
+    /// Why it could not be read to its end.
     pub broken: Option<Broken>,
 }
 
 impl<R: Read> Window<R> {
-    /// Begins at the beginning.
+    /// Starts at the beginning of the document.
     pub fn new(source: R) -> Self {
         Self { source, decoder: Decoder::default(), text: String::new(), at: 0, is_whole: false, read: 0 }
     }
 
-    /// The text that is here.
+    /// The text from the current position on, as far as it was read.
     pub fn rest(&self) -> &str {
         &self.text[self.at..]
     }
 
-    /// Whether no more text comes than is here.
+    /// Whether the whole document was read.
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Goes behind so many bytes.
+    /// Moves `count` bytes on.
     pub fn consume(&mut self, count: usize) {
         self.at += count;
         if self.at >= PIECE && self.at > self.text.len() / 2 {
@@ -61,7 +61,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Brings more text; false when there is none.
+    /// Reads more text; false when there is none.
     pub fn more(&mut self) -> io::Result<bool> {
         let before = self.text.len();
         let mut piece = [0; 4 << 10];
@@ -74,7 +74,7 @@ impl<R: Read> Window<R> {
         Ok(self.text.len() > before)
     }
 
-    /// Brings twice as much text as is here; false when there is none.
+    /// Doubles the text that is available; false when there is no more.
     fn double(&mut self) -> io::Result<bool> {
         let wanted = self.rest().len() * 2;
         let mut any = false;
@@ -87,7 +87,7 @@ impl<R: Read> Window<R> {
         Ok(any)
     }
 
-    /// The byte that comes next after white space and other bytes that stand for nothing.
+    /// The next byte after white space and control characters.
     pub fn next_token(&mut self) -> io::Result<Option<u8>> {
         loop {
             let blank = self.rest().bytes().position(|byte| byte > b' ');
@@ -98,7 +98,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Something that is read by a parser from `from` on, again with more text as long as it breaks off and is shorter than `longest`.
+    /// Parses from `from` on, and again with more text as long as the text ends too early and is shorter than `longest`.
     pub fn attempt<T>(
         &mut self,
         from: usize,
@@ -117,14 +117,14 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The value that comes next, which is nested in so many others.
+    /// The next value, nested `depth` levels deep.
     pub fn value(&mut self, depth: usize, longest: usize, budget: usize) -> io::Result<Attempt> {
         let (value, Parsed { length, damaged, broken }) =
             self.attempt(0, longest, budget, |parser| parser.value(depth))?;
         Ok(Attempt { value, length, damaged, broken })
     }
 
-    /// Goes behind a text that begins here with its quotation mark; false when it does not end.
+    /// Skips a string whose quotation mark is next; false when it does not end.
     pub fn skip_text(&mut self) -> io::Result<bool> {
         self.consume(1);
         loop {
@@ -148,7 +148,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Goes behind a list or an object that begins here, by its brackets alone; false when it does not end.
+    /// Skips a list or an object whose bracket is next, by its brackets alone; false when it does not end.
     pub fn skip_nested(&mut self) -> io::Result<bool> {
         let mut open = 0_usize;
         loop {
@@ -179,13 +179,13 @@ impl<R: Read> Window<R> {
     }
 }
 
-/// How far something was read.
+/// How far the parser got.
 #[derive(Debug, Clone, Copy)]
 pub struct Parsed {
-    /// Its length in bytes.
+    /// The length of what was parsed, in bytes.
     pub length: usize,
-    /// Whether something that stood in it is lost.
+    /// Whether anything in it was lost.
     pub damaged: bool,
-    /// Why it cannot be read on.
+    /// Why it could not be read on.
     pub broken: Option<Broken>,
 }

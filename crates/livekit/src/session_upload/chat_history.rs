@@ -1,7 +1,7 @@
-//! The part `chat_history`: the session's items as JSON, to turns.
+//! Reads the upload part `chat_history`, the session's items as JSON, into the turns of a transcript.
 //!
-//! Nothing in it is refused: an item of an unknown type, or one that lacks what its type should have, becomes a marker with
-//! its JSON as text, and so does one that is no JSON at all. A document that breaks off yields the items before the break.
+//! Nothing in it is rejected: an item of an unknown type, or one that lacks what its type requires, becomes a marker with its JSON
+//! as text, and so does one that is not JSON at all. A document that is cut off yields the items before the cut.
 
 use std::collections::HashSet;
 use std::io::{self, Cursor, Read, Seek};
@@ -15,27 +15,27 @@ use crate::lenient_json::{self, Limits, Piece};
 /// A chat history, as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChatHistory {
-    /// The turns, with the times that the SDK reports.
+    /// The turns, with the times reported by the SDK.
     pub transcript: Transcript,
-    /// Whether something that stood in it is lost, or could not be read.
+    /// Whether anything in it was lost or could not be read.
     pub damaged: bool,
 }
 
-/// What the turns of a session may take in memory, in bytes, about: a session has a few hundred, of 1 KiB or so. What comes after
-/// that is left out.
+/// The memory that the turns of a session may take, in bytes, approximately; later turns are dropped. A session has a few hundred
+/// of about 1 KiB each.
 const MOST_KEPT: usize = 8 << 20;
-/// The longest text of an item that is no JSON, in characters.
+/// The longest text that is kept of an item that is not JSON, in characters.
 const LONGEST_BROKEN: usize = 4_000;
-/// The types of items of the SDKs (livekit-agents, `llm/chat_context.py`).
+/// The SDKs' item types (livekit-agents, `llm/chat_context.py`).
 const TYPES: [&str; 5] = ["message", "function_call", "function_call_output", "agent_handoff", "agent_config_update"];
 
-/// Reads the part.
+/// Parses the part.
 pub fn parse(bytes: &[u8]) -> ChatHistory {
-    // Bytes in memory can be read.
+    // Reading from memory cannot fail.
     parse_from(&mut Cursor::new(bytes)).unwrap_or_default()
 }
 
-/// Reads the part from wherever it is, without having all of it in memory.
+/// Parses the part from a reader, without having all of it in memory.
 pub fn parse_from(source: &mut (impl Read + Seek)) -> io::Result<ChatHistory> {
     let mut history = History::default();
     let mut take = |piece| history.take(piece);
@@ -45,19 +45,19 @@ pub fn parse_from(source: &mut (impl Read + Seek)) -> io::Result<ChatHistory> {
     Ok(ChatHistory { transcript: Transcript { turns: history.turns, alignment }, damaged })
 }
 
-/// Turns in the making.
+/// The turns read so far.
 #[derive(Default)]
 struct History {
     turns: Vec<Turn>,
     ids: HashSet<String>,
-    /// The agent that speaks, by the last handoff.
+    /// The agent that speaks, according to the last handoff.
     agent: Option<String>,
-    /// What the turns take in memory.
+    /// The memory that the turns take, in bytes.
     kept: usize,
 }
 
 impl History {
-    /// Takes the next item; false when it is one too many.
+    /// Adds the next item; false when the memory limit is reached.
     fn take(&mut self, piece: Piece) -> bool {
         let mut turn = match piece {
             Piece::Item(item) => turn(&item, &mut self.agent),
@@ -76,7 +76,7 @@ impl History {
     }
 }
 
-/// What a turn takes in memory, about: itself, its id twice, its texts, its metrics.
+/// The memory that a turn takes, approximately: itself, its id twice, its texts, its metrics.
 fn weight(turn: &Turn) -> usize {
     let call = turn.call.as_ref().map_or(0, |call| {
         let texts = [call.arguments.as_ref(), call.output.as_ref()];
@@ -99,7 +99,7 @@ fn value_weight(value: &Value) -> usize {
     }
 }
 
-/// Whether this is an item, and not a part of one.
+/// Whether this is an item and not a part of one.
 fn is_item(value: &Value) -> bool {
     value.get("created_at").is_some() || text_of(value, "type").is_some_and(|kind| TYPES.contains(&kind))
 }
@@ -112,7 +112,7 @@ fn time_of(value: &Value) -> Option<WallTime> {
     value.as_f64().and_then(WallTime::from_unix_seconds)
 }
 
-/// One item as a turn. `agent` is the agent that speaks, by the last handoff.
+/// One item as a turn. `agent` is the agent that speaks, according to the last handoff.
 fn turn(item: &Value, agent: &mut Option<String>) -> Turn {
     let known = match text_of(item, "type") {
         Some("message") => message(item, agent.as_deref()),
@@ -146,14 +146,14 @@ fn message(item: &Value, agent: Option<&str>) -> Option<Turn> {
     let end = metrics.get("stopped_speaking_at").and_then(time_of);
     turn.reported.end = end.filter(|end| turn.reported.start.is_some_and(|start| *end >= start));
     turn.confidence = item["transcript_confidence"].as_f64().filter(|value| (0.0..=1.0).contains(value));
-    // A message that nobody recognised and that nobody was heard to speak was typed. The agent speaks all of its own.
+    // A user message with neither speech metrics nor a transcription confidence was typed. What the agent says is always spoken.
     turn.typed = role == Role::System || (role == Role::User && metrics.is_empty() && turn.confidence.is_none());
     turn.speaker = if role == Role::Agent { agent.map(str::to_owned) } else { None };
     turn.metrics = metrics;
     Some(turn)
 }
 
-/// The text of a message's parts. Parts that are no text are named.
+/// The text of a message's parts. Parts without text are represented by their type.
 fn content(parts: &Value) -> Option<String> {
     match parts {
         Value::String(text) => Some(text.clone()),
@@ -163,7 +163,7 @@ fn content(parts: &Value) -> Option<String> {
     }
 }
 
-/// The text of one part; `None` when it is there for the model alone (livekit-agents 1.8.7, `cache_breakpoint`).
+/// The text of one part; `None` when it is meant for the model alone (livekit-agents 1.8.7, `cache_breakpoint`).
 fn part(part: &Value) -> Option<String> {
     match part {
         Value::Null => None,
@@ -203,7 +203,7 @@ fn tool_result(item: &Value) -> Option<Turn> {
     Some(turn)
 }
 
-/// The Node SDK encodes a tool's text as JSON once more: `"\"done\""`.
+/// The Node SDK encodes a tool's output as JSON once more: `"\"done\""`.
 fn unwrap_json_text(text: &str) -> String {
     match text.starts_with('"').then(|| lenient_json::read(text.as_bytes())) {
         Some(lenient_json::Read { value: Value::String(inner), damaged: false }) => inner,
@@ -247,7 +247,7 @@ fn marker(item: &Value) -> Turn {
     turn
 }
 
-/// The text of an item that cannot be read. When it was is not known.
+/// The text of an unreadable item, as a turn without times.
 fn broken(text: &str) -> Turn {
     Turn::new("", Kind::Marker, Role::System, text.chars().take(LONGEST_BROKEN).collect::<String>())
 }
@@ -296,7 +296,7 @@ mod tests {
         assert!(parse(b"[]").damaged && parse(b"").damaged && parse(b"{\"items\":{}}").damaged);
     }
 
-    /// The sample with other text in the place of some of it.
+    /// The sample with `from` replaced by `to`.
     fn changed(from: &str, to: &str) -> ChatHistory {
         assert_eq!(SAMPLE.matches(from).count(), 1, "{from}");
         parse(SAMPLE.replace(from, to).as_bytes())

@@ -1,4 +1,5 @@
-//! The part `header`: `livekit.MetricsRecordingHeader` (livekit/protocol, `livekit_metrics.proto`), protobuf.
+//! Reads the upload part `header`: the protobuf message `livekit.MetricsRecordingHeader` (livekit/protocol,
+//! `livekit_metrics.proto`).
 
 use echosphere_domain::name;
 use echosphere_domain::time::WallTime;
@@ -7,12 +8,12 @@ use serde_json::Value;
 
 use crate::lenient_json;
 
-/// Tags that are taken, at most.
+/// The most tags that are kept.
 const MOST_TAGS: usize = 64;
 
 #[derive(Message)]
 struct Wire {
-    // Texts are read as bytes: one that is no UTF-8 would cost the whole header.
+    // Strings are read as bytes: one that is not UTF-8 would cost the whole header.
     #[prost(bytes = "vec", tag = "1")]
     room_id: Vec<u8>,
     #[prost(uint64, tag = "3")]
@@ -29,7 +30,8 @@ struct Wire {
     session_summary: Vec<u8>,
 }
 
-/// What other clients than the agents SDKs send besides. A part of its own, and bytes, so that an odd name costs that name alone.
+/// Fields that clients other than the agents SDKs send. A message of its own, and bytes, so that a malformed name costs only that
+/// name.
 #[derive(Message)]
 struct WireRoom {
     #[prost(message, repeated, tag = "5")]
@@ -60,7 +62,7 @@ struct Timestamp {
 #[error("the header is not a MetricsRecordingHeader: {0}")]
 pub struct Error(String);
 
-/// What the header says.
+/// The contents of the header.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Header {
     /// LiveKit's room id.
@@ -69,35 +71,35 @@ pub struct Header {
     pub job_id: Option<String>,
     /// Time zero of the audio; `None` when there is none (the wire then says 1970).
     pub start_time: Option<WallTime>,
-    /// Milliseconds to the making of the report: longer than the audio.
+    /// The duration in milliseconds, up to when the report was made: longer than the audio.
     pub duration_ms: Option<u64>,
-    /// Whether the receiver is meant to redact the session.
+    /// Whether the receiver is asked to redact the session.
     pub redaction_enabled: bool,
-    /// Whether it is of a test of the agent, and not of a call.
+    /// Whether the session is a simulation of the agent and not a call.
     pub simulated: bool,
-    /// What the session summary says, where the SDK sends one; and what the header says of the room.
+    /// The session summary, where the SDK sends one, completed by the header's own room name and tags.
     pub summary: Summary,
-    /// The fields whose text cannot be an id, and counts as absent.
+    /// The fields whose text cannot be an id; they count as absent.
     pub unusable: Vec<&'static str>,
 }
 
-/// The session summary, as far as it is used. Names are as they were sent, of any length and with any characters.
+/// The session summary, as far as it is used. Names are as they were sent: of any length, with any characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
     /// The room's name.
     pub room_name: Option<String>,
-    /// The name that the agent was dispatched by.
+    /// The name under which the agent was dispatched.
     pub agent_name: Option<String>,
-    /// Tags that the agent set, then those of the room: `name=value`, or the name alone.
+    /// The agent's tags, then the room's: `name=value`, or the name alone.
     pub tags: Vec<String>,
     /// The version of the SDK.
     pub sdk_version: Option<String>,
-    /// Whether audio was to be recorded.
+    /// Whether audio was meant to be recorded.
     pub audio: Option<bool>,
 }
 
 impl Header {
-    /// Reads the part. Unknown fields are ignored; texts that cannot be ids are taken for absent.
+    /// Parses the part. Unknown fields are ignored; texts that cannot be ids count as absent.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let wire = Wire::decode(bytes).map_err(|error| Error(error.to_string()))?;
         let room = WireRoom::decode(bytes).unwrap_or_default();
@@ -124,7 +126,7 @@ impl Header {
     }
 }
 
-/// `None` for the first day of 1970, which stands for "no audio", and for times that no clock shows.
+/// `None` before 2 January 1970, as the epoch stands for "no audio", and for times out of range.
 fn wall_time(time: Timestamp) -> Option<WallTime> {
     const FIRST_DAY: i64 = 86_400;
     let nanos = time.seconds.checked_mul(1_000_000_000)?.checked_add(i64::from(time.nanos))?;
@@ -276,7 +278,7 @@ mod tests {
         assert_eq!(header.summary.tags, ["team=a\tb", "vip"]);
         let both = Header::parse(&[wire().encode_to_vec(), room.encode_to_vec()].concat()).unwrap();
         assert_eq!(both.summary.room_name.as_deref(), Some("obs"), "the summary counts first");
-        // A field of another type than ours is no reason to lose the rest.
+        // A field of another type than expected is no reason to lose the rest.
         let odd = [wire().encode_to_vec(), vec![6 << 3, 1]].concat();
         assert_eq!(Header::parse(&odd).unwrap().job_id.as_deref(), Some("AJ_x"));
     }

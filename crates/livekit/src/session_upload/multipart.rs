@@ -1,32 +1,32 @@
-//! Where the parts of a multipart/form-data body lie (RFC 7578, RFC 2046 section 5.1), read leniently and in one pass.
+//! Finds the byte ranges of the parts of a multipart/form-data body (RFC 7578, RFC 2046 section 5.1), leniently and in one pass.
 //!
-//! The body is a file already; what is wanted are byte ranges into it. A body that was cut, that lacks its Content-Type or
-//! its last delimiter still has parts, and whatever of them came is told.
+//! The body is already a file, so only byte ranges into it are needed. A body that was cut off, or that lacks its Content-Type or
+//! its closing delimiter, still has parts; whatever arrived of them is reported.
 
 use memchr::memmem;
 
-/// A part's header block larger than this is damage.
+/// A part's header block larger than this counts as damage.
 const MAX_HEADERS: usize = 16 * 1024;
-/// More parts than this are not listed.
+/// The most parts that are listed.
 const MAX_PARTS: usize = 64;
-/// The longest boundary (RFC 2046 section 5.1.1 allows 70 characters).
+/// The longest boundary that is accepted, in bytes (RFC 2046 section 5.1.1 allows 70 characters).
 const MAX_BOUNDARY: usize = 256;
 
-/// Whether a part's own Content-Length is believed.
+/// Whether a part's own Content-Length is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lengths {
-    /// Yes: its content need not be looked at ([`Scanner::skippable`]). A wrong length ends the scan.
+    /// Yes: the content need not be searched ([`Scanner::skippable`]). A wrong length ends the scan.
     Believed,
     /// No: every byte is searched for the delimiter.
     Ignored,
 }
 
-/// What a body is made of.
+/// The structure of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
-    /// The parts, in the order of the body; the last one is incomplete when the body was cut.
+    /// The parts in the order of the body; the last one is incomplete when the body was cut off.
     pub parts: Vec<Part>,
-    /// Whether the closing delimiter was seen. If not, and lengths were believed, a scan that ignores them may find more.
+    /// Whether the closing delimiter was seen. If not, and lengths were trusted, a scan that ignores them may find more.
     pub closed: bool,
 }
 
@@ -35,9 +35,9 @@ pub struct Scan {
 pub struct Part {
     /// The `name` of its Content-Disposition; empty when it has none.
     pub name: String,
-    /// Its first byte.
+    /// The offset of its first byte.
     pub offset: u64,
-    /// Its length in bytes, as far as it came.
+    /// Its length in bytes, as far as it arrived.
     pub length: u64,
     /// Whether the delimiter after it was seen.
     pub complete: bool,
@@ -47,24 +47,24 @@ pub struct Part {
 enum State {
     /// Before the first delimiter; the boundary may not be known yet.
     Preamble,
-    /// Behind a delimiter: the rest of its line.
+    /// After a delimiter, in the rest of its line.
     DelimiterLine,
     /// In a part's headers.
     Headers,
-    /// In a part's content. `ends_at` is where its own Content-Length says that it ends, while that is believed.
+    /// In a part's content. `ends_at` is its end according to its own Content-Length, if that is trusted.
     Content { ends_at: Option<u64> },
-    /// Behind the last delimiter.
+    /// After the closing delimiter.
     Epilogue,
 }
 
-/// Finds parts in a body that is pushed piece by piece.
+/// Finds the parts of a body that is pushed piece by piece.
 #[derive(Debug)]
 pub struct Scanner {
     boundary: Option<Vec<u8>>,
     lengths: Lengths,
     state: State,
     closed: bool,
-    /// Bytes pushed and not yet decided on; the first one lies at `offset`.
+    /// Bytes that were pushed and not decided on yet; `offset` is the position of the first one.
     held: Vec<u8>,
     offset: u64,
     open: Option<Part>,
@@ -72,7 +72,7 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// A scanner for a body with this Content-Type. Without a boundary in it, the body's own first line is the delimiter.
+    /// A scanner for a body with this Content-Type. If that has no boundary, the body's own first line is the delimiter.
     pub fn new(content_type: &str, lengths: Lengths) -> Self {
         Self {
             boundary: boundary_of(content_type),
@@ -94,8 +94,8 @@ impl Scanner {
         while self.advance() {}
     }
 
-    /// How many of the next bytes are a part's content for sure (if its Content-Length is right) and need not be pushed:
-    /// the caller may go over them with [`Scanner::skip`].
+    /// How many of the next bytes are certainly a part's content (if its Content-Length is right) and need not be pushed: the
+    /// caller may skip them with [`Scanner::skip`].
     pub fn skippable(&self) -> u64 {
         match self.state {
             State::Content { ends_at: Some(end) } => end.saturating_sub(self.offset + self.held.len() as u64),
@@ -103,7 +103,7 @@ impl Scanner {
         }
     }
 
-    /// Goes over so many bytes without looking at them; at most [`Scanner::skippable`].
+    /// Skips `count` bytes without looking at them; at most [`Scanner::skippable`].
     pub fn skip(&mut self, count: u64) {
         let count = count.min(self.skippable());
         if count > 0 {
@@ -112,7 +112,7 @@ impl Scanner {
         }
     }
 
-    /// What was found.
+    /// Ends the scan and returns what was found.
     pub fn finish(mut self) -> Scan {
         let end = self.offset + self.held.len() as u64;
         if let (State::Content { .. }, Some(mut part)) = (&self.state, self.open.take()) {
@@ -122,7 +122,7 @@ impl Scanner {
         Scan { parts: self.parts, closed: self.closed }
     }
 
-    /// Makes one step; false when it needs more bytes.
+    /// Makes one step; false when more bytes are needed.
     fn advance(&mut self) -> bool {
         match self.state {
             State::Preamble => self.preamble(),
@@ -148,7 +148,7 @@ impl Scanner {
 
     fn preamble(&mut self) -> bool {
         let Some(delimiter) = self.delimiter() else { return self.guess_boundary() };
-        // The first delimiter stands at the very beginning, or at the beginning of a line.
+        // The first delimiter is at the very beginning, or at the beginning of a line.
         let found = memmem::find_iter(&self.held, &delimiter).find(|&at| at == 0 || self.held[at - 1] == b'\n');
         if let Some(at) = found {
             self.consume(at + delimiter.len());
@@ -227,7 +227,7 @@ impl Scanner {
         let found = memmem::find_iter(&self.held, &delimiter)
             .find_map(|at| line_break_before(&self.held, at).map(|cut| (cut, at)));
         let Some((cut, at)) = found else {
-            // A delimiter, with the line break before it, may lie across the end of what is here.
+            // A delimiter, with the line break before it, may straddle the end of the bytes held.
             let keep = self.held.len().min(delimiter.len() + 2);
             self.consume(self.held.len() - keep);
             return false;
@@ -238,7 +238,7 @@ impl Scanner {
         true
     }
 
-    /// Content whose end its own Content-Length tells: only what stands there is looked at.
+    /// Content whose end is given by its own Content-Length: only the bytes at that end are examined.
     fn content_to(&mut self, end: u64, delimiter: &[u8]) -> bool {
         let sure = end.saturating_sub(self.offset).min(self.held.len() as u64);
         self.consume(sure as usize);
@@ -270,7 +270,7 @@ impl Scanner {
     }
 }
 
-/// Where the content before a delimiter at this place ends; `None` when the delimiter does not begin a line.
+/// Where the content before a delimiter at `at` ends; `None` when the delimiter does not begin a line.
 fn line_break_before(held: &[u8], at: usize) -> Option<usize> {
     match held.get(..at)? {
         [] => Some(0),
@@ -280,7 +280,7 @@ fn line_break_before(held: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The length of the header block, and where the content begins behind the empty line.
+/// The length of the header block, and where the content begins after the empty line.
 fn header_block(held: &[u8]) -> Option<(usize, usize)> {
     if held.starts_with(b"\r\n") {
         return Some((0, 2));

@@ -1,10 +1,10 @@
-//! The one answer that makes the SDK send an upload again: a `google.rpc.Status` with a `RetryInfo` detail, in protobuf.
+//! The only response that makes the SDK retry an upload: a `google.rpc.Status` with a `RetryInfo` detail, in protobuf.
 
 use std::time::Duration;
 
 use prost::Message;
 
-/// The content type of such an answer.
+/// The content type of this response.
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
 /// `google.rpc.Code.UNAVAILABLE`.
 const UNAVAILABLE: i32 = 14;
@@ -41,7 +41,7 @@ struct ProtoDuration {
     nanos: i32,
 }
 
-/// The body that asks the SDK to come again after a while.
+/// The response body that asks the SDK to retry after `delay`.
 pub fn try_again(message: &str, delay: Duration) -> Vec<u8> {
     let seconds = i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
     let nanos = i32::try_from(delay.subsec_nanos()).unwrap_or(0);

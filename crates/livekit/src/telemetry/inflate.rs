@@ -1,32 +1,32 @@
-//! gzip, with an end.
+//! Decompresses gzip bodies up to a size limit.
 
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 
-/// Why bytes were not inflated.
+/// Why a body could not be inflated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InflateError {
-    /// They are no gzip stream.
+    /// It is not a gzip stream.
     #[error("the body is not gzip: {0}")]
     NotGzip(String),
-    /// They grow beyond the limit.
+    /// It exceeds the limit when inflated.
     #[error("the body is larger than {limit} bytes when inflated")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// They cannot be read from where they are.
+    /// It cannot be read from its source.
     #[error("the body cannot be read: {0}")]
     Unreadable(String),
 }
 
-/// Inflates a gzip stream (RFC 1952, several members allowed) of at most `limit` bytes.
+/// Inflates a gzip stream (RFC 1952, several members allowed) of at most `limit` bytes when inflated.
 pub fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     super::read_whole(true, bytes, limit)
 }
 
-/// Hands on a body as it is when inflated, if it is gzip at all, piece by piece and no more than `limit` bytes of it.
+/// Passes a body to `read` as a stream of at most `limit` bytes, inflated if it is gzip.
 pub(super) fn inflated<T>(
     body: impl Read,
     is_gzip: bool,
@@ -34,7 +34,7 @@ pub(super) fn inflated<T>(
     read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
 ) -> Result<T, InflateError> {
     let mut source = Limited { left: limit, is_too_large: false, inner: Body::new(body, is_gzip) };
-    // What is not read is looked through all the same, so that a body is too large whatever is in it.
+    // Reads what `read` left over, so that the limit applies to the whole body.
     let result = read(&mut source).and_then(|read| io::copy(&mut source, &mut io::sink()).map(|_| read));
     if source.is_too_large {
         return Err(InflateError::TooLarge { limit });
@@ -58,7 +58,7 @@ impl<R: Read> Body<R> {
     }
 }
 
-/// Breaks off behind so many bytes.
+/// Fails once more than `left` bytes were read.
 struct Limited<R> {
     inner: Body<R>,
     left: usize,

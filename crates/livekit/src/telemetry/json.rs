@@ -1,21 +1,22 @@
-//! OTLP as JSON (opentelemetry-proto, docs/specification: field names in lowerCamelCase), token by token.
+//! Reads the session's attributes from an OTLP request in JSON (opentelemetry-proto, docs/specification: field names in
+//! lowerCamelCase), token by token.
 //!
-//! An attribute is an object that has a `key` and a `value` with a `stringValue`, wherever it stands. Nothing else is kept, so what
-//! is read may be of any size and nested as deeply as it likes.
+//! An attribute is an object with a `key` and a `value` that has a `stringValue`, wherever it is. Nothing else is kept, so a
+//! request may be of any size and any depth.
 
 use std::io::{self, Read};
 
 use super::{LONGEST_TEXT, OPTIONS, Place, REDACTION, Session};
 use crate::lenient_json::Window;
 
-/// Objects and lists inside each other whose members are looked at; what is nested deeper is gone over.
+/// The deepest nesting of objects and lists that is examined; anything deeper is skipped.
 const DEEPEST: usize = 127;
-/// Notes the attributes of a request.
+/// Notes the attributes of a request in `session`.
 pub(super) fn read(source: &mut dyn Read, session: &mut Session) -> io::Result<()> {
     Reader { window: Window::new(source), open: Vec::new(), deeper: 0 }.document(session)
 }
 
-/// What the value that comes next is.
+/// The kind of the member whose value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Member {
     #[default]
@@ -32,11 +33,11 @@ enum Member {
 #[expect(clippy::struct_excessive_bools, reason = "each is what one member says")]
 struct Open {
     is_object: bool,
-    /// The member of an object that was named and has no value yet.
+    /// The kind of an object's member whose name was read and whose value was not yet.
     named: Option<Member>,
     /// Whether it is the value of an attribute.
     is_value: bool,
-    /// Whether it is a resource or a scope, or lies in one.
+    /// Whether it is a resource or a scope, or inside one.
     is_around: bool,
     key: Option<String>,
     text: Option<String>,
@@ -48,7 +49,7 @@ struct Open {
 struct Reader<R> {
     window: Window<R>,
     open: Vec<Open>,
-    /// How many more are open than are looked at.
+    /// How many more are open beyond [`DEEPEST`].
     deeper: usize,
 }
 
@@ -102,12 +103,12 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// What the value is that begins now; its name is used up.
+    /// The kind of the value that begins now; clears the name.
     fn named(&mut self) -> Member {
         self.open.last_mut().and_then(|open| open.named.take()).unwrap_or_default()
     }
 
-    /// The name of a member, or a value that is a text.
+    /// Reads a string: the name of a member, or a value.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime")]
     fn text(&mut self) -> io::Result<()> {
         let is_seen = self.deeper == 0;
@@ -121,7 +122,7 @@ impl<R: Read> Reader<R> {
         }
         let (text, parsed) = self.window.attempt(0, LONGEST_TEXT, 8 * LONGEST_TEXT, |parser| parser.string())?;
         let Some(text) = text.filter(|_| parsed.broken.is_none()) else {
-            // Too long for a name; one that is no member's is a value.
+            // Too long a name is an unknown one; unless it is noted, the value after it would be taken for a name.
             if is_name && let Some(open) = self.open.last_mut() {
                 open.named = Some(Member::Other);
             }
@@ -137,7 +138,7 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// A number, or one of the words.
+    /// Reads a number or a literal.
     fn word(&mut self) -> io::Result<()> {
         let named = if self.deeper == 0 { self.named() } else { Member::Other };
         if named == Member::BoolValue

@@ -1,19 +1,21 @@
-//! OTLP as protobuf (opentelemetry-proto: trace, logs and metrics v1), read without its schema.
+//! Reads the session's attributes from an OTLP request in protobuf (opentelemetry-proto: trace, logs and metrics v1), without its
+//! schema.
 //!
-//! A request is `{1: {1: resource, 2: {1: scope, 2: record}}}`, whatever the signal. Each resource, scope and record is read by itself, so
-//! that a request may be of any size. An attribute in it is a `KeyValue {1: key, 2: AnyValue {1: string_value}}`, however deep it stands,
-//! so the wire format itself (<https://protobuf.dev/programming-guides/encoding/>) is walked and each message of that shape noted.
+//! A request is `{1: {1: resource, 2: {1: scope, 2: record}}}`, whatever the signal. Resources, scopes and records are read one at
+//! a time, so that a request may be of any size. An attribute is a `KeyValue {1: key, 2: AnyValue {1: string_value}}` at any depth,
+//! so the wire format itself (<https://protobuf.dev/programming-guides/encoding/>) is walked and each message of that shape is
+//! noted.
 
 use std::io::{self, BufRead, Read};
 
 use super::{OPTIONS, Place, REDACTION, Session};
 
-/// No message of OTLP nests deeper on the way to an attribute.
+/// No OTLP message nests deeper on the way to an attribute.
 const MAX_DEPTH: usize = 12;
-/// What is read of one resource, scope or record, in bytes.
+/// How much is read of one resource, scope or record, in bytes.
 const LONGEST: u64 = 4 << 20;
 
-/// What a message is in a request.
+/// The levels of messages that enclose resources, scopes and records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Request,
@@ -21,7 +23,7 @@ enum Level {
     Scope,
 }
 
-/// Notes the attributes of a request. Ends where the bytes are no message.
+/// Notes the attributes of a request in `session`. Stops at the first malformed message.
 pub(super) fn read(source: &mut dyn Read, session: &mut Session) -> io::Result<()> {
     let mut source = Source { inner: io::BufReader::with_capacity(64 << 10, source), buffer: Vec::new() };
     source.message(Level::Request, u64::MAX, session).map(drop)
@@ -33,13 +35,13 @@ struct Source<R> {
 }
 
 impl<R: BufRead> Source<R> {
-    /// A message of so many bytes; false when it is none.
+    /// Reads a message of `length` bytes; false when it is malformed.
     fn message(&mut self, level: Level, length: u64, session: &mut Session) -> io::Result<bool> {
         let mut left = length;
         while left > 0 {
             let Some(tag) = self.varint(&mut left)? else { return Ok(level == Level::Request) };
             let length = match tag & 7 {
-                // There is no field of that number.
+                // There is no field number 0.
                 _ if tag >> 3 == 0 => return Ok(false),
                 0 => {
                     if self.varint(&mut left)?.is_none() {
@@ -73,7 +75,7 @@ impl<R: BufRead> Source<R> {
         Ok(true)
     }
 
-    /// A resource, a scope or a record, by the fields on the way to it.
+    /// Reads a resource, a scope or a record; `path` is the field numbers on the way to it.
     fn content(&mut self, length: u64, path: &[u64], session: &mut Session) -> io::Result<bool> {
         self.buffer.clear();
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -113,11 +115,11 @@ impl<R: BufRead> Source<R> {
     }
 }
 
-/// Where the attributes of a resource and of a scope lie: of an `Export...ServiceRequest` the numbers of the fields on the way,
-/// which are the same for logs, traces and metrics.
+/// The field numbers on the way to the attributes of a resource and of a scope, in an `Export...ServiceRequest` for logs, traces or
+/// metrics.
 const AROUND: [&[u64]; 2] = [&[1, 1, 1], &[1, 2, 1, 3]];
 
-/// `path`: the fields on the way here; `options`: whether this stands in the session's options.
+/// `path` is the field numbers on the way here; `options` says whether this is inside the session's options.
 fn visit(message: &[u8], session: &mut Session, path: &mut Vec<u64>, options: bool) {
     if let Some((key, value)) = key_value(message) {
         let place = if AROUND.contains(&path.as_slice()) { Place::Around } else { Place::Inside };
@@ -138,7 +140,7 @@ fn visit(message: &[u8], session: &mut Session, path: &mut Vec<u64>, options: bo
     }
 }
 
-/// The key of a message, if it may be an attribute.
+/// The key of a message, if the message may be an attribute.
 fn key_of(message: &[u8]) -> Option<&str> {
     let (1, key) = Fields(message).next()?? else { return None };
     std::str::from_utf8(key).ok()
@@ -158,12 +160,12 @@ fn key_value(message: &[u8]) -> Option<(&str, &str)> {
     let (1, text) = Fields(value).next()?? else { return None };
     let whole = fields.next().is_none();
     let (key, text) = (std::str::from_utf8(key).ok()?, std::str::from_utf8(text).ok()?);
-    // Other messages of two fields have bytes of messages where an attribute has its name.
+    // In other messages of two fields, the first one holds a nested message instead of a name.
     let is_name = whole && !key.is_empty() && !key.chars().any(char::is_control);
     is_name.then_some((key, text))
 }
 
-/// The fields of a message; `Some(None)` for one that has no bytes of its own (a number). Ends where the bytes are no message.
+/// The fields of a message; `Some(None)` for a field without bytes (a number). Ends where the bytes are malformed.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
@@ -198,7 +200,7 @@ fn skip<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     whole.then_some(content)
 }
 
-/// Takes a number of variable length off the front.
+/// Takes a varint off the front.
 pub(super) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {

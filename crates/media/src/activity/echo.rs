@@ -1,17 +1,18 @@
-//! One speaker's voice in another's channel: a telephone or a loudspeaker gives it back, later and fainter.
+//! Finds and removes echo: one speaker's voice that a telephone or a loudspeaker returns in another's channel, later
+//! and fainter.
 
 /// How much later an echo may come, in steps (320 ms).
 const LATEST: usize = 30;
-/// How much fainter it is, in decibels: less is not told from a voice, more is not heard.
+/// How much fainter it is, in decibels: less cannot be distinguished from a voice, more is not heard.
 const FAINTER: std::ops::RangeInclusive<i16> = 8..=45;
-/// An echo keeps its distance within so many decibels either way.
+/// The distance of an echo varies by at most this many decibels either way.
 const SPREAD: i16 = 4;
-/// It is most of what is heard while the other speaks: so many steps of a hundred.
+/// An echo explains most of what is heard while the other speaks: at least this many steps of a hundred.
 const MOST: usize = 55;
-/// The other speaker has to be so loud for an echo to be looked for, for so many steps (2 s).
+/// An echo is looked for where the other speaker is at least this loud, for at least this many steps (2 s).
 const LOUD: u8 = 60;
 const ENOUGH: usize = 190;
-/// So long after the other's voice its echo may die away, in steps (160 ms).
+/// How long after the other's voice its echo may die away, in steps (160 ms).
 const TAIL: usize = 15;
 
 /// An echo of one channel in another.
@@ -24,13 +25,13 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// The echo of `other` in `own`, whose levels are of the same time; `None` when there is none.
+    /// The echo of `other` in `own`, whose levels cover the same time; `None` when there is none.
     pub fn find(own: &[u8], other: &[u8]) -> Option<Self> {
         let best = (0..=LATEST).filter_map(|delay| Self::at(own, other, delay)).max_by_key(|(share, _)| *share);
         best.map(|(_, echo)| echo)
     }
 
-    /// How many of a thousand steps an echo of this delay explains, if it explains most.
+    /// How many of a thousand steps an echo with this delay explains, if it explains most.
     fn at(own: &[u8], other: &[u8], delay: usize) -> Option<(usize, Self)> {
         let mut counts = [0_usize; 128];
         let mut total = 0;
@@ -48,7 +49,7 @@ impl Echo {
         (total >= ENOUGH && count * 100 >= total * MOST).then(|| (count * 1_000 / total, Self { delay, fainter }))
     }
 
-    /// Takes the echo of `other` out of `own`: what is no louder than it becomes silence.
+    /// Removes the echo of `other` from `own`: what is no louder than the echo becomes silence.
     pub fn remove(self, own: &mut [u8], other: &[u8]) {
         for (at, level) in own.iter_mut().enumerate() {
             let Some(now) = (at + 2).checked_sub(self.delay) else { continue };

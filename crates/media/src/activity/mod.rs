@@ -1,8 +1,8 @@
-//! Voice activity: when a channel is heard.
+//! Voice activity detection: finds when somebody speaks in a channel.
 //!
-//! One level for each half frame (512 samples, 10.67 ms) is measured while rendering; spans of speech are found in the levels, against
-//! a threshold that follows noise and loudness of what is heard shortly before and after. What is further away does not matter: a
-//! line is heard or not heard wherever it lies, and however long the recording is.
+//! One level for each half frame (512 samples, 10.67 ms) is measured while rendering; spans of speech are found in the levels,
+//! against a threshold that follows the noise and the loudness shortly before and after. What is further away does not matter:
+//! whether a line is detected depends neither on where it is nor on how long the recording is.
 
 mod echo;
 mod threshold;
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 pub use echo::Echo;
 
-/// Samples behind one level.
+/// Samples per level.
 pub const STEP: usize = 512;
 /// The level of silence: everything at or below -100 dB of full scale.
 pub const SILENCE: u8 = 0;
@@ -40,7 +40,7 @@ pub fn levels(stereo: &[i16]) -> impl Iterator<Item = u8> + '_ {
     stereo.chunks_exact(2 * STEP).flat_map(|half| [level(half, 0), level(half, 1)])
 }
 
-/// How speech is told from the rest.
+/// How speech is distinguished from the rest.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// Pauses up to this many steps do not end a span.
@@ -50,13 +50,13 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Pauses of 120 ms are bridged, which are those inside of words; 60 ms is the shortest speech.
+    /// Pauses of up to 120 ms, which occur within words, are bridged; 60 ms is the shortest speech.
     fn default() -> Self {
         Self { bridge: 11, shortest: 6 }
     }
 }
 
-/// Whether most of a channel lies over a noise that hides faint sounds.
+/// Whether most of a channel has noise that hides faint sounds.
 pub fn is_noisy(levels: &[u8]) -> bool {
     const HIDES: u8 = 45;
     let thresholds = threshold::of(levels);
@@ -64,7 +64,7 @@ pub fn is_noisy(levels: &[u8]) -> bool {
     2 * noises.count() > thresholds.len()
 }
 
-/// How far below the threshold a voice dies away before it has ended, in decibels.
+/// How far below the threshold a voice may die away before it counts as ended, in decibels.
 const DYING_AWAY: u8 = 6;
 
 /// Finds the spans of speech of one channel, in samples of 48 kHz: in order, without overlap.
@@ -126,7 +126,7 @@ mod tests {
         assert!(detect(&[], Settings::default()).is_empty());
     }
 
-    /// A channel with speech of a wide range of levels over noise of a level, after so many silent steps.
+    /// A channel with speech of a wide range of levels over noise of a level, after `muted` silent steps.
     fn speech_over(noise: u8, muted: usize) -> Vec<u8> {
         let mut levels = vec![SILENCE; muted];
         levels.extend((0..3000_usize).map(|n| {

@@ -1,29 +1,30 @@
-//! The level from which on a channel is believed to speak: well above the noise around it, and not too far below the speech
-//! around it.
+//! The threshold of voice activity: the level from which on a channel counts as speaking, well above the noise around it, and not
+//! too far below the speech around it.
 
 use super::SILENCE;
 
-/// Steps for which one threshold holds, and of which noise is measured (107 ms).
+/// Steps in a block (107 ms), for which one threshold holds, and in which noise is measured.
 pub(super) const BLOCK: usize = 10;
 /// Speech is never fainter than this (-60 dB of full scale).
 const FAINTEST: u8 = 40;
-/// Speech keeps to this many decibels below its loudest.
+/// Speech stays within this many decibels of its loud parts.
 const RANGE: u8 = 35;
-/// A voice is at least so many decibels above the noise.
+/// A voice is at least this many decibels above the noise.
 const ABOVE_NOISE: u8 = 6;
-/// Noise is looked for so many blocks before and after (10 s); how loud speech is, in three times that.
+/// Noise is looked for this many blocks before and after (10 s); the loudness of speech, in three times that.
 const NEAR: usize = 94;
 const AROUND: usize = 3 * NEAR;
-/// Noise keeps to so many decibels for so many blocks on end, which no speech does: its syllables are shorter.
+/// Noise stays within this many decibels for at least this many blocks on end, which speech does not: its syllables are
+/// shorter.
 const STEADY: u8 = 3;
 const ON_END: usize = 5;
-/// So many steady blocks nearby are a noise (0.9 s).
+/// At least this many steady blocks nearby are a noise (0.9 s).
 const ENOUGH: usize = 8;
 /// What is steady and this far below the loudest is noise; nearer to it, it may be a voice that holds its tone ...
 const BELOW_SPEECH: u8 = 8;
 /// ... unless it is faint, and so is everything else, ...
 const FAINT: u8 = 60;
-/// ... or goes on for so many blocks (5 s), each of which counts as many.
+/// ... or goes on for at least this many blocks (5 s), each of which then counts this many times.
 const LONG: usize = 47;
 const HUM: usize = 10;
 
@@ -73,14 +74,15 @@ fn loudest_noise(heard: &Counts, steady: &Counts) -> u8 {
     let noises = (1..=100 - width).filter(|&low| {
         let top = (low + width) as u8;
         let is_apart = top.saturating_add(BELOW_SPEECH) <= loudest || top <= FAINT;
-        // Nothing is fainter than a noise that is there.
+        // Little is fainter than a noise that is there: a quarter at most.
         let is_floor = heard.between(1..=low.saturating_sub(width).max(1)) * 4 <= all;
         steady.between(low..=low + width) >= if is_apart && is_floor { ENOUGH } else { ENOUGH * HUM }
     });
     noises.max().map_or(0, |low| (low + width / 2) as u8)
 }
 
-/// The mean level of a block by its energy; `None` when a part of it is digital silence, which no noise is.
+/// The mean level of a block by its energy; `None` when it is incomplete, or a part of it is digital silence, which no
+/// noise is.
 fn mean(block: &[u8]) -> Option<u8> {
     if block.len() < BLOCK || block.contains(&SILENCE) {
         return None;
@@ -89,7 +91,8 @@ fn mean(block: &[u8]) -> Option<u8> {
     Some((10.0 * (energy / block.len() as f32).log10()).round() as u8)
 }
 
-/// The blocks that keep their level for long enough, each with its weight: 1, or [`HUM`] in what goes on like that for seconds.
+/// The blocks that keep their level for long enough, each with its weight: 1, or [`HUM`] where the level goes on like that for
+/// seconds.
 fn steady(blocks: &[Option<u8>]) -> Vec<Option<(u8, usize)>> {
     let mut steady = vec![None; blocks.len()];
     for (length, weight) in [(ON_END, 1), (LONG, HUM)] {
@@ -105,7 +108,7 @@ fn steady(blocks: &[Option<u8>]) -> Vec<Option<(u8, usize)>> {
     steady
 }
 
-/// How often each level is heard in a window that moves along.
+/// How often each level occurs in a moving window.
 struct Counts {
     levels: [usize; 101],
     /// The blocks that are counted.
@@ -120,7 +123,8 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Counts the blocks that are at most `reach` away from this one. `count` tells the levels of a block, and how often each counts.
+    /// Counts the blocks that are at most `reach` away from this one. `count` reports the levels of a block, and how often each
+    /// counts.
     fn move_to(&mut self, at: usize, reach: usize, blocks: usize, count: impl Fn(usize, &mut dyn FnMut(u8, usize))) {
         let (from, to) = (at.saturating_sub(reach), (at + reach + 1).min(blocks));
         let levels = &mut self.levels;
@@ -137,7 +141,8 @@ impl Counts {
         self.levels[levels].iter().sum()
     }
 
-    /// The level that this share of what is counted of some levels stays below; `None` when nothing is.
+    /// The lowest level at or below which more than this share of what is counted in `levels` is; `None` when nothing
+    /// is counted there.
     fn percentile(&self, mut levels: std::ops::RangeInclusive<usize>, share: f64) -> Option<u8> {
         let wanted = (self.between(levels.clone()) as f64 * share) as usize;
         let mut seen = 0;

@@ -1,4 +1,4 @@
-//! Tests that an index is no larger than what it is good for: empty pages, short ones, and more of anything than there ought to be.
+//! Tests that the size of an index is bounded: empty pages, short ones, and more of anything than there ought to be.
 
 use super::Gap;
 use super::page::build;
@@ -18,7 +18,7 @@ fn empty_pages_cost_nothing_and_lose_nothing() {
         push(&mut bytes, &|sequence| page(0, (n + 1) * 48_000, 7, sequence, &[PACKET; 50]));
         (0..1_000).for_each(|_| push(&mut bytes, &|sequence| page(0, -1, 7, sequence, &[])));
     }
-    // A packet that goes on over a page that has nothing of it.
+    // A packet that continues across a page that has nothing of it.
     push(&mut bytes, &|sequence| build(0, -1, 7, sequence, &[255], &[0xfc; 255]));
     push(&mut bytes, &|sequence| build(1, -1, 7, sequence, &[], &[]));
     push(&mut bytes, &|sequence| build(5, 5 * 48_000 + 960, 7, sequence, &[5], &[1; 5]));
@@ -32,7 +32,7 @@ fn empty_pages_cost_nothing_and_lose_nothing() {
 #[test]
 fn an_index_has_an_end() {
     let mut bytes = headers(7, 0);
-    // Two of these are longer than a run.
+    // Two of these pages are longer than a run.
     let most = super::build::MOST_ENTRIES as u32;
     for n in 0..most + 5_000 {
         bytes.extend(page(0, (i64::from(n) + 1) * 26 * 960, 7, n + 2, &[PACKET; 26]));
@@ -61,7 +61,7 @@ fn pages_of_one_packet_make_runs_of_a_second() {
     let index = index(&bytes);
     assert_eq!(index.gaps(), [Gap { start: 100_000 * 960, samples: SECOND, damaged: false }]);
     assert_eq!((index.total_samples(), index.is_truncated()), ((seconds as u64 + 1) * SECOND, false));
-    // One more, for the gap lies inside a second.
+    // One more, because the gap is inside a second.
     assert!(index.to_bytes().len() < 100 + (seconds as usize + 1) * 24, "{}", index.to_bytes().len());
     for at in [0, 959, 47_999, 48_000, 99_999 * 960, 100_000 * 960, 100_050 * 960, 200_000 * 960] {
         let found = packets(&index, &bytes, at..at + 10_000);
@@ -75,8 +75,8 @@ fn pages_of_one_packet_make_runs_of_a_second() {
 
 #[test]
 fn a_run_begins_in_the_middle_of_a_packet() {
-    // Each page but the first begins with the rest of a packet, and two make a run: what the first run leaves open is not at hand for
-    // whoever begins with the second one, and what follows lies where it lies.
+    // Each page but the first begins with the rest of a packet, and two pages make a run. A reader that begins with the second run
+    // does not have what the first leaves open, and yet what follows keeps its place.
     let mut bytes = headers(7, 0);
     let long = [0xfc; 300];
     bytes.extend(build(

@@ -1,4 +1,4 @@
-//! From bytes, in order and in pieces of any size, to the index.
+//! Builds the index from the bytes of a file, which come in order and in pieces of any size.
 
 use super::index::{Entry, OpusIndex};
 use super::link::Link;
@@ -7,14 +7,14 @@ use super::others::{Kind, Others};
 use super::page::{self, Page, Parsed};
 use super::place::{LONGEST, Placed, place};
 
-/// Bytes that are read for a checksum in vain before resynchronisation gets coarser: 64 MiB. Headers inside each other can
-/// claim 65,307 bytes each, so that looking behind every one costs 2,000 times the file's length.
+/// Bytes that are checksummed in vain before resynchronisation gets coarser: 64 MiB. Headers inside each other can claim 65,307
+/// bytes each, so that checking every one costs 2,000 times the file's length.
 pub(super) const IN_VAIN: u64 = 64 << 20;
 
-/// Entries of an index: 55 hours of pages of a second, as the SDKs write them, or of shorter ones that lie one after another. What comes
-/// after is left out, and the recording counts as cut.
+/// The most entries of an index: 55 hours of pages of a second, as the SDKs write them, or of runs of shorter ones. What comes
+/// after is left out, and the recording counts as truncated.
 pub(super) const MOST_ENTRIES: usize = 200_000;
-/// Links that are indexed.
+/// The most links that are indexed.
 pub(super) const MOST_LINKS: usize = 4_096;
 
 /// Why there is no index.
@@ -23,10 +23,10 @@ pub enum Error {
     /// No intact Ogg page in all the bytes.
     #[error("the audio is not an Ogg file")]
     NotOgg,
-    /// Ogg pages, and no Opus among them.
+    /// Ogg pages, but no Opus stream among them.
     #[error("the Ogg file holds no Opus stream")]
     NoOpus,
-    /// An Opus stream of a form that is not played: more than two channels.
+    /// An Opus stream of a form that is not played: more than two channels, or an unknown version or mapping.
     #[error("the Opus stream has more than two channels, or a mapping that is not known")]
     Unsupported,
     /// Headers, but not one packet of sound.
@@ -34,20 +34,20 @@ pub enum Error {
     NoSound,
 }
 
-/// Builds an [`OpusIndex`]. Holds one page of bytes at the most, besides what it was handed last.
+/// Builds an [`OpusIndex`]. Holds at most one page of bytes, besides what it was given last.
 #[derive(Debug, Default)]
 pub struct IndexBuilder {
-    /// Bytes not yet read as pages, and where the first of them lies.
+    /// Bytes not yet read as pages, and where in the file the first of them is.
     carry: Vec<u8>,
     offset: u64,
     pages_seen: bool,
-    /// Links that are over, and the one that is read.
+    /// Links that have ended, and the one being read.
     links: Vec<Link>,
     link: Option<Link>,
     others: Others,
     entries: Vec<Entry>,
     damaged_pages: u32,
-    /// Whether bytes were skipped since the last page of ours.
+    /// Whether bytes were skipped since the last page of the link being read.
     damage: bool,
     /// Bytes whose checksum was wrong.
     in_vain: u64,
@@ -79,7 +79,7 @@ impl IndexBuilder {
     /// longer than `longest` samples.
     pub fn finish_within(mut self, longest: u64) -> Result<OpusIndex, Error> {
         let rest = std::mem::take(&mut self.carry);
-        // What looked like the beginning of a page may hide whole pages behind it.
+        // What looked like the beginning of a page may hide whole pages that follow it.
         let mut at = 0;
         while at < rest.len() {
             at += self.take_pages(&rest[at..]);
@@ -168,14 +168,14 @@ impl IndexBuilder {
             link => {
                 let (is_begun, in_sound) = (link.is_some(), link.as_ref().is_none_or(Link::has_pages));
                 if !self.others.take(page, in_sound) && is_begun {
-                    // Of a stream that never began: bytes that say nothing.
+                    // A page of a stream that never began counts as damage.
                     self.note_damage();
                 }
             }
         }
     }
 
-    /// An Opus stream begins: the next link, or one beside that whose header came just before.
+    /// Begins an Opus stream: the next link, or a stream parallel to the link whose header came just before.
     fn begin(&mut self, page: Page<'_>, found: (Head, bool)) {
         let mut link = Link::new(page, found, self.entries.len());
         let beside = self.link.as_ref().filter(|link| !link.has_pages()).map(|link| (link.serial, link.is_playable));
@@ -192,7 +192,7 @@ impl IndexBuilder {
         self.damage = false;
     }
 
-    /// Ends the link that is read. True when something is missing before the first one.
+    /// Ends the link being read. True when something is missing before the first one.
     fn end_link(&mut self, damage: bool) -> bool {
         let is_lost = self.others.end_link() || damage;
         let Some(mut link) = self.link.take() else { return is_lost };

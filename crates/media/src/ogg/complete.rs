@@ -1,5 +1,5 @@
-//! Tests that no sound is lost in silence: whatever is wrong with granule positions, serial numbers and flags, all packets lie on
-//! the timeline, or the index says that something is missing; and the timeline is no longer than packets and believable silence.
+//! Tests that no sound is lost silently: whatever is wrong with granule positions, serial numbers and flags, all packets are on the
+//! timeline, or the index says that something is missing; and the timeline is no longer than packets and believable silence.
 
 use std::ops::Range;
 
@@ -56,7 +56,7 @@ fn links_lie_one_after_another_each_with_its_own_header() {
     let heard: Vec<_> = index.links().iter().map(|link| (link.heard(), link.gain())).collect();
     assert_eq!(heard, [(0..239_688, 0), (239_688..475_848, -512), (475_848..571_848, 256)]);
     assert!(index.gaps().is_empty() && !index.is_truncated() && index.damaged_pages() == 0);
-    // What lies before a link's zero is there for its decoder, and begins before the one before has ended.
+    // What comes before a link's zero is there for its decoder, and begins before the end of the link before it.
     let around = packets(&index, &bytes, 239_000..240_000);
     let first = around.iter().find(|packet| packet.link == 1).unwrap();
     assert_eq!(first.start, 239_688 - 3_840);
@@ -97,7 +97,7 @@ fn each_link_is_heard_with_its_own_gain_and_without_its_pre_skip() {
     // The third link is the first one again, from its first sample on.
     let again = 2 * (length as usize - 95_688);
     assert_eq!(all[..2 * 90_000], all[again..again + 2 * 90_000]);
-    // A window across two links is the same as the whole there, but for how a decoder converges.
+    // A window across two links is the same as the whole there, except for how a decoder converges.
     let across = listen(190_000..192_000);
     let most = across.iter().zip(&all[2 * 190_000..]).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(most < Some(500), "{most:?}");
@@ -156,7 +156,7 @@ fn silence_is_believed_as_far_as_the_whole_may_be_long() {
 fn a_link_that_breaks_off_says_so_and_the_next_one_is_heard() {
     let first = seconds(7, 0, 0, 3);
     let last_page = page(4, 0, 7, 4, &[PACKET; 50]).len();
-    // Without its last page, which says that it is the last: nothing tells that one is missing.
+    // Without its last page, which says that it is the last: nothing shows that one is missing.
     let whole = [&first[..first.len() - last_page], &seconds(8, 0, 0, 3)].concat();
     assert_eq!((index(&whole).total_samples(), index(&whole).gaps()), (5 * SECOND, &[][..]));
     // In the middle of its last page.
@@ -196,7 +196,7 @@ fn other_streams_beside_the_sound_are_ignored_and_those_in_its_place_are_not() {
     let (head, page_length) = (headers(7, 0).len(), page(0, 0, 7, 2, &[PACKET; 50]).len());
     let head_page = page(2, 0, 7, 0, &[&[0; 19]]).len();
     let at = |n: usize| head + n * page_length;
-    // Beside: its pages lie between ours, and after them.
+    // Parallel: its pages are between those of the sound, and after them.
     let beside = [
         &first,
         &sound[..head_page],
@@ -280,7 +280,7 @@ struct Plan {
 struct LinkPlan {
     serial: u32,
     pre_skip: u16,
-    /// Lacing values of a page.
+    /// Lacing values per page.
     per_page: usize,
     trim: i64,
     packets: Vec<Vec<u8>>,
@@ -344,7 +344,7 @@ impl LinkPlan {
                 serial: 0x00f0_0000 + self.serial,
                 sequence,
                 lacing: vec![9],
-                // No Opus packet, whoever takes it for one.
+                // Not a valid Opus packet, should anything take it for one.
                 payload: vec![3, 0, 3, 0, 3, 0, 3, 0, 3],
             };
             plans.insert(1, other(0));
@@ -361,7 +361,7 @@ impl LinkPlan {
 enum Damage {
     Granule(i64),
     Moved(i64),
-    /// From a page on.
+    /// Moved from this page on.
     Shifted(i64),
     Serial(u32),
     Flags(u8),
@@ -422,7 +422,7 @@ fn damaged(links: &[LinkPlan], foreign: bool, damages: &[(prop::sample::Index, D
     pages.into_iter().flat_map(write).collect()
 }
 
-/// The packets that the index finds, after what holds of every index was looked at.
+/// The packets that the index finds, after checking what holds for every index.
 fn checked(index: &OpusIndex, bytes: &[u8], longest: u64) -> Result<Vec<Vec<u8>>, TestCaseError> {
     let packets = packets(index, bytes, -2_000..index.total_samples() as i64);
     let all: u64 = packets.iter().map(|packet| u64::from(packet.samples)).sum();
@@ -455,7 +455,7 @@ proptest! {
         };
         let found = checked(&index, &bytes, longest)?;
         let mut rest = all.iter();
-        // Where a page is lost and the flags of the next are wrong, the rest of a packet looks like one.
+        // Where a page is lost and the flags of the next are wrong, the rest of a packet looks like a packet.
         let (known, others): (Vec<_>, Vec<_>) = found.iter().partition(|packet| all.contains(packet));
         prop_assert!(known.into_iter().all(|packet| rest.any(|source| *source == packet)), "in their order");
         prop_assert!(others.len() <= damages.len(), "{others:?}");

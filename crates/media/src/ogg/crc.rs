@@ -32,7 +32,7 @@ const fn tables() -> [[u32; 256]; 8] {
     tables
 }
 
-/// Goes on with a checksum over more bytes.
+/// Continues a checksum over more bytes.
 pub fn update(mut crc: u32, bytes: &[u8]) -> u32 {
     let mut blocks = bytes.chunks_exact(8);
     for block in &mut blocks {

@@ -1,16 +1,17 @@
-//! What the granule positions of a link say, held against what its packets hold.
+//! Compares the granule positions of a link with the lengths of its packets, to find its gaps and the padding at its end.
 //!
-//! Packets count: their samples are there, in their order, whatever granule positions say. Those can do two things only: claim
-//! a gap before a page, and take the padding off the last packet. Positions that stand still, wrap, step back or jump by days
-//! are common enough that a claim is believed only when the next page bears it out.
+//! Packets count: their samples are there, in their order, whatever granule positions say. Positions can do two things only: claim
+//! a gap before a page, and trim padding off the last packet. Positions that stand still, wrap, step back or jump by days are
+//! common enough that a claim is believed only when the next page confirms it.
 
 /// Differences below this are rounding: no packet is shorter (2.5 ms, in samples).
 const TOLERANCE: u64 = 120;
 /// A longer gap is not believed: 12 hours, in samples.
 const MAX_GAP: i64 = 12 * 3600 * 48_000;
-/// A first page later than this is where a stream was cut into, not one whose beginning is lost: 10 minutes, in samples.
+/// A first page later than this is from a stream that was joined midway, not from one whose beginning is lost: 10 minutes, in
+/// samples.
 const MAX_LATE_START: i64 = 600 * 48_000;
-/// The longest gap that is believed of the last page, which no other bears out: a minute, in samples.
+/// The longest gap that is believed from the last page, which no later one confirms: a minute, in samples.
 const MAX_LAST_GAP: i64 = 60 * 48_000;
 
 /// A page on which packets end, as far as granule positions are concerned.
@@ -35,42 +36,42 @@ pub(super) struct Seen {
 /// A gap that granule positions claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claim {
-    /// The entry that it lies before.
+    /// The entry that it comes before.
     pub(super) entry: usize,
     /// Its length in samples, more than 0.
     pub(super) samples: i64,
     /// Whether pages are missing there.
     pub(super) lost: bool,
-    /// What the gaps before it amount to.
+    /// The total length of the gaps before it.
     before: i64,
 }
 
-/// What was found out about a link.
+/// What the granule positions show about a link.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// The gaps, in order.
     pub(super) claims: Vec<Claim>,
-    /// Entries, in order, before which something is missing, nobody knows how much.
+    /// Entries, in order, before which an unknown amount is missing.
     pub(super) losses: Vec<usize>,
-    /// Samples to be taken off the end (RFC 7845 section 4.4).
+    /// Samples to be trimmed off the end (RFC 7845 section 4.4).
     pub(super) trim: i64,
 }
 
 /// Reads the granule positions of one link.
 #[derive(Debug, Default)]
 pub(super) struct Granules {
-    /// The granule position of the first sample, once known: not 0 where a stream was cut into.
+    /// The granule position of the first sample, once known: not 0 where a stream was joined midway.
     origin: Option<i64>,
-    /// What the gaps since that origin amount to, in samples.
+    /// The total length of the gaps since that origin, in samples.
     gaps: i64,
-    /// A page that says otherwise, until the next one bears it out or does not.
+    /// A page that disagrees, until the next one confirms it or does not.
     doubt: Option<Doubt>,
     /// The first claim that counts from this origin.
     first_claim: usize,
     findings: Findings,
 }
 
-/// A page that does not fit to those before it.
+/// A page that does not fit those before it.
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
     /// Its granule position less the samples of the packets up to its end.
@@ -89,7 +90,7 @@ impl Granules {
         // Positions that wrap at 64 bits have the same offset as before.
         let offset = page.granule.wrapping_sub(page.end);
         match self.origin {
-            // No position, or one that puts the first sample before zero, which cannot be (RFC 7845 section 4.5).
+            // No position, or one that puts the first sample before zero, which is invalid (RFC 7845 section 4.5).
             _ if page.granule == -1 => self.note_loss(page),
             None if offset < 0 => self.note_loss(page),
             None => self.begin(offset, page),
@@ -97,7 +98,7 @@ impl Granules {
         }
     }
 
-    /// Whether something lies, or may lie, before an entry: the one that was taken last.
+    /// Whether there is, or may be, a gap or a loss before an entry: the one that was taken last.
     pub(super) fn speak_of(&self, entry: usize) -> bool {
         let Findings { claims, losses, .. } = &self.findings;
         self.doubt.is_some_and(|doubt| doubt.entry == entry)
@@ -105,12 +106,12 @@ impl Granules {
             || claims.last().is_some_and(|claim| claim.entry == entry)
     }
 
-    /// Something is missing before an entry, nobody knows how much.
+    /// Notes that an unknown amount is missing before an entry.
     pub(super) fn lose(&mut self, entry: usize) {
         self.findings.losses.push(entry);
     }
 
-    /// The link is over.
+    /// Ends the link.
     pub(super) fn finish(mut self) -> Findings {
         if let Some(doubt) = self.doubt.take() {
             match self.beyond(doubt.offset) {
@@ -126,7 +127,7 @@ impl Granules {
         self.findings
     }
 
-    /// What a page takes off should it be the last one: less than its last packet holds (RFC 7845 section 4.4), and only where
+    /// What a page trims off if it is the last one: less than its last packet holds (RFC 7845 section 4.4), and only where
     /// positions and packets agreed until then.
     fn end_trimming(&self, page: Seen) -> i64 {
         if !page.ends_stream || page.lost || page.granule == -1 || self.doubt.is_some() {
@@ -140,7 +141,7 @@ impl Granules {
     fn begin(&mut self, offset: i64, page: Seen) {
         let is_late = page.lost && page.begin == 0 && (1..=MAX_LATE_START).contains(&offset);
         if is_late {
-            // Pages before this one are lost: the sound began at zero then, and does not move up.
+            // Pages before this one are lost: the sound began at zero, and what is left of it keeps its place.
             self.origin = Some(0);
             self.go_on(offset, page);
         } else {
@@ -160,7 +161,7 @@ impl Granules {
         self.note_loss(page);
         if let Some(doubt) = self.doubt.take() {
             let (claimed, beyond) = (self.beyond(doubt.offset), self.beyond(offset));
-            // What comes after a gap may lie behind another one, but never before its end.
+            // What comes after a gap may be after another gap too, but never before the first one's end.
             if is_near(beyond, claimed) || (claimed > 0 && beyond > claimed) {
                 self.settle(doubt);
             }
@@ -177,12 +178,12 @@ impl Granules {
         }
     }
 
-    /// How far a position lies beyond where the packets and the gaps so far end.
+    /// How far a position is past the end of the packets and the gaps so far.
     fn beyond(&self, offset: i64) -> i64 {
         offset.wrapping_sub(self.origin.unwrap_or(0)).wrapping_sub(self.gaps)
     }
 
-    /// Believes what was in doubt.
+    /// Accepts the page that was in doubt.
     fn settle(&mut self, doubt: Doubt) {
         let gap = self.beyond(doubt.offset);
         if (1..=MAX_GAP).contains(&gap) {
@@ -194,7 +195,7 @@ impl Granules {
             self.gaps = self.findings.claims[at].before;
             self.findings.claims.truncate(at);
         } else {
-            // Counted anew, from nobody knows where: wrapped at 32 bits, begun again, or days later.
+            // Counted again from an unknown point: wrapped at 32 bits, started again, or days later.
             if gap > 0 {
                 self.lose(doubt.entry);
             }
@@ -220,7 +221,8 @@ fn is_near(a: i64, b: i64) -> bool {
 mod tests {
     use super::*;
 
-    /// Pages of a second, each with what its position is ahead of its packets and what else is so of it.
+    /// The claims and losses of pages of a second each: how far its position is ahead of its packets, and whether
+    /// something was lost before it.
     fn findings(pages: &[(i64, bool)]) -> (Vec<(usize, i64)>, Vec<usize>) {
         let mut granules = Granules::default();
         for (entry, &(offset, lost)) in pages.iter().enumerate() {
@@ -244,22 +246,23 @@ mod tests {
         let day = 86_400 * 48_000;
         for (offsets, claims, losses) in [
             (vec![0, 0, 5_000, 5_000], vec![(2, 5_000)], vec![]),
-            // One gap after another, as where nothing is sent while nobody speaks.
+            // One gap after another, as when nothing is sent while nobody speaks.
             (vec![0, 5_000, 9_000, 20_000], vec![(1, 5_000), (2, 4_000), (3, 11_000)], vec![]),
             (vec![312, 312, 5_312, 5_312], vec![(2, 5_000)], vec![]),
-            // A page that lies in the middle, ahead or behind, one that has no position, one whose number stands still.
+            // A page in the middle whose position is ahead or behind, one that has no position, ones whose position
+            // stands still.
             (vec![0, 0, 5_000, 0, 0], vec![], vec![]),
             (vec![0, 0, -90_000, 0, 0], vec![], vec![]),
             (vec![0, NONE, 5_000, 0, 0], vec![], vec![]),
             (vec![0, 0, -48_000, -96_000, 0], vec![], vec![]),
-            // Two that lie alike are taken back by two that do not.
+            // Two pages that agree are overruled by later ones that do not.
             (vec![0, 0, 5_000, 5_000, 0, 0], vec![], vec![]),
             (vec![0, 700, 700, 5_000, 5_000, 700, 700], vec![(1, 700)], vec![]),
             (vec![0, 0, 5_000, 5_000, 0], vec![], vec![]),
             // Wrapped at 32 bits, begun again: not a sample is missing.
             (vec![0, 0, -(1 << 32), -(1 << 32)], vec![], vec![]),
             (vec![96_000, 96_000, -96_000, -96_000, -90_000, -90_000], vec![(4, 6_000)], vec![]),
-            // More than can be, borne out or not: what is missing has no length.
+            // More than is possible, confirmed or not: what is missing has no known length.
             (vec![0, 0, 2 * day, 2 * day], vec![], vec![2]),
             (vec![0, 0, 2 * day], vec![], vec![2]),
             (vec![0, 0, 2 * day, 0], vec![], vec![]),
@@ -284,9 +287,9 @@ mod tests {
         assert_eq!(findings(&[(0, false), (3 * 48_000, true)]), (vec![(1, 3 * 48_000)], vec![1]));
         assert_eq!(findings(&[(NONE, false), (NONE, true), (NONE, false)]), (vec![], vec![1]));
         assert_eq!(findings(&[(-48_000, false), (-96_000, true), (-144_000, false)]), (vec![], vec![1]));
-        // Bytes were skipped, and positions and packets agree: nothing of it was sound.
+        // Bytes were skipped, and positions and packets agree: none of it was sound.
         assert_eq!(findings(&[(0, false), (0, true), (0, false)]), (vec![], vec![]));
-        // The beginning is lost; a stream that was cut into hours after its beginning has lost nobody knows what.
+        // The beginning is lost; a stream that was joined hours after its beginning has lost an unknown amount.
         assert_eq!(findings(&[(48_000, true), (48_000, false)]), (vec![(0, 48_000)], vec![0]));
         assert_eq!(findings(&[(48_000, false), (48_000, false)]), (vec![], vec![]));
         assert_eq!(findings(&[(3_600 * 48_000, true), (3_600 * 48_000, false)]), (vec![], vec![0]));

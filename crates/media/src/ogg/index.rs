@@ -1,4 +1,4 @@
-//! The index: for each run of pages its bytes and its place on the media timeline.
+//! The index of an Ogg/Opus file: for each run of pages its bytes and its place on the media timeline.
 
 use std::ops::Range;
 
@@ -13,9 +13,10 @@ pub(super) const LONGEST_PACKET: u64 = 5_760;
 /// A run of pages is no longer than this: a second, in samples.
 const RUN: u32 = 48_000;
 
-/// A run of pages of audio that lie one after another, with nothing in between and nothing missing.
+/// A run of consecutive pages of audio, with nothing in between and nothing missing.
 ///
-/// A page of a second, as the SDKs write them, is one of its own; of those of one packet up to a second makes one (see [`Entry::join`]).
+/// A page of a second, as the SDKs write them, is a run of its own; pages of one packet make runs of up to a second (see
+/// [`Entry::join`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Its first byte.
@@ -29,7 +30,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Takes in a page that begins where this run ends, unless it would be longer than a second or the longest page. True when it did.
+    /// Adds a page that begins where this run ends, unless the run would become longer than a second or the longest page. True when
+    /// it did.
     pub(super) fn join(&mut self, page: &Self) -> bool {
         let (length, samples) = (self.length + page.length, self.samples + page.samples);
         let fits = self.offset + u64::from(self.length) == page.offset && length as usize <= MAX_LEN && samples <= RUN;
@@ -40,18 +42,18 @@ impl Entry {
     }
 }
 
-/// A stretch of which no packets came; it is rendered as silence.
+/// A stretch without packets; it is rendered as silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// Its first sample.
     pub start: u64,
-    /// Its length in samples; 0 when something is missing and nobody knows how much: what follows comes too early then.
+    /// Its length in samples; 0 when an unknown amount is missing: what follows comes too early then.
     pub samples: u64,
     /// Whether something was there that could not be read (else nothing was sent).
     pub damaged: bool,
 }
 
-/// One of the logical streams that lie one after another in a file (RFC 7845 section 3).
+/// One of the logical streams that follow one another in a file (RFC 7845 section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     pub(super) head: Head,
@@ -73,10 +75,10 @@ impl Link {
     }
 }
 
-/// Where each stretch of sound of an Ogg/Opus file lies.
+/// Where each stretch of sound of an Ogg/Opus file is.
 ///
 /// Media time zero is the first sample that is to be heard: the granule position of the first sample plus the pre-skip. Each link
-/// goes on where the one before ended.
+/// continues where the one before ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpusIndex {
     pub(super) links: Vec<Link>,
@@ -94,7 +96,7 @@ pub struct OpusIndex {
 pub struct Packet {
     /// The number of its link.
     pub link: usize,
-    /// The media time of its first sample; in the pre-skip before its link is heard.
+    /// The media time of its first sample; in the pre-skip it is before the time at which its link is heard.
     pub start: i64,
     /// Its length in samples.
     pub samples: u32,
@@ -123,7 +125,7 @@ impl OpusIndex {
         self.truncated
     }
 
-    /// How often bytes were skipped that are no intact page of any stream that began.
+    /// How often bytes were skipped that are not an intact page of a stream that has begun.
     pub fn damaged_pages(&self) -> u32 {
         self.damaged_pages
     }
@@ -133,13 +135,13 @@ impl OpusIndex {
         self.ignored_pages
     }
 
-    /// Pages of what ought to be heard and is not: a second Opus stream at the same time, or a stream of another kind in a place
-    /// of its own.
+    /// Pages that ought to be heard and are not: of a second Opus stream at the same time, or of a stream of another kind in a
+    /// place of its own.
     pub fn unheard_pages(&self) -> u32 {
         self.unheard_pages
     }
 
-    /// Whether nothing but silence is heard of a range of samples: it lies in a gap.
+    /// Whether a range of samples is nothing but silence, because it is in a gap.
     pub fn is_silent(&self, samples: Range<i64>) -> bool {
         self.heard_in(&samples).all(|number| {
             let (heard, entries) = (self.links[number].heard(), self.entries_of(number));
@@ -149,7 +151,7 @@ impl OpusIndex {
         })
     }
 
-    /// The bytes that must be at hand to decode a range of samples, pre-roll included; empty when there is nothing.
+    /// The bytes that are needed to decode a range of samples, pre-roll included; empty when there are none.
     pub fn byte_range(&self, samples: Range<i64>) -> Range<u64> {
         let mut entries = self.heard_in(&samples).flat_map(|number| self.entries_for(number, &samples));
         let Some(first) = entries.next() else { return 0..0 };
@@ -165,7 +167,7 @@ impl OpusIndex {
         let mut packets = Vec::new();
         for link in self.heard_in(&samples) {
             let mut joiner = Joiner::default();
-            // Pages last a second: most of what lies on the first and the last one is neither heard nor pre-roll.
+            // Pages last a second: most of what is on the first and the last one is neither heard nor pre-roll.
             let needed = self.begin(link, &samples).saturating_sub(PRE_ROLL as i64)..samples.end;
             for entry in self.entries_for(link, &samples) {
                 let at = usize::try_from(entry.offset - base).unwrap_or(usize::MAX);
@@ -180,14 +182,14 @@ impl OpusIndex {
         packets
     }
 
-    /// The numbers of the links of which something is heard in a range.
+    /// The numbers of the links that are heard in a range.
     fn heard_in(&self, samples: &Range<i64>) -> Range<usize> {
         let first = self.links.partition_point(|link| link.heard.end as i64 <= samples.start);
         let end = self.links.partition_point(|link| (link.heard.start as i64) < samples.end);
         first..if samples.is_empty() { first } else { end.max(first) }
     }
 
-    /// Where the part of a range begins that lies in a link.
+    /// Where the part of a range that is in a link begins.
     fn begin(&self, link: usize, samples: &Range<i64>) -> i64 {
         if link == 0 { samples.start } else { samples.start.max(self.links[link].heard.start as i64) }
     }
@@ -210,11 +212,11 @@ impl OpusIndex {
     }
 }
 
-/// Hands on the packets that end on the pages of an entry, which are these bytes: start, length and bytes of each.
+/// Passes on the packets that end on the pages of an entry, whose bytes are given: start, length and bytes of each.
 pub(super) fn take_packets(bytes: &[u8], entry: &Entry, joiner: &mut Joiner, mut each: impl FnMut(i64, u32, &[u8])) {
     let mut known = 0;
     read_packets(bytes, &mut joiner.clone(), |samples, _| known += samples);
-    // The rest of a packet whose beginning is not here is of no use, but takes its time: what the others leave of the whole.
+    // The rest of a packet whose beginning is missing is of no use, but takes its time: what the others leave of the whole.
     let mut start = entry.start + i64::from(entry.samples) - known;
     read_packets(bytes, joiner, |samples, data| {
         each(start, samples as u32, data);

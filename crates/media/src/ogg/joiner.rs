@@ -1,4 +1,4 @@
-//! Packets out of pages: a packet may begin on one page and end on a later one (RFC 3533 section 5).
+//! Reassembles packets from pages: a packet may begin on one page and end on a later one (RFC 3533 section 5).
 
 use super::page::Page;
 
@@ -17,20 +17,20 @@ enum Open {
     Nothing,
     /// A packet that began with these bytes.
     Packet(Vec<u8>),
-    /// A packet whose beginning is not here.
+    /// A packet whose beginning is missing.
     Lost,
 }
 
 impl Joiner {
-    /// Hands on each packet that ends on the next page: whole, or as many bytes of it as are kept of one that began on an earlier
-    /// page. False when one was left out, because its beginning is not here.
+    /// Passes on each packet that ends on the next page: whole, or its first `keep` bytes if it began on an earlier page. False
+    /// when one was left out, because its beginning is missing.
     ///
-    /// Whether the first piece is the rest of a packet is told by the page before, where there is one; by the page's own flag
+    /// Whether the first piece is the rest of a packet is decided by the page before, where there is one; by the page's own flag
     /// otherwise.
     pub(super) fn read(&mut self, page: Page<'_>, keep: usize, mut each: impl FnMut(&[u8])) -> bool {
         let follows = self.last.is_some_and(|last| follows(last, page.sequence()));
         if !follows {
-            // What goes on here began on a page that is not there (RFC 3533 section 6, page_sequence_number).
+            // What continues here began on a page that is missing (RFC 3533 section 6, page_sequence_number).
             self.open = if page.is_continued() { Open::Lost } else { Open::Nothing };
         }
         self.last = Some(page.sequence());
@@ -60,7 +60,7 @@ impl Joiner {
     }
 }
 
-/// Whether no page is missing between two that have these numbers. Of a writer that does not count its pages none is.
+/// Whether no page is missing between two that have these numbers. A writer that does not count its pages misses none.
 pub(super) fn follows(last: u32, next: u32) -> bool {
     next == last.wrapping_add(1) || next == last
 }
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_page_before_says_what_goes_on_and_not_the_flag() {
         let long = [7; 255];
-        // The flag is missing where a packet goes on, and is set where none does.
+        // The flag is missing where a packet continues, and is set where none does.
         let lying: [(u8, u32, &[u8], &[u8]); 3] = [(0, 4, &[255], &long), (0, 5, &[1], &[8]), (1, 6, &[1], &[9])];
         assert_eq!(read(&lying, usize::MAX), (vec![[&long[..], &[8]].concat(), vec![9]], vec![true; 3]));
     }

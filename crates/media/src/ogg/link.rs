@@ -1,4 +1,4 @@
-//! One link while it is read: a logical Opus stream of a file that may hold several in a row (RFC 7845 section 3, "chained").
+//! Reads one link: a logical Opus stream of a file that may hold several in a row (RFC 7845 section 3, "chained").
 
 use super::granules::{Granules, Seen};
 use super::index::Entry;
@@ -6,15 +6,15 @@ use super::joiner::{Joiner, follows};
 use super::opus_packet::{Head, duration};
 use super::page::Page;
 
-/// Bytes of a packet that tell its duration.
+/// The number of bytes at the beginning of a packet that determine its duration.
 const TOC: usize = 2;
 
 /// How far the comment header was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comments {
-    /// It is to begin on the next page.
+    /// It is expected on the next page.
     Expected,
-    /// It goes on on the next page.
+    /// It continues on the next page.
     Open,
     /// It is over, or there is none: what follows is sound.
     Over,
@@ -27,7 +27,7 @@ pub(super) struct Link {
     pub(super) serial: u32,
     /// Its identification header.
     pub(super) head: Head,
-    /// Whether it can be played. If not, only its length is found out.
+    /// Whether it can be played. If not, only its length is determined.
     pub(super) is_playable: bool,
     /// Its first entry in the index.
     pub(super) first_entry: usize,
@@ -70,12 +70,13 @@ impl Link {
         self.pages > 0
     }
 
-    /// Whether the last packet has not ended, or pages at the end say nothing of what was lost before them.
+    /// Whether the last packet has not ended, or something was lost after the last page on which a packet ends.
     pub(super) fn is_cut(&self) -> bool {
         self.joiner.is_open() || self.lost
     }
 
-    /// Takes the next page, which begins at a byte. `damage` is whether bytes before it could not be read.
+    /// Takes the next page, which begins at byte `offset` of the file. `damage` is whether bytes before it could not be
+    /// read.
     pub(super) fn take(&mut self, page: Page<'_>, offset: u64, damage: bool, entries: &mut Vec<Entry>) {
         let follows = follows(self.last_sequence, page.sequence());
         self.last_sequence = page.sequence();
@@ -96,10 +97,10 @@ impl Link {
             let (number, was_lost) = (entries.len(), self.lost);
             self.note(page, samples, last_packet, all, number);
             let page_entry = Entry { offset, length: page.len() as u32, start: 0, samples };
-            // What may turn out to lie before this page must not end up in the middle of a run.
+            // A gap that may turn out to be before this page must not end up in the middle of a run.
             let may_join = number > self.first_entry && !was_lost && !self.granules.speak_of(number);
             let has_joined = may_join && entries.last_mut().is_some_and(|run| run.join(&page_entry));
-            // A page without a byte of a packet has nothing that anybody will look for, unless one goes on over it.
+            // A page without any byte of a packet is of no use, unless a packet continues across it.
             if !has_joined && (samples > 0 || page.has_payload() || self.joiner.is_open()) {
                 entries.push(page_entry);
             }
@@ -126,12 +127,13 @@ impl Link {
         self.lost &= samples == 0;
     }
 
-    /// Whether a page after the identification header belongs to the comment header, which fills its pages (RFC 7845 section 3).
+    /// Whether a page after the identification header belongs to the comment header, whose pages hold nothing else (RFC 7845
+    /// section 3).
     fn is_comments(&mut self, page: Page<'_>, follows: bool) -> bool {
         let mut pieces = page.pieces();
         let Some((piece, ends)) = pieces.next() else { return true };
         let belongs = match self.comments {
-            // Some writers leave its name out; sound has a granule position.
+            // Some writers omit the header's signature; sound has a granule position.
             Comments::Expected if follows => {
                 piece.starts_with(b"OpusTags") || (page.granule() <= 0 && pieces.next().is_none())
             }
@@ -141,7 +143,7 @@ impl Link {
         };
         if belongs {
             self.comments = if ends { Comments::Over } else { Comments::Open };
-            // Sound on a page of the header is not found again by the index.
+            // The index does not find sound on a page of the header: it is lost.
             self.lost |= page.pieces().nth(1).is_some();
         }
         belongs

@@ -1,4 +1,5 @@
-//! Ogg/Opus, without decoding: an index of where each stretch of sound lies, and a writer (RFC 3533, RFC 7845).
+//! Ogg/Opus without decoding: an index of where each stretch of sound is, a writer, and a rewriter that silences
+//! stretches (RFC 3533, RFC 7845).
 
 #[cfg(test)]
 mod bounded;

@@ -1,4 +1,4 @@
-//! What an Opus packet says of itself, without decoding it (RFC 6716 section 3, RFC 7845 section 5.1).
+//! Reads what an Opus packet says about itself, without decoding it (RFC 6716 section 3, RFC 7845 section 5.1).
 
 /// The duration of a packet in samples of 48 kHz, from its first two bytes; `None` when it breaks RFC 6716's rules
 /// (no bytes, no frames, or more than 120 ms).
@@ -21,17 +21,17 @@ pub fn duration(packet: &[u8]) -> Option<u32> {
 /// The identification header (RFC 7845 section 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// Channels: 1 or 2 of what can be played.
+    /// Channels: 1 or 2 in what can be played.
     pub channels: u8,
-    /// Samples of 48 kHz at the beginning that the decoder needs and the listener does not hear.
+    /// Samples of 48 kHz at the beginning that the decoder needs and that are not heard.
     pub pre_skip: u16,
     /// Gain to apply when decoding, in 1/256 dB.
     pub gain: i16,
 }
 
 impl Head {
-    /// Reads the first packet of a logical stream, and whether it can be played: more than two channels, or a version or mapping
-    /// that is not known, cannot. `None` when it is no Opus stream.
+    /// Reads the first packet of a logical stream, and whether it can be played: more than two channels, or an unknown version or
+    /// mapping, cannot. `None` when it is not an Opus stream.
     pub fn parse(packet: &[u8]) -> Option<(Self, bool)> {
         if !packet.starts_with(b"OpusHead") || packet.len() < 19 {
             return None;

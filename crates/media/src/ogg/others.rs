@@ -1,9 +1,10 @@
-//! Logical streams beside the one that is played: foreign ones, which hold no sound of ours, and what ought to be heard and is not.
+//! Keeps track of the logical streams that are not played: foreign ones, without sound, and those that ought to be heard and are
+//! not.
 
 use super::joiner::follows;
 use super::page::Page;
 
-/// Streams that are remembered. Pages of one that was forgotten count as damage.
+/// The most streams that are remembered. Pages of one that was forgotten count as damage.
 const MOST: usize = 64;
 
 /// What a stream holds.
@@ -11,7 +12,7 @@ const MOST: usize = 64;
 pub(super) enum Kind {
     /// Sound at the same time as what is played.
     Opus,
-    /// Something else at the same time, as a picture or a table of contents.
+    /// Something else at the same time, such as a picture or a table of contents.
     Foreign,
     /// Something else that began after the sound before it: a link of its own, unless that sound goes on.
     Late,
@@ -31,12 +32,12 @@ pub(super) struct Others {
     known: Vec<Other>,
     ignored: u32,
     unheard: u32,
-    /// Pages of late streams since the last page of ours.
+    /// Pages of late streams since the last page of the played stream.
     late: u32,
 }
 
 impl Others {
-    /// A stream begins with a page of this number.
+    /// Notes that a stream begins with a page of this number.
     pub(super) fn begin(&mut self, serial: u32, sequence: u32, kind: Kind) {
         self.known.retain(|known| known.serial != serial);
         if self.known.len() >= MOST {
@@ -45,8 +46,8 @@ impl Others {
         self.known.push(Other { serial, kind, last_sequence: sequence, has_pages: false });
     }
 
-    /// Takes a page that is not ours; false when it is not the next one of a stream that began. `in_sound` is whether sound has
-    /// begun, or no Opus stream has.
+    /// Takes a page that is not of the played stream; false when it is not the next one of a stream that began. `in_sound` is
+    /// whether sound has begun, or no Opus stream has.
     pub(super) fn take(&mut self, page: Page<'_>, in_sound: bool) -> bool {
         let count = match self.known.iter().find(|known| known.serial == page.serial()).map(|known| known.kind) {
             Some(Kind::Opus) => &mut self.unheard,
@@ -56,31 +57,32 @@ impl Others {
         *count = count.saturating_add(1);
         let is_first = page.begins_stream() && page.sequence() == 0;
         if let Some(known) = self.known.iter_mut().find(|known| known.serial == page.serial() && !is_first) {
-            // A number out of turn is perhaps that of a page of ours whose serial number is wrong.
+            // A page with a number out of order may be one of the played stream with a wrong serial number.
             let is_next = follows(known.last_sequence, page.sequence());
             (known.has_pages, known.last_sequence) = (true, page.sequence());
             return is_next;
         }
-        // The number tells a first page from one of ours whose serial number and flags are wrong.
+        // The number distinguishes a first page from one of the played stream with a wrong serial number and wrong
+        // flags.
         if is_first {
             self.begin(page.serial(), page.sequence(), if in_sound { Kind::Late } else { Kind::Foreign });
         }
         is_first
     }
 
-    /// The sound goes on: what came in between lies beside it.
+    /// The sound goes on: what came in between is parallel to it.
     pub(super) fn interleaved(&mut self) {
         self.ignored = self.ignored.saturating_add(self.late);
         self.late = 0;
     }
 
-    /// A link is over. Whether something in a place of its own came after it.
+    /// Ends a link. True when something in a place of its own came after it.
     pub(super) fn end_link(&mut self) -> bool {
         self.unheard = self.unheard.saturating_add(self.late);
         std::mem::take(&mut self.late) > 0
     }
 
-    /// An Opus stream began: streams that have only begun belong to it.
+    /// An Opus stream began: streams that have only just begun are parallel to it.
     pub(super) fn group(&mut self) {
         for known in self.known.iter_mut().filter(|known| known.kind == Kind::Late && !known.has_pages) {
             known.kind = Kind::Foreign;
@@ -92,7 +94,7 @@ impl Others {
         self.ignored
     }
 
-    /// Pages of what ought to be heard and is not.
+    /// Pages that ought to be heard and are not.
     pub(super) fn unheard(&self) -> u32 {
         self.unheard
     }

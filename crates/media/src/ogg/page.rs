@@ -1,4 +1,4 @@
-//! One Ogg page (RFC 3533 section 6).
+//! Parses and builds single Ogg pages (RFC 3533 section 6).
 
 use super::crc;
 
@@ -7,7 +7,7 @@ pub const FIXED: usize = 27;
 /// The longest page: fixed part, 255 lacing values, 255 bytes for each.
 pub const MAX_LEN: usize = FIXED + 255 + 255 * 255;
 
-/// A page as it lies in memory.
+/// A page in memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
     bytes: &'a [u8],
@@ -20,13 +20,13 @@ pub enum Parsed<'a> {
     Page(Page<'a>),
     /// Perhaps the beginning of a page; more bytes are needed to tell.
     Incomplete,
-    /// A page's header with a claim to so many bytes, whose checksum is wrong.
+    /// A page header that claims this many bytes, with a wrong checksum.
     Damaged(usize),
     /// No page begins here.
     NotAPage,
 }
 
-/// Looks whether a page begins at the first of these bytes.
+/// Finds out whether a page begins at the first of these bytes.
 pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     let magic = b"OggS\0";
     let seen = bytes.len().min(magic.len());
@@ -42,7 +42,7 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     if page.is_intact() { Parsed::Page(page) } else { Parsed::Damaged(length) }
 }
 
-/// A page with its checksum. The lacing values, 255 at the most, are those of the payload.
+/// Builds a page with its checksum. The lacing values, at most 255, are those of the payload.
 pub fn build(flags: u8, granule: i64, serial: u32, sequence: u32, lacing: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut page = Vec::with_capacity(FIXED + lacing.len() + payload.len());
     page.extend(b"OggS\0");
@@ -60,7 +60,7 @@ pub fn build(flags: u8, granule: i64, serial: u32, sequence: u32, lacing: &[u8],
 }
 
 impl<'a> Page<'a> {
-    /// The page that these bytes begin with, which was found to be whole before. `None` if they are not even of its shape.
+    /// The page that these bytes begin with, which was found intact before. `None` if they do not even have the shape of a page.
     pub fn trusted(bytes: &'a [u8]) -> Option<Self> {
         let payload_at = FIXED + usize::from(*bytes.get(FIXED - 1)?);
         let lacing = bytes.get(FIXED..payload_at)?;
@@ -68,7 +68,7 @@ impl<'a> Page<'a> {
         Some(Self { bytes: bytes.get(..length)? })
     }
 
-    /// The pages that these bytes are, up to what is not even of the shape of one.
+    /// The pages in these bytes, up to where they no longer have the shape of a page.
     pub fn all(bytes: &'a [u8]) -> impl Iterator<Item = Self> {
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -83,7 +83,7 @@ impl<'a> Page<'a> {
         self.bytes.len()
     }
 
-    /// Whether there is a byte of a packet on it.
+    /// Whether it holds any byte of a packet.
     pub fn has_payload(&self) -> bool {
         self.bytes.len() > FIXED + usize::from(self.bytes[FIXED - 1])
     }
@@ -128,7 +128,7 @@ impl<'a> Page<'a> {
             let begin = at;
             loop {
                 let Some(&value) = lacing.get(value_at) else {
-                    // The values ended with 255: the packet goes on on the next page.
+                    // The values ended with 255: the packet continues on the next page.
                     return (at > begin).then(|| (&payload[begin..at], false));
                 };
                 value_at += 1;

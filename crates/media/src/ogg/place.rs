@@ -1,13 +1,14 @@
-//! Where everything lies: links one after another, their packets, and the gaps that are believed.
+//! Places links, their packets and the gaps that are believed on the media timeline.
 
 use super::granules::Findings;
 use super::index::{self, Entry, Gap};
 use super::link::Link;
 
-/// The longest recording that is indexed: 48 hours, in samples. What comes after is left out, and the recording counts as cut.
+/// The longest recording that is indexed: 48 hours, in samples. What comes after is left out, and the recording counts as
+/// truncated.
 pub const LONGEST: u64 = 48 * 3600 * 48_000;
 
-/// Gaps that are told. What is missing after those is part of the last one's story: the recording counts as cut.
+/// The most gaps that are listed. Later ones are left out, and the recording counts as truncated.
 pub(super) const MOST_GAPS: usize = 10_000;
 
 /// Links with their places.
@@ -26,7 +27,7 @@ pub(super) struct Placed {
 }
 
 /// Places links and their entries. Gaps that granule positions claim are believed in order, as long as the whole is no longer than
-/// `longest`; where one is not, something is missing that has no length.
+/// `longest`; where one is not believed, an unknown amount is missing.
 pub(super) fn place(links: Vec<Link>, entries: &mut Vec<Entry>, longest: u64) -> Placed {
     let packets: u64 = links.iter().map(|link| link.samples.unsigned_abs()).sum();
     let mut placed = Placed { silence: longest.min(LONGEST).saturating_sub(packets), ..Placed::default() };
@@ -49,7 +50,7 @@ pub(super) fn place(links: Vec<Link>, entries: &mut Vec<Entry>, longest: u64) ->
 }
 
 impl Placed {
-    /// A stretch of sound that is there and cannot be played.
+    /// Places a stretch of sound that is there and cannot be played, as a gap.
     fn unplayable(&mut self, link: &Link) {
         let heard = link.samples.saturating_sub(i64::from(link.head.pre_skip)).max(0).unsigned_abs();
         let heard = heard.min(LONGEST.saturating_sub(self.total));
@@ -86,7 +87,7 @@ impl Placed {
             entry.start = at;
             at += i64::from(entry.samples);
         }
-        // A position that leaves nothing to be heard cannot be.
+        // A position that leaves nothing to be heard is not believed.
         let trim = if self.is_too_long || at - trim <= start { 0 } else { trim };
         self.total = (at - trim).max(start).unsigned_abs();
         let range = start.unsigned_abs()..self.total;
@@ -99,7 +100,7 @@ impl Placed {
         left.is_some()
     }
 
-    /// Notes a gap; one without a length is told only where no other one ends.
+    /// Notes a gap; one without a length only where no other gap ends.
     fn gap(&mut self, start: u64, samples: u64, damaged: bool) {
         let is_told = self.gaps.last().is_some_and(|last| last.start + last.samples >= start);
         if self.gaps.len() >= MOST_GAPS {

@@ -1,5 +1,5 @@
-//! Stretches of a stream replaced by silence: packets exchanged for silent ones of the same length. Nothing is decoded, nothing
-//! moves, and all other packets stay as they are.
+//! Replaces stretches of a stream with silence: packets are exchanged for silent ones of the same length. Nothing is decoded,
+//! nothing moves, and all other packets stay as they are.
 
 use std::ops::Range;
 
@@ -8,16 +8,16 @@ use super::joiner::Joiner;
 use super::opus_packet::duration;
 use super::page;
 
-/// What is silenced on either side of a stretch, in samples: a packet tells of the one before it (prediction, and the copy of
-/// RFC 6716 section 2.1.7), and the decoder hears no further back than the pre-roll.
+/// What is silenced on either side of a stretch, in samples: a packet carries traces of the one before it (prediction, and the
+/// in-band FEC of RFC 6716 section 2.1.7), and the decoder depends on nothing further back than the pre-roll.
 const MARGIN: i64 = (PRE_ROLL + LONGEST_PACKET) as i64;
 /// A page is closed at this length: a second, in samples.
 const PAGE: u32 = 48_000;
 /// The serial number of the first link; each has the next one.
 const SERIAL: u32 = 1;
 
-/// A silent packet of a length, in samples, for any decoder and whatever came before: CELT frames that say they are silent.
-/// `None` when no packet has that length.
+/// A silent packet of this many samples, for any decoder and whatever came before: CELT frames that say they are silent. `None`
+/// when no packet has that length.
 fn silence(samples: u32, channels: u8) -> Option<Vec<u8>> {
     let (config, frame) = [(31_u8, 960_u32), (30, 480), (29, 240), (28, 120)]
         .into_iter()
@@ -29,8 +29,8 @@ fn silence(samples: u32, channels: u8) -> Option<Vec<u8>> {
     Some(packet)
 }
 
-/// Rewrites a file page by page. The caller reads what [`Silencer::wanted`] names, hands it to [`Silencer::take`], and keeps what
-/// that and [`Silencer::finish`] answer, in order.
+/// Rewrites a file piece by piece. The caller reads what [`Silencer::wanted`] names, hands it to [`Silencer::take`], and keeps what
+/// that and [`Silencer::finish`] return, in order.
 #[derive(Debug)]
 pub struct Silencer<'i> {
     index: &'i OpusIndex,
@@ -79,7 +79,7 @@ impl<'i> Silencer<'i> {
         Some(entry.offset..entry.offset + u64::from(entry.length))
     }
 
-    /// Takes the bytes that were wanted; returns the next bytes of the new file. Bytes that are no page are left out.
+    /// Takes the bytes that were wanted; returns the next bytes of the new file. Bytes that are not pages are left out.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Some(entry) = self.index.entries.get(self.next) else { return Vec::new() };
         self.begin_links();
@@ -100,7 +100,7 @@ impl<'i> Silencer<'i> {
         (self.out, index)
     }
 
-    /// Ends the links that are over, and begins those that the next page lies in or behind.
+    /// Ends the links that are over, and begins those that the next entry is in or after.
     fn begin_links(&mut self) {
         while let Some(link) = self.index.links.get(self.links.len()).filter(|link| link.first_entry <= self.next) {
             self.flush(true);
@@ -116,7 +116,7 @@ impl<'i> Silencer<'i> {
         let is_silenced = self.stretches.iter().any(|stretch| start < stretch.end && end > stretch.start);
         let channels = self.links.last().map_or(2, |link| link.head.channels);
         let data = if is_silenced { silence(samples, channels) } else { Some(data.to_vec()) };
-        // A packet that no page holds is damage.
+        // A packet that does not fit on a page is damage.
         let Some(data) = data.filter(|data| data.len() < 254 * 255) else { return };
         let pending = &self.pending;
         let is_next = pending.start + i64::from(pending.samples) == start;
@@ -146,7 +146,7 @@ impl<'i> Silencer<'i> {
         self.offset += u64::from(length);
     }
 
-    /// The identification and the comment header (RFC 7845 section 5); comments of the old file are not taken over.
+    /// The identification and the comment header (RFC 7845 section 5); comments of the old file are not copied.
     fn headers(&mut self, link: &Link) {
         let head = link.head;
         let mut id = b"OpusHead\x01".to_vec();
@@ -203,7 +203,7 @@ mod tests {
         index.packets(all, &bytes[range.start as usize..range.end as usize])
     }
 
-    /// Speech-like sound in packets of any length, some of them on two pages.
+    /// A tone in packets of `frame` samples with in-band FEC, one packet per page.
     fn tone(seconds: usize, frame: usize) -> Vec<u8> {
         let mut encoder = opus::Encoder::new(48_000, opus::Channels::Stereo, opus::Application::Voip).unwrap();
         encoder.set_inband_fec(true).unwrap();

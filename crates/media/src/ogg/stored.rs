@@ -1,14 +1,15 @@
-//! The form in which an index is kept: a fixed head, then gaps, entries and links as little-endian numbers (24 bytes an entry, about
-//! 86 KB for an hour).
+//! Stores an index as bytes and reads it again: a fixed head, then gaps, entries and links as little-endian numbers (24 bytes per
+//! entry, about 86 KB for an hour).
 
 use super::index::{Entry, Gap, Link, OpusIndex};
 use super::opus_packet::Head;
 
 const MAGIC: &[u8; 4] = b"ESO2";
-/// What versions wrote that knew of one link only: its header in place of the pages that are not heard, and no links.
+/// The mark of versions that knew one link only: they wrote its header in place of the number of unheard pages, and no
+/// links.
 const ONE_LINK: &[u8; 4] = b"ESO1";
 
-/// The bytes are no index that this version wrote.
+/// The bytes are not an index that this version or an earlier one wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stored audio index cannot be read")]
 pub struct Corrupt;
@@ -48,7 +49,7 @@ impl OpusIndex {
         out
     }
 
-    /// Takes back what [`OpusIndex::to_bytes`] made, in this version or an earlier one.
+    /// Reads what [`OpusIndex::to_bytes`] wrote, in this version or an earlier one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Corrupt> {
         let (magic, mut rest) = bytes.split_first_chunk::<4>().ok_or(Corrupt)?;
         let rest = &mut rest;

@@ -1,10 +1,10 @@
-//! A small Ogg/Opus writer for tests.
+//! A small Ogg/Opus writer for tests, and tests of the index.
 
 use std::ops::Range;
 
 use super::{Error, IndexBuilder, OpusIndex, Packet, crc};
 
-/// One page of these packets, each of which ends on it.
+/// A page of these packets, each of which ends on it.
 pub(crate) fn page(flags: u8, granule: i64, serial: u32, sequence: u32, packets: &[&[u8]]) -> Vec<u8> {
     let mut lacing = Vec::new();
     for packet in packets {
@@ -25,7 +25,7 @@ pub(crate) fn page(flags: u8, granule: i64, serial: u32, sequence: u32, packets:
     checksummed(page)
 }
 
-/// A page with its checksum made anew.
+/// A page with its checksum recomputed.
 pub(crate) fn checksummed(mut page: Vec<u8>) -> Vec<u8> {
     page[22..26].fill(0);
     let sum = crc::update(0, &page);
@@ -57,7 +57,7 @@ pub(crate) fn seconds(serial: u32, pre_skip: u16, first: i64, count: u32) -> Vec
     file
 }
 
-/// The index of a file whose silence is believed up to this length.
+/// The index of a file; silence is believed up to this total length.
 pub(crate) fn index_within(bytes: &[u8], longest: u64) -> Result<OpusIndex, Error> {
     let mut builder = IndexBuilder::default();
     bytes.chunks(777).for_each(|piece| builder.push(piece));
@@ -142,7 +142,7 @@ mod tests {
         assert!(to - from < bytes.len());
     }
 
-    /// A page whose last packet goes on on the next.
+    /// A page whose last packet continues on the next.
     fn open_page(flags: u8, sequence: u32, packets: &[&[u8]]) -> Vec<u8> {
         let mut page = page(flags, 960, 7, sequence, packets);
         // Without its last lacing value (0: the packet's length is a multiple of 255) the packet does not end.

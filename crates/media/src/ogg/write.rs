@@ -1,7 +1,7 @@
-//! From packets to the bytes of an Ogg/Opus file (RFC 3533, RFC 7845), a page at a time and without re-encoding.
+//! Writes packets to an Ogg/Opus file (RFC 3533, RFC 7845), a page at a time and without re-encoding.
 //!
-//! A page lasts a second at the most (RFC 7845 section 6) and is held back until there is something behind it, because the
-//! last page of a stream says that it is the last.
+//! A page lasts at most a second (RFC 7845 section 6) and is held back until something follows it, because the last page of a
+//! stream says that it is the last.
 
 use super::crc;
 use super::opus_packet::duration;
@@ -9,25 +9,25 @@ use super::page::FIXED;
 
 /// Samples of a page after which it is closed: one second.
 const PAGE_SAMPLES: u64 = 48_000;
-/// Lacing values of a page at the most (RFC 3533 section 6).
+/// The most lacing values of a page (RFC 3533 section 6).
 const LACING: usize = 255;
-/// What the header says of who wrote it.
+/// The vendor string in the comment header.
 const VENDOR: &[u8] = b"EchoSphere";
 
-/// What an Ogg/Opus file says of itself.
+/// What an Ogg/Opus file says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
     /// The logical stream's number.
     pub serial: u32,
     /// Channels to decode to: 1 or 2.
     pub channels: u8,
-    /// Samples of 48 kHz at the beginning that are decoded and not heard.
+    /// Samples of 48 kHz at the beginning that are decoded but not heard.
     pub pre_skip: u16,
     /// `NAME=value` comments (RFC 7845 section 5.2). Those that do not fit on a page are left out.
     pub comments: Vec<String>,
 }
 
-/// Writes an Ogg/Opus file. Holds one page.
+/// Writes an Ogg/Opus file. Holds at most one page.
 #[derive(Debug)]
 pub struct Writer {
     serial: u32,
@@ -62,8 +62,8 @@ impl Writer {
         self.granule
     }
 
-    /// Appends a packet; a page that it makes full is appended to `out`. False, and nothing happens, when it is no Opus packet
-    /// or too long for a page.
+    /// Appends a packet; a page without room for it is closed and appended to `out` first. False, and nothing happens, when it is
+    /// not an Opus packet or too long for a page.
     pub fn push(&mut self, packet: &[u8], out: &mut Vec<u8>) -> bool {
         let values = packet.len() / 255 + 1;
         let Some(samples) = duration(packet).map(u64::from).filter(|_| values <= LACING) else { return false };

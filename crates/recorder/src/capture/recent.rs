@@ -1,10 +1,11 @@
-//! The packets that live rendering needs next.
+//! Keeps the most recent packets of a capture in memory, for live rendering.
 
 use std::collections::VecDeque;
 
 use crate::log::Packet;
 
-/// Payloads of one room, in bytes: 50 people who speak at the same time. Whoever is slower than that is served from chunks.
+/// The most payload of one room that is kept, in bytes: 50 simultaneous speakers. When rendering falls further behind it reads
+/// chunks.
 const MOST: usize = 4 << 20;
 
 struct Came {
@@ -12,18 +13,18 @@ struct Came {
     packet: Packet,
 }
 
-/// The packets of the last seconds, in the order in which they came. Bounded by a stretch of time, and by bytes.
+/// The packets of the last seconds, in order of arrival. Bounded in time and in bytes.
 pub(super) struct Recent {
     window: i64,
     packets: VecDeque<Came>,
     bytes: usize,
     newest: i64,
-    /// When the newest packet came that had to go though it may be needed.
+    /// When the newest packet arrived that was dropped though it may still be needed.
     forgotten: Option<i64>,
 }
 
 impl Recent {
-    /// Keeps packets for so many nanoseconds; none at all for 0.
+    /// Keeps packets for `window` nanoseconds; none at all for 0.
     pub(super) fn new(window: i64) -> Self {
         Self { window, packets: VecDeque::new(), bytes: 0, newest: i64::MIN, forgotten: None }
     }
@@ -49,7 +50,7 @@ impl Recent {
         Some(gone.at)
     }
 
-    /// Forgets from the oldest on what is not needed.
+    /// Drops packets, from the oldest on, as long as they are no longer needed.
     pub(super) fn forget_while(&mut self, is_over: impl Fn(&Packet) -> bool) {
         while self.packets.front().is_some_and(|first| is_over(&first.packet)) {
             self.pop();
@@ -59,7 +60,7 @@ impl Recent {
         }
     }
 
-    /// When the newest packet came that is missing though it may be needed.
+    /// When the newest packet arrived that was dropped though it may still be needed.
     pub(super) fn forgotten(&self) -> Option<i64> {
         self.forgotten
     }
@@ -69,7 +70,7 @@ impl Recent {
     }
 
     pub(super) fn held(&self) -> usize {
-        // An allocation costs 16 bytes beside what it is for.
+        // An allocation costs 16 bytes besides its contents.
         self.bytes + self.packets.len() * 16 + self.packets.capacity() * size_of::<Came>()
     }
 }

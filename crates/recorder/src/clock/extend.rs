@@ -1,12 +1,12 @@
-//! RTP times of 32 bits, told apart over their wraps.
+//! Extends 32-bit RTP timestamps to 64 bits, across their wraps.
 
 use super::RATE;
 
-/// Two RTP times that are further apart than this (an hour) are not taken to follow each other.
+/// Two RTP times further apart than this (an hour) are not taken to follow each other.
 const NEAR: u64 = 3600 * RATE as u64;
 
-/// Extends the RTP times of a stream to 64 bits: each to the value nearest to those before. A time out of nowhere moves nothing; a
-/// second one near to it does, for then the sender's clock is there.
+/// Extends the RTP timestamps of a stream to 64 bits: each to the value nearest to those before. A single stray timestamp changes
+/// nothing; a second one near it does, because the sender's clock is then there.
 #[derive(Debug, Clone, Copy)]
 pub struct RtpTimes {
     newest: u64,
@@ -14,13 +14,13 @@ pub struct RtpTimes {
 }
 
 impl RtpTimes {
-    /// The times of a stream that begins with this one. They begin behind the first wrap, so that there is room for earlier ones.
+    /// The times of a stream that begins with this one. They begin after the first wrap, so that there is room for earlier ones.
     pub fn new(first: u32) -> Self {
         let first = (1 << 32) + u64::from(first);
         Self { newest: first, last: first }
     }
 
-    /// The time of a packet.
+    /// Extends the timestamp of a packet.
     pub fn packet(&mut self, time: u32) -> u64 {
         let extended = self.extend(time);
         if extended.abs_diff(self.newest) < NEAR {
@@ -32,7 +32,7 @@ impl RtpTimes {
         extended
     }
 
-    /// A time that somebody else tells, for example a sender report.
+    /// Extends a timestamp from elsewhere, for example a sender report.
     pub fn extend(&self, time: u32) -> u64 {
         let apart = time.wrapping_sub(self.newest as u32) as i32;
         self.newest.saturating_add_signed(i64::from(apart))
@@ -66,7 +66,7 @@ mod tests {
     }
 
     proptest! {
-        /// The first packet behind a silence may be one that is sent again, older than the last before it.
+        /// The first packet after a silence may be a retransmission, older than the last one before the silence.
         #[test]
         fn packets_sent_again_behind_a_silence_lie_before_it(start in any::<u32>(), silence in 0_u32..1 << 29, back in 1_u32..200) {
             let mut times = RtpTimes::new(start);

@@ -1,14 +1,14 @@
-//! Where the packets of a stream lie on the timeline.
+//! The placement of a stream: at which sample of the timeline each packet begins.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::ticks;
 
-/// From one RTP time on, packets lie this many samples further.
+/// The offset from RTP time to the timeline, from one RTP time on.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Step {
-    /// The first RTP time that it is for.
+    /// The first RTP time to which it applies.
     #[prost(sint64, tag = "1")]
     pub from_rtp: i64,
     /// What is added to an RTP time to get a sample of the timeline.
@@ -16,10 +16,10 @@ pub struct Step {
     pub offset: i64,
 }
 
-/// Where the packets of a stream lie on the recording's timeline.
+/// Where the packets of a stream are on the recording's timeline.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Placement {
-    /// In the order of their RTP times.
+    /// The steps in order of RTP time.
     #[prost(message, repeated, tag = "1")]
     pub steps: Vec<Step>,
 }
@@ -33,24 +33,24 @@ impl Placement {
         Some(rtp.saturating_add(step.offset))
     }
 
-    /// From here on it is so, whatever was said before of what lies behind.
+    /// Adds a step, which replaces everything from its RTP time on.
     pub(crate) fn step(&mut self, step: Step) {
         let known = self.steps.partition_point(|known| known.from_rtp < step.from_rtp);
         self.steps.truncate(known);
         self.steps.push(step);
     }
 
-    /// What [`Placement::step`] makes of this placement that one, which begins as this one does.
+    /// The steps by which [`Placement::step`] turns this placement into `other`, which begins as this one does.
     pub(crate) fn changes_to(&self, other: &Self) -> Vec<Step> {
         let same = self.steps.iter().zip(&other.steps).take_while(|(mine, theirs)| mine == theirs).count();
         match (self.steps.get(same), other.steps.get(same..), other.steps.last()) {
-            // Nothing is new, and something is there no more.
+            // No step is new, and some are gone.
             (Some(gone), Some([]), Some(last)) => vec![Step { from_rtp: gone.from_rtp, offset: last.offset }],
             (_, new, _) => new.unwrap_or_default().to_vec(),
         }
     }
 
-    /// This placement for what it was used for up to `rtp`, and `newer` from there on: what was rendered stays where it is.
+    /// This placement up to `rtp`, and `newer` from there on: what was rendered stays where it is.
     pub fn followed_by(&self, newer: &Self, rtp: u64) -> Self {
         let from = ticks(rtp);
         let mut steps: Vec<Step> = self.steps.iter().copied().filter(|step| step.from_rtp < from).collect();
@@ -65,8 +65,8 @@ impl Placement {
         Self { steps }
     }
 
-    /// This placement between two RTP times, and `better` wherever that is further off than `tolerance` samples; and the ranges of RTP
-    /// times for which that is so.
+    /// This placement between two RTP times, but `better` wherever the two differ by more than `tolerance` samples; and the ranges
+    /// of RTP times where they do.
     pub(crate) fn corrected(&self, better: &Self, from: u64, to: u64, tolerance: i64) -> (Self, Vec<Range<u64>>) {
         let edges = self.steps.iter().chain(&better.steps).filter_map(|step| u64::try_from(step.from_rtp).ok());
         let edges: BTreeSet<u64> = edges.filter(|rtp| (from..to).contains(rtp)).chain([from]).collect();
@@ -88,7 +88,7 @@ impl Placement {
         (placement, corrected)
     }
 
-    /// The farthest that any packet between two RTP times lies from where `other` has it, in samples.
+    /// The largest distance between the places of a packet here and in `other`, between two RTP times, in samples.
     pub fn difference(&self, other: &Self, from: u64, to: u64) -> i64 {
         let edges = self.steps.iter().chain(&other.steps).map(|step| step.from_rtp);
         let inside =

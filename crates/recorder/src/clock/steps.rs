@@ -1,30 +1,29 @@
-//! Where a sender's clock stood still: which packets above the line are so by no chance.
+//! Detects where a sender's clock stalled: which packets are above the line for another reason than chance.
 
 use super::stretch::{Cell, Stretch};
 use super::{CLOSE, Clock, EVIDENCE, FEW, JUMP, LONGEST_QUEUE, MS, RATE, Report};
 
-/// Steps that are smaller than this are not looked for, in nanoseconds.
+/// Steps smaller than this are not looked for, in nanoseconds.
 const SMALLEST: i64 = 15 * MS;
-/// Cells above the line, at most: behind so many without a step it is the line that is wrong.
+/// The most cells above the line: if there are more without a step, the line is wrong.
 const MOST_CELLS: usize = 240;
-/// How long packets must have stayed above the line before a step is believed while the call goes on, in nanoseconds (10 s).
+/// How long packets must have stayed above the line before a step is accepted while the call is going on, in nanoseconds (10 s).
 const HELD: i64 = 10_000 * MS;
-/// The same behind a pause that is longer than any queue in the network (0.4 s): time enough for a connection that is back to deliver
-/// what it held.
+/// The same after a pause, for a step larger than any queue in the network (0.4 s): long enough for a restored connection to
+/// deliver what it held.
 const HELD_LONG: i64 = 400 * MS;
-/// How sure it must be that a step is no chance: the natural logarithm of the odds. With sender reports that say the same less is
-/// needed.
+/// How certain it must be that a step is not chance: the natural logarithm of the odds. Less is needed if sender reports agree.
 const ODDS: f64 = 10.0;
 const ODDS_WITH_REPORTS: f64 = 6.0;
-/// In the middle of speech a step is less likely, by this logarithm.
+/// A step in the middle of speech is less likely, by this logarithm.
 const IN_SPEECH: f64 = 5.0;
-/// Where it was looked for before each packet, the surest place is surer by chance, by this logarithm.
+/// Where each packet was a candidate for the step, the best one looks this much more certain by chance, as a logarithm.
 const CHOSEN: f64 = 3.0;
-/// After this many RTP ticks (20 s) a step is in the reports. LiveKit makes its own from the publisher's last one (livekit-server,
-/// pkg/sfu/rtpstats, `GetRtcpSenderReport`), and libwebrtc sends one each 2.5 to 7.5 s.
+/// After this many RTP ticks (20 s) reports include a step. LiveKit derives its own from the publisher's last one (livekit-server,
+/// pkg/sfu/rtpstats, `GetRtcpSenderReport`), and libwebrtc sends one every 2.5 to 7.5 s.
 const REPORTED: i64 = 20 * RATE;
 
-/// What sender reports have to say to a step of the clock.
+/// What sender reports say about a step of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reports {
     Agree,
@@ -33,7 +32,7 @@ enum Reports {
 }
 
 impl Clock {
-    /// Begins a stretch wherever the clock stood still.
+    /// Begins a new stretch wherever the clock stalled.
     pub(super) fn look_for_steps(&mut self, goes_on: bool) {
         while let Some(at) = self.step(goes_on) {
             self.run_on(at);
@@ -61,16 +60,16 @@ impl Clock {
         }
     }
 
-    /// How far all that is above the line is above it, at least.
+    /// How far all cells above the line are above it, at least.
     fn rise(&self) -> i64 {
         let last = self.stretches.last();
         last.and_then(|last| self.above.iter().map(|cell| last.above(cell.best)).min()).unwrap_or(0)
     }
 
-    /// The first cell at which the clock had stood still.
+    /// The first cell before which the clock stalled.
     fn step(&self, goes_on: bool) -> Option<usize> {
         let (mut first, mut end) = (None, self.above.len());
-        // What is surest comes first; there may be more steps before it.
+        // The most certain step comes first; there may be more before it.
         while let Some((at, is_old)) = self.surest(end) {
             end = at;
             if is_old || first.is_some() || !goes_on {
@@ -80,7 +79,7 @@ impl Clock {
         first
     }
 
-    /// The cell from which on all packets before cell `end` are above the line, most certainly not by chance; and whether they have
+    /// The cell from which on all packets before cell `end` are above the line and least likely so by chance; and whether they have
     /// been for so long that it can hardly be a queue.
     fn surest(&self, end: usize) -> Option<(usize, bool)> {
         let last = self.stretches.last()?;
@@ -93,7 +92,8 @@ impl Clock {
             (rise, lowest) = (rise.min(last.above(cell.best)), lowest.min(cell.best.delay));
             let mean = (sum / i128::from(deliveries)) as i64;
             let spread = last.spread().max(mean.saturating_sub(lowest) as f64).max(MS as f64);
-            // Delays that are evenly spread to twice their mean are all above `rise` with a probability of e to the power of this.
+            // Delays spread evenly up to twice their mean are all above `rise` with a probability of at most e to the minus first
+            // term of `odds`.
             let unlikely = if cell.is_behind_hole { 0.0 } else { IN_SPEECH } + if cell.is_first { 0.0 } else { CHOSEN };
             let odds = f64::from(deliveries) * rise as f64 / (2.0 * spread) - unlikely;
             let reports = self.reports_on(cell, rise);
@@ -113,8 +113,8 @@ impl Clock {
         best.map(|(number, is_old, _)| (self.first_as_late(number, last), is_old))
     }
 
-    /// The first of the cells before this one that are all as late: they were spoken after the step too, however late. A step is
-    /// behind a hole rather than before it.
+    /// The first of the cells up to this one that are all as late: they were spoken after the step too, however late they are. A
+    /// step is placed after a hole rather than before it.
     fn first_as_late(&self, number: usize, last: &Stretch) -> usize {
         let late = |cell: &Cell| last.above(cell.best);
         let rise = late(&self.above[number]);
@@ -123,7 +123,8 @@ impl Clock {
         number - same.count()
     }
 
-    /// What sender reports say to a step of this size. They show it late, and their own clock may step too: so they never make one.
+    /// What sender reports say about a step of this size. They show it late, and their own clock may step too, so they never cause
+    /// one.
     fn reports_on(&self, cell: &Cell, rise: i64) -> Reports {
         let before = self.reports.iter().rposition(|report| report.newest < cell.behind_rtp);
         let Some(before) = before else { return Reports::Silent };
@@ -133,7 +134,7 @@ impl Clock {
         if most >= SMALLEST && most >= rise / 2 {
             return Reports::Agree;
         }
-        // By the packets that had come, and not by its own RTP time: that runs on while the clock stands still.
+        // Judged by the packets received before the report, not by its own RTP time, which runs on while the clock stalls.
         let is_in_time = |report: &Report| report.newest >= cell.from_rtp.saturating_add(REPORTED);
         let is_told = behind.clone().next_back().is_some_and(is_in_time);
         if is_told && most < rise / 3 { Reports::Disagree } else { Reports::Silent }

@@ -1,31 +1,31 @@
-//! A stretch of RTP time in which a sender's clock ran on, and the line below its packets.
+//! A stretch of RTP time in which a sender's clock ran without a stall, and the line below its packets.
 
 use super::{FEW, RATE, nanos, ticks};
 
-/// RTP ticks that are summed up in one number.
+/// The RTP ticks of which one point is kept (10 s).
 pub(super) const BUCKET: i64 = 10 * RATE;
-/// A sender's crystal is not further off than this (parts of a million); beyond it the measurement is wrong.
+/// The largest drift of a sender's crystal, as a fraction (1,000 ppm); beyond it the measurement is wrong.
 const MAX_DRIFT: f64 = 1e-3;
-/// A line needs to be seen this long, in buckets, before its slope is believed.
+/// How long a line has to be observed before its slope is trusted, in buckets.
 const MIN_BUCKETS: usize = 6;
 
-/// A cell lasts this long, in RTP ticks (1 s): in a longer one the clock may have stood still unseen.
+/// The length of a cell, in RTP ticks (1 s): in a longer one a stall could go unnoticed.
 const CELL: i64 = RATE;
-/// Packets behind a hole in RTP time (200 ms), or behind a break in which nothing arrived (60 ms, in nanoseconds), lie in another cell:
-/// the clock may have stood still there.
+/// A packet after a hole in RTP time (200 ms), or after a break in which nothing arrived (60 ms, in nanoseconds), is in another
+/// cell: the clock may have stalled there.
 const HOLE: i64 = RATE / 5;
 const BREAK: i64 = 60_000_000;
-/// A packet that is later by this much than the fastest of its cell, in nanoseconds (5 ms), begins a cell of its own, until one comes that
-/// is as fast: the clock may have stood still just before it, whatever came before that.
+/// A packet later by this much than the fastest of its cell, in nanoseconds (5 ms), begins a cell of its own, until one arrives
+/// that is as fast: the clock may have stalled just before it, whatever came before that.
 const LATER: i64 = 5_000_000;
-/// A packet that came again after it was lost is hundreds of milliseconds late, and says nothing of how far the others are spread: no more
-/// than this (100 ms), or so many times the spread of the line, is counted.
+/// A retransmitted packet is hundreds of milliseconds late and says nothing about the spread of the others: at most this
+/// (100 ms), or this many times the spread of the line if that is more, is counted.
 const OUTLIER: i64 = 100_000_000;
 const OUTLIER_SPREADS: f64 = 8.0;
-/// Packets that follow each other within this time, in nanoseconds (3 ms), were held up together.
+/// Packets that arrive within this time of each other, in nanoseconds (3 ms), were held up together.
 const AT_ONCE: i64 = 3_000_000;
 
-/// A packet, or a sender report: one point that the clock passes below.
+/// A packet or a sender report: a point that the line passes below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Point {
     pub rtp: i64,
@@ -39,16 +39,16 @@ impl Point {
     }
 }
 
-/// A second of packets at most, all of which came later than the clock of before would have it. Cells that follow each other in the same
-/// section of a second or so are each later than the one before.
+/// Up to a second of packets, all of which arrived later than the clock so far would have it. Successive cells in the same section
+/// of a second or so are each later than the one before.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub(super) struct Cell {
-    /// The first RTP time of its section, and the packets of the section up to its last.
+    /// The first RTP time of its section, and the number of packets in the section up to the cell's last.
     section: (i64, u32),
     /// Whether its section begins with it.
     pub is_first: bool,
-    /// The highest RTP time before it: if the clock stood still, then from there on.
+    /// The highest RTP time before it: if the clock stalled, then from there on.
     pub behind_rtp: i64,
     pub from_rtp: i64,
     pub to_rtp: i64,
@@ -58,14 +58,14 @@ pub(super) struct Cell {
     pub is_after_pause: bool,
     pub packets: u32,
     pub is_behind_hole: bool,
-    /// Whether its last packet followed the one before it, as those of speech do.
+    /// Whether its last packet followed the one before it without a hole, as in speech.
     is_speech: bool,
     pub best: Point,
-    /// Its deliveries: packets that arrived one by one, or several at once, of which the last tells how late they were.
+    /// Its deliveries: packets that arrived one by one, or several at once, of which the last shows how late they were.
     pub deliveries: u32,
-    /// The delays of all deliveries, none counted for more than `most` above the best.
+    /// The delays of all deliveries, none counted as more than `most` above the best.
     pub sum: i128,
-    /// When its last packet arrived, and what it counts in the sum.
+    /// When its last packet arrived, and what it adds to the sum.
     last: (i64, i64),
 }
 
@@ -93,27 +93,27 @@ impl Cell {
         }
     }
 
-    /// A cell of the same section that begins with this packet, which is later than all of this one's.
+    /// A cell of the same section that begins with this packet, which is later than all packets of this cell.
     pub(super) fn followed_by(&self, next: Self) -> Self {
         Self { section: (self.section.0, self.section.1 + 1), is_first: false, ..next }
     }
 
-    /// Whether a packet is so much later than those here that the clock may have stood still just before it.
+    /// Whether a packet is so much later than the packets here that the clock may have stalled just before it.
     pub(super) fn is_earlier_than(&self, point: Point) -> bool {
         point.delay.saturating_sub(self.best.delay) > LATER
     }
 
-    /// Whether another cell is of the same section.
+    /// Whether another cell is in the same section.
     pub(super) fn is_of_section(&self, other: &Self) -> bool {
         self.section.0 == other.section.0
     }
 
-    /// Whether the next cell is of the same section and not later.
+    /// Whether the next cell is in the same section and not later.
     pub(super) fn goes_on_with(&self, next: &Self) -> bool {
         self.is_of_section(next) && !self.is_earlier_than(next.best)
     }
 
-    /// Takes the cell that follows.
+    /// Merges the cell that follows.
     pub(super) fn absorb(&mut self, next: &Self, most: i64) {
         self.section.1 = next.section.1;
         self.is_speech = next.is_speech;
@@ -133,7 +133,7 @@ impl Cell {
         self.sum = self.sum.min(i128::from(self.deliveries) * i128::from(self.best.delay.saturating_add(most)));
     }
 
-    /// Takes a packet; it counts as no later than `most` nanoseconds behind the best.
+    /// Adds a packet; it counts as at most `most` nanoseconds later than the best.
     pub(super) fn take(&mut self, point: Point, most: i64) {
         self.section.1 += 1;
         self.is_speech = point.rtp - self.to_rtp < HOLE;
@@ -158,27 +158,27 @@ impl Cell {
         self.bound(most);
     }
 
-    /// Whether a packet with a later time belongs to the next section. Nothing had arrived for `since` nanoseconds.
+    /// Whether a packet with a later time belongs to the next section. Before it, nothing had arrived for `since` nanoseconds.
     pub(super) fn ends_before(&self, point: Point, since: i64) -> bool {
-        // In a silence there is a packet every 420 ms, too few to tell anything by themselves.
+        // In a silence there is a packet every 420 ms: too few to show anything by themselves.
         self.is_speech && point.rtp - self.to_rtp >= HOLE
             || self.section.1 >= FEW && (point.rtp - self.section.0 >= CELL || since >= BREAK)
     }
 }
 
-/// A stretch of RTP time in which the sender's clock ran on.
+/// A stretch of RTP time in which the sender's clock ran without a stall.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Stretch {
     pub from_rtp: i64,
     pub packets: u32,
-    /// The lowest point of every ten seconds, in the order of their RTP times.
+    /// The lowest point of every ten seconds, in order of RTP time.
     pub lowest: Vec<Point>,
-    /// How far it lay above the one before when it was begun, in nanoseconds; 0 when it lay below.
+    /// How far it was above the stretch before when it began, in nanoseconds; 0 when it was below.
     pub rise: i64,
     pub line: Line,
     best: Option<i64>,
     reported: Option<i64>,
-    /// How far packets lay above the line, together.
+    /// The sum of how far packets are above the line, in nanoseconds.
     excess: f64,
 }
 
@@ -201,7 +201,7 @@ impl Stretch {
         self.excess += self.above(Point { delay: mean, ..cell.best }).max(0) as f64 * f64::from(cell.packets);
     }
 
-    /// What was taken for a stretch of its own belongs to this one.
+    /// Merges what was taken for a stretch of its own.
     pub(super) fn absorb(&mut self, other: &Self) {
         other.lowest.iter().for_each(|point| self.pass_below(*point));
         self.packets += other.packets;
@@ -215,17 +215,17 @@ impl Stretch {
         }
     }
 
-    /// How far a point lies above the line, in nanoseconds.
+    /// How far a point is above the line, in nanoseconds.
     pub(super) fn above(&self, point: Point) -> i64 {
         point.delay.saturating_sub(self.line.delay_at(point.rtp) as i64)
     }
 
-    /// How late a packet may be, in nanoseconds, before it tells no more than that it came again.
+    /// How far above the line a packet has to be, in nanoseconds, to show no more than that it was retransmitted.
     pub(super) fn outlier(&self) -> i64 {
         OUTLIER.max((self.spread() * OUTLIER_SPREADS) as i64)
     }
 
-    /// How far packets lie above the line, in nanoseconds, on average.
+    /// How far packets are above the line on average, in nanoseconds.
     pub(super) fn spread(&self) -> f64 {
         self.excess / f64::from(self.packets.max(1))
     }
@@ -235,7 +235,7 @@ impl Stretch {
         let at = self.lowest.partition_point(|known| bucket(known) < bucket(&point));
         match self.lowest.get_mut(at) {
             Some(known) if bucket(known) == bucket(&point) && known.delay <= point.delay => {
-                // With so many packets the report counts no more.
+                // With this many packets the report no longer counts.
                 if self.packets < FEW || self.reported.take().is_none() {
                     return;
                 }
@@ -247,10 +247,10 @@ impl Stretch {
         self.line = self.line_below();
     }
 
-    /// The line below all points that lies closest to them: the edge of their lower convex hull over the middle.
+    /// The line below all points that is closest to them: the edge of their lower convex hull over the middle.
     fn line_below(&self) -> Line {
-        // A report is up to 20 ms nearer to the speaker's mouth than the fastest packet, and only some streams get one in
-        // time: it counts where there is next to nothing else, so that all streams of a room lie alike.
+        // A report is up to 20 ms closer to the moment of speaking than the fastest packet, and only some streams get one in time:
+        // it counts only where there is next to nothing else, so that all streams of a room are placed alike.
         let reported = self.reported.filter(|_| self.packets < FEW);
         let best = self.best.into_iter().chain(reported).min().unwrap_or(0);
         let flat = Line { at: 0, delay: best as f64, slope: 0.0 };
@@ -262,7 +262,7 @@ impl Stretch {
         let edge = hull.windows(2).find(|edge| edge[1].rtp as f64 >= middle);
         let Some([from, to]) = edge.and_then(|edge| <&[Point; 2]>::try_from(edge).ok()) else { return flat };
         let slope = (to.delay - from.delay) as f64 / (to.rtp - from.rtp) as f64;
-        // Nanoseconds a tick; a tick is 20,833 ns.
+        // Nanoseconds per tick; a tick is 20,833 ns.
         if slope.abs() > MAX_DRIFT * 1e9 / RATE as f64 {
             return flat;
         }
@@ -283,7 +283,7 @@ impl Line {
     }
 }
 
-/// Andrew's monotone chain; the points come in the order of their RTP times.
+/// Andrew's monotone chain; the points are in order of RTP time.
 fn lower_hull(points: impl Iterator<Item = Point>) -> Vec<Point> {
     let mut hull: Vec<Point> = Vec::new();
     for point in points {

@@ -1,4 +1,4 @@
-//! A chunk: the entries of one capture that came within a few seconds, as one object.
+//! A chunk: the entries of one capture that were received within a few seconds, stored as one object.
 
 use prost::Message as _;
 use uuid::Uuid;
@@ -10,36 +10,36 @@ const MAGIC: &[u8; 4] = b"ESC1";
 /// Bytes before the first frame: magic, the capture's id, the chunk's number.
 const HEAD: usize = 4 + 16 + 4;
 
-/// Why bytes are no chunk.
+/// Why bytes are not a valid chunk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The first bytes are something else.
+    /// They begin with something else.
     #[error("not a chunk of a capture log")]
     NotAChunk,
-    /// A chunk, but of another capture or place.
+    /// They are a chunk, but of another capture or with another number.
     #[error("chunk {number} of capture {capture} lies where another one belongs")]
     Misplaced {
-        /// The capture that it says it is of.
+        /// The capture named in the chunk.
         capture: Uuid,
-        /// The number that it says it has.
+        /// The number given in the chunk.
         number: u32,
     },
 }
 
-/// What a chunk says.
+/// A decoded chunk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
     /// The capture.
     pub capture: Uuid,
-    /// Its place among the capture's chunks, from 0.
+    /// Its position among the capture's chunks, from 0.
     pub number: u32,
     /// Its entries.
     pub entries: Vec<Entry>,
-    /// Whether its end is damaged; `entries` has what comes before.
+    /// Whether it is damaged; `entries` has what could be read.
     pub is_torn: bool,
 }
 
-/// The beginning of a chunk; [`append`] adds to it.
+/// The beginning of a chunk, to which [`append`] adds entries.
 pub fn begin(capture: Uuid, number: u32, capacity: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD + capacity);
     out.extend_from_slice(MAGIC);
@@ -48,7 +48,7 @@ pub fn begin(capture: Uuid, number: u32, capacity: usize) -> Vec<u8> {
     out
 }
 
-/// Whether a chunk that was begun has no entry yet.
+/// Whether a chunk has no entry yet.
 pub fn is_empty(chunk: &[u8]) -> bool {
     chunk.len() <= HEAD
 }
@@ -58,7 +58,7 @@ pub fn append(out: &mut Vec<u8>, entry: &Entry) {
     frame::append(out, |out| entry.encode_raw(out));
 }
 
-/// Reads a chunk; a damaged end costs what lies behind it, no more.
+/// Decodes a chunk. A damaged frame costs itself and the frames after it, no more.
 pub fn decode(bytes: &[u8]) -> Result<Chunk, Error> {
     let head = bytes.first_chunk::<HEAD>().ok_or(Error::NotAChunk)?;
     if !head.starts_with(MAGIC) {
@@ -73,7 +73,7 @@ pub fn decode(bytes: &[u8]) -> Result<Chunk, Error> {
     for payload in frames.by_ref() {
         match Entry::decode(payload) {
             Ok(entry) => entries.push(entry),
-            // Whole by its sum, yet no entry: written by something else.
+            // The checksum is right, yet it is not an entry: written by something else.
             Err(_) => damaged = true,
         }
     }

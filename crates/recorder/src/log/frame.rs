@@ -1,11 +1,11 @@
-//! Frames: how entries lie in a file or object so that a torn or damaged end is noticed.
+//! Frames: how log entries are written to a file or object so that a torn or damaged end is detected.
 //!
-//! `length: u32 LE | CRC-32 of the payload: u32 LE | payload`. What does not add up ends the scan: behind the first
-//! damaged frame nothing can be trusted to be a frame.
+//! `length: u32 LE | CRC-32 of the payload: u32 LE | payload`. A mismatch ends the scan: after the first damaged frame nothing can
+//! be trusted to be a frame.
 
 /// Bytes before a payload.
 const HEAD: usize = 8;
-/// The longest payload: far above any packet or message, far below what would exhaust memory.
+/// The longest payload, in bytes: far above any packet or message, far below what would exhaust memory.
 pub const LONGEST: usize = 1 << 20;
 
 /// Appends a frame.
@@ -19,7 +19,7 @@ pub fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out[head + 4..head + HEAD].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// The frames of a run of bytes, as far as they are whole.
+/// The frames in a sequence of bytes, as far as they are whole.
 #[derive(Debug, Clone)]
 pub struct Frames<'a> {
     bytes: &'a [u8],
@@ -27,17 +27,17 @@ pub struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// Frames from the first byte on.
+    /// Reads frames from the first byte on.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// Bytes that are whole frames, so far.
+    /// The bytes of the whole frames read so far.
     pub fn valid(&self) -> usize {
         self.at
     }
 
-    /// Whether bytes are left that are no whole frame.
+    /// Whether bytes are left that are not a whole frame.
     pub fn is_torn(&self) -> bool {
         self.at < self.bytes.len()
     }
@@ -51,7 +51,7 @@ impl<'a> Iterator for Frames<'a> {
         let (length, behind) = rest.split_first_chunk::<4>()?;
         let (sum, behind) = behind.split_first_chunk::<4>()?;
         let length = u32::from_le_bytes(*length) as usize;
-        // A file that was made longer before it was written is zeros at its end: no frame is empty.
+        // A file that was extended before it was written ends in zeros: no frame is empty.
         if length == 0 || length > LONGEST {
             return None;
         }

@@ -1,8 +1,8 @@
-//! The capture log: what a room said, as it came, in the order in which it came.
+//! The capture log: everything that is received from a room, unchanged and in order of arrival.
 //!
-//! An [`Entry`] is one thing that happened: a packet of sound, a sender report, a participant who changed, a message. Entries
-//! are never rewritten. The same frames ([`frame`]) lie in the process's [`journal`], which has every room, and in the
-//! chunks of one capture in object storage ([`chunk`]). `docs/capture-log.md` describes the bytes.
+//! An [`Entry`] is one event: an audio packet, a sender report, a change of a participant, a message. Entries are never rewritten.
+//! The same frames ([`frame`]) are in the process's [`journal`], which has every room, and in the chunks of one capture in object
+//! storage ([`chunk`]). `docs/capture-log.md` describes the format.
 
 pub mod chunk;
 pub mod frame;
@@ -11,13 +11,13 @@ pub mod spool;
 
 use std::collections::HashMap;
 
-/// One thing that happened, of one capture.
+/// One event of a capture.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Entry {
-    /// Its number within the capture, from 0, without holes.
+    /// Its number within the capture, from 0, without gaps.
     #[prost(uint64, tag = "1")]
     pub number: u64,
-    /// When it reached us: nanoseconds since the Unix epoch, by a clock that does not jump within one process.
+    /// When it was received: nanoseconds since the Unix epoch, by a clock that does not jump within one process.
     #[prost(sfixed64, tag = "2")]
     pub at: i64,
     /// What happened.
@@ -28,42 +28,42 @@ pub struct Entry {
 /// What happened.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Body {
-    /// A packet of sound.
+    /// An audio packet.
     #[prost(message, tag = "3")]
     Packet(Packet),
     /// A sender report (RFC 3550 section 6.4.1).
     #[prost(message, tag = "4")]
     Report(Report),
-    /// A stream begins: a track as it reaches us, until we or its publisher connect anew.
+    /// A stream begins: a track as we receive it, until we or its publisher reconnect.
     #[prost(message, tag = "5")]
     Stream(Stream),
-    /// A participant is new, changed or gone.
+    /// A participant joined, changed or left.
     #[prost(message, tag = "6")]
     Participant(Participant),
-    /// A message of the data channels: LiveKit's `DataPacket`, as it came.
+    /// A message of the data channels: LiveKit's `DataPacket`, as received.
     #[prost(bytes, tag = "7")]
     Data(Vec<u8>),
-    /// Who speaks now, by LiveKit's measure; those who changed only.
+    /// Who is speaking, as measured by LiveKit; only those who changed.
     #[prost(message, tag = "8")]
     Speakers(Speakers),
-    /// We joined a room, or joined it again.
+    /// We joined a room, or rejoined it.
     #[prost(message, tag = "9")]
     Joined(Joined),
-    /// Keeping was paused or goes on.
+    /// Recording was paused or resumed.
     #[prost(message, tag = "10")]
     Pause(Pause),
     /// The capture has ended; nothing follows.
     #[prost(message, tag = "11")]
     Ended(Ended),
-    /// The connection is lost, or back.
+    /// The connection was lost or restored.
     #[prost(message, tag = "12")]
     Link(Link),
-    /// Live rendering places a stream anew from here on.
+    /// Live rendering changes a stream's placement from here on.
     #[prost(message, tag = "13")]
     Placed(Placed),
 }
 
-/// A packet of sound, untouched.
+/// An audio packet, unchanged.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Packet {
     /// Its stream.
@@ -94,7 +94,7 @@ pub struct Report {
     pub ntp: i64,
 }
 
-/// A track as it reaches us.
+/// A track as we receive it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Stream {
     /// Its number within the capture, from 0.
@@ -115,15 +115,15 @@ pub struct Stream {
     /// MIME type, for example `audio/opus`.
     #[prost(string, tag = "6")]
     pub mime_type: String,
-    /// Ticks a second of the RTP clock.
+    /// Ticks per second of the RTP clock.
     #[prost(uint32, tag = "7")]
     pub clock_rate: u32,
-    /// Format parameters as the offer had them (RFC 8866 section 6.15).
+    /// Format parameters as given in the offer (RFC 8866 section 6.15).
     #[prost(string, tag = "8")]
     pub fmtp: String,
 }
 
-/// A participant, as LiveKit describes it.
+/// A participant, as described by LiveKit.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Participant {
     /// LiveKit's participant id (`PA_...`).
@@ -138,7 +138,7 @@ pub struct Participant {
     /// LiveKit's kind: `STANDARD`, `AGENT`, `SIP`, ...
     #[prost(string, tag = "4")]
     pub kind: String,
-    /// Attributes.
+    /// Its attributes.
     #[prost(map = "string, string", tag = "5")]
     pub attributes: HashMap<String, String>,
     /// Whether the participant has left.
@@ -166,7 +166,7 @@ pub struct Track {
     pub muted: bool,
 }
 
-/// Changes of who speaks.
+/// Changes in who is speaking.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Speakers {
     /// Those who changed.
@@ -197,12 +197,12 @@ pub struct Joined {
     /// Its name.
     #[prost(string, tag = "2")]
     pub room_name: String,
-    /// Whether another process recorded before: what lies between is lost, up to the first packet, or the link that is up.
+    /// Whether another process recorded it before: what is between is lost, up to the first packet or the next link that is up.
     #[prost(bool, tag = "3")]
     pub resumed: bool,
 }
 
-/// Keeping paused or going on.
+/// Recording paused or resumed.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Pause {
     /// Whether it is paused from here on.
@@ -213,38 +213,38 @@ pub struct Pause {
 /// The end of a capture.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ended {
-    /// Why: one of [`ended`], or the room's own reason.
+    /// The reason: one of [`ended`], or the room's own.
     #[prost(string, tag = "1")]
     pub reason: String,
 }
 
-/// Reasons for the end of a capture that are not the room's own, as [`Ended::reason`] has them.
+/// Reasons for the end of a capture that are not the room's own, as in [`Ended::reason`].
 pub mod ended {
-    /// Somebody stopped it.
+    /// It was stopped on request.
     pub const STOPPED: &str = "stopped";
-    /// It got as long as a recording may get.
+    /// It reached the maximum length of a recording.
     pub const MAX_DURATION: &str = "max_duration";
-    /// The disk takes nothing any more.
+    /// The disk no longer accepts anything.
     pub const DISK_FULL: &str = "disk_full";
     /// The room ended, or we were removed from it.
     pub const ROOM_ENDED: &str = "room_ended";
-    /// The room ended while we were away from it.
+    /// The room ended while we were not connected to it.
     pub const MISSED: &str = "ended_while_away";
 }
 
-/// Why a connection is down, where it matters what it was.
+/// Reasons for a connection being down, where the reason matters.
 pub mod link {
-    /// The process left, so that another one goes on.
+    /// The process left so that another one can go on.
     pub const HANDED_OVER: &str = "handed_over";
 }
 
-/// The connection to the room. While it is down, what is spoken does not reach us.
+/// The connection to the room. While it is down, nothing that is spoken is received.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Link {
-    /// Whether it is back.
+    /// Whether it is up again.
     #[prost(bool, tag = "1")]
     pub up: bool,
-    /// Since when it is so: nanoseconds since the Unix epoch.
+    /// Since when: nanoseconds since the Unix epoch.
     #[prost(sfixed64, tag = "2")]
     pub since: i64,
     /// How it was noticed.
@@ -252,13 +252,13 @@ pub struct Link {
     pub reason: String,
 }
 
-/// A step of a stream's [`Placement`](crate::clock::Placement), as live rendering uses it.
+/// A step of a stream's [`Placement`](crate::clock::Placement), as used by live rendering.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Placed {
     /// The stream.
     #[prost(uint32, tag = "1")]
     pub stream: u32,
-    /// The first RTP time that it is for.
+    /// The first RTP time to which it applies.
     #[prost(sint64, tag = "2")]
     pub from_rtp: i64,
     /// What is added to an RTP time to get a sample of the timeline.

@@ -1,7 +1,7 @@
-//! Chunks that wait on this machine's disk because object storage does not take them.
+//! The spool: chunks that wait on the local disk until object storage accepts them.
 //!
-//! A chunk in the spool is whole and synced, so that the journal may forget its entries: nothing waits twice. The next
-//! process finds it there. What is known of each is 40 bytes of memory.
+//! A chunk in the spool is complete and synced, so that the journal may drop its entries: nothing waits twice. The next process
+//! finds it there. In memory, each takes 40 bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -30,17 +30,17 @@ struct State {
     bytes: u64,
 }
 
-/// Chunks that wait on this machine's disk.
+/// The chunks that wait on the local disk.
 #[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
     state: Mutex<State>,
-    /// Makes the names of unfinished files different from each other.
+    /// Makes the names of unfinished files unique.
     counter: AtomicU64,
 }
 
 impl Spool {
-    /// Opens the folder (which is made), and looks at what an earlier process left there.
+    /// Opens the folder (created if missing) and lists what an earlier process left there.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut state = State::default();
@@ -60,7 +60,7 @@ impl Spool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each critical section leaves it whole; a panic elsewhere does not make it wrong.
+        // Each critical section leaves it consistent; a panic elsewhere does not make it wrong.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,7 +69,7 @@ impl Spool {
         self.folder.join(format!("{capture}-{number:010}.{ENDING}"))
     }
 
-    /// Keeps a chunk; when this returns, it is on the disk. Blocks. Keeping the same chunk again is harmless.
+    /// Stores a chunk; when this returns, it is on disk. Blocks. Storing the same chunk again is harmless.
     pub fn put(&self, capture: Uuid, number: u32, bytes: &[u8]) -> io::Result<()> {
         let path = self.path(capture, number);
         let unfinished = path.with_extension(format!("{}.{UNFINISHED}", self.counter.fetch_add(1, Ordering::Relaxed)));
@@ -95,7 +95,7 @@ impl Spool {
         fs::read(self.path(capture, number))
     }
 
-    /// Forgets a chunk, which is in object storage by now. Blocks. Should the file stay, the next process removes it.
+    /// Removes a chunk that is in object storage by now. Blocks. If the file cannot be removed, the next process removes it.
     pub fn remove(&self, capture: Uuid, number: u32) {
         let path = self.path(capture, number);
         match fs::remove_file(&path) {
@@ -106,7 +106,7 @@ impl Spool {
         }
     }
 
-    /// The chunks of a capture that wait, in order.
+    /// The numbers of a capture's waiting chunks, in order.
     pub fn numbers(&self, capture: Uuid) -> Vec<u32> {
         self.state().captures.get(&capture).map_or_else(Vec::new, |chunks| chunks.keys().copied().collect())
     }
@@ -116,17 +116,17 @@ impl Spool {
         self.state().captures.get(&capture).is_some_and(|chunks| chunks.contains_key(&number))
     }
 
-    /// The captures of which something waits.
+    /// The captures with waiting chunks.
     pub fn captures(&self) -> Vec<Uuid> {
         self.state().captures.keys().copied().collect()
     }
 
-    /// Bytes that wait.
+    /// The size of all waiting chunks, in bytes.
     pub fn bytes(&self) -> u64 {
         self.state().bytes
     }
 
-    /// Since when the oldest chunk waits: nanoseconds since the Unix epoch.
+    /// Since when the oldest chunk has been waiting: nanoseconds since the Unix epoch.
     pub fn oldest(&self) -> Option<i64> {
         let state = self.state();
         let first = |chunks: &BTreeMap<u32, Waiting>| chunks.values().next().map(|waiting| waiting.since);

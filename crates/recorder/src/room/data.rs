@@ -1,4 +1,5 @@
-//! Which messages of a room are kept: what was said, in writing; of nobody who is left out, and nothing of a pause.
+//! Filters a room's data messages: keeps transcriptions, chat and DTMF, but nothing of excluded participants and nothing of a
+//! pause.
 
 mod lines;
 
@@ -12,21 +13,21 @@ use proto::data_stream::{Chunk, Header, header::ContentHeader};
 
 use self::lines::{Line, Lines};
 use super::people::People;
-use crate::words::{Heading, MOST_OPEN};
+use crate::room_transcript::{Heading, MOST_OPEN};
 
-/// The longest message that is kept.
+/// The longest message that is kept, in bytes.
 const LONGEST: usize = 256 * 1024;
 
-/// What is kept of one stream, in bytes of its messages: more than half an hour of speech, told word by word. A stream that goes on
-/// and on costs the log no more than that.
+/// How much of one stream is kept, in bytes of its messages: more than half an hour of speech, sent word by word. A stream that
+/// never ends costs the log no more than that.
 const LONGEST_STREAM: usize = 1 << 20;
 
-/// A recogniser that tells only whole lines tells one this long after it was spoken, at most. Within this time behind a pause it may be
-/// one of the pause.
+/// A speech recogniser that sends only complete lines sends one this long after it was spoken, at most. Within this time after a
+/// pause, such a line may be of the pause.
 const TOLD_LATE: Duration = Duration::from_secs(3);
 
-/// A recogniser that tells of a line while it is spoken does so this long after the words, at most. What it tells of first within this
-/// time behind a pause may have been begun in it.
+/// A speech recogniser that sends a line while it is being spoken does so this long after the words, at most. A line that it first
+/// sends within this time after a pause may have begun in the pause.
 const TOLD_AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A stream that is being kept.
@@ -34,11 +35,11 @@ const TOLD_AT_ONCE: Duration = Duration::from_secs(1);
 struct Open {
     since: Instant,
     line: Line,
-    /// Of its messages so far.
+    /// The size of its messages so far.
     bytes: usize,
 }
 
-/// What a message is judged by, beside what it says.
+/// What a message is judged by, besides its content.
 struct Circumstances<'p> {
     at: Instant,
     paused: bool,
@@ -47,42 +48,42 @@ struct Circumstances<'p> {
 }
 
 impl Circumstances<'_> {
-    /// Whether nothing is kept now of whoever's line it is.
+    /// Whether nothing of this line may be kept now.
     fn forbid(&self, line: &Line) -> bool {
         self.paused || line.is_left_out(self.people)
     }
 }
 
-/// Decides message by message.
+/// Decides for each message whether it is kept.
 #[derive(Debug, Default)]
 pub struct Filter {
     admitted: HashMap<String, Open>,
-    /// Lines of which something was heard when it was not to be kept: their final text comes when it may be.
+    /// Lines of which something arrived when it was not to be kept: their final text may arrive when it would be.
     withheld: Lines,
     /// When the last pause ended.
     resumed: Option<Instant>,
-    /// When those who had been left out were let in again, by identity.
+    /// When participants who had been excluded were admitted again, by identity.
     let_in: HashMap<String, Instant>,
-    /// Users' lines that were told of while they were spoken, since the last pause.
+    /// Users' lines that arrived while they were being spoken, since the last pause.
     begun: Lines,
     /// The last reliable message of each participant, which a resumed connection has to name.
     pub sequences: HashMap<String, u32>,
 }
 
 impl Filter {
-    /// A pause ended. What was being said when it began went on in it.
+    /// A pause ended. What was being said when it began went on during it.
     pub fn resumed(&mut self, at: Instant) {
         self.resumed = Some(at);
         self.withheld.take_over(&mut self.begun, None);
     }
 
-    /// Somebody who was left out is not any more.
+    /// A participant is no longer excluded.
     pub fn let_in(&mut self, identity: &str, at: Instant) {
         self.let_in.insert(identity.to_owned(), at);
         self.withheld.take_over(&mut self.begun, Some(identity));
     }
 
-    /// The connection is back, which was lost at that moment. The server tells now what it could not tell meanwhile.
+    /// The connection, which was lost at `lost`, is back. The server now sends what it could not send meanwhile.
     pub fn reconnected(&mut self, lost: Instant, at: Instant) {
         if self.resumed.is_some_and(|resumed| resumed >= lost) {
             self.resumed(at);
@@ -92,7 +93,7 @@ impl Filter {
         }
     }
 
-    /// The message that came at this moment, if it is to be kept.
+    /// The message that arrived at this moment, if it is to be kept.
     pub fn admit(&mut self, at: Instant, bytes: &[u8], paused: bool, people: &People) -> Option<Vec<u8>> {
         let packet = proto::DataPacket::decode(bytes).ok()?;
         if packet.sequence > 0 {
@@ -120,7 +121,7 @@ impl Filter {
         }
     }
 
-    /// Only what is read later: an agent's streams on other topics tell of everybody's words, and do not say whose they are.
+    /// Admits only what is read later: an agent's streams on other topics carry everybody's words without saying whose they are.
     fn header(&mut self, header: &Header, sender: &str, now: &Circumstances<'_>) -> bool {
         let is_text = matches!(&header.content_header, Some(ContentHeader::TextHeader(_)));
         let Some(heading) = Heading::of(header).filter(|_| is_text) else { return false };
@@ -133,7 +134,7 @@ impl Filter {
         wanted
     }
 
-    /// Where too many are open the oldest one is taken for broken off, as whoever reads the log does.
+    /// When too many are open, the oldest one counts as broken off, as it does for readers of the log.
     fn open(&mut self, stream: &str, line: Line, now: &Circumstances<'_>) {
         let oldest = self.admitted.iter().min_by_key(|(_, open)| open.since).map(|(id, _)| id.clone());
         if let Some(oldest) = oldest.filter(|_| self.admitted.len() >= MOST_OPEN) {
@@ -166,7 +167,7 @@ impl Filter {
         wanted
     }
 
-    /// Whether what is told of a spoken line now may be kept. What may not is remembered, since more of the line may follow.
+    /// Whether what arrives of a spoken line now may be kept. Lines that may not are remembered, since more of them may follow.
     fn may_be_told(&mut self, line: &Line, is_final: bool, now: &Circumstances<'_>) -> bool {
         if now.forbid(line) || self.may_be_of_pause(line, is_final, now) {
             self.withheld.insert(line.clone());
@@ -174,8 +175,8 @@ impl Filter {
         !self.withheld.contains(line)
     }
 
-    /// Whether a line may have been spoken in the pause that has just ended: a user's, of which nothing was told before all of it was,
-    /// or so soon that it was begun there.
+    /// Whether a line may have been spoken in the pause that has just ended: a user's line that first arrived complete, or so soon
+    /// after the pause that it began there.
     fn may_be_of_pause(&mut self, line: &Line, is_final: bool, now: &Circumstances<'_>) -> bool {
         if line.is_agents(now.people) || self.begun.contains(line) {
             return false;
@@ -248,7 +249,7 @@ mod tests {
         }
     }
 
-    /// The agent `helper` and the users `bob` and `shy`; who has the attribute `record=false` is left out.
+    /// The agent `helper` and the users `bob` and `shy`; participants with the attribute `record=false` are excluded.
     fn room() -> People {
         let attributes = BTreeMap::from([("record".to_owned(), "false".to_owned())]);
         let mut people = People::new(Exclusions { attributes, ..Exclusions::default() });

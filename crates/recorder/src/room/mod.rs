@@ -1,19 +1,19 @@
-//! A LiveKit room, as a hidden participant who listens.
+//! Records a LiveKit room as a hidden participant who only listens.
 //!
-//! [`run`] joins, subscribes to every audio track, and hands each thing that happens to the [`Listener`] as an entry of the
-//! capture log, until the room ends or it is told to stop. It resumes after a broken signalling connection, joins again after
-//! a lost transport, and knows a room that ended from a network that failed.
+//! [`run`] joins, subscribes to every audio track, and passes each event to the [`Listener`] as an entry of the capture log, until
+//! the room ends or it is stopped. It resumes after a broken signalling connection, rejoins after a lost transport, and
+//! distinguishes a room that ended from a network that failed.
 
 mod data;
-mod gate;
-mod hearing;
 mod peer;
 pub mod people;
+mod receive;
 mod recovery;
 mod sdp;
 mod signal;
 #[cfg(test)]
 mod simulation;
+mod spoken_time_gate;
 mod tcp;
 pub mod transport;
 mod udp;
@@ -30,40 +30,40 @@ use proto::signal_response::Message as Response;
 use tokio::sync::mpsc;
 
 use self::data::Filter;
-use self::gate::Gate;
 use self::peer::{Peer, StreamNumbers};
 use self::people::{Changes, Exclusions, LeftOut, People};
 use self::signal::Attempt;
 pub use self::signal::MakeToken;
+use self::spoken_time_gate::SpokenTimeGate;
 use self::transport::Transport;
 use crate::log::{Body, Joined, Pause, Speaker, Speakers, ended};
 
-/// Neither side notices a dead path for more than 15 s by itself: no packet at all for this long, and we look.
+/// By itself neither side notices a dead path for more than 15 s: after this long without any packet, we act.
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long media may take to flow after connecting.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(3);
-/// A room that everybody left is closed by the server (`departure_timeout`, 20 s by default); until then somebody may come
-/// back into it. Should the server not close it, we leave it after this.
+/// A room that everybody has left is closed by the server (`departure_timeout`, 20 s by default); until then somebody may come
+/// back. If the server does not close it, we leave after this long.
 const ALONE: Duration = Duration::from_secs(180);
-/// How often to look at all that.
+/// How often all this is checked.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What a room needs to be joined.
+/// What is needed to join a room.
 #[derive(Clone)]
 pub struct Settings {
     /// LiveKit's URL: `ws://`, `wss://`, `http://` or `https://`.
     pub url: String,
     /// Makes a token for this room.
     pub token: MakeToken,
-    /// Our address on the way to the server.
+    /// Our address on the route to the server.
     pub local: IpAddr,
-    /// Who is left out.
+    /// Who is excluded.
     pub exclusions: Exclusions,
-    /// Whether keeping is paused from the start.
+    /// Whether recording is paused from the start.
     pub paused: bool,
-    /// The number of the first stream; earlier ones were an earlier process's.
+    /// The number of the first stream; lower ones are an earlier process's.
     pub first_stream: u32,
-    /// The room that an earlier process recorded. Another room of that name is none of ours.
+    /// The id of the room that an earlier process recorded. Another room with that name is not ours.
     pub expected_room: Option<String>,
     /// How long to wait for the first participant.
     pub wait_for_people: Duration,
@@ -73,42 +73,42 @@ pub struct Settings {
     pub tcp_only: bool,
 }
 
-/// What a room is told.
+/// A command to a room that is being recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Leave.
     Stop,
     /// Leave, but another process goes on: the capture does not end.
     HandOver,
-    /// Keep nothing.
+    /// Pause recording.
     Pause,
-    /// Keep again.
+    /// Resume recording.
     Resume,
-    /// Leave this identity out from now on.
+    /// Exclude this identity from now on.
     Exclude(String),
 }
 
-/// Why a room is over.
+/// Why recording a room ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// It was stopped.
     Stopped,
     /// Another process goes on.
     HandedOver,
-    /// The room ended, or we were removed from it: LiveKit's word.
+    /// The room ended, or we were removed from it: LiveKit's reason.
     Room(String),
-    /// The room ended while we were away from it: its last part was not heard.
+    /// The room ended while we were not connected: its last part was not recorded.
     Missed,
     /// Nobody ever came.
     Nobody,
     /// Somebody's track is end-to-end encrypted.
     Encrypted(String),
-    /// The server refuses us, or could not be reached any more.
+    /// The server rejects us, or could no longer be reached.
     Lost(String),
 }
 
 impl End {
-    /// The word that the log keeps.
+    /// The word for it in the log.
     pub fn word(&self) -> &str {
         match self {
             Self::Stopped => ended::STOPPED,
@@ -122,21 +122,21 @@ impl End {
     }
 }
 
-/// Who wants to know what happens in a room.
+/// Receives what happens in a room.
 pub trait Listener: Send {
     /// The wall clock at a moment: nanoseconds since the Unix epoch.
     fn wall(&self, at: Instant) -> i64;
 
-    /// Something happened at this moment.
+    /// An event happened at this moment.
     fn entry(&mut self, at: Instant, body: Body);
 
-    /// Somebody is left out from this moment on.
+    /// Somebody is excluded from this moment on.
     fn left_out(&mut self, _at: Instant, _who: LeftOut) {}
 
     /// Whether media can flow now, and whether over TCP.
     fn media(&mut self, _is_up: bool, _over_tcp: bool) {}
 
-    /// A good moment for what takes longer; called several times a second. A reason to stop, if there is one.
+    /// An opportunity for longer work; called several times a second. Returns a command to the room, if there is one.
     fn tick(&mut self, now: Instant) -> Option<Command>;
 }
 
@@ -157,23 +157,24 @@ struct Room<'l> {
     numbers: StreamNumbers,
     people: People,
     filter: Filter,
-    gate: Gate,
+    gate: SpokenTimeGate,
     ask: Vec<Request>,
     room_sid: String,
     paused: bool,
-    /// In a room that nobody is in, since.
+    /// Since when nobody is in the room, if nobody is.
     alone_since: Option<Instant>,
     last_packet: Instant,
     media_attempts: u32,
     lost_since: Option<Instant>,
-    /// What comes behind this moment shows that the link is back.
+    /// Set while the link is down: what arrives after this moment shows that it is back.
     link_lost: Option<Instant>,
     next_tick: Instant,
 }
 
 /// Records a room until it ends. Never fails: whatever goes wrong is an [`End`].
 ///
-/// Boxed, and `dyn`, so that what each packet goes through is compiled in this crate, as well optimised as the rest of it.
+/// Boxed, and `dyn`, so that the code that each packet passes through is compiled in this crate and optimised as well as the rest
+/// of it.
 pub fn run(
     settings: Settings,
     commands: mpsc::Receiver<Command>,
@@ -202,7 +203,7 @@ async fn record(settings: Settings, mut commands: mpsc::Receiver<Command>, liste
         transport,
         peer: Peer::new(now),
         filter: Filter::default(),
-        gate: Gate::default(),
+        gate: SpokenTimeGate::default(),
         ask: Vec::new(),
         room_sid: String::new(),
         alone_since: None,
@@ -227,11 +228,11 @@ async fn record(settings: Settings, mut commands: mpsc::Receiver<Command>, liste
     end
 }
 
-/// The signalling side of a room.
+/// The signalling connection of a room.
 struct Signalling {
     client: Arc<SignalClient>,
     events: SignalEvents,
-    /// Given up: its events are over, a new one is on its way.
+    /// Given up: it has no more events, and a new one is being made.
     is_gone: bool,
     attempt: Option<Attempt>,
     attempts: u32,
@@ -248,7 +249,7 @@ enum Woken {
 }
 
 impl Room<'_> {
-    /// Waits for one thing to happen and deals with it.
+    /// Waits for one event and handles it.
     async fn step(&mut self, link: &mut Signalling, commands: &mut mpsc::Receiver<Command>) -> Flow {
         let deadline = self.poll();
         for request in std::mem::take(&mut self.ask) {
@@ -267,7 +268,7 @@ impl Room<'_> {
         if let Woken::Tcp(packet) = &woken {
             self.take_tcp(packet);
         }
-        // What came before is taken as it was before: a pause does not reach back, nor does its end.
+        // What arrived before is handled in the state before: a pause does not reach back, nor does its end.
         self.hear();
         let now = Instant::now();
         if now >= deadline {
@@ -301,7 +302,7 @@ impl Room<'_> {
         let again = !self.room_sid.is_empty();
         let ours = if again { Some(self.room_sid.as_str()) } else { self.settings.expected_room.as_deref() };
         if ours.is_some_and(|sid| sid != room.sid) {
-            // Ours is over; joining made, or found, another one of that name.
+            // Ours has ended; joining created or found another one with that name.
             return Flow::End(End::Missed);
         }
         let resumed = self.settings.expected_room.is_some() && !again;
@@ -310,7 +311,7 @@ impl Room<'_> {
         }
         self.room_sid.clone_from(&room.sid);
         self.listener.entry(now, Body::Joined(Joined { room_sid: room.sid, room_name: room.name, resumed }));
-        // Whether an earlier process was paused is one thing, whether we are another.
+        // Whether an earlier process was paused is one thing, whether we are is another.
         if !again && (resumed || self.settings.paused) {
             self.listener.entry(now, Body::Pause(Pause { paused: self.settings.paused }));
         }
@@ -319,7 +320,7 @@ impl Room<'_> {
         self.take(changes, now)
     }
 
-    /// Logs what changed about people, and asks for what is wanted.
+    /// Logs the changes of participants, and requests the wanted subscriptions.
     fn take(&mut self, changes: Changes, now: Instant) -> Flow {
         for entry in changes.entries {
             self.listener.entry(now, Body::Participant(entry));
@@ -419,7 +420,7 @@ impl Room<'_> {
         }
     }
 
-    /// Looks after what nobody tells us: dead paths, empty rooms, the listener's own wishes.
+    /// Checks what we are not notified of: dead paths, empty rooms, the listener's own commands.
     fn look(&mut self, link: &Signalling, now: Instant) -> Flow {
         self.listener.media(self.peer.is_up, self.transport.has_tcp());
         if let Some(command) = self.listener.tick(now) {
@@ -444,7 +445,7 @@ impl Room<'_> {
         if self.media_attempts.is_multiple_of(4) { Flow::Rejoin(why.to_owned()) } else { Flow::Resume(why.to_owned()) }
     }
 
-    /// Why media do not flow, if they do not.
+    /// Why media is not flowing, if it is not.
     fn failure(&self, now: Instant) -> Option<&'static str> {
         if !self.peer.is_up {
             let is_stuck = now.duration_since(self.peer.since) > MEDIA_TIMEOUT;

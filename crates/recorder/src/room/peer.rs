@@ -1,5 +1,5 @@
-//! The peer connection: the server offers, we answer and receive. str0m in RTP mode, so that every packet comes out as it was
-//! sent; its frame mode loses a whole track when the server reuses a media section for another SSRC.
+//! The WebRTC peer connection: the server offers, we answer and receive. Uses str0m in RTP mode, so that every packet comes out as
+//! it was sent; its frame mode loses a whole track when the server reuses a media section for another SSRC.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -17,44 +17,44 @@ use super::sdp::{self, Offered};
 use crate::clock::RtpTimes;
 use crate::log::{Body, Packet, Report, Stream};
 
-/// How long to wait when the peer connection failed to say how long.
+/// How long to wait after the peer connection failed without saying how long.
 const RETRY: Duration = Duration::from_millis(100);
-/// How often lost packets are asked for. LiveKit sends a packet again at most three times, and no sooner than 100 ms after the
-/// last time (sequencer.go); str0m asks five times, which by itself are over in 165 ms, of which LiveKit hears one. What is asked
-/// leaves with the next look into the sockets, up to 80 ms later.
+/// How often lost packets are requested. LiveKit retransmits a packet at most three times, and no sooner than 100 ms after the last
+/// time (sequencer.go); str0m requests five times, which by itself is over within 165 ms, and LiveKit would act on one of them. A
+/// request is sent at the next poll of the sockets, up to 80 ms later.
 const ASK_EVERY: Duration = Duration::from_millis(140);
 
-/// How long at most until the path is tried again while nothing comes back on it. str0m's own 3 s would be a silence of 3 s more behind
-/// each outage. It is also how often a path that works is looked after.
+/// The longest interval at which the path is tried again while nothing comes back on it. str0m's own 3 s would prolong the silence
+/// of each outage by 3 s. It is also how often a working path is checked.
 const TRY_PATH_EVERY: Duration = Duration::from_secs(1);
 /// How often that is done before the path is given up: for about as long as with str0m's own 9 times 3 s.
 const TRY_PATH: usize = 22;
 
-/// What comes out of a peer connection.
+/// What a peer connection yields.
 pub enum Happening<'p> {
-    /// An entry for the log, with the moment of its arrival; of this participant.
+    /// An entry for the log, with the moment of its arrival and the id of its participant.
     Entry(Instant, &'p str, Body),
-    /// A message of a data channel, with the moment of its arrival.
+    /// A message from a data channel, with the moment of its arrival.
     Data(Instant, Vec<u8>),
 }
 
-/// Where what comes out of a peer connection goes.
+/// Receives what a peer connection yields.
 pub trait Outlet {
-    /// A datagram for the server.
+    /// Sends a datagram to the server.
     fn send(&mut self, transmit: &Transmit);
 
-    /// Something for the log.
+    /// Takes something for the log.
     fn happened(&mut self, happening: Happening<'_>);
 }
 
-/// The streams of a capture: a number for each (track, SSRC), for as long as the capture lasts.
+/// Numbers the streams of a capture: each new SSRC of a peer connection gets the next number.
 #[derive(Debug, Default)]
 pub struct StreamNumbers {
     next: u32,
 }
 
 impl StreamNumbers {
-    /// Numbers from `next` on; those before were given by an earlier process.
+    /// Numbers from `next` on; lower ones were given by an earlier process.
     pub fn from(next: u32) -> Self {
         Self { next }
     }
@@ -65,27 +65,27 @@ impl StreamNumbers {
     }
 }
 
-/// A datagram that came.
+/// A datagram that arrived.
 pub struct Datagram<'b> {
-    /// When it came.
+    /// When it arrived.
     pub at: Instant,
-    /// Over which protocol.
+    /// The protocol over which it arrived.
     pub protocol: Protocol,
-    /// The server's end.
+    /// The server's address.
     pub from: SocketAddr,
-    /// Our end.
+    /// Our address.
     pub to: SocketAddr,
     /// Its bytes.
     pub bytes: &'b [u8],
 }
 
-/// What came out of the peer connection.
+/// What the peer connection yielded.
 enum Found {
-    /// A packet of sound; there may be more.
+    /// An audio packet; there may be more.
     Sound,
     /// Something else; there may be more.
     Other,
-    /// Nothing, until then.
+    /// Nothing, until this moment.
     Nothing(Instant),
 }
 
@@ -93,7 +93,7 @@ struct Incoming {
     number: u32,
     participant_sid: String,
     reported: Option<SystemTime>,
-    /// str0m's own extended times go 2^31 ahead when the first packet behind a silence is one that was sent again.
+    /// str0m's own extended times jump 2^31 ahead when the first packet after a silence is a retransmission.
     times: RtpTimes,
 }
 
@@ -107,19 +107,20 @@ pub struct Peer {
     remote: HashSet<String>,
     /// The server's TCP candidates.
     pub tcp_candidates: Vec<SocketAddr>,
-    /// What sound came over the last time, since ICE began or began anew.
+    /// The protocol over which audio last arrived, since ICE started or restarted.
     pub heard_over: Option<Protocol>,
     /// The last answer that we gave.
     pub answer: Option<proto::SessionDescription>,
-    /// Whether media can flow, and since when that is so.
+    /// Whether media can flow.
     pub is_up: bool,
-    /// When `is_up` changed, or an attempt began.
+    /// When `is_up` last changed, or an attempt began.
     pub since: Instant,
-    /// The latest moment that the peer connection was told of: its time never goes back.
+    /// The latest moment given to the peer connection: its time never goes back.
     now: Instant,
-    /// When lost packets are asked for next.
+    /// When lost packets are requested next.
     ask_at: Instant,
-    /// Whether something was asked since the last [`Peer::poll`]: what comes in one go is asked for once, however old it is.
+    /// Whether packets were requested since the last [`Peer::poll`]: what arrives in one go leads to one request, however old it
+    /// is.
     has_asked: bool,
 }
 
@@ -166,7 +167,7 @@ impl Peer {
         let parsed = SdpOffer::from_sdp_string(&offer.sdp).map_err(|error| error.to_string())?;
         let answer = self.rtc.sdp_api().accept_offer(parsed).map_err(|error| error.to_string())?;
         if self.is_restart(offer) {
-            // str0m forgot the server's candidates; they come again, most with the same text.
+            // str0m dropped the server's candidates; they are sent again, most with the same text.
             self.remote.clear();
             self.tcp_candidates.clear();
             self.heard_over = None;
@@ -182,21 +183,22 @@ impl Peer {
         Ok(answer)
     }
 
-    /// str0m asks for lost packets again only where the offer has `rtcp-fb nack`; LiveKit's has not for Opus, yet it resends.
+    /// str0m requests lost packets only where the offer has `rtcp-fb nack`; LiveKit's does not for Opus, yet LiveKit retransmits.
     fn ask_for_resending(&mut self, ask: bool) {
         let mut api = self.rtc.direct_api();
         for ssrc in self.incoming.keys() {
             if let Some(stream) = api.stream_rx(&Ssrc::from(*ssrc)) {
                 stream.suppress_nack(!ask);
             }
-            // A look-up by section makes str0m notice. It is no use for the setting: several streams may share a section.
+            // Looking a stream up by section makes str0m notice. The setting itself needs the SSRC, as several streams may share a
+            // section.
             if let Some(offered) = self.offered.get(ssrc) {
                 api.stream_rx_by_mid(Mid::from(offered.mid.as_str()), None);
             }
         }
     }
 
-    /// Takes one of the server's candidates (`RTCIceCandidateInit` as JSON).
+    /// Adds one of the server's candidates (`RTCIceCandidateInit` as JSON).
     pub fn remote_candidate(&mut self, init: &str) {
         let init: serde_json::Value = serde_json::from_str(init).unwrap_or_default();
         let text = init["candidate"].as_str().unwrap_or_default();
@@ -216,13 +218,13 @@ impl Peer {
         self.rtc.add_local_candidate(candidate);
     }
 
-    /// Our end of a TCP connection is gone.
+    /// Drops our end of a TCP connection that is gone.
     pub fn drop_candidate(&mut self, candidate: &Candidate) {
         self.rtc.direct_api().invalidate_candidate(candidate);
     }
 
-    /// A packet came at that moment. Whether it was one that a peer connection understands. Its sound is handed out; whatever
-    /// else comes of it waits for [`Peer::poll`].
+    /// Takes a packet that arrived. Returns whether the peer connection understood it. Its audio is passed on at once; anything
+    /// else that results from it waits for [`Peer::poll`].
     pub fn receive(&mut self, packet: &Datagram<'_>, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> bool {
         self.now = self.now.max(packet.at);
         let Ok(receive) = Receive::new(packet.protocol, packet.from, packet.to, packet.bytes) else { return false };
@@ -242,7 +244,7 @@ impl Peer {
         understood
     }
 
-    /// Hands out the packet of sound that came, if it was one: str0m holds one, and it is taken before the next one comes.
+    /// Passes on the audio packet that arrived, if it was one: str0m holds one, which is taken before the next one arrives.
     fn take_sound(&mut self, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> bool {
         loop {
             match self.output(numbers, outlet) {
@@ -253,13 +255,13 @@ impl Peer {
         }
     }
 
-    /// Time has passed.
+    /// Advances the peer connection's time.
     pub fn timeout(&mut self, now: Instant) {
         self.now = self.now.max(now);
         let _ = self.rtc.handle_input(Input::Timeout(self.now));
     }
 
-    /// Sends what is to be sent and hands out what came, until nothing is left; returns when to come back.
+    /// Sends what is to be sent and passes on what arrived, until nothing is left; returns when to call it again.
     pub fn poll(&mut self, numbers: &mut StreamNumbers, outlet: &mut impl Outlet) -> Instant {
         loop {
             if let Found::Nothing(until) = self.output(numbers, outlet) {
@@ -336,12 +338,12 @@ impl Peer {
         entry(Body::Packet(Packet { stream: number, sequence: *packet.seq_no, rtp, payload: packet.payload.to_vec() }));
     }
 
-    /// Whether sound came.
+    /// Whether audio has arrived.
     pub fn is_heard(&self) -> bool {
         !self.incoming.is_empty()
     }
 
-    /// Tells the other side that we go.
+    /// Closes our side of the connection.
     pub fn close(&mut self) {
         self.rtc.disconnect();
     }
@@ -369,7 +371,7 @@ mod tests {
         proto::SessionDescription { r#type: "offer".to_owned(), sdp: sdp.to_owned(), ..Default::default() }
     }
 
-    /// An offer, and the same with other credentials, as of a server that restarts ICE.
+    /// An offer, and the same one with other credentials, as from a server that restarts ICE.
     fn offers() -> [proto::SessionDescription; 2] {
         let mut server = Rtc::builder().clear_codecs().enable_opus(true, false).build(Instant::now());
         let mut api = server.sdp_api();

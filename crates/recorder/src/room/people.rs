@@ -1,4 +1,4 @@
-//! Who is in the room, whose sound we want, and who is left out.
+//! The participants of a room: who is present, whose audio is wanted, and who is excluded.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,12 +13,12 @@ pub struct Exclusions {
     pub identities: HashSet<String>,
     /// LiveKit's kinds: `STANDARD`, `SIP`, ...
     pub kinds: HashSet<String>,
-    /// Attributes with one of these values.
+    /// Attributes, each with the value that excludes.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl Exclusions {
-    /// Whether a participant is left out.
+    /// Whether a participant is excluded.
     pub fn covers<'a>(
         &self,
         identity: &str,
@@ -31,35 +31,35 @@ impl Exclusions {
     }
 }
 
-/// Somebody is left out from now on.
+/// A participant who is excluded from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// The identity. It is for finding what others have kept of them, and goes into no log.
+    /// The identity. It is for finding what others have stored of them, and must not be logged.
     pub identity: String,
     /// Whether it is an agent.
     pub agent: bool,
-    /// Whether it was recorded until now; else it may have been in the room, unrecorded, before we were.
+    /// Whether they were recorded until now; if not, they may have been in the room, unrecorded, before we joined.
     pub was_recorded: bool,
 }
 
-/// What an update of participants changes for us.
+/// What an update of participants changes for the recording.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
     /// Entries for the log.
     pub entries: Vec<log::Participant>,
     /// Tracks to subscribe to: participant id, track id.
     pub wanted: Vec<(String, String)>,
-    /// Tracks of people who are left out from now on.
+    /// Tracks of participants who are excluded from now on.
     pub unwanted: Vec<(String, String)>,
-    /// Those who are left out from now on.
+    /// Participants who are excluded from now on.
     pub left_out: Vec<LeftOut>,
-    /// Those who were left out and are not any more: participant id, identity.
+    /// Participants who are no longer excluded: participant id, identity.
     pub let_in: Vec<(String, String)>,
-    /// A track that is end-to-end encrypted: its owner's identity.
+    /// The identity of a participant with an end-to-end encrypted track.
     pub encrypted: Option<String>,
 }
 
-/// Whose a track is.
+/// The owner of a track.
 #[derive(Debug)]
 struct Owner {
     sid: String,
@@ -67,15 +67,15 @@ struct Owner {
     is_agent: bool,
 }
 
-/// The people in a room.
+/// The participants of a room.
 #[derive(Debug, Default)]
 pub struct People {
     exclusions: Exclusions,
     present: HashMap<String, proto::ParticipantInfo>,
     asked: HashSet<String>,
     excluded: HashSet<String>,
-    /// The newest participant id of each identity, and the owner of each track, of those who have left too: what they said may be
-    /// told later.
+    /// The newest participant id of each identity, and the owner of each track, including those who have left: what they said may
+    /// arrive later.
     newest: HashMap<String, String>,
     owners: HashMap<String, Owner>,
     seen_others: bool,
@@ -87,46 +87,46 @@ impl People {
         Self { exclusions, ..Self::default() }
     }
 
-    /// Connected anew: nothing is subscribed, and those who are gone were not announced.
+    /// Resets subscriptions after a rejoin: nothing is subscribed, and departures meanwhile were not announced.
     pub fn reset(&mut self) {
         self.asked.clear();
     }
 
-    /// Whether anybody but recorders is or was here.
+    /// Whether anybody other than recorders is or was in the room.
     pub fn seen_others(&self) -> bool {
         self.seen_others
     }
 
-    /// How many there are now, recorders apart.
+    /// How many participants there are now, without recorders.
     pub fn count(&self) -> usize {
         self.present.values().filter(|person| !is_recorder(person)).count()
     }
 
-    /// Whether a participant is left out, by LiveKit's participant id.
+    /// Whether a participant is excluded, by LiveKit's participant id.
     pub fn is_excluded(&self, sid: &str) -> bool {
         self.excluded.contains(sid)
     }
 
-    /// Whether a participant is left out, by identity; of somebody who has left, whether that was so in the end.
+    /// Whether a participant is excluded, by identity; for somebody who has left, whether they were when they left.
     pub fn is_identity_excluded(&self, identity: &str) -> bool {
         self.exclusions.identities.contains(identity)
             || self.newest.get(identity).is_some_and(|sid| self.excluded.contains(sid))
     }
 
-    /// The identity behind a participant id.
+    /// The identity for a participant id.
     pub fn identity(&self, sid: &str) -> Option<&str> {
         self.present.get(sid).map(|person| person.identity.as_str())
     }
 
-    /// Whose line a text is, by identity: the owner's of the track that it tells of, else the sender's.
+    /// Whose line a text is, by identity: the owner's of the track that it transcribes, otherwise the sender's.
     pub fn speaker<'p>(&'p self, track_sid: Option<&str>, sender: &'p str) -> &'p str {
         self.owner(track_sid).map_or(sender, |owner| owner.identity.as_str())
     }
 
-    /// Whether a text is a line of somebody who is left out, or comes from them.
+    /// Whether a text is a line of an excluded participant, or was sent by one.
     pub fn is_line_excluded(&self, track_sid: Option<&str>, sender: &str) -> bool {
         let is_owners = self.owner(track_sid).is_some_and(|owner| {
-            // Somebody may have come back under the same identity, and may be recorded now.
+            // They may have come back under the same identity and be recorded now.
             self.excluded.contains(&owner.sid) || self.is_identity_excluded(&owner.identity)
         });
         is_owners || self.is_identity_excluded(sender)
@@ -149,14 +149,14 @@ impl People {
         self.asked.iter().cloned().collect()
     }
 
-    /// Leaves somebody out from now on.
+    /// Excludes an identity from now on.
     pub fn exclude(&mut self, identity: &str) -> Changes {
         self.exclusions.identities.insert(identity.to_owned());
         let people: Vec<_> = self.present.values().filter(|person| person.identity == identity).cloned().collect();
         self.update(&people)
     }
 
-    /// Takes what the server says of participants: all of them after a join, those who changed later.
+    /// Applies what the server reports of participants: all of them after a join, later those who changed.
     pub fn update(&mut self, people: &[proto::ParticipantInfo]) -> Changes {
         let mut changes = Changes::default();
         for person in people.iter().filter(|person| !is_recorder(person)) {
@@ -165,7 +165,7 @@ impl People {
         changes
     }
 
-    /// After connecting anew: who is not in the list has left meanwhile.
+    /// Applies the list of participants after a join or rejoin: whoever is not in it has left meanwhile.
     pub fn only(&mut self, people: &[proto::ParticipantInfo]) -> Changes {
         let here: HashSet<&str> = people.iter().map(|person| person.sid.as_str()).collect();
         let gone: Vec<_> =
@@ -187,7 +187,7 @@ impl People {
         let kind = person.kind().as_str_name();
         let gone = person.state() == proto::participant_info::State::Disconnected;
         let excluded = self.exclusions.covers(&person.identity, kind, &person.attributes)
-            // Whoever asked not to be recorded stays left out, until asked otherwise by a change of attributes.
+            // An excluded participant stays excluded on leaving: only a change of attributes while present can include them again.
             || (self.excluded.contains(&person.sid) && gone);
         let was_excluded = self.is_identity_excluded(&person.identity);
         self.remember(person, gone);
@@ -234,7 +234,7 @@ impl People {
             self.owners.insert(track.sid.clone(), owner);
         }
         let newest = self.newest.entry(person.identity.clone()).or_default();
-        // One who is gone may be told of when the next one of that identity is here already.
+        // A departure may be reported when the next participant with that identity is already here.
         if newest.is_empty() || !gone {
             newest.clone_from(&person.sid);
         }

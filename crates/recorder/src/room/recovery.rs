@@ -1,4 +1,4 @@
-//! Getting back into a room: resuming a session that was cut, joining anew when nothing is left to resume.
+//! Reconnects to a room: resumes an interrupted session, or rejoins when nothing is left to resume.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use super::signal::{self, Back};
 use super::{End, Flow, Room, Signalling};
 use crate::log::{Body, Link};
 
-/// Resuming is not tried longer than this.
+/// Resuming is not attempted for longer than this.
 const RESUME_FOR: Duration = Duration::from_secs(12);
-/// Where media could flow for so long and no sound came, nobody sends any.
+/// If media could flow for this long and no audio arrived, nobody is sending any.
 pub(super) const SPEECHLESS: Duration = Duration::from_secs(1);
 
 impl Room<'_> {
@@ -34,7 +34,7 @@ impl Room<'_> {
         self.listener.entry(now, Body::Link(link));
     }
 
-    /// Notices when what is spoken reaches us again: sound comes, or media could flow for `speechless` and nobody sends any.
+    /// Notices when what is spoken reaches us again: audio arrives, or media could flow for `speechless` and nobody sends any.
     pub(super) fn look_at_link(&mut self, speechless: Duration) {
         let is_waited_for = self.link_lost.is_some_and(|lost| self.last_packet > lost);
         if !is_waited_for || !self.peer.is_up {
@@ -50,7 +50,7 @@ impl Room<'_> {
         self.listener.entry(self.last_packet, Body::Link(link));
     }
 
-    /// The room is there again: only what comes from here on shows that sound is, too.
+    /// The room is connected again: only what arrives from now on shows that audio is, too.
     fn listens_again(&mut self, now: Instant) {
         self.lost_since = None;
         self.last_packet = now;

@@ -1,11 +1,11 @@
-//! What the server's offer says of the tracks behind its SSRCs.
+//! Reads from the server's SDP offer which track each SSRC belongs to.
 //!
-//! Read from every offer anew: the server reuses a media section for another track, with another SSRC. The stream id of
-//! `a=msid` is `PA_participant|TR_track` (livekit-server, pkg/rtc, packStreamID).
+//! Every offer is read anew: the server reuses a media section for another track, with another SSRC. The stream id in `a=msid` is
+//! `PA_participant|TR_track` (livekit-server, pkg/rtc, packStreamID).
 
 use std::collections::HashMap;
 
-/// A stream that an offer announces.
+/// A stream announced by an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offered {
     /// The media section.
@@ -44,7 +44,7 @@ pub fn audio_streams(sdp: &str) -> HashMap<u32, Offered> {
     streams
 }
 
-/// The ICE user name fragment of an offer; all its media sections are one transport (BUNDLE), and have the same one.
+/// The ICE username fragment of an offer; all its media sections share one transport (BUNDLE), and have the same one.
 pub fn ice_ufrag(sdp: &str) -> &str {
     sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default().trim_end()
 }

@@ -1,4 +1,4 @@
-//! The signalling connection: joining, resuming what was cut, joining again when nothing is left to resume.
+//! The signalling connection: joining a room, resuming an interrupted session, rejoining when nothing is left to resume.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use livekit_protocol as proto;
 use livekit_signaling::{SignalClient, SignalError, SignalEvents, SignalOptions};
 use tokio::task::JoinHandle;
 
-/// The protocol in which data channels are opened in band and the server offers on a connection of its own.
+/// The protocol version in which data channels are opened in-band and the server offers on a peer connection of its own.
 const PROTOCOL: u32 = 16;
 
-/// A signalling connection that was made.
+/// A signalling connection that was established.
 pub type Joined = (SignalClient, proto::JoinResponse, SignalEvents);
 
-/// Who we are, towards the server.
+/// Makes the access token that identifies us to the server.
 pub type MakeToken = Arc<dyn Fn() -> String + Send + Sync>;
 
 fn options() -> SignalOptions {
@@ -34,20 +34,21 @@ pub async fn join(url: &str, token: &str) -> Result<Joined, SignalError> {
     SignalClient::connect(url, token, options(), None).await
 }
 
-/// What an attempt to get back came to.
+/// The outcome of an attempt to get back.
 pub enum Back {
     /// The old session goes on.
     Resumed,
-    /// A new session.
+    /// A new session began.
     Rejoined(Box<Joined>),
-    /// Not this time.
+    /// The attempt failed.
     Failed(SignalError),
 }
 
-/// An attempt to get back, under way.
+/// An attempt to get back that is under way.
 pub type Attempt = JoinHandle<Back>;
 
-/// 0, 250 ms, 500 ms, then a second each: the server may be back at any moment, and many rooms ask at once.
+/// The pause before an attempt: 0, 250 ms, 500 ms, then a second each. The server may be back at any moment, and many rooms ask at
+/// once.
 pub fn pause(attempt: u32) -> Duration {
     match attempt {
         0 => Duration::ZERO,
@@ -68,7 +69,7 @@ pub fn resume(client: Arc<SignalClient>, attempt: u32) -> Attempt {
     })
 }
 
-/// Tries to join anew.
+/// Tries to rejoin.
 pub fn rejoin(url: String, token: MakeToken, attempt: u32) -> Attempt {
     tokio::spawn(async move {
         tokio::time::sleep(pause(attempt)).await;

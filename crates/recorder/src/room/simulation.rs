@@ -1,4 +1,4 @@
-//! Our peer connection against another one, in simulated time, over a network that loses, delays and reorders.
+//! Tests of our peer connection against another one, in simulated time, over a network that loses, delays and reorders packets.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -14,16 +14,16 @@ use str0m::rtp::rtcp::{Nack, Rtcp};
 use str0m::rtp::{RawPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
-use super::gate::Gate;
 use super::peer::{Datagram, Happening, Outlet, Peer, StreamNumbers};
+use super::spoken_time_gate::SpokenTimeGate;
 use crate::capture::Timepiece;
 use crate::log::Body;
 
 const MS: Duration = Duration::from_millis(1);
-/// How often our side looks at what came, as a room does.
+/// How often our side polls, as a room does.
 const PACE: Duration = Duration::from_millis(80);
 
-/// Numbers that look random, the same in each run.
+/// Pseudo-random numbers, the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -35,26 +35,26 @@ impl Random {
     }
 }
 
-/// A datagram: when it arrives, in which order it was sent, and where it goes.
+/// A datagram: when it arrives, in which order it was sent, whether it goes to us, and its bytes.
 type OnTheWay = (Instant, u64, bool, Vec<u8>);
 
-/// Datagrams under way.
+/// A network with datagrams in transit.
 struct Network {
     random: Random,
     loss: f64,
     jitter: Duration,
     under_way: BinaryHeap<Reverse<OnTheWay>>,
     sent: u64,
-    /// RTP packets that were lost, how often one was.
+    /// How often an RTP packet was lost.
     lost: u64,
-    /// Those that were lost and did not come again yet, by SSRC and sequence number, as they were.
+    /// The packets that were lost and not retransmitted yet, by SSRC and sequence number, unchanged.
     gone: HashMap<(u32, u16), Vec<u8>>,
 }
 
 impl Network {
     fn send(&mut self, now: Instant, to_us: bool, bytes: &[u8]) {
         self.sent += 1;
-        // Sound only, and only towards us: what connects is not what this is about.
+        // Only audio is lost, and only towards us: connecting is not what this is about.
         let is_rtp = bytes.len() > 12 && (128..192).contains(&bytes[0]) && !(192..=223).contains(&bytes[1]);
         if is_rtp && to_us && self.random.next() < self.loss {
             self.lost += 1;
@@ -66,7 +66,7 @@ impl Network {
         self.under_way.push(Reverse((at, self.sent, to_us, bytes.to_vec())));
     }
 
-    /// Sends again what is asked for, under its own number, as LiveKit does; str0m would want a stream of its own for that.
+    /// Retransmits what is requested under its own number, as LiveKit does; str0m would need a separate stream for that.
     fn send_again(&mut self, now: Instant, nack: &Nack) {
         for entry in nack.reports.iter() {
             let behind = (0..16).filter(|bit| entry.blp >> bit & 1 == 1).map(|bit| entry.pid.wrapping_add(bit + 1));
@@ -86,21 +86,28 @@ impl Network {
 /// By sequence number: RTP time, arrival, payload.
 type Packets = HashMap<u64, (u64, Instant, Vec<u8>)>;
 
-/// What our side heard.
+/// What our side received.
 struct Heard {
     out: Vec<Vec<u8>>,
-    /// Of each stream.
+    /// By stream.
     packets: HashMap<u32, Packets>,
     doubled: u64,
     clock: Timepiece,
-    gate: Gate,
+    gate: SpokenTimeGate,
     is_paused: bool,
 }
 
 impl Heard {
     fn new(now: Instant) -> Self {
         let clock = Timepiece::new(now, 0);
-        Self { out: Vec::new(), packets: HashMap::new(), doubled: 0, clock, gate: Gate::default(), is_paused: false }
+        Self {
+            out: Vec::new(),
+            packets: HashMap::new(),
+            doubled: 0,
+            clock,
+            gate: SpokenTimeGate::default(),
+            is_paused: false,
+        }
     }
 
     fn resume(&mut self, at: Instant) {
@@ -191,7 +198,7 @@ impl Call {
         }
     }
 
-    /// Lets the server's side say what it has to say.
+    /// Sends what the server's side has to send.
     fn poll_server(&mut self) {
         loop {
             match self.server.poll_output().unwrap() {
@@ -211,7 +218,7 @@ impl Call {
         }
     }
 
-    /// The server's side goes on in its own time; ours looks at the end, at packets that carry their times.
+    /// The server's side goes on in its own time; ours polls at the end, with packets that carry their arrival times.
     fn run_until(&mut self, end: Instant) {
         let mut arrived = Vec::new();
         loop {
@@ -243,7 +250,7 @@ impl Call {
         }
     }
 
-    /// Every track says a packet: sequence number and RTP time begin shortly before both wrap.
+    /// Sends a packet on every track: sequence number and RTP time begin shortly before both wrap.
     fn speak(&mut self, number: u64) {
         for (track, mid) in self.mids.clone().into_iter().enumerate() {
             let params = self.server.media(mid).unwrap().remote_pts().to_vec();
@@ -265,7 +272,7 @@ impl Call {
         self.talk_and(packets, |_, _| {});
     }
 
-    /// Before each packet something else may happen.
+    /// The same, with something else happening before each packet.
     fn talk_and(&mut self, packets: u64, happens: impl Fn(&mut Self, u64)) {
         let began = self.now;
         for number in 0..packets {
@@ -283,7 +290,7 @@ impl Call {
     }
 }
 
-/// Checks that every packet that was said is there once and untouched; returns how many are missing.
+/// Checks that every packet that was sent arrived once and unchanged, or is missing; returns how many are missing.
 fn missing(call: &Call, packets: u64) -> u64 {
     assert_eq!((call.heard.packets.len(), call.heard.doubled), (call.mids.len(), 0));
     let mut missing = 0;
@@ -291,7 +298,7 @@ fn missing(call: &Call, packets: u64) -> u64 {
         let track = stream.values().next().unwrap().2[1];
         let first = *stream.keys().min().unwrap();
         let first_number = u64::from_be_bytes(stream[&first].2[2..].try_into().unwrap());
-        // A first packet that is lost cannot be missed: nothing tells that it was.
+        // A first packet that is lost cannot be missed: nothing shows that it existed.
         assert!(first_number < 3, "the first packet is number {first_number}");
         let rtp = stream[&first].0;
         for number in first_number..packets {
@@ -330,7 +337,7 @@ fn nothing_that_is_spoken_in_a_pause_is_kept_and_all_that_is_spoken_behind_it() 
             stream.values().map(|(.., payload)| u64::from_be_bytes(payload[2..].try_into().unwrap())).collect();
         let of_pauses: Vec<u64> = kept.iter().copied().filter(|number| is_paused(*number)).collect();
         assert!(of_pauses.is_empty(), "{of_pauses:?} were spoken in a pause");
-        // What is lost shortly before a pause comes again when nothing is kept.
+        // What is lost shortly before a pause is retransmitted when nothing is kept.
         let missing = (1..3_000).filter(|number| number % 100 < 10 && !kept.contains(number)).count();
         assert!(missing <= 3, "{missing} packets are missing behind pauses");
     }
@@ -346,7 +353,7 @@ fn two_hours_in_simulated_network_time() {
     assert!(missing * 1_000 <= lost, "{missing} of {lost} that were lost did not come again");
 }
 
-/// str0m takes a time that is below the last one for one of the next cycle when nothing came for 1.5 s.
+/// After 1.5 s without a packet, str0m takes a time below the last one for one of the next cycle.
 #[test]
 fn a_packet_that_is_sent_again_first_behind_a_silence_keeps_its_time() {
     let mut call = Call::new(1, 0.0, Duration::ZERO, 5);
@@ -378,7 +385,7 @@ fn stun(class: u16, transaction: &[u8], attributes: &[u8]) -> Vec<u8> {
     message
 }
 
-/// str0m 0.24 panicked when MESSAGE-INTEGRITY was the first attribute of an answer to one of our checks.
+/// str0m 0.24 panicked when MESSAGE-INTEGRITY was the first attribute of a response to one of our checks.
 #[test]
 fn no_stun_message_ends_the_peer_connection() {
     let mut call = Call::new(1, 0.0, Duration::ZERO, 17);

@@ -1,8 +1,7 @@
-//! Media over TCP: when it is tried, and anew when ICE is restarted.
+//! Media over TCP: when it is tried, and how it is replaced when ICE restarts.
 //!
-//! LiveKit restarts ICE each time a session is resumed, and closes the TCP connections of before at that instant (pion/ice,
-//! Agent.Restart). What it says until a new one is there comes again when it is asked for; each moment saved is a packet that
-//! need not be.
+//! LiveKit restarts ICE each time a session is resumed, and closes the existing TCP connections at that instant (pion/ice,
+//! Agent.Restart). What it sends until there is a new one has to be retransmitted; each moment saved is a packet that need not be.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +11,14 @@ use tokio::task::JoinError;
 
 use super::{Flow, Room};
 
-/// When UDP has not got through by then, TCP is tried beside it.
+/// If UDP has not succeeded after this long, TCP is tried alongside it.
 const UDP_HEAD_START: Duration = Duration::from_millis(1_500);
 
-/// What an attempt to connect came to.
+/// The outcome of an attempt to connect.
 pub(super) type Connected = Result<Option<TcpStream>, JoinError>;
 
 impl Room<'_> {
-    /// Connects to the server's TCP candidates if it is time to: at once where media came over TCP before.
+    /// Connects to the server's TCP candidates when it is time: at once where media came over TCP before.
     pub(super) fn try_tcp(&mut self, now: Instant) {
         let is_due = self.prefers_tcp || now.duration_since(self.peer.since) > UDP_HEAD_START;
         if self.peer.is_up || !is_due {
@@ -30,7 +29,7 @@ impl Room<'_> {
         }
     }
 
-    /// Uses a connection that was made.
+    /// Uses a connection that was established.
     pub(super) fn connected(&mut self, connected: Connected) -> Flow {
         if let Ok(Some(socket)) = connected {
             match self.transport.use_connection(socket) {
@@ -41,7 +40,7 @@ impl Room<'_> {
         Flow::Go
     }
 
-    /// Leaves the connections of before: the server takes its new credentials on new ones.
+    /// Drops the existing connections: the server accepts its new credentials on new ones.
     pub(super) fn leave_tcp(&mut self) {
         if let Some(protocol) = self.peer.heard_over {
             self.prefers_tcp = protocol == Protocol::Tcp;
@@ -51,7 +50,7 @@ impl Room<'_> {
         }
     }
 
-    /// Whether media came over TCP, and nothing is left of it.
+    /// Whether media came over TCP, and no TCP connection is left.
     pub(super) fn is_torn(&self) -> bool {
         self.peer.heard_over == Some(Protocol::Tcp) && !self.transport.has_tcp()
     }

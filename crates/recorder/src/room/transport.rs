@@ -1,5 +1,5 @@
-//! The sockets behind a peer connection: one of UDP, and one of TCP for each of the server's TCP candidates (RFC 6544),
-//! opened only when UDP does not get through.
+//! The sockets of a room: one for UDP, and one for TCP for each of the server's TCP candidates (RFC 6544), opened only when UDP
+//! does not get through.
 //!
 //! Each room has a UDP port of its own: a server with a single UDP port tells its peers apart by their address.
 
@@ -19,20 +19,20 @@ use tokio::task::JoinSet;
 use super::udp::Udp;
 use crate::wire;
 
-/// Packets that wait to be written to a TCP connection; more are dropped, as a full UDP socket would.
+/// The most packets that wait to be written to a TCP connection; more are dropped, as by a full UDP socket.
 const MAX_WAITING: usize = 512;
-/// How long a TCP connection may take to be made.
+/// How long a TCP connection may take to be established.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// A packet that came over TCP.
+/// A packet that arrived over TCP.
 pub struct TcpPacket {
     /// When it was read.
     pub at: Instant,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// The server's end.
+    /// The server's address.
     pub from: SocketAddr,
-    /// Our end.
+    /// Our address.
     pub to: SocketAddr,
 }
 
@@ -50,23 +50,23 @@ impl Connection {
 
 /// The sockets of one room.
 pub struct Transport {
-    /// UDP, for everything.
+    /// The UDP socket, for everything.
     pub udp: Udp,
-    /// Where the server reaches `udp`.
+    /// The address at which the server reaches `udp`.
     pub local: SocketAddr,
-    /// By our end and the server's. One that ended stays, closed, until [`Transport::disconnect`].
+    /// By our address and the server's. A connection that ended stays, closed, until [`Transport::disconnect`].
     connections: HashMap<(SocketAddr, SocketAddr), Connection>,
-    /// What reads and writes them.
+    /// The tasks that read and write them.
     exchanges: JoinSet<()>,
-    /// Those that are being made; each is to be [used](Transport::use_connection).
+    /// Connections being established; each is to be [used](Transport::use_connection).
     pub connecting: JoinSet<Option<TcpStream>>,
     tcp: mpsc::Sender<TcpPacket>,
-    /// What comes over TCP.
+    /// Packets that arrive over TCP.
     pub tcp_packets: mpsc::Receiver<TcpPacket>,
 }
 
 impl Transport {
-    /// Opens a UDP socket. `local` is our address on the way to the server.
+    /// Opens a UDP socket. `local` is our address on the route to the server.
     pub fn open(local: IpAddr, now: Instant) -> io::Result<Self> {
         let any: IpAddr = if local.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
         let bind = if local.is_loopback() { local } else { any };
@@ -82,13 +82,13 @@ impl Transport {
         Candidate::host(self.local, "udp").ok()
     }
 
-    /// Whether a TCP connection is there.
+    /// Whether a TCP connection is open.
     pub fn has_tcp(&self) -> bool {
         self.connections.values().any(|connection| !connection.out.is_closed())
     }
 
-    /// Begins to connect to one of the server's TCP candidates (RFC 6544, active side). Nobody waits for it: an address that
-    /// does not answer holds up neither the others nor the room.
+    /// Starts to connect to one of the server's TCP candidates (RFC 6544, active side). Nothing waits for it: an address that does
+    /// not answer holds up neither the others nor the room.
     pub fn connect(&mut self, to: SocketAddr) {
         self.connecting.spawn(async move {
             match tokio::time::timeout(CONNECT, TcpStream::connect(to)).await {
@@ -100,7 +100,7 @@ impl Transport {
         });
     }
 
-    /// Uses a connection that was made; returns our end of it.
+    /// Uses a connection that was established; returns our end of it.
     pub fn use_connection(&mut self, socket: TcpStream) -> io::Result<Candidate> {
         socket.set_nodelay(true)?;
         let (ours, theirs) = (socket.local_addr()?, socket.peer_addr()?);
@@ -110,7 +110,7 @@ impl Transport {
         let packets = self.tcp.clone();
         self.exchanges.spawn(async move {
             let (reader, writer) = socket.into_split();
-            // Either way ends the connection, and closes `out`.
+            // Whichever ends first ends the connection and closes `out`.
             tokio::select! {
                 () = read(reader, (ours, theirs), packets) => {}
                 () = write(writer, waiting) => {}
@@ -120,22 +120,22 @@ impl Transport {
         Ok(candidate)
     }
 
-    /// Ends all TCP connections, those under way as well; returns our ends of them.
+    /// Ends all TCP connections, including those being established; returns our ends of the established ones.
     pub fn disconnect(&mut self) -> Vec<Candidate> {
         (self.exchanges, self.connecting) = (JoinSet::new(), JoinSet::new());
         self.connections.drain().map(|(_, connection)| connection.candidate).collect()
     }
 
-    /// Sends what the peer connection wants sent. What a socket does not take now is lost, as on any network.
+    /// Sends a datagram of the peer connection. What a socket does not accept now is lost, as on any network.
     pub fn send(&self, transmit: &Transmit) {
         if transmit.proto == Protocol::Udp {
             return self.udp.send(&transmit.contents, transmit.destination);
         }
         match self.connections.get(&(transmit.source, transmit.destination)) {
             Some(connection) => connection.send(&transmit.contents),
-            // After an ICE restart str0m goes on with the pair of before until the server names another one, for a second or
-            // so; what was lost meanwhile is asked for in that second. The server takes it from each of our addresses that ICE
-            // knows, once.
+            // After an ICE restart str0m goes on with the previous pair until the server nominates another one, for a second or so;
+            // what was lost meanwhile is requested in that second. The server accepts it from each of our addresses that ICE knows,
+            // once.
             None if !is_stun(&transmit.contents) => {
                 self.connections.values().for_each(|connection| connection.send(&transmit.contents));
             }
@@ -144,7 +144,7 @@ impl Transport {
     }
 }
 
-/// Whether a datagram is one of ICE's own (RFC 7983).
+/// Whether a datagram is one of ICE's own (STUN, RFC 7983).
 fn is_stun(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| *first < 4)
 }
@@ -162,7 +162,7 @@ async fn read(mut reader: OwnedReadHalf, (to, from): (SocketAddr, SocketAddr), p
     }
 }
 
-/// Writes packets for as long as the server takes them.
+/// Writes packets for as long as the server accepts them.
 async fn write(mut writer: OwnedWriteHalf, mut waiting: mpsc::Receiver<Vec<u8>>) {
     while let Some(packet) = waiting.recv().await {
         let Ok(length) = u16::try_from(packet.len()) else { continue };
@@ -174,12 +174,12 @@ async fn write(mut writer: OwnedWriteHalf, mut waiting: mpsc::Receiver<Vec<u8>>)
     }
 }
 
-/// Whether a candidate of the server's can be connected to over TCP.
+/// Whether one of the server's candidates can be connected to over TCP.
 pub fn is_passive_tcp(candidate: &Candidate) -> bool {
     candidate.proto() == Protocol::Tcp && candidate.kind() == CandidateKind::Host
 }
 
-/// Our address on the way to a LiveKit server, as the routing table has it; nothing is sent.
+/// Our address on the route to a LiveKit server, according to the routing table; nothing is sent to the server.
 pub async fn local_address(url: &str) -> io::Result<IpAddr> {
     let url = reqwest::Url::parse(url).map_err(io::Error::other)?;
     let (host, port) = wire::authority(&url)?;
@@ -206,7 +206,7 @@ mod tests {
     use str0m::net::DatagramSend;
     use tokio::net::TcpListener;
 
-    /// A transport with a TCP connection to a server, and the server's end of it.
+    /// Connects a transport to a server over TCP; returns our end and the server's.
     async fn connected(transport: &mut Transport, server: &TcpListener) -> (Candidate, TcpStream) {
         transport.connect(server.local_addr().unwrap());
         let socket = transport.connecting.join_next().await.unwrap().unwrap().unwrap();

@@ -1,29 +1,29 @@
-//! A UDP socket that nobody waits for: it is looked into at times, and what came meanwhile is taken in one go, each packet with
-//! the moment at which the kernel took it.
+//! A UDP socket that is polled at intervals: what has arrived is taken in one go, each packet with the time at which the kernel
+//! received it.
 //!
-//! A room of two speakers gets a hundred packets a second. To be woken for each of them costs more than all that is done
-//! with it; a recording has time, as long as it knows when each packet came.
+//! A room of two speakers receives a hundred packets a second. Waking up for each of them costs more than all that is done with it;
+//! a recording has time, as long as it knows when each packet arrived.
 
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
-/// Packets that are taken with one system call.
+/// How many packets are received with one system call.
 const BATCH: usize = 32;
-/// Longest datagram that is taken whole: more than any MTU on the way.
+/// The longest datagram that is received whole, in bytes: more than any MTU on the path.
 const LONGEST: usize = 2_048;
-/// What may wait in the kernel from one look to the next, in bytes; each packet counts as 832 or more, however short it is, and
-/// the default of 212,992 is full with the 80 ms of 64 people who talk at once. The kernel gives no more than
-/// `net.core.rmem_max`, and takes memory only for what really waits.
+/// How much may wait in the kernel from one poll to the next, in bytes; each packet counts as 832 or more, however short it is, and
+/// the default of 212,992 is filled by 80 ms of 64 people who talk at once. The kernel grants no more than `net.core.rmem_max`, and
+/// uses memory only for what is actually waiting.
 const WAITING: usize = 4 << 20;
-/// System calls for one look at most: a flood is left for the next one.
+/// The most system calls per poll: the rest of a flood is left for the next one.
 const CALLS: usize = 64;
 
-/// A UDP socket that is looked into at times.
+/// A UDP socket that is polled at intervals.
 pub struct Udp {
     socket: UdpSocket,
-    /// When it was empty the last time: what comes out now came after that.
+    /// When it was last empty: what is received now arrived after that.
     emptied: Cell<Instant>,
 }
 
@@ -37,24 +37,24 @@ impl Udp {
         Ok(Self { socket, emptied: Cell::new(now) })
     }
 
-    /// Where it is bound.
+    /// The address to which it is bound.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Sends a datagram. What the kernel does not take now is lost, as on any network.
+    /// Sends a datagram. What the kernel does not accept now is lost, as on any network.
     pub fn send(&self, bytes: &[u8], to: SocketAddr) {
         let _ = self.socket.send_to(bytes, to);
     }
 
-    /// Takes what came: when it did, from where, and the bytes.
+    /// Receives what has arrived: when it did, from where, and the bytes.
     pub fn receive(&self, mut each: impl FnMut(Instant, SocketAddr, &[u8])) {
         let (earliest, began) = (self.emptied.get(), Instant::now());
         for _ in 0..CALLS {
             let taken = kernel::receive(&self.socket, &mut |at, from, bytes| {
                 each(at.clamp(earliest, began.max(earliest)), from, bytes);
             });
-            // An error is what an earlier datagram of ours met on its way (ICMP); the socket goes on.
+            // An error reports what an earlier datagram of ours met on its way (ICMP); the socket keeps working.
             if taken.is_ok_and(|taken| taken < BATCH) {
                 self.emptied.set(began);
                 return;
@@ -80,7 +80,7 @@ mod kernel {
 
     use super::{BATCH, LONGEST};
 
-    /// Room for one batch, shared by all sockets that a thread looks into.
+    /// Buffers for one batch, shared by all sockets that a thread polls.
     struct Scratch {
         bytes: Vec<u8>,
         v4: MultiHeaders<SockaddrIn>,
@@ -95,18 +95,19 @@ mod kernel {
         });
     }
 
-    /// Has the kernel say of each packet when it came (`SO_TIMESTAMPNS`, socket(7)). Where no other socket of the machine asks
-    /// for that, it begins a moment later; until then, while a connection is made, a packet counts as come when it is read.
+    /// Makes the kernel record when each packet arrived (`SO_TIMESTAMPNS`, socket(7)). Where no other socket of the machine asks
+    /// for that, it starts a moment later; until then, while a connection is being made, a packet counts as arriving when it is
+    /// read.
     pub fn stamp(socket: &UdpSocket) -> io::Result<()> {
         Ok(setsockopt(socket, sockopt::ReceiveTimestampns, &true)?)
     }
 
-    /// Lets so many bytes wait (`SO_RCVBUF`, socket(7)), or as many as the system allows.
+    /// Lets this many bytes wait (`SO_RCVBUF`, socket(7)), or as many as the system allows.
     pub fn let_wait(socket: &UdpSocket, bytes: usize) -> io::Result<()> {
         Ok(setsockopt(socket, sockopt::RcvBuf, &bytes)?)
     }
 
-    /// Takes a batch; returns how many.
+    /// Receives a batch; returns the number of packets.
     pub fn receive(socket: &UdpSocket, each: &mut dyn FnMut(Instant, SocketAddr, &[u8])) -> io::Result<usize> {
         let is_v4 = socket.local_addr()?.is_ipv4();
         SCRATCH.with_borrow_mut(|scratch| {
@@ -154,7 +155,7 @@ mod kernel {
         #[expect(clippy::disallowed_methods, reason = "only against the kernel's stamp: how long a packet waited")]
         fn read() -> Self {
             let mut best: Option<(Duration, Self)> = None;
-            // Between the two clocks the thread may be put aside; then they are read again.
+            // The thread may be suspended between reading the two clocks; then they are read again.
             for _ in 0..4 {
                 let before = Instant::now();
                 let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -190,17 +191,17 @@ mod kernel {
 
     use super::{BATCH, LONGEST};
 
-    /// Other kernels are not asked for stamps: a packet counts as come when it is read.
+    /// Other kernels are not asked for timestamps: a packet counts as arriving when it is read.
     pub fn stamp(_: &UdpSocket) -> io::Result<()> {
         Ok(())
     }
 
-    /// Nor for more room: some refuse more than they have, and what they have by default is more than Linux has.
+    /// Nor for a larger buffer: some reject more than they have, and their default is larger than Linux's.
     pub fn let_wait(_: &UdpSocket, _: usize) -> io::Result<()> {
         Ok(())
     }
 
-    /// Takes a batch; returns how many.
+    /// Receives a batch; returns the number of packets.
     pub fn receive(socket: &UdpSocket, each: &mut dyn FnMut(Instant, SocketAddr, &[u8])) -> io::Result<usize> {
         let mut bytes = [0; LONGEST];
         for taken in 0..BATCH {
@@ -225,7 +226,7 @@ mod tests {
         for address in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)] {
             let Ok(udp) = Udp::bind(address, Instant::now()) else { continue };
             let (to, sender) = (udp.local_addr().unwrap(), UdpSocket::bind((address, 0)).unwrap());
-            // The kernel begins to stamp a moment after the first socket of the machine asks for it (netstamp_needed).
+            // The kernel starts to timestamp a moment after the first socket of the machine asks for it (netstamp_needed).
             std::thread::sleep(Duration::from_millis(200));
             let mut sent = Vec::new();
             for number in 0..70_u8 {
@@ -240,7 +241,7 @@ mod tests {
                 came.push((bytes[0], at));
             });
             assert_eq!(came.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (0..70).collect::<Vec<_>>());
-            // Without the kernel's stamps the first would be 140 ms late. A busy kernel may put the coming off a little.
+            // Without the kernel's timestamps the first would be 140 ms late. A busy kernel may delay an arrival a little.
             let (slack, late) = (Duration::from_millis(2), Duration::from_millis(50));
             for ((number, at), (before, after)) in came.iter().zip(&sent) {
                 let early = before.saturating_duration_since(*at);
@@ -253,7 +254,7 @@ mod tests {
         }
     }
 
-    /// What is told of 300 people who talk at once from one look to the next, and of the next look, which comes late.
+    /// What arrives from 300 people who talk at once between two polls, the second of which is late.
     #[cfg(target_os = "linux")]
     #[test]
     fn what_many_say_from_one_look_to_the_next_has_room() {
@@ -264,7 +265,7 @@ mod tests {
         let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (room, default) = (getsockopt(&udp.socket, RcvBuf).unwrap(), getsockopt(&sender, RcvBuf).unwrap());
         let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse::<usize>().unwrap();
-        // The kernel says twice of what it was asked for, and counts its own part in.
+        // The kernel reports twice what it was asked for, which includes its own overhead.
         assert_eq!(room, 2 * limit.min(WAITING));
         if 2 * limit <= default {
             return;

@@ -1,4 +1,4 @@
-//! What is kept beside a capture log: where its sound lies.
+//! The index of a capture: where the sound in its log is on the timeline, and what is missing. Stored next to the log.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use prost::Message as _;
 use crate::clock::{LONGEST, Placement};
 use crate::log::{Body, Entry, Packet};
 
-/// A stretch of which something is missing.
+/// A stretch of the timeline in which something is missing.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Gap {
     /// Its first sample.
@@ -31,9 +31,9 @@ impl Gap {
     }
 }
 
-/// A stretch in which one side was not heard although nobody asked for that. Another source may have it.
+/// A stretch in which one side was unintentionally not recorded. Another source may have it.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Hole {
+pub struct SideGap {
     /// Its first sample.
     #[prost(int64, tag = "1")]
     pub start: i64,
@@ -48,7 +48,7 @@ pub struct Hole {
     pub several: bool,
 }
 
-impl Hole {
+impl SideGap {
     /// Its samples.
     pub fn range(&self) -> Range<i64> {
         self.start..self.start.saturating_add(self.samples)
@@ -73,40 +73,40 @@ pub struct PlacedStream {
     /// Whether it is heard on the right.
     #[prost(bool, tag = "5")]
     pub right: bool,
-    /// Where its packets lie.
+    /// The places of its packets.
     #[prost(message, optional, tag = "6")]
     pub placement: Option<Placement>,
-    /// Sequence numbers of packets that are not heard because their time is wrong, in order.
+    /// Sequence numbers of packets that are left out because their time is wrong, in order.
     #[prost(uint64, repeated, tag = "7")]
     pub dropped: Vec<u64>,
 }
 
 impl PlacedStream {
-    /// Where a packet begins; `None` when it is not heard.
+    /// Where a packet begins; `None` when it is left out.
     pub(super) fn sample(&self, packet: &Packet) -> Option<i64> {
         let is_dropped = self.dropped.binary_search(&packet.sequence).is_ok();
         self.placement.as_ref().filter(|_| !is_dropped)?.sample(packet.rtp)
     }
 }
 
-/// The samples that the packets of a chunk cover; empty when it has none.
+/// The samples covered by the packets of a chunk; empty when it has none.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Extent {
     /// The first sample.
     #[prost(sint64, tag = "1")]
     pub start: i64,
-    /// The sample behind the last.
+    /// One past the last sample.
     #[prost(sint64, tag = "2")]
     pub end: i64,
 }
 
-/// What is kept beside a capture log: where its sound lies.
+/// The index of a capture: where the sound in its log is on the timeline, and what is missing.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Index {
     /// The wall-clock time of sample 0: nanoseconds since the Unix epoch.
     #[prost(sfixed64, tag = "1")]
     pub zero: i64,
-    /// The length in samples of 48 kHz.
+    /// The length in samples at 48 kHz.
     #[prost(uint64, tag = "2")]
     pub samples: u64,
     /// The streams.
@@ -121,12 +121,12 @@ pub struct Index {
     /// Samples at which another process took over.
     #[prost(int64, repeated, tag = "6")]
     pub restarts: Vec<i64>,
-    /// Windows (ranges of samples) that live rendering made of less, or placed otherwise.
+    /// Windows (ranges of samples) that live rendering rendered incompletely, or placed differently.
     #[prost(message, repeated, tag = "7")]
     pub improved: Vec<Extent>,
-    /// What is missing of each side, unasked. Behind the end as well, when the sound was cut there.
+    /// What is unintentionally missing of each side. Includes what is after the end, if the sound was cut off there.
     #[prost(message, repeated, tag = "8")]
-    pub holes: Vec<Hole>,
+    pub side_gaps: Vec<SideGap>,
     /// Whether everybody is heard on both sides.
     #[prost(bool, tag = "9")]
     pub is_mixed: bool,
@@ -135,28 +135,28 @@ pub struct Index {
 const MAGIC: &[u8; 4] = b"ESR1";
 
 impl Index {
-    /// The index as bytes.
+    /// Encodes the index.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         self.encode_raw(&mut out);
         out
     }
 
-    /// Takes back what [`Index::to_bytes`] made; `None` for anything else.
+    /// Decodes what [`Index::to_bytes`] encoded; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let index = Self::decode(bytes.strip_prefix(MAGIC)?).ok()?;
         (index.samples <= LONGEST as u64).then_some(index)
     }
 
-    /// The chunks that a range of samples needs, by number.
+    /// The numbers of the chunks that a range of samples needs.
     pub fn chunks_for(&self, samples: &Range<i64>) -> Vec<u32> {
         let overlaps = |extent: &Extent| extent.start < samples.end && extent.end > samples.start;
         let chunks = self.chunks.iter().enumerate().filter(|(_, extent)| overlaps(extent));
         chunks.map(|(number, _)| number as u32).collect()
     }
 
-    /// From each chunk on, the first sample that any packet of it or of a later one covers: nothing before that sample is still
-    /// to come. One more than there are chunks; the last is [`i64::MAX`].
+    /// For each chunk, the first sample that it or any later chunk covers: nothing before that sample is still to come. There is
+    /// one more than there are chunks; the last is [`i64::MAX`].
     pub fn horizons(&self) -> Vec<i64> {
         let mut horizons = vec![i64::MAX];
         for extent in self.chunks.iter().rev() {
@@ -168,7 +168,7 @@ impl Index {
         horizons
     }
 
-    /// The tracks of a range of samples, from the entries of its chunks.
+    /// The tracks in a range of samples, from the entries of its chunks.
     pub fn tracks<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>, samples: &Range<i64>) -> Vec<Track> {
         tracks(&self.streams, packets(entries), samples)
     }
@@ -182,7 +182,7 @@ pub fn packets<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> impl Iterato
     })
 }
 
-/// Sorts packets into tracks.
+/// Sorts packets into tracks, and keeps those in a range of samples.
 pub(super) fn tracks<'p>(
     streams: &[PlacedStream],
     packets: impl IntoIterator<Item = &'p Packet>,

@@ -1,4 +1,4 @@
-//! One stream: which of its packets came, and where its clock stands.
+//! The state of one stream: which of its packets were received, and what its clock shows.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::index::Extent;
 use crate::clock::{self, Clock, Placement};
 use crate::log::{Packet, Stream};
 
-/// A hole in the sequence numbers that lasts shorter is concealed and not worth a mention.
+/// A gap in the sequence numbers that is shorter than this, in samples, is concealed and not reported.
 pub(super) const SHORTEST_GAP: i64 = CONCEALED;
 /// The packet that LiveKit sends when a track is muted or closed (livekit-server, pkg/sfu, `OpusSilenceFrame`).
 pub(crate) const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
@@ -18,9 +18,9 @@ pub(crate) const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 /// The longest packet, in samples (120 ms).
 pub(super) const LONGEST_PACKET: i64 = 5_760;
 
-/// Packets with wrong times that are remembered, at most.
+/// The most packets with wrong times that are remembered.
 const MOST_AHEAD: usize = 4_096;
-/// The server's own silence comes all at once, up to this far ahead of the clock, in nanoseconds (1 s).
+/// The server's own silence arrives all at once, with times up to this far ahead of the clock, in nanoseconds (1 s).
 const SILENCE_AHEAD: i64 = 1_000_000_000;
 
 /// The lowest and highest RTP time of a stream's packets in one chunk.
@@ -33,13 +33,13 @@ pub(super) struct InChunk {
 
 impl InChunk {
     fn extent(&self, placement: &Placement) -> Option<Extent> {
-        // A step of the clock may lie between two packets.
+        // There may be a step of the clock between two packets.
         let start = placement.sample(self.first)? - LONGEST_PACKET;
         Some(Extent { start, end: placement.sample(self.last)? + 2 * LONGEST_PACKET })
     }
 }
 
-/// A run of sequence numbers without a hole.
+/// A run of sequence numbers without a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     end: u64,
@@ -49,7 +49,7 @@ pub(super) struct Run {
     packet: u32,
 }
 
-/// A packet that came.
+/// A packet that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Arrival {
     sequence: u64,
@@ -59,19 +59,19 @@ struct Arrival {
     chunk: u32,
 }
 
-/// A stream, as far as it came.
+/// A stream, as far as it was received.
 #[derive(Debug, Clone)]
 pub(super) struct StreamState {
     pub(super) about: Stream,
     pub(super) clock: Clock,
-    /// What live rendering used.
+    /// The placement that live rendering used.
     pub(super) live: Placement,
     pub(super) runs: BTreeMap<u64, Run>,
     pub(super) newest_rtp: u64,
     pub(super) newest_at: i64,
     /// In the order of the chunks.
     chunks: Vec<InChunk>,
-    /// Packets whose time is wrong, unless enough others follow them.
+    /// Packets whose time counts as wrong, unless enough others follow them.
     ahead: Vec<Arrival>,
 }
 
@@ -89,11 +89,11 @@ impl StreamState {
         }
     }
 
-    /// A packet came, which lies in this chunk. Returns the RTP times of those before it that were held to be wrong, and are not.
+    /// Takes a packet that is in this chunk. Returns the RTP times of those before it that had counted as wrong and are right.
     pub(super) fn take(&mut self, packet: &Packet, at: i64, chunk: u32) -> Vec<u64> {
         let samples = packet_duration(&packet.payload).unwrap_or(0);
         let arrival = Arrival { sequence: packet.sequence, rtp: packet.rtp, samples, at, chunk };
-        // Silence that the server makes itself (on mute and close) carries times that nobody's clock has given.
+        // Silence that the server generates itself (on mute and close) has timestamps from nobody's clock.
         let can_be_true = if packet.payload.starts_with(&SERVER_SILENCE) {
             !self.clock.is_ahead(packet.rtp, at.saturating_add(SILENCE_AHEAD))
         } else {
@@ -153,7 +153,7 @@ impl StreamState {
         }
     }
 
-    /// The sequence numbers of packets whose time is wrong, in order.
+    /// The sequence numbers of packets whose time counts as wrong, in order.
     pub(super) fn dropped(&self) -> Vec<u64> {
         let mut dropped: Vec<u64> = self.ahead.iter().map(|arrival| arrival.sequence).collect();
         dropped.sort_unstable();
@@ -185,24 +185,24 @@ impl StreamState {
         }
     }
 
-    /// About how many bytes of memory this holds.
+    /// About how much memory this takes, in bytes.
     pub(super) fn held(&self) -> usize {
-        // A node of a B-tree is half full at worst.
+        // A B-tree node is half full at worst.
         let runs = self.runs.len() * 2 * size_of::<(u64, Run)>();
         let steps = self.live.steps.capacity() * size_of::<crate::clock::Step>();
         let ahead = self.ahead.capacity() * size_of::<Arrival>();
         runs + steps + ahead + self.chunks.capacity() * size_of::<InChunk>() + self.clock.held()
     }
 
-    /// The RTP times from its first packet to the end of its last; `None` when none came.
+    /// The RTP times from its first packet to the end of its last; `None` when none was received.
     pub(super) fn span(&self) -> Option<Range<u64>> {
         let edges = self.runs.values().flat_map(|run| [run.start_rtp, run.end_rtp]);
         let (from, to) = edges.fold((u64::MAX, 0), |(from, to), rtp| (from.min(rtp), to.max(rtp)));
         (from <= to).then_some(from..to)
     }
 
-    /// From its first sample to the one behind its last. The silence that the server makes itself has times of the future: nothing was
-    /// spoken when it had come already.
+    /// From its first sample to one past its last. The server's own silence has timestamps in the future: nothing is taken to be
+    /// spoken after the last packet arrived, except for the length of a packet.
     pub(super) fn samples(&self, placement: &Placement, zero: i64) -> Option<Range<i64>> {
         let span = self.span()?;
         let (start, end) = (placement.sample(span.start)?, placement.sample(span.end)?);
@@ -210,23 +210,23 @@ impl StreamState {
         Some(start..end.min(came).max(start))
     }
 
-    /// Stretches of which all packets came.
+    /// Stretches of which all packets were received.
     pub(super) fn extents(&self, placement: &Placement) -> Vec<Range<i64>> {
         let runs = self.runs.values();
         let runs = runs.filter_map(|run| Some(placement.sample(run.start_rtp)?..placement.sample(run.end_rtp)?));
         runs.filter(|run| run.start < run.end).collect()
     }
 
-    /// Stretches whose packets were sent and did not come. A sender is silent in between as well, so what is missing is no longer than
-    /// the packets that are, each as long as the last one before them.
+    /// Stretches whose packets were sent and not received. A sender may be silent in between as well, so a loss is no longer than
+    /// the missing packets, each as long as the last one before them.
     pub(super) fn losses(&self, placement: &Placement) -> Vec<Range<i64>> {
-        let holes = self.runs.values().zip(self.runs.iter().skip(1)).filter_map(|(before, (&next, behind))| {
+        let losses = self.runs.values().zip(self.runs.iter().skip(1)).filter_map(|(before, (&next, behind))| {
             let start = placement.sample(before.end_rtp)?;
             let packets = i64::try_from(next - before.end).unwrap_or(i64::MAX);
             let missing = packets.saturating_mul(i64::from(before.packet));
             Some(start..placement.sample(behind.start_rtp)?.min(start.saturating_add(missing)))
         });
-        holes.filter(|hole| hole.end - hole.start >= SHORTEST_GAP).collect()
+        losses.filter(|loss| loss.end - loss.start >= SHORTEST_GAP).collect()
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
     const MS: i64 = 1_000_000;
     const SPEECH: [u8; 3] = [0x78, 1, 2];
 
-    /// A stream of packets of 20 ms, each 5 ms on its way. Returns it and where its packets lie.
+    /// A stream of packets of 20 ms, each 5 ms in transit. Returns it and its placement.
     fn stream(packets: impl IntoIterator<Item = (u64, u64)>) -> (StreamState, Placement) {
         let mut stream = StreamState::new(&Stream::default());
         for (sequence, n) in packets {
@@ -258,7 +258,7 @@ mod tests {
         let muted = (0..100).map(|n| (n, n)).chain((110..200).map(|n| (n, n + 250)));
         let (stream_muted, placement) = stream(muted);
         assert_eq!(stream_muted.losses(&placement).as_slice(), std::slice::from_ref(&(100 * 960..110 * 960)));
-        // One is missing of those that come every 420 ms of a silence.
+        // One is missing of those that are sent every 420 ms of a silence.
         let dtx = (0..100).map(|n| (n, n)).chain((100..120).filter(|n| *n != 107).map(|n| (n, 100 + (n - 100) * 21)));
         let (silent, placement) = stream(dtx);
         assert_eq!(silent.losses(&placement), []);

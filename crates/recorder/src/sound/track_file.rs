@@ -1,9 +1,9 @@
-//! One participant's track as an Ogg/Opus file: the packets that came, untouched, each at its place on the timeline.
+//! Writes one participant's track as an Ogg/Opus file: the packets received, unchanged, each at its place on the timeline.
 //!
-//! Sample 0 of what is heard of the file is sample 0 of the recording. Where nothing was said, or nothing came, packets of
-//! silence are put in: players go by the number of samples and do not honour a jump of the granule position. Nothing shorter
-//! than 2.5 ms can be put in and nothing can be cut out of a packet, so packets follow each other until they are [`TOLERANCE`]
-//! off; each longer pause puts them right.
+//! Sample 0 of what is played of the file is sample 0 of the recording. Where nothing was said or received, packets of silence are
+//! inserted: players count samples and do not honour a jump of the granule position. Nothing shorter than 2.5 ms can be inserted
+//! and nothing can be cut out of a packet, so packets follow each other until they are [`TOLERANCE`] off; each longer pause
+//! realigns them.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,18 @@ use super::index::{Index, PlacedStream};
 use crate::clock::LONGEST;
 use crate::log::{Body, Entry};
 
-/// How far a packet may lie from its place before silence is put in or a packet left out, in samples (15 ms).
+/// How far a packet may be from its place before silence is inserted or a packet left out, in samples (15 ms).
 pub const TOLERANCE: i64 = 720;
-/// Samples of 48 kHz that are decoded and not heard, at least: the delay of libopus, so that its beginning is not cut.
+/// The least number of samples at 48 kHz that are decoded and not played: the delay of libopus, so that the beginning is not cut.
 const PRE_SKIP: i64 = 312;
 /// The shortest packet of silence, in samples (2.5 ms).
 const UNIT: i64 = 120;
-/// Silence that is written at once, in samples (10 s), so that a late comer's file is not made in memory.
+/// The most silence that is written at once, in samples (10 s), so that the file of somebody who joined late is not built in
+/// memory.
 const AT_ONCE: i64 = 480_000;
-/// Bytes that wait for earlier ones that may still come; with more, the earliest are written.
+/// How many bytes wait for earlier packets that may still arrive; beyond that the earliest are written.
 const MAX_WAITING: usize = 8 << 20;
-/// A frame of silence: CELT, full band, mono, of 20, 10, 5 and 2.5 ms (RFC 6716 sections 3.1 and 4.3: the silence flag is set).
+/// Frames of silence: CELT, full band, mono, of 20, 10, 5 and 2.5 ms (RFC 6716 sections 3.1 and 4.3: the silence flag is set).
 const SILENCE: [(i64, [u8; 3]); 4] =
     [(960, [0xf8, 0xff, 0xfe]), (480, [0xf0, 0xff, 0xfe]), (240, [0xe8, 0xff, 0xfe]), (UNIT, [0xe0, 0xff, 0xfe])];
 
@@ -46,9 +47,9 @@ pub struct TrackFile {
 }
 
 impl TrackFile {
-    /// A file of a track; `None` when the log has no packet of such a track. Sample 0 of the log is sample `offset` of the
-    /// recording, and the track ends at sample `until` of the log, at the end of the recording at the latest. `comments` are
-    /// `NAME=value`.
+    /// A file for a track; `None` when the log has no packet of such a track. Sample 0 of the log is sample `offset` of the
+    /// recording, and the track ends at sample `until` of the log, or at the end of the recording if that is earlier. `comments`
+    /// are `NAME=value`.
     pub fn new(index: &Index, track: &str, offset: i64, until: i64, comments: Vec<String>) -> Option<Self> {
         let until = until.min(i64::try_from(index.samples).unwrap_or(LONGEST));
         let streams: Vec<_> = index.streams.iter().filter(|stream| stream.track_sid == track).cloned().collect();
@@ -72,7 +73,7 @@ impl TrackFile {
             let stream = self.streams.iter().find(|stream| stream.stream == packet.stream);
             let Some(start) = stream.and_then(|stream| stream.sample(&packet)) else { continue };
             let place = (start, packet.stream, packet.sequence);
-            // LiveKit's own silence, on mute and close, lies where it pleases; without it the same silence is put in.
+            // LiveKit's own silence, on mute and close, may be anywhere; without it, the same silence is inserted.
             let is_silence = packet.payload.starts_with(&SILENCE[0].1);
             let is_late = self.written.is_some_and(|written| place <= written);
             let is_outside = start >= self.until || start < -LONGEST;
@@ -85,7 +86,7 @@ impl TrackFile {
         }
     }
 
-    /// Appends to `out` what lies before a sample of the log; true when there is more of it, for which this is called again.
+    /// Appends to `out` what is before a sample of the log; true when there is more of it, for which this has to be called again.
     pub fn write(&mut self, before: i64, out: &mut Vec<u8>) -> bool {
         let begun = out.len();
         while let Some((&place, packet)) = self.waiting.first_key_value() {
@@ -100,17 +101,17 @@ impl TrackFile {
             let length = i64::from(packet_duration(packet).unwrap_or(0));
             let (writer, pre_skip) =
                 begin(&mut self.writer, self.serial, &mut self.comments, channels, place_in_file, out);
-            let hole = place_in_file + *pre_skip - writer.granule() as i64;
-            // What is left of a hole is filled too, however short.
-            if hole >= AT_ONCE + TOLERANCE {
+            let side_gap = place_in_file + *pre_skip - writer.granule() as i64;
+            // The remainder of a gap is filled too, however short.
+            if side_gap >= AT_ONCE + TOLERANCE {
                 put_silence(writer, AT_ONCE, out);
                 return true;
             }
-            if hole >= TOLERANCE || self.written.is_none() {
-                put_silence(writer, hole, out);
+            if side_gap >= TOLERANCE || self.written.is_none() {
+                put_silence(writer, side_gap, out);
             }
-            // What repeats a place that is written, or is so far behind that the file is nearer to the truth without it.
-            let is_behind = -hole >= TOLERANCE && -hole * 4 >= length * 3;
+            // The packet repeats a place that is written, or is so far behind that the file is closer to the truth without it.
+            let is_behind = -side_gap >= TOLERANCE && -side_gap * 4 >= length * 3;
             if !is_behind {
                 writer.push(packet, out);
             }
@@ -121,7 +122,7 @@ impl TrackFile {
         before == i64::MAX && self.fill(out)
     }
 
-    /// Appends silence to the end of the track, which is as long as the recording says; true when there is more of it.
+    /// Appends silence up to the end of the track, whose length is known from the recording; true when there is more of it.
     fn fill(&mut self, out: &mut Vec<u8>) -> bool {
         let end = self.until + self.offset;
         let (writer, pre_skip) = begin(&mut self.writer, self.serial, &mut self.comments, 1, end, out);
@@ -139,8 +140,8 @@ impl TrackFile {
     }
 }
 
-/// The writer, begun if it was not, and the samples that are decoded and not heard. What lies at sample `first` of the file lies on the
-/// grid of what silence can be made of.
+/// The writer, started if it was not, and its pre-skip: the samples that are decoded and not played. This is chosen such that
+/// silence can fill the file exactly up to sample `first`.
 fn begin<'w>(
     writer: &'w mut Option<(Writer, i64)>,
     serial: u32,
@@ -156,7 +157,7 @@ fn begin<'w>(
     })
 }
 
-/// Puts silence in, to the nearest 2.5 ms.
+/// Inserts silence, to the nearest 2.5 ms.
 fn put_silence(writer: &mut Writer, samples: i64, out: &mut Vec<u8>) {
     let mut left = (samples + UNIT / 2) / UNIT * UNIT;
     for (length, packet) in SILENCE {
@@ -187,7 +188,7 @@ mod tests {
         Index { streams: streams.iter().map(placed).collect(), samples: LONGEST as u64, ..Index::default() }
     }
 
-    /// The sample behind the last packet, each of which has 20 ms.
+    /// One past the last sample of the last packet, each of which is 20 ms long.
     fn end(index: &Index, chunks: &[Vec<Entry>]) -> i64 {
         let packets = crate::sound::packets(chunks.iter().flatten());
         let ends = packets.filter_map(|packet| index.streams[packet.stream as usize].sample(packet));
@@ -198,7 +199,7 @@ mod tests {
         Entry { number: sequence, at: 0, body: Some(Body::Packet(Packet { stream, sequence, rtp, payload })) }
     }
 
-    /// Everything that is heard of a file: where each packet that is no silence begins.
+    /// Everything that is played of a file: where each packet that is not silence begins.
     fn read(bytes: &[u8]) -> (OpusIndex, Vec<(i64, Vec<u8>)>) {
         let mut builder = IndexBuilder::default();
         builder.push(bytes);
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn packets_lie_where_the_recording_has_them_over_streams_and_pauses() {
-        // Speaks, is silent for 3 s, joins anew with another clock 20 s later.
+        // Speaks, is silent for 3 s, rejoins with another clock 20 s later.
         let packets = |stream, rtps: std::ops::Range<u64>| {
             rtps.map(move |n| entry(stream, n, n * 960, CODE.to_vec())).collect::<Vec<_>>()
         };
@@ -263,7 +264,7 @@ mod tests {
         let written = |until| {
             let mut file = TrackFile::new(&index, "TR_a", 480, until, Vec::new()).unwrap();
             let (mut out, mut most) = (Vec::new(), 0);
-            // The last one lies behind the end of everything.
+            // The last one is after the end of everything.
             file.take([0, 1, 2, 5_000].map(|n| entry(0, n, n * 960, CODE.to_vec())));
             loop {
                 let before = out.len();
@@ -310,8 +311,8 @@ mod tests {
     }
 
     proptest! {
-        /// Clocks that drift, packets that are lost: every packet that is written lies within the tolerance of its place, is
-        /// byte for byte what came, and next to none is left out.
+        /// Clocks drift and packets are lost: every packet that is written is within the tolerance of its place and byte for byte
+        /// what was received, and next to none is left out.
         #[test]
         fn a_drifting_clock_never_carries_the_file_away(
             ppm in -300_i64..300, sent in prop::collection::vec(prop::bool::weighted(0.97), 2_000..6_000), offset in 0_i64..5_000,

@@ -1,17 +1,17 @@
-//! Which secrets are good enough to be taken: whoever guesses one signs tokens, or reads every recording of its project.
+//! Refuses weak secrets: anybody who guesses one can sign tokens, or read every recording of its project.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de};
 
-/// The shortest secret or API key that is taken, in bytes. LiveKit asks for 32 (livekit-server, `pkg/config`, `ValidateKeys`), and
-/// its own generator makes 43; some of those in use are older and shorter.
+/// The shortest secret or API key that is accepted, in bytes. LiveKit asks for 32 (livekit-server, `pkg/config`, `ValidateKeys`),
+/// and its own generator makes 43; some of those in use are older and shorter.
 const SHORTEST: usize = 16;
-/// From here on a secret is as long as LiveKit asks for, in bytes.
+/// The shortest secret that LiveKit asks for, in bytes.
 const ENOUGH: usize = 32;
 /// The pair of `livekit-server --dev`, which everybody knows.
 pub(super) const DEV_PAIR: (&str, &str) = ("devkey", "secret");
 
-/// Why a text cannot be a secret; never repeats it.
+/// Checks a secret. The error says why the text cannot be one, and never repeats it.
 pub(super) fn check(text: &str) -> Result<(), String> {
     let lower = text.trim().to_ascii_lowercase();
     let is_placeholder =
@@ -35,7 +35,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     }
 }
 
-/// As [`check`], but the pair that `livekit-server --dev` has is taken; where it may be used is known later.
+/// As [`check`], but accepts the secret of `livekit-server --dev`; where it may be used is checked later.
 pub(super) fn check_livekit(text: &str) -> Result<(), String> {
     if text == DEV_PAIR.1 { Ok(()) } else { check(text) }
 }

@@ -1,4 +1,4 @@
-//! What one HTTP client may take from the others: connections, time, places of listeners.
+//! The settings that limit what HTTP clients may take from each other: connections, time, and places to receive events.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ pub struct Http {
     pub max_connections: usize,
     /// How long the headers of a request may take.
     pub header_timeout: Duration,
-    /// How long a connection is kept on which nothing is asked for.
+    /// How long a connection is kept open without a request.
     pub idle_timeout: Duration,
-    /// How long a request's body may come to a halt.
+    /// How long a request's body may pause.
     pub body_timeout: Duration,
     /// How long an answer may wait for its reader.
     pub write_timeout: Duration,
-    /// How many may listen to the events of recordings at the same time.
+    /// How many clients may receive events of recordings at the same time.
     pub max_listeners: usize,
-    /// How long one of them does, before it has to come again.
+    /// How long one of them receives events, before it has to reconnect.
     pub listener_life: Duration,
 }
 

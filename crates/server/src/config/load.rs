@@ -1,4 +1,4 @@
-//! File and environment to [`Config`], with errors that a person can act on.
+//! Reads the configuration file and the environment into a [`Config`], with errors that a person can act on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use serde_norway::Value;
 
 use super::credentials;
 use super::projects::{KeyPair, Project, ProjectEntry};
-use super::settings::{Draft, SETTINGS, Setting};
+use super::settings::{self, Draft, Setting};
 use super::{Config, Redaction, UnknownRoom};
 
 /// The process's environment, as far as it is text.
@@ -28,7 +28,7 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is no YAML, or no mapping.
+    /// The file is not YAML, or not a mapping.
     #[error("the configuration file {path} cannot be understood: {reason}")]
     Syntax {
         /// The file.
@@ -36,7 +36,7 @@ pub enum Error {
         /// What and where.
         reason: String,
     },
-    /// The file has a key that means nothing.
+    /// The file has a key that no setting has.
     #[error("{path}: the key {key} is not known{}", nearest.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
     UnknownKey {
         /// The file.
@@ -46,7 +46,7 @@ pub enum Error {
         /// The most similar key.
         nearest: Option<&'static str>,
     },
-    /// A value is not what the setting takes.
+    /// A value that its setting does not accept.
     #[error("{place}: {reason}")]
     Value {
         /// The file and key, or the variable.
@@ -54,7 +54,7 @@ pub enum Error {
         /// What was expected.
         reason: String,
     },
-    /// Settings that do not go together.
+    /// Settings that contradict each other.
     #[error("{0}")]
     Contradiction(String),
 }
@@ -106,7 +106,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Config, Er
         let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         apply_file(&mut draft, &path, &text)?;
     }
-    for setting in SETTINGS {
+    for setting in settings::all() {
         if let Some(text) = environment.get(setting.variable) {
             let place = || setting.variable.to_owned();
             (setting.apply)(&mut draft, text).map_err(|reason| Error::Value { place: place(), reason })?;
@@ -134,13 +134,13 @@ struct Source<'f> {
 }
 
 impl Source<'_> {
-    /// Where a key stands, for a person.
+    /// Where a key is in the file, for an error message.
     fn place(&self, key: &str) -> String {
         let line = self.line(key).map(|line| format!(" (line {line})")).unwrap_or_default();
         format!("{}: {key}{line}", self.path.display())
     }
 
-    /// The line of a key, counted from one: of each part of it the first that comes after the part before it.
+    /// The line of a key, counted from one: each part of the key is searched for after the part before it.
     fn line(&self, key: &str) -> Option<usize> {
         let mut at = 0;
         for part in key.split('.') {
@@ -196,7 +196,7 @@ fn apply_value(draft: &mut Draft, file: &Source<'_>, setting: &Setting, value: V
     (setting.apply)(draft, &text).map_err(error)
 }
 
-/// The projects of the file. Read from its text, so that an error has its line.
+/// The projects in the file, read from its text, so that an error has its line.
 fn projects(path: &Path, text: &str) -> Result<Vec<Project>, Error> {
     #[derive(Deserialize)]
     struct Document {
@@ -209,12 +209,12 @@ fn projects(path: &Path, text: &str) -> Result<Vec<Project>, Error> {
 }
 
 fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+    settings::all().find(|setting| setting.key == key)
 }
 
 fn is_section(key: &str) -> bool {
     let prefix = format!("{key}.");
-    SETTINGS.iter().any(|setting| setting.key.starts_with(&prefix))
+    settings::all().any(|setting| setting.key.starts_with(&prefix))
 }
 
 /// The known key that is most like this one, if any is like it at all.
@@ -223,7 +223,7 @@ fn nearest(key: &str) -> Option<&'static str> {
         let last = known.rsplit('.').next().unwrap_or(known);
         strsim::jaro_winkler(key, known).max(strsim::jaro_winkler(key, last))
     };
-    let known = SETTINGS.iter().map(|setting| setting.key).chain(["projects"]);
+    let known = settings::all().map(|setting| setting.key).chain(["projects"]);
     let scored = known.map(|known| (likeness(known), known));
     scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.7).map(|(_, known)| known)
 }
@@ -281,7 +281,7 @@ fn check_projects(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// The project that records rooms must be there, and be able to.
+/// Checks that the project that automatic recordings belong to exists, and has a key pair.
 fn check_recording_project(config: &Config) -> Result<(), Error> {
     let Some(named) = &config.recorder.project else { return Ok(()) };
     match config.project(named) {
@@ -293,7 +293,7 @@ fn check_recording_project(config: &Config) -> Result<(), Error> {
     }
 }
 
-/// The pair of `livekit-server --dev` lets everybody in who can reach this server, so nobody else may.
+/// The pair of `livekit-server --dev` lets in everybody who can reach this server, so only this machine may.
 fn check_dev_pair(config: &Config, pair: &KeyPair) -> Result<(), Error> {
     if pair.secret.expose_secret() != credentials::DEV_PAIR.1 {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The configuration: one YAML file and the environment, read once at the start.
 //!
 //! [`settings`] lists every setting with its key, its variable, its default and its meaning; reading the file, the error
-//! messages and the test that holds `docs/configuration.md` against the code all go by that table.
+//! messages and the test that compares `docs/configuration.md` with the code all use that table.
 
 mod credentials;
 mod http;
@@ -22,7 +22,7 @@ use secrecy::SecretString;
 
 pub use self::http::Http;
 pub use load::{Environment, Error, load};
-pub use network::Network;
+pub use network::{Network, is_loopback_host};
 pub use projects::{KeyPair, Project, matches_pattern};
 pub use recorder::{AutoRecord, Recorder};
 pub use sign_in::SignIn;
@@ -32,11 +32,11 @@ pub use sign_in::SignIn;
 pub enum Redaction {
     /// It is refused, and nothing of it is kept.
     Refuse,
-    /// It is kept as any other, unredacted.
+    /// It is kept like any other, unredacted.
     Accept,
 }
 
-/// What becomes of an upload whose room's name stays unknown while rules leave rooms out by name.
+/// What becomes of an upload when its room's name stays unknown, while rules exclude rooms by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownRoom {
     /// It is kept; a name that becomes known later still erases it.
@@ -45,12 +45,12 @@ pub enum UnknownRoom {
     Delete,
 }
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// Where everything is kept that is not elsewhere.
+    /// The folder for everything that has no other place.
     pub data_dir: PathBuf,
     /// How clients reach this server, when that differs from the address they called; without a trailing slash.
     pub public_url: Option<String>,
@@ -62,13 +62,13 @@ pub struct Config {
     pub no_auth: bool,
     /// Whether `/metrics` is served without credentials.
     pub metrics_public: bool,
-    /// Where the LiveKit server is. Session uploads need no connection to it; recording rooms will.
+    /// The URL of the LiveKit server. Recording rooms needs a connection to it, session uploads do not.
     pub livekit_url: Option<String>,
-    /// A certificate authority (PEM) that LiveKit's certificate may be signed by, beside the public ones.
+    /// A certificate authority (PEM) that LiveKit's certificate may be signed by, besides the public ones.
     pub livekit_ca: Option<PathBuf>,
     /// How rooms are recorded.
     pub recorder: Recorder,
-    /// Where the database is; `None` is SQLite in the data directory.
+    /// The SQLite database's file; `None` is the one in the data directory.
     pub database: Option<PathBuf>,
     /// Where objects are kept; `None` is a folder in the data directory.
     pub storage: Option<PathBuf>,
@@ -88,7 +88,7 @@ pub struct Config {
     pub upload_retry_delay: Duration,
     /// What becomes of a session that asks for redaction.
     pub redaction: Redaction,
-    /// How long an upload waits for the name of its room, while rules leave rooms out by name.
+    /// How long an upload is held until the name of its room is known, while rules exclude rooms by name.
     pub unknown_room_wait: Duration,
     /// What becomes of it when the name stays unknown.
     pub unknown_room: UnknownRoom,
@@ -100,9 +100,9 @@ pub struct Config {
     pub render_workers: usize,
     /// How long presigned URLs live; `None` is twice the recording's length, at least an hour, at most seven days.
     pub url_ttl: Option<Duration>,
-    /// What one HTTP client may take from the others.
+    /// The limits of the HTTP listener.
     pub http: Http,
-    /// How long a shutdown waits for uploads under way.
+    /// How long a shutdown waits for requests and uploads under way.
     pub shutdown_grace: Duration,
     /// The log's filter, for example `info` or `echosphere=debug,info`.
     pub log_filter: String,
@@ -113,15 +113,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// The project that sign-in links are for, and that requests without credentials see under `--no-auth`: `default`, or the first one when no
-    /// project has that name.
+    /// The project that sign-in links are for, and that requests without credentials see under `--no-auth`: `default`, or the
+    /// first one when no project has that name.
     pub fn local_project(&self) -> &ProjectId {
         let default = self.projects.iter().find(|project| project.id.is_default());
         &default.unwrap_or(&self.projects[0]).id
     }
 
-    /// The project that records LiveKit's rooms without being asked: the one that was named, else the local one, else the first
-    /// that has a key pair.
+    /// The project that automatic recordings of rooms belong to: the configured one, else the local one if it has a key pair, else
+    /// the first that has one.
     pub fn recording_project(&self) -> &ProjectId {
         let local = self.local_project();
         let has_pair = |id: &ProjectId| self.project(id).is_some_and(|project| !project.livekit.is_empty());

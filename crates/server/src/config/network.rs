@@ -41,6 +41,16 @@ impl FromStr for Network {
     }
 }
 
+/// Whether a Host header names this machine itself.
+pub fn is_loopback_host(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let is_loopback = |ip: std::net::IpAddr| ip.to_canonical().is_loopback();
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

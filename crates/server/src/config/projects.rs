@@ -24,20 +24,20 @@ pub struct Project {
     pub livekit: Vec<KeyPair>,
     /// Static keys for the API.
     pub api_keys: Vec<SecretString>,
-    /// Whether session uploads are taken, and rooms recorded without being asked.
+    /// Whether session uploads are accepted, and rooms recorded automatically.
     pub recording: bool,
-    /// Rooms (names, `*` matches any run of characters) of which no session upload is taken, and which are not recorded without
-    /// being asked.
+    /// Rooms (names, `*` matches any run of characters) whose session uploads are refused, and which are not recorded
+    /// automatically.
     pub excluded_rooms: Vec<String>,
 }
 
 impl Project {
-    /// The project `default`, taking everything.
+    /// The project `default`, which excludes nothing.
     pub fn default_project(livekit: Vec<KeyPair>) -> Self {
         Self { id: ProjectId::default(), livekit, api_keys: Vec::new(), recording: true, excluded_rooms: Vec::new() }
     }
 
-    /// Whether session uploads of a room with this name are refused.
+    /// Whether rooms with this name are excluded.
     pub fn excludes_room(&self, name: &str) -> bool {
         self.excluded_rooms.iter().any(|pattern| matches_pattern(pattern, name))
     }

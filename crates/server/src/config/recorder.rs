@@ -1,4 +1,4 @@
-//! How rooms are recorded.
+//! The settings of the recorder: how rooms are recorded, and which of them automatically.
 
 use std::time::Duration;
 
@@ -9,42 +9,42 @@ use echosphere_domain::id::ProjectId;
 pub struct Recorder {
     /// Whether segments are rendered while a room goes on.
     pub live: bool,
-    /// How long the capture log is kept behind the end of a recording; for ever when there is no such time.
+    /// How long the capture log is kept after the end of a recording; `None` is for ever.
     pub keep_log: Option<Duration>,
     /// How many rooms are recorded at the same time, at most.
     pub max_rooms: usize,
-    /// Up to which use of the machine's cores by this process new rooms are begun, in percent.
+    /// The use of the machine's cores by this process up to which new rooms are begun, in percent.
     pub max_cpu: u64,
     /// Bytes that may wait on the disk for object storage before no more rooms are begun.
     pub max_spool: u64,
     /// Bytes that must be free on the disk of the data directory for a room to be begun.
     pub min_free_disk: u64,
-    /// How long a recording may get.
+    /// The longest that a recording may get.
     pub max_duration: Duration,
-    /// How long an empty room is waited in.
+    /// How long to wait in an empty room.
     pub wait_for_people: Duration,
     /// How long to try to get back into a room.
     pub give_up_after: Duration,
     /// Whether media come over TCP only.
     pub tcp_only: bool,
-    /// LiveKit's kinds of participants that are left out.
+    /// LiveKit's kinds of participants that are excluded.
     pub exclude_kinds: Vec<String>,
-    /// Rooms that are recorded without being asked.
+    /// Which rooms are recorded automatically.
     pub auto: AutoRecord,
-    /// Whose recordings those are, when it was said.
+    /// The project that those recordings belong to, if it is configured.
     pub project: Option<ProjectId>,
-    /// How often LiveKit's rooms are asked for, while no webhook tells of them.
+    /// How often LiveKit is asked for its rooms while its webhooks report none.
     pub poll_every: Duration,
 }
 
-/// Which rooms are recorded without being asked.
+/// Which rooms are recorded automatically.
 #[derive(Debug, Clone, Default)]
 pub struct AutoRecord {
     /// Their names; `*` stands for any run of characters.
     pub rooms: Vec<String>,
     /// Whether an agent must be in them.
     pub agents: bool,
-    /// How many of a hundred of them.
+    /// How many of them, in percent.
     pub percent: u64,
 }
 

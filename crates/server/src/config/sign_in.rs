@@ -1,16 +1,16 @@
-//! How long a browser stays signed in, and who is asked at all.
+//! The settings for signing in with a browser, and the check whether `--no-auth` is allowed.
 
 use std::time::Duration;
 
+use super::network::is_loopback_host;
 use super::{Config, Error};
-use crate::http::access::is_loopback_host;
 
-/// How long a browser stays signed in.
+/// How long a browser stays signed in, and over what it may sign in.
 #[derive(Debug, Clone)]
 pub struct SignIn {
-    /// While it is not used.
+    /// How long it stays signed in without being used.
     pub idle: Duration,
-    /// At the most.
+    /// How long it stays signed in at most.
     pub lifetime: Duration,
     /// Whether it may sign in over plain HTTP from another machine.
     pub allow_http: bool,
@@ -23,10 +23,10 @@ impl Default for SignIn {
 }
 
 impl Config {
-    /// The same, but local clients are asked for nothing.
+    /// The same, but local clients need no credentials.
     ///
     /// # Errors
-    /// Where others than local clients could come: the listener is not on a loopback address, or the public URL is not.
+    /// If others than local clients could come: the listener or the public URL is not on a loopback address.
     pub fn without_auth(self) -> Result<Self, Error> {
         let refused = |why: String| Err(Error::Contradiction(format!("--no-auth is refused: {why}")));
         if !self.listen.ip().to_canonical().is_loopback() {
@@ -43,7 +43,7 @@ impl Config {
         Ok(Self { no_auth: true, ..self })
     }
 
-    /// The public URL, where it leads to another machine than this one.
+    /// The public URL, if it leads to another machine than this one.
     pub(super) fn public_elsewhere(&self) -> Option<&str> {
         self.public_url.as_deref().filter(|url| !is_loopback_host(host(url)))
     }

@@ -1,10 +1,10 @@
-//! From the text of a setting to its value.
+//! Parses the text of a setting into its value.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A size in bytes: a whole number, with `KiB`, `MiB` or `GiB` behind it if wanted.
+/// A size in bytes: a whole number, optionally followed by `KiB`, `MiB` or `GiB`.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let (number, factor) = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
@@ -15,7 +15,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wanted)
 }
 
-/// A length of time: a number with `ms`, `s`, `m`, `h` or `d` behind it.
+/// A length of time: a whole number followed by `ms`, `s`, `m`, `h` or `d`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let wanted = || format!("{text:?} is not a length of time: expected a number with ms, s, m, h or d, such as 24h");
@@ -39,7 +39,7 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is not an address with a port, such as 127.0.0.1:8080"))
 }
 
-/// An http or https URL with a host and without query; the trailing slash goes.
+/// An http or https URL with a host and without a query; trailing slashes are removed.
 pub fn http_url(text: &str) -> Result<String, String> {
     url(text, &["http", "https"], "https://echosphere.example.com")
 }
@@ -81,7 +81,7 @@ pub fn storage_path(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// A bucket name by S3's rules for new buckets, and none of the first path segments that mean something else here.
+/// A bucket name by S3's rules for new buckets, and not one of the first path segments that this server itself uses.
 pub fn bucket(text: &str) -> Result<String, String> {
     let good = (3..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
@@ -97,7 +97,7 @@ pub fn bucket(text: &str) -> Result<String, String> {
     }
 }
 
-/// A text that is not empty.
+/// A text that is not blank.
 pub fn text(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
 }

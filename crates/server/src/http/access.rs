@@ -1,4 +1,5 @@
-//! Who may come in: a LiveKit token, an API key, a browser that has signed in, a signed link, and under `--no-auth` a local client.
+//! Authenticates requests: by a LiveKit token, an API key, a browser's sign-in or a signed link; under `--no-auth` as a local
+//! client.
 
 use std::ops::Deref;
 
@@ -16,22 +17,23 @@ use utoipa::IntoParams;
 use super::cookie;
 use super::problem::Problem;
 use super::visitor::{Visitor, is_forwarding};
-use crate::app::{App, SharedApp};
 use crate::clock;
+use crate::config::is_loopback_host;
+use crate::http::state::{App, SharedApp};
 use crate::sign_in::Credential;
 
-/// Whoever sent a request, after the door.
+/// The authenticated sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The only project that exists for this caller.
     pub project: ProjectId,
     /// The only room that exists for this caller, when its token names one.
     pub room: Option<String>,
-    /// What it came with.
+    /// How it was authenticated.
     pub proof: Proof,
 }
 
-/// What a caller came with.
+/// How a caller was authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// An API key.
@@ -65,7 +67,7 @@ impl Caller {
         self.room.is_none() || self.room.as_deref() == room
     }
 
-    /// When what the caller came with ends; nothing that it is given may live longer.
+    /// When the caller's credential ends; nothing that the caller is given may live longer.
     pub fn until(&self) -> Option<WallTime> {
         match self.proof {
             Proof::Token { until } | Proof::SignIn { until, .. } | Proof::Link { until, .. } => Some(until),
@@ -73,7 +75,7 @@ impl Caller {
         }
     }
 
-    /// The signature of the link that the caller came by.
+    /// The signature of the link that the caller used.
     pub fn link(&self) -> Option<&str> {
         match &self.proof {
             Proof::Link { signature, .. } => Some(signature),
@@ -81,7 +83,7 @@ impl Caller {
         }
     }
 
-    /// Whether what the caller came with is still good.
+    /// Whether the caller's credential is still valid.
     pub async fn is_still_good(&self, app: &App) -> Result<bool, echosphere_store::Error> {
         let now = clock::now();
         if self.until().is_some_and(|until| now >= until) {
@@ -109,7 +111,7 @@ pub struct Signed {
     pub sig: Option<String>,
 }
 
-/// Whoever may see the recording `{id}` of the path: a caller, or somebody with a signed link to it.
+/// Somebody who may see the recording `{id}` of the path: any caller, or one with a signed link to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Viewer(pub Caller);
 
@@ -131,11 +133,11 @@ impl FromRequestParts<SharedApp> for Viewer {
         let params = RawPathParams::from_request_parts(parts, app).await;
         let params = params.map_err(|error| Problem::not_found(error.body_text()))?;
         let id = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, id)| id);
-        by_link(app, super::recordings::parse_id(id)?, signature).map(Self)
+        by_link(app, super::recording_id::parse_id(id)?, signature).map(Self)
     }
 }
 
-/// The caller of a signed link.
+/// The caller that a signed link stands for.
 fn by_link(app: &App, recording: RecordingId, signature: String) -> Result<Caller, Problem> {
     let link = app.links.verify(recording, &signature, clock::now());
     let (project, until) = link.map_err(|error| Problem::forbidden(error.to_string()))?;
@@ -153,7 +155,7 @@ pub async fn caller(app: &App, visitor: &Visitor) -> Result<Caller, Problem> {
     without_credentials(app, visitor)
 }
 
-/// A browser that has signed in, and asks for something by itself.
+/// The caller that a browser's cookie stands for. A request that another site's page sends with that cookie is refused.
 pub async fn signed_in(app: &App, visitor: &Visitor) -> Result<Option<Caller>, Problem> {
     let Some(cookie) = cookie::of(&app.config, visitor) else { return Ok(None) };
     let Some(known) = app.sign_ins.known(&*app.store, cookie, clock::now()).await? else { return Ok(None) };
@@ -180,7 +182,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// What a credential is, or why it is no token; an API key it is not either.
+/// What a credential is: an API key or a LiveKit token. The error says why it is not a token; it is not an API key either.
 pub fn credential(app: &App, text: &str) -> Result<Credential, &'static str> {
     if let Some(project) = project_of_api_key(app, text) {
         return Ok(Credential::ApiKey(project, SecretString::from(text)));
@@ -206,7 +208,7 @@ fn with_credential(app: &App, text: &str) -> Result<Caller, Problem> {
     }
 }
 
-/// Looks at every key, so that the time taken tells nothing.
+/// Compares with every key, so that the time taken reveals nothing.
 fn project_of_api_key(app: &App, credential: &str) -> Option<ProjectId> {
     let mut found = None;
     for project in &app.config.projects {
@@ -233,8 +235,8 @@ fn without_credentials(app: &App, visitor: &Visitor) -> Result<Caller, Problem> 
     }
 }
 
-/// Why a request on a loopback listener is not from a local client that means it: it came through a proxy, under
-/// another host name (DNS rebinding), or from another site's page.
+/// Why a request to a loopback listener may not be what a local client wants: it came through a proxy, under another host name
+/// (DNS rebinding), or from another site's page.
 fn stranger(visitor: &Visitor) -> Option<String> {
     if let Some(name) = visitor.headers.keys().find(|name| is_forwarding(name.as_str())) {
         return Some(format!("the request was forwarded (it has a {name} header)"));
@@ -248,18 +250,8 @@ fn stranger(visitor: &Visitor) -> Option<String> {
     {
         return Some("the request comes from a page of another origin".to_owned());
     }
-    // Whoever follows a link wants to see what is there; a form of another site that is sent here would change it.
+    // Following another site's link only reads; a form that another site's page sends here could change something.
     visitor.is_embedded_elsewhere().then(|| "the request comes from a page of another site".to_owned())
-}
-
-/// Whether a Host header names this machine itself.
-pub fn is_loopback_host(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    let is_loopback = |ip: std::net::IpAddr| ip.to_canonical().is_loopback();
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
 }
 
 #[cfg(test)]

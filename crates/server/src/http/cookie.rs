@@ -5,8 +5,9 @@ use axum::http::{HeaderValue, header};
 use super::visitor::Visitor;
 use crate::config::Config;
 
-/// The cookie's name. Over HTTPS the prefix makes browsers refuse one that came without `Secure`, or for a whole domain. Over plain HTTP,
-/// which is for one machine, several servers have ports of their own and cookies would not: the port is in the name.
+/// The cookie's name. Over HTTPS its prefix makes browsers refuse a cookie that was set without `Secure`, or for a whole domain.
+/// Over plain HTTP, which is for one machine, several servers may differ by their ports alone, which cookies ignore: the port is in
+/// the name.
 fn name(config: &Config, visitor: &Visitor) -> String {
     if visitor.is_https(config) {
         return "__Host-echosphere".to_owned();
@@ -16,7 +17,7 @@ fn name(config: &Config, visitor: &Visitor) -> String {
     port.filter(|port| !port.is_empty()).map_or_else(|| "echosphere".to_owned(), |port| format!("echosphere-{port}"))
 }
 
-/// The text of a request's cookie, if it has it.
+/// The value of this cookie in a request, if the request has it.
 pub fn of<'v>(config: &Config, visitor: &'v Visitor) -> Option<&'v str> {
     let name = name(config, visitor);
     let lines = visitor.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
@@ -24,7 +25,7 @@ pub fn of<'v>(config: &Config, visitor: &'v Visitor) -> Option<&'v str> {
     pairs.find(|(key, _)| *key == name).map(|(_, text)| text)
 }
 
-/// What sets the cookie, for so many seconds.
+/// The header value that sets the cookie, for this many seconds.
 pub fn set(config: &Config, visitor: &Visitor, text: &str, seconds: u64) -> Option<HeaderValue> {
     let secure = if visitor.is_https(config) { "; Secure" } else { "" };
     let name = name(config, visitor);

@@ -1,4 +1,4 @@
-//! `/login` and `/logout`: a credential, or a sign-in link, becomes a cookie.
+//! `/login` and `/logout`: exchanges a credential or a sign-in link for a cookie, and ends that sign-in.
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
@@ -10,17 +10,17 @@ use serde::Deserialize;
 use super::problem::Problem;
 use super::visitor::Visitor;
 use super::{access, cookie, pages};
-use crate::app::{App, SharedApp};
 use crate::clock;
+use crate::http::state::{App, SharedApp};
 use crate::sign_in::attempts::WINDOW;
 use crate::sign_in::{self, Credential, codes};
 
-/// The longest body: a token may have 16 KiB.
+/// The longest body, in bytes: a token may have 16 KiB.
 pub const LONGEST_BODY: usize = 32 << 10;
-/// The longest address to go to.
+/// The longest address to go to after signing in, in bytes.
 const LONGEST_NEXT: usize = 2_048;
 
-/// What the page is opened with.
+/// The query that the page is opened with.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Params {
@@ -39,7 +39,7 @@ struct Form {
 
 /// Why nobody was signed in.
 enum Refusal {
-    /// What was brought is not good.
+    /// The credential or the code is not valid.
     Credential(String),
     /// Everything else.
     Problem(Problem),
@@ -51,8 +51,8 @@ impl From<Problem> for Refusal {
     }
 }
 
-/// `GET /login`: the form; or, with a link's code, a button that sends the code. Looking uses no link up, so that a program which looks at
-/// links for somebody (a chat's preview, a mail scanner) does not take it away from them.
+/// `GET /login`: the form; or, with a link's code, a button that sends the code. Opening the page does not use the link up, so that
+/// programs that open links for somebody (a chat's preview, a mail scanner) do not take it away from them.
 pub async fn page(
     State(app): State<SharedApp>,
     visitor: Visitor,
@@ -66,7 +66,8 @@ pub async fn page(
     if code.is_empty() { pages::login(StatusCode::OK, "", next, true) } else { pages::login_by_link(&code, next) }
 }
 
-/// `POST /login`: `credential` (an API key, or a LiveKit token with the `roomRecord` grant) or `code`, and `next`; as a form or as JSON.
+/// `POST /login`: takes `credential` (an API key, or a LiveKit token with the `roomRecord` grant) or `code`, and `next`, as a form
+/// or as JSON.
 pub async fn sign_in(State(app): State<SharedApp>, visitor: Visitor, body: Result<Bytes, BytesRejection>) -> Response {
     let form = body.ok().and_then(|body| read(&visitor, &body));
     let Some(form) = form else {
@@ -112,7 +113,7 @@ fn read(visitor: &Visitor, body: &[u8]) -> Option<Form> {
     kind.starts_with("application/x-www-form-urlencoded").then(|| serde_urlencoded::from_bytes(body).ok()).flatten()
 }
 
-/// The cookie for what was brought.
+/// Signs a browser in with what the form has; returns what sets its cookie.
 async fn enter(app: &App, visitor: &Visitor, form: Form) -> Result<Option<HeaderValue>, Refusal> {
     if visitor.is_from_elsewhere(&app.config) {
         return Err(Problem::forbidden(
@@ -124,8 +125,8 @@ async fn enter(app: &App, visitor: &Visitor, form: Form) -> Result<Option<Header
         return Err(problem.into());
     }
     let (now, client) = (clock::now(), visitor.client(&app.config));
-    // The same for whoever brings the right key: the answers tell nothing while the limit is met. A link's code cannot be guessed, and
-    // is a way in while somebody else guesses keys.
+    // The right key is refused as well, so that the answers reveal nothing while the limit is reached. A link's code cannot be
+    // guessed, and remains a way in while somebody else guesses keys.
     let has_code = app.sign_ins.read_code(&form.code, now).is_ok();
     if !has_code && !app.sign_ins.may_try(client, now) {
         count("limited");
@@ -143,7 +144,7 @@ async fn enter(app: &App, visitor: &Visitor, form: Form) -> Result<Option<Header
     let cookie =
         cookie.ok_or_else(|| Problem::forbidden("the token's room has a name that is too long for a cookie"))?;
     if let Some(before) = cookie::of(&app.config, visitor) {
-        // The browser has one cookie: nobody comes with the old one any more, unless it was taken.
+        // The browser has one cookie: the old one is not used any more, unless it was stolen.
         app.store.end_sign_in(&sign_in::id(before)).await.map_err(Problem::from)?;
     }
     count("signed_in");
@@ -154,7 +155,7 @@ async fn enter(app: &App, visitor: &Visitor, form: Form) -> Result<Option<Header
 async fn brought(app: &App, form: Form) -> Result<Credential, Refusal> {
     if form.code.is_empty() {
         let text = form.credential.trim();
-        // Whoever typed a key is not told of tokens.
+        // The error for a mistyped key does not mention tokens.
         let looks_like_a_token = text.matches('.').count() == 2;
         return access::credential(app, text).map_err(|why| {
             let key = "This is no API key of this server.".to_owned();
@@ -178,7 +179,7 @@ fn sentence(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
-/// Why a key must not be typed in here: everybody on the way could read it.
+/// Why a key must not be sent over this connection: everybody on the way could read it. `None` if it may be.
 fn over_plain_http(app: &App, visitor: &Visitor) -> Option<Problem> {
     let config = &app.config;
     let is_fine = visitor.is_https(config) || visitor.is_on_loopback(config) || config.sign_in.allow_http;
@@ -190,7 +191,7 @@ fn over_plain_http(app: &App, visitor: &Visitor) -> Option<Problem> {
     })
 }
 
-/// Somewhere on this server, `/` for everything else: browsers leave tabs and line ends out of addresses, and take `\` for `/`.
+/// The address if it is a path on this server, else `/`. Browsers drop tabs and line ends from addresses, and take `\` for `/`.
 fn local_path(next: &str) -> &str {
     let is_plain = next.len() <= LONGEST_NEXT && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let is_local = next.starts_with('/') && !next.starts_with("//");

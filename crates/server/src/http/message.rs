@@ -1,4 +1,4 @@
-//! Requests that two who read them may take for different ones, which a proxy and this server must not.
+//! Refuses ambiguous requests, which a proxy and this server might understand differently.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, Version, header};
@@ -15,7 +15,7 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
     }
 }
 
-/// What is ambiguous about a request: its host (RFC 9112, section 3.2, wants exactly one), or who sends it.
+/// What is ambiguous about a request: its host (RFC 9112, section 3.2, requires exactly one), or who sends it.
 fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let count = |name: HeaderName| headers.get_all(name).iter().count();
     let hosts = count(header::HOST);

@@ -1,4 +1,4 @@
-//! The HTTP interface: who may come in, what there is, and how an error looks.
+//! The HTTP interface: the routes of the API and the pages, authentication, and the form of errors.
 
 pub mod access;
 mod cookie;
@@ -8,7 +8,9 @@ mod observability;
 mod operations;
 mod pages;
 pub mod problem;
+mod recording_id;
 mod recordings;
+pub mod state;
 mod uploads;
 mod visitor;
 mod webhook;
@@ -27,9 +29,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::problem::Problem;
-use crate::app::SharedApp;
+use self::state::SharedApp;
 
-/// The largest body of a request to the API.
+/// The largest body of a request to the API, in bytes.
 const MAX_BODY: usize = 64 << 10;
 
 #[derive(OpenApi)]
@@ -66,7 +68,7 @@ fn described() -> OpenApiRouter<SharedApp> {
         .routes(routes!(operations::prometheus))
 }
 
-/// The sender streams these, so no limit of the framework's applies; ours do.
+/// Routes whose request bodies are streamed. The framework's limit is off; limits of our own apply.
 fn uploads() -> OpenApiRouter<SharedApp> {
     OpenApiRouter::new()
         .routes(routes!(observability::recordings))
@@ -74,7 +76,7 @@ fn uploads() -> OpenApiRouter<SharedApp> {
         .layer(DefaultBodyLimit::disable())
 }
 
-/// What comes piece by piece, and is not compressed: sound is already, and an event must not wait for the next one.
+/// Routes that answer piece by piece, uncompressed: sound is compressed already, and an event must not wait for the next one.
 fn streams() -> OpenApiRouter<SharedApp> {
     OpenApiRouter::new()
         .routes(routes!(recordings::track::get))
@@ -83,7 +85,7 @@ fn streams() -> OpenApiRouter<SharedApp> {
 }
 
 pub use operations::Health;
-/// Whoever comes here may be anybody: they send little.
+/// Routes that need no credentials, so their request bodies are kept small.
 fn signing_in() -> Router<SharedApp> {
     Router::new()
         .route("/login", get(login::page).post(login::sign_in))
@@ -99,7 +101,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     described().merge(streams()).merge(uploads()).into_openapi()
 }
 
-/// Everything that answers HTTP.
+/// All routes, with what every request passes through.
 pub fn router(app: &SharedApp, metrics: PrometheusHandle) -> Router {
     let (api, document) = described().split_for_parts();
     let document = document.merge_from(streams().into_openapi()).merge_from(uploads().into_openapi());
@@ -131,7 +133,7 @@ fn json(document: String) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response()
 }
 
-/// What is no route of ours is the bucket's, or nothing.
+/// Answers a path that is none of our routes: it is in the bucket, or there is nothing.
 async fn fallback(State(app): State<SharedApp>, request: Request) -> Response {
     let bucket = format!("/{}", app.config.bucket);
     let in_bucket =
@@ -143,7 +145,7 @@ async fn fallback(State(app): State<SharedApp>, request: Request) -> Response {
     not_found(request.uri())
 }
 
-/// `GET /` is the page's, unless it is signed.
+/// Whether a request is S3's `ListBuckets`: for `/`, like the page, but with a signature.
 fn is_list_buckets(request: &Request) -> bool {
     let signed =
         request.headers().get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
@@ -160,7 +162,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     Problem::method_not_allowed(format!("{method} is not allowed at {path:?}")).into_response()
 }
 
-/// Headers that every answer has, and the count of answers.
+/// Sets the headers that every answer has, and counts the answers.
 async fn secure(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let mut response = next.run(request).await;

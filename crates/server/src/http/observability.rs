@@ -1,4 +1,6 @@
-//! The agents SDK's own interface: session uploads and OTLP.
+//! The HTTP interface that the agents SDK uploads to: sessions and OTLP telemetry.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
@@ -13,12 +15,12 @@ use serde_json::json;
 
 use super::access;
 use super::problem::Problem;
-use crate::app::SharedApp;
-use crate::telemetry_queue::{Content, ContentError, MAX_LENGTH, Request};
-use crate::upload::receive::{self, Refusal};
+use crate::http::state::SharedApp;
+use crate::uploads::receive::{self, Refusal};
+use crate::uploads::telemetry_queue::{Content, ContentError, MAX_LENGTH, Request};
 use crate::{clock, entropy};
 
-/// The project whose key signed the SDK's token.
+/// The project whose key signed the SDK's token, if recording is not switched off for it.
 fn project(app: &SharedApp, headers: &HeaderMap) -> Result<ProjectId, Problem> {
     let token = access::bearer(headers)?;
     let token = token.ok_or_else(|| Problem::unauthorized("the agents SDK sends a token; this request has none"))?;
@@ -64,11 +66,11 @@ pub async fn recordings(State(app): State<SharedApp>, headers: HeaderMap, body: 
     if announced > limit {
         return refuse(too_large(limit), body);
     }
-    match receive::receive(app.clone(), project, text(&headers, header::CONTENT_TYPE), body).await {
+    match receive::receive(Arc::clone(&app.uploads), project, text(&headers, header::CONTENT_TYPE), body).await {
         Ok(_) => Json(json!({})).into_response(),
         Err(Refusal::TooLarge { limit }) => too_large(limit).into_response(),
         Err(Refusal::Disabled) => disabled().into_response(),
-        // The SDK goes quiet, and does not come again with what we would have to redact.
+        // The SDK goes quiet, and does not send again what we would have to redact.
         Err(Refusal::Redaction) => Problem::recording_disabled(
             "data recording is disabled for sessions that ask for redaction, which this server cannot do",
         )
@@ -89,7 +91,7 @@ fn too_large(limit: u64) -> Problem {
     Problem::too_large(format!("the upload is larger than {limit} bytes, the limit set by uploads.max_bytes"))
 }
 
-/// Answers at once, and reads on so that the sender sees the answer.
+/// Answers at once, but goes on reading the body for a while, so that the sender sees the answer.
 fn refuse(problem: Problem, body: Body) -> Response {
     receive::linger(body);
     problem.into_response()
@@ -121,7 +123,7 @@ pub async fn otlp(
     };
     let too_large = || Problem::too_large(format!("an OTLP request may have {MAX_LENGTH} bytes, inflated"));
     let id = UploadId::new(entropy::uuid(clock::now()));
-    let body = match Content::receive(&app, id, body, MAX_LENGTH).await {
+    let body = match Content::receive(&app.data, id, body, MAX_LENGTH).await {
         Ok(body) => body,
         Err(ContentError::TooLarge) => return too_large().into_response(),
         Err(ContentError::Cut) => return StatusCode::BAD_REQUEST.into_response(),
@@ -133,7 +135,7 @@ pub async fn otlp(
     };
     let content_type = text(&headers, header::CONTENT_TYPE);
     let is_gzip = text(&headers, header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip");
-    match app.telemetry.take(&app, id, Request { project, signal, content_type, is_gzip, body }).await {
+    match app.uploads.telemetry.take(&app.uploads, id, Request { project, signal, content_type, is_gzip, body }).await {
         Ok(()) => taken(),
         Err(InflateError::TooLarge { .. }) => too_large().into_response(),
         Err(error) => Problem::bad_body(error.to_string()).into_response(),

@@ -1,4 +1,4 @@
-//! Health, metrics, and the description of the API itself.
+//! `/healthz`, `/readyz` and `/metrics`: whether the server works, and what it has counted.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::access;
 use super::problem::Problem;
 use super::visitor::Visitor;
-use crate::app::SharedApp;
+use crate::http::state::SharedApp;
 
 /// The process runs.
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "getHealth",
@@ -34,17 +34,17 @@ pub struct Readiness {
     storage: &'static str,
 }
 
-/// How long what was found is told to those who ask next: each look writes to the disk.
+/// How long the result of a check is reused: each check writes to the disk.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// What was found by the last look.
+/// The result of the last check.
 #[derive(Debug, Default)]
 pub struct Health {
     found: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
 }
 
 impl Health {
-    /// What is so now, or was moments ago. Of those who ask at the same time one looks.
+    /// The result of a check that is at most [`FRESH`] old. Requests that come at the same time share one check.
     async fn of(&self, app: &SharedApp) -> Readiness {
         let mut found = self.found.lock().await;
         if let Some((_, known)) = found.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
@@ -70,7 +70,7 @@ impl Health {
     responses((status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready", body = Readiness)))]
 pub async fn readyz(State(app): State<SharedApp>) -> Response {
     let found = app.health.of(&app).await;
-    let body = Readiness { ready: found.ready && !app.is_stopping(), ..found };
+    let body = Readiness { ready: found.ready && !app.stop.is_cancelled(), ..found };
     let status = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }

@@ -1,4 +1,4 @@
-//! The pages and what they load, embedded in the binary.
+//! The web pages and their assets, which are embedded in the binary.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use super::access::{self, Proof, Signed};
 use super::problem::Problem;
 use super::visitor::Visitor;
-use crate::app::SharedApp;
+use crate::http::state::SharedApp;
 use crate::{clock, links};
 
 #[derive(RustEmbed)]
@@ -28,11 +28,12 @@ struct Pages;
 #[folder = "../../web/static/"]
 struct Assets;
 
-/// Everything comes from here, nothing is inline, nobody frames us. Media come as blobs (hls.js) or from the bucket.
+/// The Content-Security-Policy: everything is loaded from this server, no script or style is inline, nobody frames our pages. Media
+/// are blobs (hls.js) or come from the bucket.
 const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; media-src 'self' blob:; \
     img-src 'self' data:; font-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The assets that are smaller when compressed: made once, not for every visitor.
+/// The assets that are smaller when compressed: compressed once, not for every visitor.
 static COMPRESSED: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| {
     let compressed = Assets::iter().filter_map(|path| {
         let file = Assets::get(&path)?;
@@ -49,7 +50,7 @@ pub fn prepare() {
     LazyLock::force(&COMPRESSED);
 }
 
-/// `/`
+/// `/`: the list of recordings.
 pub async fn list(State(app): State<SharedApp>, visitor: Visitor, uri: Uri) -> Response {
     match access::caller(&app, &visitor).await {
         Ok(caller) => page("index.html", |text| {
@@ -59,8 +60,8 @@ pub async fn list(State(app): State<SharedApp>, visitor: Visitor, uri: Uri) -> R
     }
 }
 
-/// `/recordings/{id}`: the page names what its script will ask for first, so that both come at the same time. Whoever has a link
-/// gets the page with it, also when it has expired: the page says so.
+/// `/recordings/{id}`: the page names what its script will request first, so that both are loaded at the same time. A signed link
+/// opens the page even after it has expired: the page says so.
 pub async fn recording(
     State(app): State<SharedApp>,
     visitor: Visitor,
@@ -88,7 +89,7 @@ fn recording_page(id: Option<RecordingId>, query: &str) -> Response {
     page("recording.html", |text| filled(text, "{id}", id.as_deref()).replace("{query}", query))
 }
 
-/// A person is sent to sign in, and comes back; a program is told.
+/// Sends a person to the sign-in page, and from there back; answers a program with the problem.
 fn to_sign_in(problem: Problem, visitor: &Visitor, uri: &Uri) -> Response {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     if problem.status != StatusCode::UNAUTHORIZED || !visitor.wants_page() {
@@ -114,7 +115,7 @@ pub fn login(status: StatusCode, wrong: &str, next: &str, has_form: bool) -> Res
     without_referrer(response)
 }
 
-/// The page of a sign-in link: it sends the code, which is in nothing that it loads.
+/// The page of a sign-in link: it sends the code, which is in the address of nothing that the page loads.
 pub fn login_by_link(code: &str, next: &str) -> Response {
     let plain: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(512).collect();
     without_referrer(page("login-link.html", |text| text.replace("{code}", &plain).replace("{next}", &escaped(next))))
@@ -125,7 +126,7 @@ fn without_referrer(mut response: Response) -> Response {
     response
 }
 
-/// The lines of a page with something put into them; without it they are left out.
+/// A page with `place` replaced; without a replacement, the lines that have it are removed.
 fn filled(text: String, place: &str, with: Option<&str>) -> String {
     match with {
         Some(with) => text.replace(place, with),
@@ -133,7 +134,7 @@ fn filled(text: String, place: &str, with: Option<&str>) -> String {
     }
 }
 
-/// Text as HTML has it, in content and in quoted attributes.
+/// Text escaped for HTML, in content and in quoted attributes.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -155,12 +156,12 @@ fn page(name: &str, fill: impl FnOnce(String) -> String) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    // Whoever has signed out does not come back to it either.
+    // Nor can the page be shown again after signing out.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// `/assets/{path}`
+/// `/assets/{path}`: what pages load.
 pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match Assets::get(&path) {
         Some(file) => answer(&path, file, &headers),

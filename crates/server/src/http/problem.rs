@@ -7,7 +7,7 @@ use echosphere_domain::id::RecordingId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// When to try again what does not work now, in seconds.
+/// After how many seconds to try again what does not work now.
 const RETRY_AFTER: &str = "5";
 
 /// An error as the API shows it.
@@ -57,7 +57,7 @@ problems! {
     unauthorized = UNAUTHORIZED, "unauthorized", "Credentials are missing or not valid";
     /// Valid credentials that do not allow this.
     forbidden = FORBIDDEN, "forbidden", "The credentials do not allow this";
-    /// Session recording is switched off; the agents SDK looks for the words of the detail.
+    /// Session recording is switched off; the agents SDK looks for certain words in the detail.
     recording_disabled = UNAUTHORIZED, "recording-disabled", "Session recording is switched off";
     /// There is no such recording, for these credentials.
     recording_not_found = NOT_FOUND, "recording-not-found", "There is no such recording";
@@ -71,27 +71,27 @@ problems! {
     method_not_allowed = METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
     /// The recording's bytes were deleted.
     deleted = GONE, "deleted", "The recording was deleted";
-    /// The request is not what HTTP wants.
+    /// The request is not valid HTTP.
     bad_request = BAD_REQUEST, "bad-request", "The request is not valid";
-    /// A parameter is not what it must be.
+    /// A parameter is not valid.
     bad_parameter = BAD_REQUEST, "bad-parameter", "A parameter is not valid";
-    /// The body is not what it must be.
+    /// The body is not valid.
     bad_body = BAD_REQUEST, "bad-body", "The request body is not valid";
     /// The body is larger than allowed.
     too_large = PAYLOAD_TOO_LARGE, "too-large", "The request body is too large";
     /// The room is being recorded.
     already_recording = CONFLICT, "already-recording", "The room is being recorded already";
-    /// An Idempotency-Key that stands for another request.
+    /// The Idempotency-Key was used for another request.
     key_reused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used for another request";
     /// The recording is over.
     not_recording = CONFLICT, "not-recording", "The room is not being recorded";
     /// Too many sign-ins failed.
     too_many_attempts = TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts failed";
-    /// Something must be set first.
+    /// A setting is missing.
     not_configured = SERVICE_UNAVAILABLE, "not-configured", "The server is not set up for this";
-    /// Something of ours does not work now; trying again helps.
+    /// Something on our side does not work now; trying again helps.
     unavailable = SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this now";
-    /// A defect of ours.
+    /// A defect on our side.
     internal = INTERNAL_SERVER_ERROR, "internal", "The server failed";
 }
 
@@ -146,5 +146,18 @@ impl From<echosphere_storage::Error> for Problem {
         }
         tracing::error!(%error, "the object storage call failed");
         Self::internal("the server's log says more")
+    }
+}
+
+impl From<crate::error::Error> for Problem {
+    fn from(error: crate::error::Error) -> Self {
+        match error {
+            crate::error::Error::Store(error) => error.into(),
+            crate::error::Error::Storage(error) => error.into(),
+            error => {
+                tracing::warn!(%error, "what is kept cannot be read or written now");
+                Self::unavailable("the server's disk does not answer now; try again in a few seconds")
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `/v1/uploads`: session uploads that did not become recordings: held, or in quarantine.
+//! `/v1/uploads`: session uploads that did not become recordings, because they are held or in quarantine.
 
 use std::pin::pin;
 
@@ -19,11 +19,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::problem::Problem;
-use crate::app::{App, SharedApp};
-use crate::upload::held;
-use crate::{cleaning, clock};
+use crate::clock;
+use crate::http::state::{App, SharedApp};
+use crate::jobs::clean;
+use crate::uploads::held;
 
-/// What is read of an object at a time.
+/// How much of an object is read at a time, in bytes.
 const PIECE: u64 = 1 << 20;
 
 /// What to list.
@@ -90,7 +91,7 @@ impl HeldUpload {
     }
 }
 
-/// Which room an upload is of is not known: who may see one room only sees none.
+/// Refuses a caller who may see one room only: which room these uploads are of is not known.
 fn whole_project(caller: &Caller) -> Result<(), Problem> {
     match &caller.room {
         None => Ok(()),
@@ -100,7 +101,7 @@ fn whole_project(caller: &Caller) -> Result<(), Problem> {
     }
 }
 
-/// The upload of a path, if it is held or in quarantine and the caller's.
+/// The upload that a path names, if it is held or in quarantine and of the caller's project.
 async fn find(app: &App, caller: &Caller, id: &str) -> Result<Upload, Problem> {
     whole_project(caller)?;
     let none = || {
@@ -174,18 +175,19 @@ pub async fn body(State(app): State<SharedApp>, caller: Caller, Path(id): Path<S
         }
         Body::from_stream(pieces(app.clone(), object))
     };
-    // Whatever it claims to be: nothing that a browser would show.
+    // Whatever the body claims to be, a browser must not display it.
     let kind = HeaderValue::from_static("application/octet-stream");
     let disposition = HeaderValue::from_static("attachment; filename=\"upload.multipart\"");
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], body).into_response())
 }
 
 /// An object, piece by piece.
-fn pieces(app: SharedApp, object: ObjectKey) -> impl Stream<Item = Result<Bytes, echosphere_storage::Error>> + Send {
+fn pieces(app: SharedApp, object: ObjectKey) -> impl Stream<Item = Result<Bytes, crate::error::Error>> + Send {
     stream::try_unfold(0_u64, move |at| {
         let (app, object) = (app.clone(), object.clone());
         async move {
             let piece = app.objects.get_range(&object, at..at + PIECE).await?;
+            let piece = piece.ok_or(echosphere_storage::Error::NotFound(object))?;
             let next = at + piece.len() as u64;
             Ok((!piece.is_empty()).then_some((piece, next)))
         }
@@ -212,12 +214,12 @@ pub async fn reprocess(
     if upload.state == UploadState::Quarantined {
         spool_again(&app, &upload).await?;
     }
-    held::release(&app, &upload, upload.state == UploadState::Held).await?;
+    held::release(&app.uploads, &upload, upload.state == UploadState::Held).await?;
     tracing::info!(upload = %upload.id, project = %upload.project, "an upload is read again");
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Puts the bytes of an upload in quarantine where uploads are read from. They go from quarantine when it is read, or stay.
+/// Copies an upload in quarantine back into the spool, where uploads are read. It leaves quarantine if it can be read this time.
 async fn spool_again(app: &SharedApp, upload: &Upload) -> Result<(), Problem> {
     let object = key::quarantine(&upload.project, upload.id);
     let failed = |error: std::io::Error| {
@@ -251,8 +253,8 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     let upload = find(&app, &caller, &id).await?;
     let deleted = async {
-        cleaning::forget_quarantined(&app, &upload).await?;
-        Ok::<_, crate::work::Error>(crate::upload::forget(&app, upload.id).await?)
+        clean::forget_quarantined(&app.jobs, &upload).await?;
+        Ok::<_, crate::jobs::Error>(app.uploads.forget(upload.id).await?)
     };
     deleted.await.map_err(|error| {
         tracing::warn!(upload = %upload.id, %error, "an upload cannot be deleted now");

@@ -1,4 +1,4 @@
-//! How a request came: from where, over what, and from whose page.
+//! Where a request comes from: the client's address, HTTP or HTTPS, the host that was called, and the page that sent it.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -7,12 +7,10 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 
-use crate::app::SharedApp;
-use crate::config::Config;
+use crate::config::{Config, is_loopback_host};
+use crate::http::state::SharedApp;
 
-use super::access::is_loopback_host;
-
-/// The proxies that are looked through at most.
+/// The most entries of X-Forwarded-For that are looked at.
 const MOST_PROXIES: usize = 16;
 
 /// A request without its body.
@@ -35,7 +33,7 @@ impl FromRequestParts<SharedApp> for Visitor {
 }
 
 impl Visitor {
-    /// Of a request.
+    /// From the head of a request.
     pub fn of(parts: &Parts) -> Self {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
         Self { method: parts.method.clone(), headers: parts.headers.clone(), peer }
@@ -46,18 +44,18 @@ impl Visitor {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Whether the request only looks.
+    /// Whether the request's method only reads.
     pub fn is_safe(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
-    /// Whether a browser shows the answer to a person.
+    /// Whether the client is a browser that will show the answer to a person.
     pub fn wants_page(&self) -> bool {
         self.header(header::ACCEPT).is_some_and(|accepted| accepted.contains("text/html"))
     }
 
-    /// Whether a browser says that another site's page (or another port's) is behind the request, and that nobody goes to see
-    /// the answer (Fetch Metadata, sections 2.1 and 2.2).
+    /// Whether a browser says that a page of another site (or another port) sent the request, and that it is not a navigation
+    /// whose answer becomes the page (Fetch Metadata, sections 2.1 to 2.3).
     pub fn is_embedded_elsewhere(&self) -> bool {
         let foreign = matches!(self.header("sec-fetch-site"), Some("cross-site" | "same-site"));
         let goes_there = self.is_safe()
@@ -66,16 +64,16 @@ impl Visitor {
         foreign && !goes_there
     }
 
-    /// Whether a request that changes something, and is believed for its cookie alone, is our own page's.
+    /// Whether our own page sent a request that changes something and is authenticated by its cookie alone.
     pub fn is_from_our_page(&self, config: &Config) -> bool {
         match self.header(header::ORIGIN) {
-            // A page with the policy no-referrer has the origin null (Fetch, section 3.2).
+            // A page with the policy no-referrer sends the origin null (Fetch, section 3.2).
             None | Some("null") => self.header("sec-fetch-site") == Some("same-origin"),
             Some(origin) => self.is_own_origin(origin, config) && !self.is_embedded_elsewhere(),
         }
     }
 
-    /// Whether somebody else's page wants us to sign its reader in. Programs say neither where they come from.
+    /// Whether somebody else's page tries to sign its reader in. Programs send neither an Origin nor Sec-Fetch-Site.
     pub fn is_from_elsewhere(&self, config: &Config) -> bool {
         let says_nothing = !self.headers.contains_key(header::ORIGIN) && !self.headers.contains_key("sec-fetch-site");
         !(says_nothing || self.is_from_our_page(config))
@@ -86,7 +84,7 @@ impl Visitor {
         if public.is_some_and(|public| public.eq_ignore_ascii_case(origin)) {
             return true;
         }
-        // A proxy that was not told to us may have taken the encryption off.
+        // A proxy that is not configured may have terminated TLS.
         let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         host.is_some_and(|host| !host.is_empty() && host.eq_ignore_ascii_case(self.host(config)))
     }
@@ -102,7 +100,7 @@ impl Visitor {
         forwarded.or_else(|| self.header(header::HOST)).unwrap_or_default()
     }
 
-    /// Whether the client came over HTTPS, as far as we are told.
+    /// Whether the client came over HTTPS, by the public URL or by what a trusted proxy says.
     pub fn is_https(&self, config: &Config) -> bool {
         let public = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         let forwarded = self.header("x-forwarded-proto").filter(|_| self.is_trusted_proxy(config));
@@ -110,7 +108,8 @@ impl Visitor {
         public || forwarded.is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
     }
 
-    /// Whether what the client sends stays on its own machine: it called this server by a loopback name.
+    /// Whether what the client sends stays on its own machine: it called this server by a loopback name, and no proxy that is not
+    /// trusted forwarded the request.
     pub fn is_on_loopback(&self, config: &Config) -> bool {
         let public = config.public_url.as_deref().map(origin_of).and_then(|origin| origin.split_once("://"));
         let is_public = public.is_some_and(|(_, host)| !is_loopback_host(host));
@@ -119,7 +118,7 @@ impl Visitor {
             && (self.is_trusted_proxy(config) || !is_forwarded(&self.headers))
     }
 
-    /// The address of the client, for limits: the last one that no trusted proxy has.
+    /// The client's address, for limits: the last address on the way that is not a trusted proxy's.
     pub fn client(&self, config: &Config) -> IpAddr {
         let unknown = IpAddr::from([0, 0, 0, 0]);
         let mut client = self.peer.unwrap_or(unknown);
@@ -159,7 +158,7 @@ fn without_default_port(origin: &str) -> &str {
     origin.strip_suffix(port).unwrap_or(origin)
 }
 
-/// Whether a proxy says of itself that it forwarded the request.
+/// Whether a header says that a proxy forwarded the request.
 pub fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| is_forwarding(name.as_str()))
 }

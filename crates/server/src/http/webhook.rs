@@ -1,4 +1,4 @@
-//! `POST /livekit/webhook`: LiveKit tells what happens in its rooms.
+//! `POST /livekit/webhook`: receives LiveKit's webhooks about its rooms, and stores them for `auto_record`.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -7,13 +7,14 @@ use echosphere_livekit::webhook::{self, Received};
 use echosphere_store::Webhook;
 
 use super::problem::Problem;
-use crate::app::SharedApp;
-use crate::upload::receive::{self, Refusal};
+use crate::http::state::SharedApp;
+use crate::uploads::receive::{self, Refusal};
 use crate::{clock, names};
 
-/// The largest webhook. LiveKit's have metadata and attributes of a room and a participant, each 64 KiB at most by default.
+/// The largest webhook, in bytes. LiveKit's have metadata and attributes of a room and a participant, each 64 KiB at most by
+/// default.
 const LARGEST: usize = 1 << 20;
-/// The longest id or event that is kept, in bytes.
+/// The longest id, event name or room id that is accepted, in bytes.
 const LONGEST: usize = 1_024;
 
 /// Takes a webhook of LiveKit's. It is durable when it is answered; what it asks for is done after that, and once, however
@@ -31,7 +32,7 @@ const LONGEST: usize = 1_024;
 pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Body) -> Result<StatusCode, Problem> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let now = clock::now();
-    // Nothing is read for somebody whose token no key of ours has signed.
+    // The body is read only if a key of ours has signed the token.
     webhook::check(&app.tokens, authorization, now).map_err(refused)?;
     let body = match receive::collect(body, LARGEST).await {
         Ok(body) => body,
@@ -52,26 +53,26 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
         return Err(Problem::too_large(format!("id, event and room id of a webhook have {LONGEST} bytes at most")));
     }
     if project == *app.config.recording_project() {
-        app.rooms.webhook_came();
+        app.auto_record.last_webhook.came();
     } else if !app.config.recorder.auto.rooms.is_empty() {
         let recording_project = app.config.recording_project();
         tracing::debug!(%project, %recording_project, "a webhook of another project than recorder.project begins no recording");
         count("other_project");
     }
     tracing::debug!(event = event.name, room = names::shown(&event.room_name), id = event.id, "a webhook came");
-    let is_excluded = crate::excluded::is_excluded(&app, &project, &event.room_name);
+    let is_excluded = app.uploads.exclusion.is_excluded(&project, &event.room_name);
     if is_excluded {
-        // What is known of the room goes; of the event no name is kept, as nothing asks for it.
-        crate::excluded::told(&app, &project, &event.room_sid, &event.room_name)
-            .await
-            .inspect_err(|_| count("failed"))?;
+        // What is known of the room is erased; the event is stored without the room's name and without its body, as nothing needs
+        // them.
+        let told = app.uploads.exclusion.room_named(&project, &event.room_sid, &event.room_name).await;
+        told.inspect_err(|_| count("failed"))?;
     }
     let webhook = Webhook {
         project,
         id: event.id,
         event: event.name,
         room_sid: event.room_sid,
-        // What it asks for is read from the body, which has the whole name.
+        // It may be shortened: what the webhook asks for is read from the body, which has the whole name.
         room_name: names::one("room_name", &event.room_name).filter(|_| !is_excluded).unwrap_or_default(),
         created_at: event.created_at,
         received_at: now,
@@ -81,7 +82,7 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
     let is_new = app.store.receive_webhook(&webhook).await.inspect_err(|_| count("failed"))?;
     count(if is_new { "received" } else { "duplicate" });
     if is_new {
-        app.inbox.wake();
+        app.auto_record.inbox.ring();
     }
     Ok(StatusCode::OK)
 }

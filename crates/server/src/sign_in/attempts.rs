@@ -1,4 +1,4 @@
-//! How often somebody may fail to sign in. Pure: the time is passed in.
+//! Limits how often clients may fail to sign in. Pure: the time is passed in.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,14 +8,14 @@ use echosphere_domain::time::WallTime;
 
 /// The time in which failures are counted.
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// How many failures an address (of IPv6 a network of 64 bits, which is one customer's) has in it.
+/// How many failures one address may have in that time (for IPv6 one network of 64 bits, which is one customer's).
 const PER_ADDRESS: u32 = 10;
-/// How many failures all addresses have in it together.
+/// How many failures all addresses may have in that time together.
 const OVERALL: u32 = 300;
-/// How many addresses are remembered; it takes fewer failures than this to be over the limit for all.
+/// How many addresses are remembered; fewer failures than this exceed the limit for all.
 const MOST_ADDRESSES: usize = 1_000;
 
-/// Failures in the present window.
+/// Failures in the current window.
 #[derive(Debug, Clone, Copy)]
 struct Count {
     since: WallTime,
@@ -55,7 +55,7 @@ impl Default for Attempts {
 }
 
 impl Attempts {
-    /// Whether an address may try now, whatever it brings.
+    /// Whether an address may try now, with whatever credential.
     pub fn may_try(&self, address: IpAddr, now: WallTime) -> bool {
         let own = self.by_address.get(&grouped(address));
         !self.all.is_over(OVERALL, now) && !own.is_some_and(|own| own.is_over(PER_ADDRESS, now))

@@ -1,7 +1,7 @@
-//! The codes of sign-in links: `{expiry}.{nonce}.{project}.{mac}`, an HMAC-SHA-256 by a secret of the data directory.
+//! The codes of sign-in links: `{expiry}.{nonce}.{project}.{mac}`, an HMAC-SHA-256 with a secret of the data directory.
 //!
-//! A code says by itself whose it is and until when, so that `echosphere link` needs nothing of a running server but that
-//! secret. That it works once is the server's to remember (`Store::take_sign_in_link`).
+//! A code says by itself for which project and until when it is valid, so that `echosphere link` needs nothing of a running server
+//! but that secret. The server remembers which codes were used: each works once (`Store::take_sign_in_link`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,33 +17,33 @@ const LONGEST: usize = 512;
 /// Why a code is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is not of the form that we write, or the MAC is wrong.
+    /// It does not have our form, or the MAC is wrong.
     #[error("this sign-in link is not valid")]
     Invalid,
-    /// It was good once.
+    /// It was valid once.
     #[error("this sign-in link has expired")]
     Expired,
 }
 
-/// What a good code says.
+/// What a valid code says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
     /// The project that it signs in to.
     pub project: ProjectId,
-    /// Another one for each code.
+    /// Unique to the code.
     pub nonce: String,
     /// When it expires.
     pub expires: WallTime,
 }
 
-/// Makes a code of 16 random bytes, good until `expires` (whole seconds).
+/// Makes a code from 16 random bytes, valid until `expires` (whole seconds).
 pub fn mint(key: &SecretString, project: &ProjectId, random: [u8; 16], expires: WallTime) -> String {
     let (expires, nonce) = (expires.as_millis().div_euclid(1000), URL_SAFE_NO_PAD.encode(random));
     let mac = mac(key, project, &nonce, expires).finalize().into_bytes();
     format!("{expires}.{nonce}.{project}.{}", URL_SAFE_NO_PAD.encode(mac))
 }
 
-/// Reads a code.
+/// Reads and verifies a code.
 pub fn verify(key: &SecretString, code: &str, now: WallTime) -> Result<Code, Error> {
     let mut parts = code.splitn(4, '.');
     let (Some(expires), Some(nonce), Some(project), Some(sent)) =
@@ -67,7 +67,7 @@ fn mac(key: &SecretString, project: &ProjectId, nonce: &str, expires: i64) -> Hm
     mac
 }
 
-/// An HMAC by the data directory's sign-in secret; what is put into it begins with its purpose.
+/// An HMAC with the data directory's sign-in secret; every text that is put into it begins with its purpose.
 pub(super) fn keyed(key: &SecretString) -> Hmac<Sha256> {
     Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()).expect("HMAC takes a key of any length")
 }

@@ -1,8 +1,8 @@
-//! Signing in with a browser: a credential once, then a cookie.
+//! Signing in with a browser: it sends a credential once, and then a cookie with each request.
 //!
-//! A cookie is 32 random bytes, and the room that a token narrowed the sign-in to. The database has the SHA-256 of all of it,
-//! so that nobody can sign in with what lies on the disk, and so that no room's name lies there. It has a keyed hash of the credential too:
-//! a key that is taken out of the configuration ends its sign-ins.
+//! A cookie is 32 random bytes, and the room that a token limited the sign-in to. The database has only the SHA-256 of all of it,
+//! so that nobody can sign in with what is on the disk, and no room's name is there. It also has a keyed hash of the credential:
+//! removing a key from the configuration ends its sign-ins.
 
 pub mod attempts;
 pub mod codes;
@@ -28,19 +28,19 @@ use self::codes::Code;
 use crate::config::{self, Config};
 use crate::entropy;
 
-pub use start::{begin, forget_old, link};
+pub use start::{Error, begin, forget_old, link};
 
 /// The name of the data directory's secret.
 pub const SECRET: &str = "sign-in";
-/// How long a sign-in link works.
+/// How long a sign-in link is valid.
 const LINK_LIFE: Duration = Duration::from_secs(3600);
-/// How many browsers are signed in at the most; more end the ones that were seen longest ago.
+/// How many browsers are signed in at most; a further one ends the sign-in of the one that was seen longest ago.
 const MOST: u32 = 10_000;
 /// The longest room name that fits into a cookie, in bytes: a browser keeps 4,096 of a cookie (RFC 6265bis, section 5.6).
 const LONGEST_ROOM: usize = 2_048;
-/// The longest cookie that is looked at.
+/// The longest cookie that is looked at, in bytes.
 const LONGEST_COOKIE: usize = 4_096;
-/// How exactly it is noted when a browser was seen last.
+/// How often it is noted that a browser was seen, at most (an eighth of `sign_in.idle` where that is shorter).
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 
 /// What somebody signs in with.
@@ -60,7 +60,7 @@ pub struct Known {
     pub id: String,
     /// Its project.
     pub project: ProjectId,
-    /// Its room, if it is narrowed to one.
+    /// Its room, if it is limited to one.
     pub room: Option<String>,
     /// When it ends.
     pub until: WallTime,
@@ -78,13 +78,13 @@ pub struct Cookie {
 pub struct SignIns {
     key: SecretString,
     life: config::SignIn,
-    /// The project of each credential's hash: what the configuration has now.
+    /// The hashes of the credentials in the current configuration, with their projects.
     credentials: HashMap<String, ProjectId>,
     attempts: Mutex<Attempts>,
 }
 
 impl SignIns {
-    /// With the data directory's secret.
+    /// `key` is the data directory's secret.
     pub fn new(key: SecretString, config: &Config) -> Self {
         let mut credentials = HashMap::new();
         for project in &config.projects {
@@ -120,14 +120,14 @@ impl SignIns {
         codes::mint(&self.key, project, entropy::bytes(), now.after(LINK_LIFE))
     }
 
-    /// What a code says, if it is of a project that there is.
+    /// What a code says, if it is valid and its project exists.
     pub fn read_code(&self, code: &str, now: WallTime) -> Result<Code, codes::Error> {
         let code = codes::verify(&self.key, code, now)?;
         let exists = self.credentials.contains_key(&of_link(&self.key, &code.project));
         if exists { Ok(code) } else { Err(codes::Error::Invalid) }
     }
 
-    /// Signs a browser in; `None` when the token's room has a name that no cookie holds.
+    /// Signs a browser in; `None` when the name of the token's room is too long for a cookie.
     pub async fn sign_in(
         &self,
         store: &dyn Store,
@@ -166,7 +166,7 @@ impl SignIns {
         Ok(Some(Cookie { text, life }))
     }
 
-    /// The browser of a cookie, while it is signed in. That it was seen is noted.
+    /// The browser that a cookie belongs to, while it is signed in. Notes that it was seen.
     pub async fn known(
         &self,
         store: &dyn Store,
@@ -197,10 +197,10 @@ pub fn id(cookie: &str) -> String {
     hex::encode(Sha256::digest(cookie))
 }
 
-/// It is no cookie of ours.
+/// The cookie is not one of ours.
 struct Foreign;
 
-/// The room that a cookie is narrowed to. The row's id covers it.
+/// The room that a cookie is limited to. The row's id covers it, so it cannot be changed.
 fn room(cookie: &str) -> Result<Option<String>, Foreign> {
     if cookie.len() > LONGEST_COOKIE {
         return Err(Foreign);

@@ -1,15 +1,15 @@
 //! The one list of what belongs to a recording: every table and column, and what becomes of it when the recording is erased.
 //!
-//! A test compares it with the schema: a new table or column without a line here fails.
+//! A test compares it with the schema and fails for a table or column that has no line here.
 
 /// What becomes of a column when the recording that a row belongs to is erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// The row goes.
+    /// The row is deleted.
     Removed,
-    /// The row stays, this column is emptied.
+    /// The row stays, and this column is emptied.
     Cleared,
-    /// It stays: an id, a time, a number or a word of ours, or what no person is known by.
+    /// The row stays as it is: an id, a time, a number or a word of ours, or something that identifies no person.
     Stays,
 }
 
@@ -21,12 +21,13 @@ pub struct Belongs {
     pub table: &'static str,
     /// Its columns.
     pub columns: &'static [(&'static str, Fate)],
-    /// How: statements whose `{gone}` are the tombstones of what is erased and whose `{rooms}` are their rooms, as (project, room
-    /// sid), that no other recording holds. `?1` is the recording's id, or null. In the order of this list.
+    /// The statements that do it, in this order. In them `{gone}` stands for the tombstones of what is erased, and `{rooms}` for
+    /// those of their rooms, as (project, room sid), that no other recording holds. `?1` is the recording's id, or null; `?2` the
+    /// number of a single tombstone, or null.
     pub erased_by: &'static [&'static str],
 }
 
-/// Every table, in the order of their references.
+/// Every table; one that refers to another comes before it.
 pub const BELONGS: &[Belongs] = &[
     Belongs {
         table: "telemetry",
@@ -41,7 +42,7 @@ pub const BELONGS: &[Belongs] = &[
             ("received_at", Removed),
             ("facts", Removed),
         ],
-        // Their objects go first, by what `belongings` lists.
+        // Their objects are deleted before, from the list that `belongings` gives.
         erased_by: &["DELETE FROM telemetry WHERE {telemetry}"],
     },
     Belongs {
@@ -134,7 +135,7 @@ pub const BELONGS: &[Belongs] = &[
     },
     Belongs {
         table: "webhooks",
-        // The id stays for its day, so that a webhook that comes again is known.
+        // The id stays for its day, so that a repeated webhook is recognised.
         columns: &[
             ("project", Stays),
             ("id", Stays),
@@ -151,7 +152,7 @@ pub const BELONGS: &[Belongs] = &[
     },
     Belongs {
         table: "live",
-        // When it was paused, and on which side somebody was left out, says which later uploads of the room must not be kept.
+        // Pauses, and on which side somebody was left out, say what must not be kept of later uploads of the room.
         columns: &[
             ("recording", Stays),
             ("capture", Stays),
@@ -161,7 +162,7 @@ pub const BELONGS: &[Belongs] = &[
             ("excluded", Cleared),
             ("left_out", Stays),
         ],
-        // While another recording holds the room, those who are left out of it are left out by these names too; they go with it.
+        // While another recording holds the room, these names leave people out of that one too; they are cleared together with it.
         erased_by: &["UPDATE live SET settings = '{}', excluded = '[]' WHERE recording IN (SELECT id FROM recordings
                  WHERE (id = ?1 AND NOT EXISTS (SELECT 1 FROM recordings AS holder WHERE {holds}
                      AND holder.project = recordings.project AND holder.room_sid = recordings.room_sid))
@@ -169,7 +170,7 @@ pub const BELONGS: &[Belongs] = &[
     },
     Belongs {
         table: "idempotency",
-        // Key and request are SHA-256: a request that is sent again is known for its day, and not carried out again.
+        // Key and request are SHA-256 hashes: a repeated request is recognised for a day, and not carried out again.
         columns: &[("project", Stays), ("key", Stays), ("asked", Stays), ("recording", Stays), ("at", Stays)],
         erased_by: &[],
     },
@@ -181,7 +182,7 @@ pub const BELONGS: &[Belongs] = &[
             ("session_id", Cleared),
             ("room_name", Cleared),
             ("room_sid", Stays),
-            // Made anew, without the session's id in it.
+            // Replaced by one without the session's id.
             ("prefix", Cleared),
             ("status", Stays),
             ("partial", Stays),
@@ -240,7 +241,7 @@ pub const BELONGS: &[Belongs] = &[
         ],
         erased_by: &[],
     },
-    // Who looks at recordings, not who is in them.
+    // About people who look at recordings, not about people in them.
     Belongs {
         table: "sign_ins",
         columns: &[
@@ -257,20 +258,21 @@ pub const BELONGS: &[Belongs] = &[
     Belongs { table: "upkeep", columns: &[("name", Stays), ("done_at", Stays)], erased_by: &[] },
 ];
 
-/// Tombstones of what is erased: of the recording `?1`, or number `?2`.
+/// The tombstones of what is erased: those of the recording `?1`, or number `?2`.
 pub(super) const GONE: &str = "(SELECT * FROM tombstones WHERE recording = ?1 OR id = ?2)";
-/// A recording that holds its room.
+/// The condition for a recording (`holder`) to hold its room.
 pub(super) const HOLDS: &str = "holder.deletion = 'none'";
-/// The rooms of what is erased, where no other recording holds them.
+/// The rooms of what is erased that no other recording holds.
 const ROOMS: &str = "(SELECT project, room_sid FROM {gone} AS room WHERE room_sid IS NOT NULL AND scope <> 'nothing'
      AND NOT EXISTS (SELECT 1 FROM recordings AS holder WHERE {holds}
                      AND holder.project = room.project AND holder.room_sid = room.room_sid))";
-/// Telemetry of the jobs; of the rooms what names no job, and where all of the room goes also what names one.
+/// The telemetry that is erased: of the jobs; of the rooms, if it names no job; and of rooms that are erased as a whole, also if it
+/// names one.
 pub(super) const TELEMETRY: &str = "(project, job_id) IN (SELECT project, job_id FROM {gone} WHERE job_id IS NOT NULL)
      OR ((project, room_sid) IN {rooms} AND (job_id IS NULL OR (project, room_sid) IN
              (SELECT project, room_sid FROM {gone} WHERE scope = 'room' AND room_sid IS NOT NULL)))";
-/// Uploads that became captures of the recording, those of its jobs that did not or did not yet, and those of rooms that are left
-/// out. What is in quarantine is nobody's.
+/// The uploads that are erased: those that became captures of the recording, those of its jobs that did not or did not yet,
+/// duplicates without a job in its rooms, and those of excluded rooms. Any other quarantined upload belongs to nobody.
 pub(super) const UPLOADS: &str = "id IN (SELECT upload FROM captures WHERE recording = ?1)
      OR (state <> 'quarantined' AND (
          (project, job_id) IN (SELECT project, job_id FROM {gone} WHERE job_id IS NOT NULL)
@@ -278,12 +280,12 @@ pub(super) const UPLOADS: &str = "id IN (SELECT upload FROM captures WHERE recor
          OR (state IN ('receiving', 'received', 'held') AND (project, room_sid) IN (SELECT project, room_sid FROM {gone}
              WHERE scope = 'room' AND reason = 'excluded' AND room_sid IS NOT NULL))))";
 
-/// Uploads of the room of a recorder's recording that are not read yet: by their time they are of the recording or not.
+/// Uploads, not read yet, of the room of a recorder's recording: their times will say whether they belong to the recording.
 pub(super) const AWAITED: &str = "state IN ('receiving', 'received') AND (project, room_sid) IN {rooms}
      AND (project, room_sid) IN (SELECT project, room_sid FROM {gone} WHERE scope = 'room' AND room_sid IS NOT NULL)
      AND NOT ({uploads})";
 
-/// Fills a statement in.
+/// A statement with its placeholders filled in.
 pub(super) fn statement(text: &str) -> String {
     text.replace("{awaited}", AWAITED)
         .replace("{telemetry}", TELEMETRY)

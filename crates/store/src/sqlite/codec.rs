@@ -1,4 +1,4 @@
-//! Between rows and the domain's types.
+//! Converts rows to the domain's types, and the domain's values to columns.
 
 use echosphere_domain::id::ProjectId;
 use echosphere_domain::key::{ObjectKey, RecordingPrefix};
@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::{Error, Result, Upload, UploadState};
 
-/// A row whose columns are taken out with errors that name it.
+/// Reads the columns of a row; its errors name the table, the column and the row's `id`.
 pub(super) struct Reader<'r> {
     row: &'r SqliteRow,
     table: &'static str,
@@ -204,7 +204,7 @@ pub(super) fn segment(row: &SqliteRow) -> Result<Segment> {
     })
 }
 
-/// A number for a column; what cannot be one is a defect of the caller's bounds.
+/// A number for a column. One that does not fit saturates: that is a defect of the caller's bounds.
 pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Deletion.
+//! Deletion, on SQLite: refuses sessions, lists what belongs to a deletion, and erases its rows and what they leave in the file.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -14,14 +14,14 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::belongs::{self, BELONGS};
 use super::codec::Reader;
-use super::{SqliteStore, effects, gaps, idempotency, sessions, tasks, uploads};
+use super::{SqliteStore, effects, gaps, idempotency, rows, sessions, tasks, tombstones};
 use crate::{Belongings, Deletions, Erasure, Error, Gone, Lease, Result, SessionIds, TaskKind};
 
 const ACTION: &str = "erase what was deleted";
-/// How long folding the log in waits for readers at a time: writers wait meanwhile.
+/// How long folding the write-ahead log in waits for readers at a time, in milliseconds; writers wait meanwhile.
 const FOLD_PATIENCE: u32 = 250;
 
-pub(super) fn failed(error: sqlx::Error) -> Error {
+fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx(ACTION, error)
 }
 
@@ -33,104 +33,12 @@ fn parameters(what: Erasure) -> (Option<String>, Option<i64>) {
     }
 }
 
-async fn rows(connection: &mut SqliteConnection, what: Erasure, query: &str) -> Result<Vec<SqliteRow>> {
-    // Every statement has both, so that both can be bound.
+async fn rows_of(connection: &mut SqliteConnection, what: Erasure, query: &str) -> Result<Vec<SqliteRow>> {
+    // Every statement contains both parameters, so that both can be bound.
     let query = format!("SELECT * FROM ({}) WHERE ?1 IS NOT NULL OR ?2 IS NOT NULL", belongs::statement(query));
     let (recording, tombstone) = parameters(what);
     let found = sqlx::query(AssertSqlSafe(query)).bind(recording).bind(tombstone).fetch_all(connection).await;
     found.map_err(failed)
-}
-
-/// Notes that a recording's sessions, or its room, must not come back.
-pub(super) async fn entomb(connection: &mut SqliteConnection, recording: RecordingId, now: WallTime) -> Result<()> {
-    let captured = super::joining::CAPTURED_ROOM;
-    let whole = format!(
-        "INSERT INTO tombstones (project, recording, job_id, room_sid, started_at, scope, reason, at)
-         SELECT project, id, iif({captured}, NULL, session_id), room_sid, started_at,
-                CASE WHEN ifnull(reason, '') = 'nobody_came' THEN 'nothing' WHEN {captured} THEN 'room' ELSE 'session' END,
-                'deleted', ?2 FROM recordings WHERE id = ?1",
-    );
-    let sessions = "INSERT INTO tombstones (project, recording, job_id, room_sid, started_at, scope, reason, at)
-         SELECT captures.project, recording, job_id, room_sid, captures.started_at, 'session', 'deleted', ?2
-         FROM captures JOIN recordings ON recordings.id = captures.recording
-         WHERE captures.recording = ?1 AND captures.source = 'upload' AND NOT EXISTS (SELECT 1 FROM tombstones
-             WHERE tombstones.recording = ?1 AND tombstones.job_id = captures.job_id)
-         GROUP BY ifnull(job_id, captures.id)";
-    // It was recorded until now: a session that comes later and was in it by its time is deleted too.
-    let over = "UPDATE recordings SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL";
-    for statement in [whole.as_str(), sessions, over] {
-        let done = sqlx::query(AssertSqlSafe(statement.to_owned())).bind(recording.to_string()).bind(now.as_nanos());
-        done.execute(&mut *connection).await.map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Notes that a session came for a room whose recording was deleted; what is there of it, telemetry of its job, is erased.
-pub(super) async fn entomb_session(
-    connection: &mut SqliteConnection,
-    project: &ProjectId,
-    recording: RecordingId,
-    session: &SessionIds,
-    now: WallTime,
-) -> Result<()> {
-    let noted = sqlx::query_scalar::<_, i64>(
-        "INSERT INTO tombstones (project, recording, job_id, room_sid, started_at, scope, reason, at)
-         VALUES (?, ?, ?, ?, ?, 'session', 'deleted', ?) RETURNING id",
-    );
-    let noted = noted.bind(project.as_str()).bind(recording.to_string()).bind(&session.job_id).bind(&session.room_sid);
-    let noted = noted.bind(session.started_at.map(WallTime::as_nanos)).bind(now.as_nanos());
-    let id = noted.fetch_one(&mut *connection).await.map_err(failed)?;
-    effects::queue(connection, TaskKind::Erase, Erasure::Refused(id).payload(), now).await?;
-    Ok(())
-}
-
-/// Whether nothing may be kept of telemetry of a session.
-pub(super) async fn gone(
-    executor: impl sqlx::SqliteExecutor<'_>,
-    project: &ProjectId,
-    session: &SessionIds,
-) -> Result<Option<Gone>> {
-    let query = format!(
-        "SELECT reason FROM tombstones WHERE project = ?1 AND scope <> 'nothing' AND (
-             job_id = ?2 OR (room_sid = ?3 AND (
-                 (scope = 'room' AND reason = 'excluded')
-                 OR ((?2 IS NULL OR scope = 'room') AND NOT EXISTS (SELECT 1 FROM recordings AS holder
-                     WHERE {} AND holder.project = tombstones.project AND holder.room_sid = tombstones.room_sid))
-             ))
-         ) ORDER BY reason = 'excluded' DESC LIMIT 1",
-        belongs::HOLDS
-    );
-    let reason = sqlx::query_scalar::<_, String>(AssertSqlSafe(query)).bind(project.as_str());
-    let reason = reason.bind(&session.job_id).bind(&session.room_sid).fetch_optional(executor).await;
-    Ok(reason.map_err(failed)?.as_deref().map(Gone::from_word))
-}
-
-/// Whether a room is one of which nothing more may be kept.
-pub(super) async fn room_gone(
-    executor: impl sqlx::SqliteExecutor<'_>,
-    project: &ProjectId,
-    room_sid: &str,
-) -> Result<bool> {
-    let session = SessionIds { room_sid: Some(room_sid.to_owned()), ..SessionIds::default() };
-    Ok(gone(executor, project, &session).await?.is_some())
-}
-
-/// Whether nothing may be kept of an upload of a session.
-pub(super) async fn upload_gone(
-    executor: impl sqlx::SqliteExecutor<'_>,
-    project: &ProjectId,
-    session: &SessionIds,
-) -> Result<Option<Gone>> {
-    let reason = sqlx::query_scalar::<_, String>(
-        "SELECT reason FROM tombstones WHERE project = ?1 AND scope <> 'nothing' AND (
-             job_id = ?2
-             OR (?2 IS NULL AND job_id IS NULL AND scope = 'session' AND room_sid = ?3 AND started_at IS ?4)
-             OR (room_sid = ?3 AND scope = 'room' AND reason = 'excluded')
-         ) ORDER BY reason = 'excluded' DESC LIMIT 1",
-    );
-    let reason = reason.bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid);
-    let reason = reason.bind(session.started_at.map(WallTime::as_nanos)).fetch_optional(executor).await;
-    Ok(reason.map_err(failed)?.as_deref().map(Gone::from_word))
 }
 
 async fn refuse(
@@ -143,7 +51,7 @@ async fn refuse(
     if reason != Gone::Excluded {
         return refuse_one(connection, project, session, reason, now).await;
     }
-    // The rule is about rooms: by a job its room is found, by a room its jobs, as far as anything has told of both.
+    // The rule is about rooms: a job's room is looked up, and a room's jobs, as far as any row has both.
     let mut found = false;
     let mut session = session.clone();
     if session.room_sid.is_none() {
@@ -160,12 +68,12 @@ async fn refuse(
     Ok(found)
 }
 
-/// The room that something told of together with a job.
+/// The rooms that rows name together with a job.
 const TOLD_ROOM: &str = "SELECT room_sid FROM telemetry WHERE project = ?1 AND job_id = ?2
      UNION SELECT room_sid FROM uploads WHERE project = ?1 AND job_id = ?2
      UNION SELECT recordings.room_sid FROM captures JOIN recordings ON recordings.id = captures.recording
            WHERE captures.project = ?1 AND captures.job_id = ?2";
-/// The jobs that something told of together with a room.
+/// The jobs that rows name together with a room.
 const TOLD_JOBS: &str = "SELECT job_id FROM telemetry WHERE project = ?1 AND room_sid = ?2
      UNION SELECT job_id FROM uploads WHERE project = ?1 AND room_sid = ?2
      UNION SELECT captures.job_id FROM recordings JOIN captures ON captures.recording = recordings.id
@@ -189,55 +97,28 @@ async fn refuse_one(
     now: WallTime,
 ) -> Result<bool> {
     let scope = if reason == Gone::Excluded && session.room_sid.is_some() { "room" } else { "session" };
-    let tombstone = tombstone(connection, project, session, scope, reason, now).await?;
+    let tombstone = tombstones::of_refused(connection, project, session, scope, reason, now).await?;
     let mut found = false;
     for recording in of_session(connection, project, session, scope).await? {
-        let mut recording = uploads::recording_by_id(connection, recording).await?;
+        let mut recording = rows::recording_by_id(connection, recording).await?;
         effects::step_recording(connection, &mut recording, Event::DeletionRequested, now).await?;
         sessions::reach_copies(connection, recording.id, now).await?;
         found = true;
     }
     found |= sessions::withdraw_of(connection, project, session, scope == "room", now).await?;
-    let kept = rows(
+    let kept = rows_of(
         connection,
         Erasure::Refused(tombstone),
         "SELECT 1 FROM telemetry WHERE {telemetry} UNION SELECT 1 FROM uploads WHERE {uploads}",
     );
     if !kept.await?.is_empty() {
-        effects::queue(connection, TaskKind::Erase, Erasure::Refused(tombstone).payload(), now).await?;
+        tasks::queue(connection, TaskKind::Erase, Erasure::Refused(tombstone).payload(), now).await?;
         found = true;
     }
     Ok(found)
 }
 
-/// The tombstone of a session that is refused; each once.
-async fn tombstone(
-    connection: &mut SqliteConnection,
-    project: &ProjectId,
-    session: &SessionIds,
-    scope: &str,
-    reason: Gone,
-    now: WallTime,
-) -> Result<i64> {
-    let known = sqlx::query_scalar::<_, i64>(
-        "SELECT id FROM tombstones WHERE project = ? AND job_id IS ? AND room_sid IS ? AND started_at IS ? AND scope = ?
-         AND reason = ? AND recording IS NULL",
-    );
-    let started_at = session.started_at.map(WallTime::as_nanos);
-    let known = known.bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid).bind(started_at);
-    let known = known.bind(scope).bind(reason.as_str()).fetch_optional(&mut *connection).await;
-    if let Some(known) = known.map_err(failed)? {
-        return Ok(known);
-    }
-    let new = sqlx::query_scalar::<_, i64>(
-        "INSERT INTO tombstones (project, job_id, room_sid, started_at, scope, reason, at) VALUES (?, ?, ?, ?, ?, ?, ?)
-         RETURNING id",
-    );
-    let new = new.bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid).bind(started_at);
-    new.bind(scope).bind(reason.as_str()).bind(now.as_nanos()).fetch_one(connection).await.map_err(failed)
-}
-
-/// The recordings of a session, or of all sessions of its room, that no recorder made.
+/// The recordings of a session, or of all sessions of its room, that did not capture the room.
 async fn of_session(
     connection: &mut SqliteConnection,
     project: &ProjectId,
@@ -249,7 +130,7 @@ async fn of_session(
          WHERE recordings.project = ?1 AND recordings.deletion = 'none' AND NOT {}
          AND (captures.job_id = ?2 OR (?4 = 'room' AND recordings.room_sid = ?3)
               OR (?2 IS NULL AND ?4 <> 'room' AND captures.job_id IS NULL AND recordings.room_sid = ?3 AND captures.started_at IS ?5))",
-        super::joining::CAPTURED_ROOM
+        rows::CAPTURED_ROOM
     );
     let found = sqlx::query(AssertSqlSafe(query)).bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid);
     let found = found.bind(scope).bind(session.started_at.map(WallTime::as_nanos)).fetch_all(connection).await;
@@ -262,10 +143,10 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
     };
     let mut found = Belongings::default();
     let listed = "SELECT key AS id FROM objects WHERE recording = ?1 UNION SELECT key FROM telemetry WHERE {telemetry}";
-    found.objects = keys(rows(connection, what, listed).await?)?;
+    found.objects = keys(rows_of(connection, what, listed).await?)?;
     found.folders = folders(connection, what).await?;
     for folder in &found.folders {
-        // What was redacted once and waits for the sweeper, and what was announced alone.
+        // Objects that were redacted and wait for the sweeper, and those that were only announced.
         let of_folder = sqlx::query(
             "SELECT key AS id FROM objects WHERE key > ?1 || '/' AND key < ?1 || '0' AND (recording IS NULL OR recording = ?2)",
         );
@@ -274,27 +155,27 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
     }
     found.objects.sort();
     found.objects.dedup();
-    let of_uploads = rows(connection, what, "SELECT id FROM uploads WHERE {uploads}").await?;
+    let of_uploads = rows_of(connection, what, "SELECT id FROM uploads WHERE {uploads}").await?;
     for row in &of_uploads {
         found.uploads.push(Reader::new("uploads", row).parse("id")?);
     }
     let recorded = "SELECT id FROM captures WHERE recording = ?1 AND source = 'recorder'";
-    for row in &rows(connection, what, recorded).await? {
+    for row in &rows_of(connection, what, recorded).await? {
         found.captures.push(Reader::new("captures", row).parse("id")?);
     }
-    found.is_awaited = !rows(connection, what, "SELECT 1 FROM uploads WHERE {awaited}").await?.is_empty();
+    found.is_awaited = !rows_of(connection, what, "SELECT 1 FROM uploads WHERE {awaited}").await?.is_empty();
     Ok(found)
 }
 
 /// The recording's own folder, and those of its telemetry.
 async fn folders(connection: &mut SqliteConnection, what: Erasure) -> Result<Vec<ObjectKey>> {
     let mut folders = Vec::new();
-    for row in &rows(connection, what, "SELECT id, prefix FROM recordings WHERE id = ?1").await? {
+    for row in &rows_of(connection, what, "SELECT id, prefix FROM recordings WHERE id = ?1").await? {
         folders.push(Reader::new("recordings", row).parse("prefix")?);
     }
     let of_telemetry = "SELECT project, job_id AS id FROM {gone} WHERE job_id IS NOT NULL
                         UNION SELECT project, room_sid FROM {rooms}";
-    for row in &rows(connection, what, of_telemetry).await? {
+    for row in &rows_of(connection, what, of_telemetry).await? {
         let row = Reader::new("tombstones", row);
         folders.push(key::telemetry_folder(&row.project()?, &row.text("id")?));
     }
@@ -304,7 +185,7 @@ async fn folders(connection: &mut SqliteConnection, what: Erasure) -> Result<Vec
 async fn erase_rows(connection: &mut SqliteConnection, what: Erasure) -> Result<()> {
     let (recording, tombstone) = parameters(what);
     if let Erasure::Recording(id) = what
-        && uploads::recording_by_id(connection, id).await?.state.deletion == Deletion::None
+        && rows::recording_by_id(connection, id).await?.state.deletion == Deletion::None
     {
         return Err(Error::NotFound(format!("the deletion of recording {id}")));
     }
@@ -315,7 +196,7 @@ async fn erase_rows(connection: &mut SqliteConnection, what: Erasure) -> Result<
         query.execute(&mut *connection).await.map_err(failed)?;
     }
     if let Erasure::Recording(id) = what {
-        let project = uploads::recording_by_id(connection, id).await?.project;
+        let project = rows::recording_by_id(connection, id).await?.project;
         let set = sqlx::query("UPDATE recordings SET prefix = ? WHERE id = ?");
         let set = set.bind(RecordingPrefix::new(&project, None, id).as_str().to_owned()).bind(id.to_string());
         set.execute(connection).await.map_err(failed)?;
@@ -326,7 +207,7 @@ async fn erase_rows(connection: &mut SqliteConnection, what: Erasure) -> Result<
 async fn finish(connection: &mut SqliteConnection, what: Erasure, lease: Lease, now: WallTime) -> Result<()> {
     tasks::finish(connection, lease).await?;
     if let Erasure::Recording(id) = what {
-        let mut recording = uploads::recording_by_id(connection, id).await?;
+        let mut recording = rows::recording_by_id(connection, id).await?;
         effects::step_recording(connection, &mut recording, Event::Erased, now).await?;
     }
     Ok(())
@@ -348,12 +229,12 @@ async fn resume(connection: &mut SqliteConnection, now: WallTime) -> Result<u64>
     );
     let pending = pending.fetch_all(&mut *connection).await.map_err(failed)?;
     for row in &pending {
-        effects::queue(connection, TaskKind::Erase, Reader::new("recordings", row).text("id")?, now).await?;
+        tasks::queue(connection, TaskKind::Erase, Reader::new("recordings", row).text("id")?, now).await?;
     }
     Ok(pending.len() as u64)
 }
 
-/// Folds the log in, and says whether it is empty now.
+/// Folds the write-ahead log in; returns whether it is empty now.
 async fn fold(connection: &mut SqliteConnection) -> Result<bool> {
     let set = |millis: u32| AssertSqlSafe(format!("PRAGMA busy_timeout = {millis}"));
     sqlx::query(set(FOLD_PATIENCE)).execute(&mut *connection).await.map_err(failed)?;
@@ -364,9 +245,9 @@ async fn fold(connection: &mut SqliteConnection) -> Result<bool> {
     Ok(busy == 0)
 }
 
-/// Overwrites what pages have between their rows. Holds the right to write meanwhile, so that no page changes.
+/// Overwrites what pages have between their rows. Holds the write lock meanwhile, so that no page changes.
 async fn clear_gaps(connection: &mut SqliteConnection, file: Arc<ManuallyDrop<File>>) -> Result<()> {
-    // What this connection has in memory would be written back as it was.
+    // Pages in the memory of this connection would be written back as they were.
     sqlx::query("PRAGMA shrink_memory").execute(&mut *connection).await.map_err(failed)?;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(failed)?;
     let cleared = tokio::task::spawn_blocking(move || gaps::clear(&file)).await;
@@ -378,11 +259,11 @@ async fn clear_gaps(connection: &mut SqliteConnection, file: Arc<ManuallyDrop<Fi
 #[async_trait]
 impl Deletions for SqliteStore {
     async fn gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>> {
-        gone(&self.readers, project, session).await
+        tombstones::gone(&self.readers, project, session).await
     }
 
     async fn upload_gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>> {
-        upload_gone(&self.readers, project, session).await
+        tombstones::upload_gone(&self.readers, project, session).await
     }
 
     async fn refuse(&self, project: &ProjectId, session: &SessionIds, reason: Gone, now: WallTime) -> Result<bool> {
@@ -445,7 +326,7 @@ impl Deletions for SqliteStore {
         let later = |reason: String| Error::Interrupted { action: ACTION, reason };
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let file = Arc::clone(&self.file);
-        // In a task of its own: whoever waits may go away in the middle of it.
+        // In a tokio task of its own: the caller may be dropped in the middle of it.
         let scrubbed = tokio::spawn(async move {
             if !fold(&mut writer.connection).await? {
                 return Err(later("somebody reads the database".to_owned()));

@@ -1,16 +1,15 @@
-//! The lifecycle's state and effects, written in the transaction that made them.
+//! Steps a recording's lifecycle, and writes its new state and the effects in the caller's transaction.
 
-use echosphere_domain::id::TaskId;
 use echosphere_domain::lifecycle::{Deletion, Effect, Event, step};
 use echosphere_domain::recording::Recording;
 use echosphere_domain::time::WallTime;
-use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
 use super::codec::word;
-use crate::{Error, NewTask, Result, TaskKind};
+use super::{tasks, tombstones};
+use crate::{Error, Result, TaskKind};
 
-/// Steps a recording and writes what came of it: its state, and its effects as tasks.
+/// Steps a recording and writes the result: its state, its effects as tasks, and the tombstones of a requested deletion.
 pub(super) async fn step_recording(
     connection: &mut SqliteConnection,
     recording: &mut Recording,
@@ -19,7 +18,7 @@ pub(super) async fn step_recording(
 ) -> Result<()> {
     const ACTION: &str = "step a recording";
     if event == Event::DeletionRequested && recording.state.deletion == Deletion::None {
-        super::deletions::entomb(connection, recording.id, now).await?;
+        tombstones::entomb(connection, recording.id, now).await?;
     }
     let (state, effects) = step(recording.state, event);
     recording.state = state;
@@ -44,26 +43,7 @@ pub(super) async fn step_recording(
             Effect::Erase => (TaskKind::Erase, recording.id.to_string()),
             Effect::Settle => (TaskKind::Settle, format!("{}/{}", recording.project, recording.id)),
         };
-        queue(connection, kind, payload, now).await?;
+        tasks::queue(connection, kind, payload, now).await?;
     }
     Ok(())
-}
-
-/// Queues a task that follows from what was written, unless it is open already.
-pub(super) async fn queue(
-    connection: &mut SqliteConnection,
-    kind: TaskKind,
-    payload: String,
-    now: WallTime,
-) -> Result<()> {
-    let id = effect_id(kind, &payload, now);
-    super::tasks::insert(connection, &NewTask { id, kind, payload, run_at: now }).await
-}
-
-/// An id for a task that follows from what is already known: nothing here may reach for randomness.
-fn effect_id(kind: TaskKind, payload: &str, now: WallTime) -> TaskId {
-    let digest = Sha256::digest(format!("{}\n{payload}\n{}", kind.as_str(), now.as_nanos()));
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    TaskId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }

@@ -1,8 +1,8 @@
-//! The unused middle of database pages, which `secure_delete` does not reach.
+//! Overwrites the unused middle of database pages, which `secure_delete` does not reach.
 //!
-//! When SQLite splits a page or moves rows to another one, it packs what stays and leaves the bytes between the pointers and the cells as
-//! they were (`rebuildPage` in btree.c): old copies of rows, which nothing deletes when the rows themselves are. SQLite never
-//! reads them, so that they can be overwritten with zeros in the file itself while nobody writes to the database.
+//! When SQLite splits a page or moves rows to another one, it packs what stays and leaves the bytes between the pointers and the
+//! cells as they were (`rebuildPage` in btree.c): old copies of rows, which nothing deletes when the rows themselves are deleted.
+//! SQLite never reads them, so they can be overwritten with zeros in the file itself while nobody writes to the database.
 //! File format: <https://www.sqlite.org/fileformat2.html>, sections 1.3 and 1.6.
 
 use std::fs::File;
@@ -10,14 +10,15 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
-/// Bytes of the database's own header, before the first page's.
+/// The length of the database's own header, which comes before the first page's, in bytes.
 const DATABASE_HEADER: usize = 100;
-/// What is read at a time.
+/// How much is read at a time, in bytes.
 const PIECE: usize = 1 << 20;
-/// From this page number on the first byte of a page that is no b-tree's, which is a page number's, may look like a b-tree's kind.
+/// A page that is not a b-tree's may begin with a page number. From this number on its first byte may look like the type of a
+/// b-tree page.
 const MOST_PAGES: u64 = 0x0200_0000;
 
-/// Where the unused middle of a page lies, if it is one of a b-tree. `usable` is the page's size without reserved bytes.
+/// The unused middle of a page, if it is a b-tree page. `usable` is the page's size without reserved bytes.
 fn gap(page: &[u8], is_first: bool, usable: usize) -> Option<Range<usize>> {
     let header = if is_first { DATABASE_HEADER } else { 0 };
     let pointers = match page.get(header)? {
@@ -36,8 +37,8 @@ fn gap(page: &[u8], is_first: bool, usable: usize) -> Option<Range<usize>> {
     (begin < end && end <= usable && usable <= page.len()).then_some(begin..end)
 }
 
-/// Overwrites the unused middle of every page with zeros. Returns how many pages had something there. Nobody may write to the database
-/// meanwhile, and its log must be empty. Blocks.
+/// Overwrites the unused middle of every page with zeros. Returns how many pages had something there. Meanwhile nobody may write
+/// to the database, and its write-ahead log must be empty. Blocks.
 pub(super) fn clear(file: &File) -> io::Result<u64> {
     let mut head = [0; DATABASE_HEADER];
     if file.metadata()?.len() < DATABASE_HEADER as u64 {

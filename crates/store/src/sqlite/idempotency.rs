@@ -1,4 +1,4 @@
-//! Requests that are sent again under their Idempotency-Key.
+//! Recognises requests that are sent again with the same Idempotency-Key, on SQLite.
 
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::time::WallTime;
@@ -9,22 +9,22 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::codec::Reader;
 use crate::{Error, Once, Repeated, Result};
 
-/// How long a key is known (24 h), in nanoseconds.
+/// How long a key is remembered (24 h), in nanoseconds.
 const LIFE: i64 = 24 * 3600 * 1_000_000_000;
 
 fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx("look an Idempotency-Key up", error)
 }
 
-/// Marks what was made unreadable.
+/// The prefix of a hash.
 const MARK: &str = "sha256:";
 
-/// Keys and requests may hold names: of each the SHA-256 is kept.
+/// The SHA-256 of a key or request; these may contain names, so only the hash is stored.
 fn unreadable(text: &str) -> String {
     format!("{MARK}{}", hex::encode(Sha256::digest(text)))
 }
 
-/// Does so with the rows of earlier versions.
+/// Hashes the keys and requests that earlier versions stored as text.
 pub(super) async fn make_unreadable(connection: &mut SqliteConnection) -> Result<()> {
     let rows = sqlx::query("SELECT project, key AS id, asked FROM idempotency WHERE key NOT LIKE 'sha256:%'");
     for row in rows.fetch_all(&mut *connection).await.map_err(failed)? {
@@ -37,7 +37,7 @@ pub(super) async fn make_unreadable(connection: &mut SqliteConnection) -> Result
     Ok(())
 }
 
-/// What was asked for under this key before, if anything.
+/// What an earlier request with this key asked for, if there was one.
 pub(super) async fn known(
     executor: impl SqliteExecutor<'_>,
     project: &ProjectId,
@@ -54,7 +54,7 @@ pub(super) async fn known(
     Ok(Some(if same { Repeated::Same(row.parse("recording")?) } else { Repeated::Other }))
 }
 
-/// Notes what came of a request, and forgets what is old.
+/// Stores what resulted from a request, and deletes expired rows.
 pub(super) async fn note(
     connection: &mut SqliteConnection,
     project: &ProjectId,

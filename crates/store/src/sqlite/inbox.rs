@@ -1,4 +1,4 @@
-//! The inbox.
+//! The inbox of LiveKit's webhooks, on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::ProjectId;
@@ -6,7 +6,7 @@ use echosphere_domain::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 
 use super::codec::Reader;
-use super::{SqliteStore, deletions};
+use super::{SqliteStore, tombstones};
 use crate::{Error, Inbox, Result, Webhook};
 
 fn failed(error: sqlx::Error) -> Error {
@@ -35,8 +35,8 @@ impl Inbox for SqliteStore {
         self.write("keep a webhook", move |connection| {
             Box::pin(async move {
                 let mut webhook = webhook;
-                if deletions::room_gone(&mut *connection, &webhook.project, &webhook.room_sid).await? {
-                    // What it says is of nobody's use any more; that it came is known for a day.
+                if tombstones::room_gone(&mut *connection, &webhook.project, &webhook.room_sid).await? {
+                    // Its content is of no use any more; that it was received is remembered for a day.
                     (webhook.room_name, webhook.body) = (String::new(), String::new());
                 }
                 let kept = sqlx::query(

@@ -1,7 +1,7 @@
-//! Which recording an upload belongs to.
+//! Finds or makes the recording that a session upload belongs to, and its capture there.
 
 use echosphere_domain::id::RecordingId;
-use echosphere_domain::lifecycle::{Deletion, Event, step};
+use echosphere_domain::lifecycle::{Deletion, Event};
 use echosphere_domain::recording::{Capture, Recording, Source};
 use echosphere_domain::session::{Room, belongs_to};
 use echosphere_domain::time::{MediaTime, WallTime};
@@ -9,17 +9,13 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::codec::Reader;
-use super::{codec, deletions, effects, objects, uploads};
+use super::rows::CAPTURED_ROOM;
+use super::{codec, effects, objects, rows, tombstones};
 use crate::{Error, Join, Joined, Purpose, Result, SessionIds};
 
 fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx("join an upload", error)
 }
-
-/// The recordings that captured a room: a recorder was sent there, or a capture says so.
-pub(super) const CAPTURED_ROOM: &str =
-    "(recordings.id IN (SELECT recording FROM live) OR EXISTS (SELECT 1 FROM captures
-     WHERE captures.recording = recordings.id AND captures.source IN ('recorder', 'egress')))";
 
 /// `None` when nothing may be kept of the session.
 pub(super) async fn join(connection: &mut SqliteConnection, request: Join) -> Result<Option<Joined>> {
@@ -28,43 +24,43 @@ pub(super) async fn join(connection: &mut SqliteConnection, request: Join) -> Re
         room_sid: request.room_sid.clone(),
         started_at: request.session.started_at,
     };
-    if deletions::upload_gone(&mut *connection, &request.project, &session).await?.is_some() {
+    if tombstones::upload_gone(&mut *connection, &request.project, &session).await?.is_some() {
         return Ok(None);
     }
-    if let Some(capture) = uploads::capture_of(connection, request.upload).await? {
-        let recording = uploads::recording_by_id(connection, capture.recording).await?;
-        let body = uploads::body_of(connection, capture.id).await?;
+    if let Some(capture) = rows::capture_of(connection, request.upload).await? {
+        let recording = rows::recording_by_id(connection, capture.recording).await?;
+        let body = rows::body_of(connection, capture.id).await?;
         let is_kept = recording.state.deletion == Deletion::None;
         return Ok(is_kept.then_some(Joined { recording, capture, body }));
     }
     let known = known_recording(connection, &request).await?;
     if let Some(deleted) = known.as_ref().filter(|known| known.state.deletion != Deletion::None) {
-        // Its room's recording was deleted, and the session with it.
-        deletions::entomb_session(connection, &request.project, deleted.id, &session, request.now).await?;
+        // The room's recording was deleted, and the session with it.
+        tombstones::entomb_session(connection, &request.project, deleted.id, &session, request.now).await?;
         return Ok(None);
     }
     let is_known = known.is_some();
     let mut recording = known.unwrap_or_else(|| new_recording(&request));
     if !is_known {
-        insert_processing(connection, &mut recording).await?;
+        rows::insert_processing(connection, &mut recording).await?;
     }
     let capture = new_capture(connection, &request, recording.id).await?;
     effects::step_recording(connection, &mut recording, Event::UploadJoined, request.now).await?;
     let body = recording.prefix.upload_body(capture.attempt);
     let id = Some(recording.id);
     objects::announce(connection, &request.project, id, Purpose::Upload, &body, request.now).await?;
-    uploads::set_body(connection, capture.id, &body).await?;
+    rows::set_body(connection, capture.id, &body).await?;
     Ok(Some(Joined { recording, capture, body }))
 }
 
-/// By job, else by the room's own id; never by name, because names are reused.
+/// Looks by job, or else by the room's own id; never by name, because names are reused.
 async fn known_recording(connection: &mut SqliteConnection, request: &Join) -> Result<Option<Recording>> {
     if let Some(same) = same_session(connection, request).await? {
         return Ok(Some(same));
     }
     let rooms = rooms(connection, request).await?;
     match belongs_to(&request.session, &rooms) {
-        Some(id) => uploads::recording_by_id(connection, id).await.map(Some),
+        Some(id) => rows::recording_by_id(connection, id).await.map(Some),
         None => Ok(None),
     }
 }
@@ -107,7 +103,7 @@ fn room(row: &SqliteRow) -> Result<Room> {
     let from = row.maybe_time("heard_from")?.or(recording.started_at).unwrap_or(recording.created_at);
     let goes_on = !recording.state.status.is_terminal() && !is_deleted;
     let to = row.maybe_time("heard_to")?.max(recording.ended_at).unwrap_or(from);
-    // What a session brought to a recorder that kept nothing counts too.
+    // What a session supplied where the recorder kept nothing counts too.
     let has_sound = goes_on || row.flag("has_sound")? || recording.duration > MediaTime::ZERO;
     Ok(Room { id: recording.id, from, to: (!goes_on).then_some(to), has_sound, is_deleted })
 }
@@ -120,30 +116,13 @@ fn new_recording(request: &Join) -> Recording {
     }
 }
 
-/// Inserts a recording that an upload has begun. It is never STARTING in its row: of that there is one for a room at most, the one
-/// that captures it.
-pub(super) async fn insert_processing(connection: &mut SqliteConnection, recording: &mut Recording) -> Result<()> {
-    (recording.state, _) = step(recording.state, Event::UploadJoined);
-    uploads::insert_recording(connection, recording).await
-}
-
-/// The number of a recording's next capture.
-pub(super) async fn next_attempt(connection: &mut SqliteConnection, recording: RecordingId) -> Result<u32> {
-    let last: Option<u32> = sqlx::query_scalar("SELECT max(attempt) FROM captures WHERE recording = ?")
-        .bind(recording.to_string())
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    Ok(last.unwrap_or(0) + 1)
-}
-
 async fn new_capture(connection: &mut SqliteConnection, request: &Join, recording: RecordingId) -> Result<Capture> {
-    let attempt = next_attempt(connection, recording).await?;
+    let attempt = rows::next_attempt(connection, recording).await?;
     let capture = Capture {
         upload: Some(request.upload),
         job_id: request.job_id.clone(),
         ..Capture::processing(request.new_capture, recording, attempt, Source::Upload)
     };
-    uploads::insert_capture(connection, &capture, &request.project).await?;
+    rows::insert_capture(connection, &capture, &request.project).await?;
     Ok(capture)
 }

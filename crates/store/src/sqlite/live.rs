@@ -1,4 +1,4 @@
-//! Rooms that are being recorded.
+//! Recordings of rooms while they go on, on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
@@ -9,7 +9,7 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use sqlx::{Row, SqliteConnection};
 
 use super::codec::{Reader, json};
-use super::{SqliteStore, codec, effects, idempotency, objects, segments, uploads};
+use super::{SqliteStore, codec, effects, idempotency, objects, rows, segments};
 use crate::{Begun, Error, LeftOut, Live, LiveRow, NewLive, Once, Redactions, Repeated, Result, Stretch};
 
 const ACTION: &str = "change a live recording";
@@ -37,10 +37,10 @@ async fn begin(connection: &mut SqliteConnection, new: NewLive) -> Result<Begun>
         labels: new.labels.clone(),
         ..Recording::starting(new.recording, new.project.clone(), new.session_id.clone(), new.now)
     };
-    uploads::insert_recording(connection, &recording).await?;
+    rows::insert_recording(connection, &recording).await?;
     let capture = Capture::processing(new.capture, recording.id, 1, Source::Recorder);
-    uploads::insert_capture(connection, &capture, &new.project).await?;
-    // A pause from the start is one like any other: later sources must know of it.
+    rows::insert_capture(connection, &capture, &new.project).await?;
+    // A pause from the start is like any other: later sources must know of it.
     let pauses: Vec<Stretch> = new.paused.then_some(Stretch { from: new.now, to: None }).into_iter().collect();
     sqlx::query(
         "INSERT INTO live (recording, capture, settings, paused, pauses, excluded) VALUES (?, ?, ?, ?, ?, '[]')",
@@ -82,7 +82,7 @@ async fn append(
     participants: Vec<Participant>,
     now: WallTime,
 ) -> Result<()> {
-    let recording = uploads::recording_by_id(connection, id).await?;
+    let recording = rows::recording_by_id(connection, id).await?;
     if recording.state.deletion != Deletion::None || recording.state.status != Status::Active {
         return Ok(());
     }
@@ -119,7 +119,7 @@ async fn pause(connection: &mut SqliteConnection, recording: RecordingId, paused
     Ok(())
 }
 
-/// By a recording, or by a project's room or job.
+/// What must not be kept of the room of a recording, or of a project's room or job.
 async fn redactions(
     store: &SqliteStore,
     recording: Option<RecordingId>,
@@ -208,7 +208,7 @@ impl Live for SqliteStore {
     async fn heard(&self, recording: RecordingId, started_at: WallTime) -> Result<()> {
         self.write("note the first sound", move |connection| {
             Box::pin(async move {
-                let mut row = uploads::recording_by_id(connection, recording).await?;
+                let mut row = rows::recording_by_id(connection, recording).await?;
                 effects::step_recording(connection, &mut row, Event::Heard, started_at).await?;
                 let set = sqlx::query("UPDATE recordings SET started_at = ifnull(started_at, ?) WHERE id = ?");
                 let set = set.bind(started_at.as_nanos()).bind(recording.to_string());
@@ -304,7 +304,7 @@ impl Live for SqliteStore {
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()> {
         self.write("end a recording", move |connection| {
             Box::pin(async move {
-                let mut row = uploads::recording_by_id(connection, recording).await?;
+                let mut row = rows::recording_by_id(connection, recording).await?;
                 effects::step_recording(connection, &mut row, Event::RoomEnded, now).await
             })
         })

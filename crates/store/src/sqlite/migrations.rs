@@ -1,4 +1,5 @@
-//! The schema, step by step. A list, and not `sqlx::migrate!`: the macro has SQLite built a second time, for the compiler.
+//! The schema's migrations, in order. A list instead of `sqlx::migrate!`, because that macro has SQLite built a second time, for
+//! the compiler.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,7 @@ macro_rules! steps {
     };
 }
 
-/// Number, name and text of each step. None that was released is ever changed: its checksum is in the databases.
+/// Number, name and text of each migration. A released one is never changed: its checksum is in the databases.
 const STEPS: [(&str, &str, &str); 10] = steps![
     "0001" "first",
     "0002" "live",
@@ -29,7 +30,7 @@ const STEPS: [(&str, &str, &str); 10] = steps![
     "0014" "began",
 ];
 
-/// All steps; those that a database has are left out when it runs.
+/// All migrations; those that a database has already are skipped when this runs.
 pub(super) fn all() -> Migrator {
     let step = |(version, name, sql): (&str, &'static str, &'static str)| {
         let version = version.parse().unwrap_or_default();

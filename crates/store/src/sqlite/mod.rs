@@ -1,7 +1,7 @@
-//! SQLite behind the [`Store`](crate::Store): WAL, `synchronous=FULL`, one writer.
+//! The [`Store`](crate::Store) on SQLite: WAL, `synchronous=FULL`, one writer.
 //!
-//! Every write goes through one connection, one `BEGIN IMMEDIATE` transaction at a time, in a task of its own: a caller
-//! that goes away neither undoes half a transaction nor poisons the connection. Reads have connections of their own.
+//! Every write goes through one connection, one `BEGIN IMMEDIATE` transaction at a time, in a tokio task of its own: a caller
+//! that is dropped neither leaves half a transaction nor poisons the connection. Reads have connections of their own.
 
 pub mod belongs;
 mod codec;
@@ -17,11 +17,13 @@ mod objects;
 mod people;
 mod publish;
 mod recordings;
+mod rows;
 mod segments;
 mod sessions;
 mod sign_ins;
 mod tasks;
 mod telemetry;
+mod tombstones;
 mod uploads;
 
 use std::fs::File;
@@ -39,9 +41,9 @@ use tokio::sync::Mutex;
 
 use crate::{Error, Result, Store};
 
-/// Connections for reading.
+/// The number of connections for reading.
 const READERS: u32 = 4;
-/// How long a statement waits for another process (a backup, a shell) that holds a lock.
+/// How long a statement waits for a lock that another process (a backup, a shell) holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A future that borrows the connection of a running transaction.
@@ -52,8 +54,8 @@ type InTransaction<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>
 pub struct SqliteStore {
     writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
-    /// The database's file, for what SQLite itself does not do ([`gaps`]). Never closed: closing it would give up the locks that SQLite
-    /// holds on it, as these are the process's (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+    /// The database's file, for what SQLite itself does not do ([`gaps`]). Never closed: closing it would give up the locks that
+    /// SQLite holds on it, because these belong to the process (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     file: Arc<ManuallyDrop<File>>,
 }
 
@@ -64,7 +66,7 @@ struct Writer {
     is_in_transaction: bool,
 }
 
-/// Opens a database file, makes it if it is missing, and brings it to the current schema.
+/// Opens a database file, creates it if it is missing, and brings it to the current schema.
 pub async fn open(path: &Path) -> Result<SqliteStore> {
     let failed = |reason: String| Error::Open { path: path.display().to_string(), reason };
     let options = SqliteConnectOptions::new()
@@ -73,7 +75,7 @@ pub async fn open(path: &Path) -> Result<SqliteStore> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        // ON, not FAST: FAST leaves what was deleted in pages that become free.
+        // ON, not FAST: FAST leaves deleted content in pages that become free.
         .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging();
@@ -138,7 +140,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.readers.close().await;
         let mut writer = self.writer.lock().await;
-        // Leaves one file behind: the write-ahead log is folded into the database when its last connection closes.
+        // Folds the write-ahead log into the database now, so that one file is left when the last connection closes.
         let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut writer.connection).await;
         let _ = writer.connection.ping().await;
     }

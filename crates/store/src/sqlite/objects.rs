@@ -1,4 +1,4 @@
-//! Objects: announced, live, condemned.
+//! The rows of objects (announced, live, condemned), on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
@@ -50,7 +50,7 @@ pub(super) async fn announce(
     Ok(())
 }
 
-/// The fence of a deletion: from the transaction on that asked for it, nothing is announced for the recording any more.
+/// The fence of a deletion: once the transaction that requested it has committed, nothing is announced for the recording.
 async fn refuse_deleted(connection: &mut SqliteConnection, recording: RecordingId) -> Result<()> {
     let deleted: Option<i64> = sqlx::query_scalar("SELECT deletion <> 'none' FROM recordings WHERE id = ?")
         .bind(recording.to_string())
@@ -60,7 +60,7 @@ async fn refuse_deleted(connection: &mut SqliteConnection, recording: RecordingI
     if deleted == Some(1) { Err(Error::Deleted(recording)) } else { Ok(()) }
 }
 
-/// Something needs the object from now on. An object without a row was never announced: a defect of the caller.
+/// From now on something needs the object. An object without a row was never announced: a defect of the caller.
 pub(super) async fn make_live(connection: &mut SqliteConnection, key: &ObjectKey, now: WallTime) -> Result<()> {
     let done = set_state(connection, key.as_str(), "live", now).await?;
     if done == 1 { Ok(()) } else { Err(Error::NotFound(format!("the announcement of object {key}"))) }

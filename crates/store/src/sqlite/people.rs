@@ -1,4 +1,4 @@
-//! People in rooms.
+//! People in rooms, and the participants of recordings, on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
 use super::codec::{Reader, json};
-use super::{SqliteStore, deletions, uploads};
+use super::{SqliteStore, rows, tombstones};
 use crate::{Error, People, Result};
 
-/// People of one room that are kept, at most.
+/// The most people of one room that are stored.
 const MOST: i64 = 1_000;
 
 fn failed(error: sqlx::Error) -> Error {
@@ -23,7 +23,7 @@ fn who(identity: &str) -> String {
     hex::encode(Sha256::digest(identity))
 }
 
-/// An empty `person` is somebody who is left out: that stays.
+/// Stores a person. An empty `person` marks somebody who is left out; nothing replaces that mark.
 async fn note(
     connection: &mut SqliteConnection,
     project: &ProjectId,
@@ -31,7 +31,7 @@ async fn note(
     (who, person): (&str, &str),
     told_at: WallTime,
 ) -> Result<()> {
-    if deletions::room_gone(&mut *connection, project, room_sid).await? {
+    if tombstones::room_gone(&mut *connection, project, room_sid).await? {
         return Ok(());
     }
     let set = sqlx::query(
@@ -47,7 +47,7 @@ async fn note(
 }
 
 async fn add(connection: &mut SqliteConnection, id: RecordingId, people: Vec<Participant>) -> Result<()> {
-    let recording = uploads::recording_by_id(connection, id).await?;
+    let recording = rows::recording_by_id(connection, id).await?;
     if recording.state.deletion != Deletion::None {
         return Ok(());
     }

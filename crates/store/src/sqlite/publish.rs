@@ -1,16 +1,15 @@
-//! The switch to a new revision, and the end of its rendering: one transaction each.
+//! Publishes a new revision of a recording, and ends its rendering: one transaction each.
 
 use std::collections::BTreeSet;
 
-use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::{Deletion, Event};
-use echosphere_domain::recording::{CaptureStatus, Recording};
+use echosphere_domain::recording::Recording;
 use echosphere_domain::segment::{AUDIO_RENDITION, Location};
 use echosphere_domain::time::WallTime;
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::codec::{json, word};
-use super::{effects, objects, segments, sessions, tasks, telemetry, uploads};
+use super::{effects, objects, rows, segments, sessions, tasks, telemetry};
 use crate::{Error, Lease, Publication, RenderedRevision, Result, UploadState};
 
 const ACTION: &str = "publish a revision";
@@ -21,7 +20,7 @@ fn failed(error: sqlx::Error) -> Error {
 
 pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publication, lease: Lease) -> Result<Recording> {
     tasks::finish(connection, lease).await?;
-    let mut recording = uploads::recording_by_id(connection, wanted.recording).await?;
+    let mut recording = rows::recording_by_id(connection, wanted.recording).await?;
     if recording.state.deletion != Deletion::None {
         return Ok(recording);
     }
@@ -31,19 +30,19 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
     }
     write_capture(connection, &wanted).await?;
     if let Some(upload) = wanted.capture.upload {
-        let body = uploads::body_of(connection, wanted.capture.id).await?;
+        let body = rows::body_of(connection, wanted.capture.id).await?;
         objects::make_live(connection, &body, wanted.now).await?;
-        uploads::set_state(connection, upload, UploadState::Joined, None).await?;
+        rows::set_state(connection, upload, UploadState::Joined, None).await?;
     }
     if let Some(content) = wanted.content {
         effects::step_recording(connection, &mut recording, Event::Published(content), wanted.now).await?;
     }
     for superseded in &wanted.supersedes {
-        supersede(connection, recording.id, *superseded, wanted.now).await?;
+        rows::supersede(connection, recording.id, *superseded, wanted.now).await?;
     }
     if wanted.content.is_none() {
         telemetry::fill_facts(connection, wanted.recording, &wanted.facts).await?;
-        return uploads::recording_by_id(connection, wanted.recording).await;
+        return rows::recording_by_id(connection, wanted.recording).await;
     }
     for (capture, audio) in &wanted.filled {
         let write = sqlx::query("UPDATE captures SET audio = ? WHERE id = ? AND recording = ?").bind(json(audio));
@@ -52,10 +51,10 @@ pub(super) async fn publish(connection: &mut SqliteConnection, wanted: Publicati
     }
     replace_segments(connection, &recording, &wanted).await?;
     write_facts(connection, &wanted).await?;
-    uploads::recording_by_id(connection, wanted.recording).await
+    rows::recording_by_id(connection, wanted.recording).await
 }
 
-/// The other captures now, each with its status.
+/// The other captures as they are now, each with its status.
 async fn beside(connection: &mut SqliteConnection, wanted: &Publication) -> Result<BTreeSet<(String, String)>> {
     let rows = sqlx::query_as("SELECT id, status FROM captures WHERE recording = ? AND id <> ?")
         .bind(wanted.recording.to_string())
@@ -89,34 +88,6 @@ async fn write_capture(connection: &mut SqliteConnection, wanted: &Publication) 
     .await
     .map_err(failed)?;
     Ok(())
-}
-
-/// A capture is not needed any more in its recording; its body, where no other capture needs it.
-pub(super) async fn supersede(
-    connection: &mut SqliteConnection,
-    recording: RecordingId,
-    capture: echosphere_domain::id::CaptureId,
-    now: WallTime,
-) -> Result<()> {
-    let row = sqlx::query(
-        "UPDATE captures SET status = ?, audio = NULL, audio_index = NULL, transcript = NULL
-         WHERE id = ? AND recording = ? RETURNING body",
-    )
-    .bind(word(CaptureStatus::Superseded))
-    .bind(capture.to_string())
-    .bind(recording.to_string())
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(failed)?;
-    let Some(row) = row else { return Ok(()) };
-    let Some(body): Option<String> = row.try_get("body").map_err(failed)? else { return Ok(()) };
-    let needed: i64 =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM captures WHERE body = ? AND status <> 'superseded')")
-            .bind(&body)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed)?;
-    if needed == 0 { objects::condemn(connection, &body, now).await } else { Ok(()) }
 }
 
 async fn replace_segments(

@@ -1,4 +1,4 @@
-//! Recordings, their captures and their transcripts.
+//! Recordings, their captures and their transcripts, on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};

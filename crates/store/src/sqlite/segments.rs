@@ -1,4 +1,4 @@
-//! The segment index.
+//! The segment index, on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::RecordingId;
@@ -9,7 +9,7 @@ use echosphere_domain::time::WallTime;
 use sqlx::SqliteConnection;
 
 use super::codec::{integer, json};
-use super::{SqliteStore, codec, effects, objects, uploads};
+use super::{SqliteStore, codec, effects, objects, rows};
 use crate::{Error, Result, Segments, StoredSegment};
 
 const ACTION: &str = "change the segment index";
@@ -103,7 +103,7 @@ async fn note_stored(
     Ok(is_current)
 }
 
-/// Condemns an object that no segment of any current revision lies in.
+/// Condemns an object unless a segment of some current revision is in it.
 pub(super) async fn condemn_unless_needed(connection: &mut SqliteConnection, key: &str, now: WallTime) -> Result<()> {
     let needed: i64 = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM segments WHERE object_key = ?)")
         .bind(key)
@@ -135,7 +135,7 @@ async fn note_lost(
     .map_err(failed)?;
     let Some(row) = row else { return Ok(()) };
     let segment = codec::segment(&row)?;
-    let mut recording = uploads::recording_by_id(connection, recording).await?;
+    let mut recording = rows::recording_by_id(connection, recording).await?;
     effects::step_recording(connection, &mut recording, Event::SegmentLost, segment.wall_start).await?;
     let gap = Gap { start: segment.media_start, duration: segment.duration, reason: reason.to_owned() };
     recording.gaps.push(gap);

@@ -1,4 +1,4 @@
-//! Sessions of rooms: which recordings are of one room, and sessions that have recordings of their own.
+//! Sessions of rooms, on SQLite: the recordings of one room, and the recordings that sessions have of their own.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
@@ -10,8 +10,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::codec::Reader;
-use super::joining::{self, CAPTURED_ROOM};
-use super::{SqliteStore, codec, deletions, effects, publish, segments, tasks, telemetry, uploads};
+use super::rows::CAPTURED_ROOM;
+use super::{SqliteStore, codec, effects, rows, segments, tasks, telemetry, tombstones};
 use crate::{Error, Lease, Own, OwnRecording, Part, Result, SameRoom, SessionFacts, SessionIds, Sessions, TaskKind};
 
 fn failed(error: sqlx::Error) -> Error {
@@ -20,10 +20,10 @@ fn failed(error: sqlx::Error) -> Error {
 
 async fn queue_compose(connection: &mut SqliteConnection, recording: &Recording, now: WallTime) -> Result<()> {
     let payload = format!("{}/{}", recording.project, recording.id);
-    effects::queue(connection, TaskKind::Compose, payload, now).await
+    tasks::queue(connection, TaskKind::Compose, payload, now).await
 }
 
-/// Where a recording captured its room: each session in it is looked at.
+/// If a recording captured its room, queues a `TaskKind::Separate` task for each session in it.
 pub(super) async fn place(connection: &mut SqliteConnection, recording: RecordingId, now: WallTime) -> Result<()> {
     let query = format!(
         "SELECT captures.id, captures.project FROM captures JOIN recordings ON recordings.id = captures.recording
@@ -34,19 +34,19 @@ pub(super) async fn place(connection: &mut SqliteConnection, recording: Recordin
     for row in rows.map_err(failed)? {
         let row = Reader::new("captures", &row);
         let payload = format!("{}/{recording}/{}", row.project()?, row.text("id")?);
-        effects::queue(connection, TaskKind::Separate, payload, now).await?;
+        tasks::queue(connection, TaskKind::Separate, payload, now).await?;
     }
     Ok(())
 }
 
-/// A deletion reaches whatever else has the same sessions.
+/// Extends a deletion to whatever else holds the same sessions.
 pub(super) async fn reach_copies(connection: &mut SqliteConnection, deleted: RecordingId, now: WallTime) -> Result<()> {
     let copies =
         "SELECT DISTINCT copy.recording AS id FROM captures AS copy JOIN captures AS ours ON copy.copy_of = ours.id
                   WHERE ours.recording = ?";
     let rows = sqlx::query(copies).bind(deleted.to_string()).fetch_all(&mut *connection).await.map_err(failed)?;
     for row in &rows {
-        let mut copy = uploads::recording_by_id(connection, Reader::new("captures", row).parse("id")?).await?;
+        let mut copy = rows::recording_by_id(connection, Reader::new("captures", row).parse("id")?).await?;
         effects::step_recording(connection, &mut copy, Event::DeletionRequested, now).await?;
     }
     let held = "SELECT room.id, room.recording AS room, copy.body FROM captures AS copy JOIN captures AS room ON copy.copy_of = room.id
@@ -54,7 +54,7 @@ pub(super) async fn reach_copies(connection: &mut SqliteConnection, deleted: Rec
     let rows = sqlx::query(held).bind(deleted.to_string()).fetch_all(&mut *connection).await.map_err(failed)?;
     for row in &rows {
         let row = Reader::new("captures", row);
-        let room = uploads::recording_by_id(connection, row.parse("room")?).await?;
+        let room = rows::recording_by_id(connection, row.parse("room")?).await?;
         if room.state.deletion == Deletion::None {
             withdraw(connection, &room, row.parse("id")?, deleted, now).await?;
         }
@@ -62,7 +62,8 @@ pub(super) async fn reach_copies(connection: &mut SqliteConnection, deleted: Rec
     Ok(())
 }
 
-/// Recordings of rooms give up what they have of a session that is refused, or of all sessions of its room.
+/// Makes recordings of rooms give up what they hold of a refused session, or of all sessions of its room. Returns whether any held
+/// something.
 pub(super) async fn withdraw_of(
     connection: &mut SqliteConnection,
     project: &ProjectId,
@@ -79,14 +80,14 @@ pub(super) async fn withdraw_of(
     let rows = rows.bind(whole_room).fetch_all(&mut *connection).await.map_err(failed)?;
     for row in &rows {
         let row = Reader::new("captures", row);
-        let room = uploads::recording_by_id(connection, row.parse("room")?).await?;
-        publish::supersede(connection, room.id, row.parse("id")?, now).await?;
+        let room = rows::recording_by_id(connection, row.parse("room")?).await?;
+        rows::supersede(connection, room.id, row.parse("id")?, now).await?;
         queue_compose(connection, &room, now).await?;
     }
     Ok(!rows.is_empty())
 }
 
-/// A room's recording gives a session up. Its body goes with the recording that is deleted.
+/// Makes a room's recording give a session up. The session's body then belongs to the deleted recording.
 async fn withdraw(
     connection: &mut SqliteConnection,
     room: &Recording,
@@ -99,7 +100,7 @@ async fn withdraw(
     );
     let owner = owner.bind(deleted.to_string()).bind(capture.to_string()).bind(room.id.to_string());
     owner.execute(&mut *connection).await.map_err(failed)?;
-    publish::supersede(connection, room.id, capture, now).await?;
+    rows::supersede(connection, room.id, capture, now).await?;
     queue_compose(connection, room, now).await
 }
 
@@ -109,7 +110,7 @@ async fn capture_by_id(connection: &mut SqliteConnection, id: CaptureId) -> Resu
 }
 
 async fn own(connection: &mut SqliteConnection, own: Own) -> Result<Option<OwnRecording>> {
-    let room = uploads::recording_by_id(connection, own.room).await?;
+    let room = rows::recording_by_id(connection, own.room).await?;
     let session = capture_by_id(connection, own.capture).await?;
     let session = session.filter(|session| session.recording == room.id && session.status != CaptureStatus::Superseded);
     let Some(session) = session.filter(|_| room.state.deletion == Deletion::None) else { return Ok(None) };
@@ -117,7 +118,7 @@ async fn own(connection: &mut SqliteConnection, own: Own) -> Result<Option<OwnRe
     let row = row.fetch_optional(&mut *connection).await.map_err(failed)?;
     let known = row.as_ref().map(codec::capture).transpose()?;
     let (mut recording, capture) = match known {
-        Some(capture) => (uploads::recording_by_id(connection, capture.recording).await?, capture),
+        Some(capture) => (rows::recording_by_id(connection, capture.recording).await?, capture),
         None => match recording_of(connection, &room, &session, &own).await? {
             Some(recording) => {
                 let capture = copy(connection, &recording, &session, &own).await?;
@@ -140,7 +141,7 @@ async fn own(connection: &mut SqliteConnection, own: Own) -> Result<Option<OwnRe
     Ok(Some(OwnRecording { recording, capture, supersedes }))
 }
 
-/// The recording that a session has of its own already, from an earlier upload of it, or a new one; `None` when it was deleted.
+/// The own recording of a session: an existing one from an earlier upload, or a new one; `None` when nothing may be kept of it.
 async fn recording_of(
     connection: &mut SqliteConnection,
     room: &Recording,
@@ -155,11 +156,11 @@ async fn recording_of(
     let earlier = earlier.bind(room.id.to_string()).bind(&session.job_id).bind(started_at);
     if let Some(row) = earlier.fetch_optional(&mut *connection).await.map_err(failed)? {
         let id = Reader::new("captures", &row).parse("id")?;
-        return uploads::recording_by_id(connection, id).await.map(Some);
+        return rows::recording_by_id(connection, id).await.map(Some);
     }
     let ids =
         SessionIds { job_id: session.job_id.clone(), room_sid: room.room_sid.clone(), started_at: session.started_at };
-    if deletions::upload_gone(&mut *connection, &room.project, &ids).await?.is_some() {
+    if tombstones::upload_gone(&mut *connection, &room.project, &ids).await?.is_some() {
         return Ok(None);
     }
     let mut recording = Recording {
@@ -175,23 +176,23 @@ async fn recording_of(
             .map_err(failed)?;
         recording.created_at = received.map_or(recording.created_at, WallTime::from_nanos);
     }
-    joining::insert_processing(connection, &mut recording).await?;
+    rows::insert_processing(connection, &mut recording).await?;
     Ok(Some(recording))
 }
 
-/// The capture of a session in its own recording.
+/// Makes the capture of a session in its own recording.
 async fn copy(
     connection: &mut SqliteConnection,
     recording: &Recording,
     session: &Capture,
     own: &Own,
 ) -> Result<Capture> {
-    let attempt = joining::next_attempt(connection, recording.id).await?;
+    let attempt = rows::next_attempt(connection, recording.id).await?;
     let capture = Capture {
         job_id: session.job_id.clone(),
         ..Capture::processing(own.new_capture, recording.id, attempt, Source::Upload)
     };
-    uploads::insert_capture(connection, &capture, &recording.project).await?;
+    rows::insert_capture(connection, &capture, &recording.project).await?;
     let set =
         sqlx::query("UPDATE captures SET copy_of = ?1, body = (SELECT body FROM captures WHERE id = ?1) WHERE id = ?2");
     let set = set.bind(session.id.to_string()).bind(capture.id.to_string());
@@ -206,7 +207,7 @@ async fn split(
     parts: Vec<Part>,
     now: WallTime,
 ) -> Result<()> {
-    let recording = uploads::recording_by_id(connection, id).await?;
+    let recording = rows::recording_by_id(connection, id).await?;
     if recording.state.deletion != Deletion::None {
         return Ok(());
     }
@@ -217,7 +218,7 @@ async fn split(
             room_sid: recording.room_sid.clone(),
             ..Recording::starting(new, recording.project.clone(), session_id, created_at)
         };
-        joining::insert_processing(connection, &mut new).await?;
+        rows::insert_processing(connection, &mut new).await?;
         telemetry::fill_facts(connection, new.id, &SessionFacts { room_name: None, ..facts }).await?;
         for (capture, attempt) in captures.into_iter().zip(1..) {
             hand_over(connection, capture, id, new.id, attempt).await?;
@@ -230,7 +231,7 @@ async fn split(
     queue_compose(connection, &recording, now).await
 }
 
-/// A capture becomes another recording's, with its body.
+/// Moves a capture, with its body, to another recording.
 async fn hand_over(
     connection: &mut SqliteConnection,
     capture: CaptureId,
@@ -249,7 +250,7 @@ async fn hand_over(
     Ok(())
 }
 
-/// A capture is not heard any more in a recording.
+/// Removes a capture's segments from a recording.
 async fn drop_segments(
     connection: &mut SqliteConnection,
     recording: RecordingId,
@@ -339,7 +340,7 @@ impl Sessions for SqliteStore {
                     let row = Reader::new("captures", &row);
                     let (project, capture) = (row.project()?, row.parse::<CaptureId>("id")?);
                     let payload = format!("{project}/{}/{capture}", row.text("room")?);
-                    effects::queue(connection, TaskKind::Separate, payload, now).await?;
+                    tasks::queue(connection, TaskKind::Separate, payload, now).await?;
                     last = Some(capture);
                 }
                 Ok(last)

@@ -1,4 +1,4 @@
-//! Sign-ins.
+//! Sign-ins and one-time sign-in links, on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::time::WallTime;

@@ -1,7 +1,9 @@
-//! Background work.
+//! The queue of background tasks, on SQLite.
 
 use async_trait::async_trait;
+use echosphere_domain::id::TaskId;
 use echosphere_domain::time::WallTime;
+use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
 use super::SqliteStore;
@@ -14,7 +16,7 @@ fn kind(word: &str) -> Option<TaskKind> {
     TaskKind::ALL.into_iter().find(|kind| kind.as_str() == word)
 }
 
-/// Smaller is more urgent.
+/// A smaller number is more urgent.
 fn urgency(kind: TaskKind) -> i64 {
     TaskKind::ALL.iter().position(|known| *known == kind).map_or(i64::MAX, |at| at as i64)
 }
@@ -35,7 +37,26 @@ pub(super) async fn insert(connection: &mut SqliteConnection, task: &NewTask) ->
     Ok(())
 }
 
-/// Removes the task of a lease that is still ours; else `LeaseLost`, which rolls the caller's transaction back.
+/// Queues a task that follows from what was written, unless an open one of the same kind and payload exists.
+pub(super) async fn queue(
+    connection: &mut SqliteConnection,
+    kind: TaskKind,
+    payload: String,
+    now: WallTime,
+) -> Result<()> {
+    let id = effect_id(kind, &payload, now);
+    insert(connection, &NewTask { id, kind, payload, run_at: now }).await
+}
+
+/// The id of such a task, made from its kind, payload and time: nothing here may use randomness.
+fn effect_id(kind: TaskKind, payload: &str, now: WallTime) -> TaskId {
+    let digest = Sha256::digest(format!("{}\n{payload}\n{}", kind.as_str(), now.as_nanos()));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    TaskId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// Deletes the task of a lease that is still ours; otherwise `LeaseLost`, which rolls the caller's transaction back.
 pub(super) async fn finish(connection: &mut SqliteConnection, lease: Lease) -> Result<()> {
     let done = sqlx::query("DELETE FROM tasks WHERE id = ? AND generation = ? AND dead = 0")
         .bind(lease.task.to_string())
@@ -91,7 +112,7 @@ impl Tasks for SqliteStore {
     }
 
     async fn claim(&self, kinds: &[TaskKind], now: WallTime, lease_until: WallTime) -> Result<Option<Claim>> {
-        // A look first: an idle worker must not write.
+        // Reads first: while no task of any kind is due, an idle worker must not write.
         let due: Option<i64> = sqlx::query_scalar(
             "SELECT min(run_at) FROM tasks WHERE dead = 0 AND (lease_until IS NULL OR lease_until <= ?)",
         )

@@ -1,4 +1,4 @@
-//! OTLP requests.
+//! Telemetry (OTLP requests), on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId, UploadId};
@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::codec::{Reader, integer, json};
-use super::{SqliteStore, deletions, objects};
+use super::{SqliteStore, objects, tombstones};
 use crate::{Error, Result, SessionFacts, SessionIds, Telemetry, TelemetryRequest};
 
 const ACTION: &str = "keep telemetry";
@@ -32,7 +32,7 @@ fn request(row: &SqliteRow) -> Result<TelemetryRequest> {
     })
 }
 
-/// Fills what a recording does not know yet; what it knows stays.
+/// Fills in what a recording does not know yet; what it knows stays.
 pub(super) async fn fill_facts(
     connection: &mut SqliteConnection,
     recording: RecordingId,
@@ -53,10 +53,10 @@ pub(super) async fn fill_facts(
     Ok(())
 }
 
-/// Keeps a request; false when nothing may be kept of its session (any more).
+/// Stores a request; false when nothing may be kept of its session (any more).
 async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Result<bool> {
     let session = SessionIds { job_id: request.job_id.clone(), room_sid: request.room_sid.clone(), started_at: None };
-    if deletions::gone(&mut *connection, &request.project, &session).await?.is_some() {
+    if tombstones::gone(&mut *connection, &request.project, &session).await?.is_some() {
         return Ok(false);
     }
     sqlx::query(

@@ -1,15 +1,12 @@
-//! Session uploads.
+//! Session uploads, on SQLite: their rows, and the states that these go through.
 
 use async_trait::async_trait;
-use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, TaskId, UploadId};
+use echosphere_domain::id::{ProjectId, TaskId, UploadId};
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::time::WallTime;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-use super::codec::{Reader, integer, json, word};
-use super::{SqliteStore, codec, joining, objects, tasks};
+use super::codec::integer;
+use super::{SqliteStore, codec, joining, objects, rows, tasks};
 use crate::{Error, Join, Joined, NewTask, Result, Sealed, SessionIds, TaskKind, Upload, UploadState, Uploads};
 
 const ACTION: &str = "change an upload";
@@ -103,13 +100,13 @@ impl Uploads for SqliteStore {
     async fn drop_duplicate(&self, id: UploadId, now: WallTime) -> Result<()> {
         self.write("drop a duplicate", move |connection| {
             Box::pin(async move {
-                if let Some(capture) = capture_of(connection, id).await? {
-                    let body = body_of(connection, capture.id).await?;
+                if let Some(capture) = rows::capture_of(connection, id).await? {
+                    let body = rows::body_of(connection, capture.id).await?;
                     objects::condemn(connection, body.as_str(), now).await?;
                     let removed = sqlx::query("DELETE FROM captures WHERE id = ?").bind(capture.id.to_string());
                     removed.execute(&mut *connection).await.map_err(failed)?;
                 }
-                set_state(connection, id, UploadState::Duplicate, None).await
+                rows::set_state(connection, id, UploadState::Duplicate, None).await
             })
         })
         .await
@@ -120,7 +117,7 @@ impl Uploads for SqliteStore {
         self.write("quarantine an upload", move |connection| {
             Box::pin(async move {
                 objects::make_live(connection, &object, now).await?;
-                set_state(connection, id, UploadState::Quarantined, Some(&reason)).await
+                rows::set_state(connection, id, UploadState::Quarantined, Some(&reason)).await
             })
         })
         .await
@@ -211,93 +208,4 @@ impl Uploads for SqliteStore {
         })
         .await
     }
-}
-
-pub(super) async fn set_state(
-    connection: &mut SqliteConnection,
-    id: UploadId,
-    state: UploadState,
-    reason: Option<&str>,
-) -> Result<()> {
-    sqlx::query("UPDATE uploads SET state = ?, reason = ? WHERE id = ?")
-        .bind(state.as_str())
-        .bind(reason)
-        .bind(id.to_string())
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
-
-pub(super) async fn capture_of(connection: &mut SqliteConnection, upload: UploadId) -> Result<Option<Capture>> {
-    let row = sqlx::query("SELECT * FROM captures WHERE upload = ?").bind(upload.to_string());
-    let row: Option<SqliteRow> = row.fetch_optional(connection).await.map_err(failed)?;
-    row.as_ref().map(codec::capture).transpose()
-}
-
-/// Where the body of a capture's upload is kept.
-pub(super) async fn body_of(connection: &mut SqliteConnection, capture: CaptureId) -> Result<ObjectKey> {
-    let row = sqlx::query("SELECT id, body FROM captures WHERE id = ?").bind(capture.to_string());
-    let row = row.fetch_optional(connection).await.map_err(failed)?;
-    Reader::new("captures", &row.ok_or_else(|| Error::NotFound(format!("capture {capture}")))?).parse("body")
-}
-
-/// Notes where the body of a capture's upload is kept: from now on it stays there.
-pub(super) async fn set_body(connection: &mut SqliteConnection, capture: CaptureId, body: &ObjectKey) -> Result<()> {
-    let set = sqlx::query("UPDATE captures SET body = ? WHERE id = ?").bind(body.as_str()).bind(capture.to_string());
-    set.execute(connection).await.map_err(failed)?;
-    Ok(())
-}
-
-pub(super) async fn recording_by_id(connection: &mut SqliteConnection, id: RecordingId) -> Result<Recording> {
-    let row = sqlx::query("SELECT * FROM recordings WHERE id = ?").bind(id.to_string());
-    let row = row.fetch_optional(connection).await.map_err(failed)?;
-    codec::recording(&row.ok_or_else(|| Error::NotFound(format!("recording {id}")))?)
-}
-
-pub(super) async fn insert_recording(connection: &mut SqliteConnection, recording: &Recording) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO recordings (id, project, session_id, room_name, room_sid, prefix, status, partial, revision,
-                                 deletion, tier, created_at, duration, gaps, tags, labels, participants)
-         VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, 0, '[]', '[]', ?, '[]')",
-    )
-    .bind(recording.id.to_string())
-    .bind(recording.project.as_str())
-    .bind(&recording.session_id)
-    .bind(&recording.room_name)
-    .bind(&recording.room_sid)
-    .bind(recording.prefix.as_str())
-    .bind(recording.state.status.as_str())
-    .bind(word(recording.state.deletion))
-    .bind(word(recording.state.tier))
-    .bind(recording.created_at.as_nanos())
-    .bind(json(&recording.labels))
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-pub(super) async fn insert_capture(
-    connection: &mut SqliteConnection,
-    capture: &Capture,
-    project: &ProjectId,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO captures (id, recording, project, attempt, source, status, upload, job_id, audio)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(capture.id.to_string())
-    .bind(capture.recording.to_string())
-    .bind(project.as_str())
-    .bind(capture.attempt)
-    .bind(word(capture.source))
-    .bind(word(capture.status))
-    .bind(capture.upload.map(|upload| upload.to_string()))
-    .bind(&capture.job_id)
-    .bind(capture.audio.as_ref().map(json))
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The recorded sessions as calls: their sound decoded, and when each line is heard in it.
+//! The recorded sessions as test calls: their sound, decoded, and when each line is heard in it.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ const NODE_ORDER: [(i64, i64); 11] = [
     (56_699, 59_455),
 ];
 
-/// A recorded session, and the call in it.
+/// A recorded session, and its call.
 pub struct Fixture {
     /// The session as it was uploaded.
     pub session: Session,
@@ -44,7 +44,7 @@ pub struct Fixture {
     pub call: Call,
 }
 
-/// The sessions of which the truth is known.
+/// The sessions for which the truth is known.
 pub fn all() -> Vec<Fixture> {
     vec![load("order", &ORDER), load("node-order", &NODE_ORDER)]
 }

@@ -1,4 +1,4 @@
-//! Calls with known times: what was spoken when, what an SDK would report of it, and how far what is shown lies from it.
+//! Test calls with known times: what was spoken when, what an SDK would report of it, and how far the shown transcript is from it.
 
 pub mod fixtures;
 pub mod plan;
@@ -11,7 +11,7 @@ pub mod texts;
 pub mod trial;
 pub mod upload;
 
-/// Samples a second.
+/// Samples per second.
 pub const RATE: usize = 48_000;
 
 /// Who speaks: in an upload the user is on the left, the agent on the right.
@@ -23,10 +23,10 @@ pub enum Who {
     Agent,
 }
 
-/// A line as it is heard. Times are seconds of the sound.
+/// A line as it is heard. Times are in seconds of the sound.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// The item's id, by which the line is found in what is shown.
+    /// The item's id, by which the line is found in the shown transcript.
     pub id: String,
     /// Who speaks.
     pub who: Who,
@@ -36,7 +36,7 @@ pub struct Line {
     pub start: f64,
     /// The last one.
     pub end: f64,
-    /// Whether the other one cut it short.
+    /// Whether the other speaker cut it short.
     pub interrupted: bool,
     /// Its pieces between pauses, first and last sample as above, with the words of each.
     pub pieces: Vec<(f64, f64, String)>,
@@ -56,15 +56,15 @@ pub struct Typed {
 /// A call: its sound and the truth about it.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub name: String,
     /// The user's channel, -1 to 1.
     pub user: Vec<f32>,
     /// The agent's channel.
     pub agent: Vec<f32>,
-    /// What is spoken, in the order of its beginnings.
+    /// The spoken lines, in order of their beginnings.
     pub lines: Vec<Line>,
-    /// What is typed.
+    /// The typed messages.
     pub typed: Vec<Typed>,
 }
 
@@ -77,7 +77,7 @@ impl Call {
         }
     }
 
-    /// A speaker's channel, to be changed.
+    /// A speaker's channel, mutable.
     pub fn channel_mut(&mut self, who: Who) -> &mut Vec<f32> {
         match who {
             Who::User => &mut self.user,
@@ -90,7 +90,7 @@ impl Call {
         self.user.len() as f64 / RATE as f64
     }
 
-    /// The first seconds of it, with the lines that end within them.
+    /// The first `seconds` of it, with the lines that end within them.
     pub fn first(&self, seconds: f64) -> Self {
         let samples = at(seconds).min(self.user.len());
         let ends_within = |line: &&Line| line.end < seconds;
@@ -104,7 +104,7 @@ impl Call {
     }
 }
 
-/// Seconds as a place among samples.
+/// A time in seconds as a sample position.
 pub fn at(seconds: f64) -> usize {
     (seconds.max(0.0) * RATE as f64).round() as usize
 }

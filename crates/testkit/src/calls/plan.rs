@@ -1,15 +1,15 @@
-//! Calls laid on a time line: answers, interruptions, a line with a hole, short and long ones.
+//! Generates test calls from a plan: answers, interruptions, a line with a long pause, typed messages.
 
 use super::random::Random;
 use super::speech::{self, Voice, audible};
 use super::{Call, Line, RATE, Typed, Who, at, texts};
 
-/// What a call is made of.
+/// What a call is generated from.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub name: &'static str,
-    /// Where its randomness begins.
+    /// The seed of its randomness.
     pub seed: u64,
     /// How many turns it has.
     pub turns: usize,
@@ -17,11 +17,11 @@ pub struct Plan {
     pub user: Voice,
     /// The agent's voice.
     pub agent: Voice,
-    /// A microphone's noise on the caller's channel, as root mean square.
+    /// Microphone noise on the caller's channel, as root mean square.
     pub hiss: f32,
-    /// Every third answer of the caller begins 2 s before the agent is done, who goes on.
+    /// Whether every third answer of the caller begins 2 s before the agent is done, who goes on.
     pub both_at_once: bool,
-    /// Messages are typed in between.
+    /// Whether messages are typed in between.
     pub typed: bool,
 }
 
@@ -34,14 +34,14 @@ const CAL: Voice = Voice { name: "en-gb+m7", speed: 150, pitch: 40, loudness: 0.
 /// A short call.
 pub const SHORT: Plan =
     Plan { name: "short", seed: 1, turns: 8, user: ANN, agent: AGENT, hiss: 0.0, both_at_once: false, typed: false };
-/// A call of common length, with a microphone's noise.
+/// A call of common length, with microphone noise.
 pub const MIDDLE: Plan = Plan { name: "middle", seed: 2, turns: 16, user: BOB, hiss: 0.000_2, ..SHORT };
 /// A caller who is far from the microphone.
 pub const FAINT: Plan = Plan { name: "faint", seed: 3, turns: 24, user: CAL, hiss: 0.000_3, ..SHORT };
 /// A long call.
 pub const LONG: Plan = Plan { name: "long", seed: 4, turns: 40, hiss: 0.000_2, ..SHORT };
 
-/// A line's sound, from its first audible sample, and where its pieces lie in it.
+/// A line's sound, from its first audible sample, and where its pieces are in it.
 struct Spoken {
     sound: Vec<f32>,
     pieces: Vec<(usize, usize, String)>,
@@ -60,7 +60,7 @@ fn say(voice: Voice, clauses: &[&str], pauses: &mut dyn FnMut(usize) -> f64) -> 
     spoken
 }
 
-/// Lays the plan out.
+/// Generates the call of a plan.
 pub fn call(plan: Plan) -> Call {
     let mut layout = Layout::new(plan);
     for turn in 0..plan.turns {
@@ -72,7 +72,7 @@ pub fn call(plan: Plan) -> Call {
             let start = layout.answer(who, turn);
             layout.lay(who, start, spoken);
         }
-        // Now and then an agent has more to say, or a caller goes on after their turn was taken for done.
+        // Now and then an agent has more to say, or a caller goes on after their turn was taken to be over.
         if layout.random.chance(0.12) && turn > 0 {
             let spoken = layout.speak(who, turn + 7);
             let start = layout.last_end() + layout.random.range(0.9, 2.0);
@@ -200,7 +200,7 @@ impl Layout {
         self.call
     }
 
-    /// A message in every third line of the agent's, and in the pause after every fifth of the caller's.
+    /// Types a message in every third line of the agent's, and in the pause after every fifth of the caller's.
     fn type_in_between(&mut self) {
         for (number, line) in self.call.lines.iter().enumerate() {
             let at = match line.who {

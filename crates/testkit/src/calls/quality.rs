@@ -1,33 +1,33 @@
-//! What makes a call hard to hear: noise, music on hold, echo, laughter, coughs, typing. Changes a call's sound, never its truth.
+//! Degrades the sound of a call: noise, music on hold, echo, laughter, coughs, typing. Never changes the truth about it.
 
 use std::f32::consts::TAU;
 
 use super::random::Random;
 use super::{Call, RATE, Who, at};
 
-/// One kind of unclean sound.
+/// A way in which sound is degraded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Quality {
-    /// As it was made.
+    /// Unchanged.
     Clean,
     /// Noise on both channels, this many decibels below the speech.
     WhiteNoise(f64),
     /// The same, with more of it in the bass.
     PinkNoise(f64),
-    /// Music on the caller's channel, this many decibels against their speech: 20 s of it, then a pause of 10 s.
+    /// Music on the caller's channel, this many decibels relative to their speech: 20 s of it, then a pause of 10 s.
     Music(f64),
-    /// The agent in the caller's channel, 80 ms late, dull, at this level against itself in decibels.
+    /// The agent in the caller's channel, 80 ms late, muffled, at this level relative to itself in decibels.
     Echo(f64),
     /// The caller laughs where they say nothing.
     Laughter,
-    /// The caller coughs where they say nothing, most often before a line.
+    /// The caller coughs where they say nothing, half a second after a line or before one.
     Coughs,
     /// The caller types while the agent speaks.
     Keyboard,
 }
 
 impl Quality {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub fn name(self) -> String {
         match self {
             Self::Clean => "clean".to_owned(),
@@ -41,7 +41,7 @@ impl Quality {
         }
     }
 
-    /// The call as it sounds then.
+    /// The call with this sound.
     pub fn of(self, call: &Call) -> Call {
         let mut call = call.clone();
         let mut random = Random::new(77);
@@ -66,7 +66,7 @@ fn decibels(db: f64) -> f32 {
     10_f64.powf(db / 20.0) as f32
 }
 
-/// The root mean square of what somebody says, pauses left out.
+/// The root mean square of what somebody says, without pauses.
 fn loudness(call: &Call, who: Who) -> f32 {
     let (mut energy, mut count) = (0.0, 0_usize);
     for (from, to, _) in call.lines.iter().filter(|line| line.who == who).flat_map(|line| &line.pieces) {
@@ -104,7 +104,7 @@ impl Pink {
     }
 }
 
-/// Chords with a tune above them and drums below: half a second a beat.
+/// Chords with a tune above them and drums below: half a second per beat.
 fn music(call: &mut Call, db: f64, random: &mut Random) {
     const CHORDS: [[f32; 3]; 4] =
         [[261.6, 329.6, 392.0], [220.0, 261.6, 329.6], [174.6, 220.0, 261.6], [196.0, 246.9, 293.7]];
@@ -137,7 +137,7 @@ fn music(call: &mut Call, db: f64, random: &mut Random) {
 
 fn echo(call: &mut Call, db: f64) {
     let gain = decibels(db);
-    // One pole at 2.5 kHz.
+    // A one-pole low-pass filter at 2.5 kHz.
     let share = 1.0 - (-TAU * 2_500.0 / RATE as f32).exp();
     let mut state = 0.0;
     let dull: Vec<f32> = call
@@ -151,7 +151,7 @@ fn echo(call: &mut Call, db: f64) {
     add(&mut call.user, 0.08, &dull);
 }
 
-/// Places where the caller says nothing for `length` and half a second around it.
+/// Places where the caller says nothing for `length` and for half a second around it.
 fn pauses(call: &Call, length: f64) -> Vec<f64> {
     let mut free = Vec::new();
     let mut from = 0.2;
@@ -166,7 +166,7 @@ fn pauses(call: &Call, length: f64) -> Vec<f64> {
     free
 }
 
-/// Five bursts a second or so, half voiced, half breath.
+/// About five bursts a second, half voiced, half breath.
 fn laugh(random: &mut Random, loudness: f32) -> Vec<f32> {
     let (seconds, rate, hertz) = (random.range(0.8, 1.8), random.range(4.0, 6.0), random.range(180.0, 320.0));
     (0..at(seconds))

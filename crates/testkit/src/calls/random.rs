@@ -1,11 +1,11 @@
-//! Random numbers that are the same in every run: splitmix64.
+//! Pseudo-random numbers that are the same in every run: splitmix64.
 
-/// A source of them.
+/// A generator.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence of a seed.
+    /// The sequence for a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -19,17 +19,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Evenly from `low` to `high`.
+    /// A number uniformly distributed between `low` and `high`.
     pub fn range(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * ((self.number() >> 11) as f64 / (1_u64 << 53) as f64)
     }
 
-    /// True so often out of one.
+    /// True with probability `share`.
     pub fn chance(&mut self, share: f64) -> bool {
         self.range(0.0, 1.0) < share
     }
 
-    /// White noise of root mean square 1, near enough to normal.
+    /// White noise with a root mean square of 1, close to a normal distribution.
     pub fn noise(&mut self) -> f32 {
         let sum: f64 = (0..4).map(|_| self.range(-1.0, 1.0)).sum();
         (sum * 0.866) as f32

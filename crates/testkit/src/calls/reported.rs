@@ -1,5 +1,5 @@
-//! What an agents SDK would report of a call: its chat history, with times as they come from pipelines, from realtime models,
-//! and as they have gone wrong.
+//! Generates what an agents SDK would report of a call: its chat history, with times as they come from pipelines, from realtime
+//! models, and as they have gone wrong.
 
 use serde_json::{Map, Value, json};
 
@@ -9,12 +9,12 @@ use super::{Call, Line, Who};
 /// The Unix time of the sound's first sample.
 pub const ZERO: f64 = 1_795_500_000.25;
 
-/// A kind of source.
+/// A kind of source of reported times.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Source {
     /// The agents SDK with speech-to-text: each line has a start and an end, as exact as they are measured to be.
     Sdk,
-    /// Only when each item was made; the words of users come with a confidence.
+    /// Only when each item was created; users' items come with a confidence.
     NoTimes,
     /// The same without the confidence.
     NoTimesNoConfidence,
@@ -22,32 +22,32 @@ pub enum Source {
     UserStartOnly,
     /// The same, and the agent's lines have a start only.
     StartsOnly,
-    /// A realtime model: the user's items have nothing and are made as the agent's answer ends; the agent's have both.
+    /// A realtime model: the user's items have neither and are created when the agent's answer ends; the agent's have both.
     UserNothing,
     /// The same, and the agent's lines have a start only.
     UserNothingStartsOnly,
-    /// Every third line ends before it starts.
+    /// Every third line is reported to end before it starts.
     EndBeforeStart,
-    /// Every third line ends long after it does.
+    /// Every third line is reported to end long after it does.
     EndFarAfter,
-    /// Every second of the user's lines starts where their line before started.
+    /// Every second line of the user is reported to start where their previous line started.
     StartOfTurnBefore,
-    /// Every second of the user's lines starts where their line before ended.
+    /// Every second line of the user is reported to start where their previous line ended.
     EndOfTurnBefore,
     /// Users' lines with a pause are committed as two turns; the second has the start of the first and its own end.
     SplitSharedStart,
-    /// The same; the first has the times of the whole, the second none.
+    /// The same, but the first has the times of the whole line, and the second none.
     SplitSecondBare,
-    /// One line's times lie so many seconds off.
+    /// One line's times are off by this many seconds.
     OneShifted(f64),
-    /// All reported times lie so many seconds off the sound.
+    /// All reported times are off from the sound by this many seconds.
     ClockOff(f64),
-    /// From the middle of the call on they do.
+    /// The same, from the middle of the call on.
     Stepped(f64),
 }
 
 impl Source {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub fn name(self) -> String {
         match self {
             Self::Sdk => "SDK with times".to_owned(),
@@ -71,7 +71,7 @@ impl Source {
         }
     }
 
-    /// Every kind, on clean sound.
+    /// Every kind, for clean sound.
     pub fn all() -> Vec<Self> {
         let mut all = vec![
             Self::Sdk,
@@ -95,13 +95,13 @@ impl Source {
         all
     }
 
-    /// Those that unclean sound is tried with.
+    /// The kinds that degraded sound is tested with.
     pub fn few() -> Vec<Self> {
         vec![Self::Sdk, Self::NoTimes, Self::UserStartOnly, Self::StartsOnly, Self::UserNothing]
     }
 }
 
-/// One message as it is reported; times in seconds of the sound.
+/// One message as reported; times in seconds of the sound.
 #[derive(Debug, Clone)]
 pub struct Item {
     /// Its id.
@@ -123,7 +123,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// As it stands in the chat history.
+    /// The item as it is in the chat history.
     pub fn json(&self) -> Value {
         let mut metrics = Map::new();
         for (name, time) in [("started_speaking_at", self.start), ("stopped_speaking_at", self.end)] {
@@ -149,7 +149,7 @@ impl Item {
     }
 }
 
-/// What is reported of a call, and the truth that it is held against.
+/// What is reported of a call, and the truth with which it is compared.
 #[derive(Debug, Clone)]
 pub struct Reported {
     /// The messages.
@@ -158,7 +158,7 @@ pub struct Reported {
     pub lines: Vec<Line>,
 }
 
-/// Reports a call.
+/// Generates the report of a call.
 pub fn report(call: &Call, source: Source) -> Reported {
     let mut random = Random::new(5);
     let mut reported = Reported { items: measured(call, &mut random), lines: call.lines.clone() };
@@ -192,7 +192,7 @@ pub fn report(call: &Call, source: Source) -> Reported {
     reported
 }
 
-/// As the agents SDK with speech-to-text was measured to report it.
+/// The items as the agents SDK with speech-to-text was measured to report them.
 fn measured(call: &Call, random: &mut Random) -> Vec<Item> {
     let report = |line: &Line| {
         let (start, end, created) = if line.who == Who::Agent {
@@ -217,7 +217,7 @@ fn measured(call: &Call, random: &mut Random) -> Vec<Item> {
     call.lines.iter().map(report).collect()
 }
 
-/// Takes away, or spoils, what a source does not report or reports wrongly.
+/// Removes or falsifies what a source does not report or reports wrongly.
 fn lose(items: &mut [Item], source: Source, random: &mut Random) {
     let whole = items.to_vec();
     let answered = |number: usize| {

@@ -1,4 +1,4 @@
-//! Speech by espeak-ng, whose beginning and end are known to the sample.
+//! Synthesises speech with espeak-ng, such that its beginning and end are known to the sample.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -6,18 +6,18 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::RATE;
 
-/// -50 dB of full scale: what is louder is heard.
+/// -50 dB relative to full scale: anything louder is audible.
 pub const AUDIBLE: f32 = 0.003_162_3;
-/// What espeak-ng makes, samples a second.
+/// The sample rate of espeak-ng, in samples per second.
 const ESPEAK_RATE: usize = 22_050;
 const WAV_HEADER: usize = 44;
 
-/// A voice: espeak-ng's name for it, words a minute, pitch 0 to 99, and its loudness as root mean square.
+/// A voice: espeak-ng's name for it, words per minute, pitch 0 to 99, and its loudness as root mean square.
 #[derive(Debug, Clone, Copy)]
 pub struct Voice {
     /// The name.
     pub name: &'static str,
-    /// Words a minute.
+    /// Words per minute.
     pub speed: u32,
     /// Pitch, 0 to 99.
     pub pitch: u32,
@@ -28,7 +28,7 @@ pub struct Voice {
 type Made = LazyLock<Mutex<HashMap<String, Arc<Vec<f32>>>>>;
 static MADE: Made = LazyLock::new(Mutex::default);
 
-/// A clause, from its first audible sample to its last.
+/// The sound of a clause, from its first audible sample to its last.
 pub fn clause(voice: Voice, text: &str) -> Vec<f32> {
     let key = format!("{}/{}/{}/{text}", voice.name, voice.speed, voice.pitch);
     let known = MADE.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
@@ -62,7 +62,7 @@ fn synthesise(voice: Voice, text: &str) -> Vec<f32> {
     (0..length).map(|n| between(&samples, n as f64 * ESPEAK_RATE as f64 / RATE as f64)).collect()
 }
 
-/// The value between two samples.
+/// The value between two samples, by linear interpolation.
 fn between(samples: &[f32], place: f64) -> f32 {
     let (whole, part) = (place as usize, place.fract() as f32);
     let value = |n: usize| samples.get(n).copied().unwrap_or(0.0);

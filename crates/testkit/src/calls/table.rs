@@ -1,4 +1,4 @@
-//! How far what is shown lies from what is heard: p50, p95 and worst, of lines that are said to be exact and of those marked
+//! Measures how far the shown transcript is from what is heard: p50, p95 and worst, of lines shown as exact and of those marked
 //! approximate.
 
 use std::fmt::Write as _;
@@ -8,32 +8,32 @@ use serde_json::Value;
 use super::reported::Reported;
 use super::{Line, Typed};
 
-/// Nothing that is not marked may be further off, in milliseconds.
+/// No line that is not marked may be further off than this, in milliseconds.
 pub const UNMARKED: i64 = 400;
-/// 19 of 20 exact lines are no further off.
+/// 19 of 20 exact lines may be no further off than this, in milliseconds.
 pub const EXACT: i64 = 150;
 
 /// Where a line is shown, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown {
-    /// From.
+    /// Its start.
     pub start: i64,
-    /// To.
+    /// Its end.
     pub end: i64,
-    /// Whether it says that it may lie elsewhere.
+    /// Whether it is marked as approximate.
     pub approximate: bool,
 }
 
 /// A line, and where it is shown.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// The call it is of.
+    /// The name of its call.
     pub call: String,
     /// The truth.
     pub line: Line,
-    /// What is shown; `None` when the line has no place.
+    /// Where it is shown; `None` when the line has no place.
     pub shown: Option<Shown>,
-    /// What was reported, in milliseconds of the sound: start, end, made.
+    /// What was reported, in milliseconds of the sound: start, end, creation.
     pub reported: (Option<i64>, Option<i64>, Option<i64>),
 }
 
@@ -47,12 +47,12 @@ impl Judged {
         self.shown.map(|shown| (shown.start - ms(self.line.start)).abs())
     }
 
-    /// The same of the end.
+    /// The same for the end.
     pub fn end(&self) -> Option<i64> {
         self.shown.map(|shown| (shown.end - ms(self.line.end)).abs())
     }
 
-    /// Shown without a mark.
+    /// Whether it is shown without a mark.
     pub fn is_exact(&self) -> bool {
         self.shown.is_some_and(|shown| !shown.approximate)
     }
@@ -61,7 +61,7 @@ impl Judged {
         self.onset().max(self.end()).unwrap_or(0)
     }
 
-    /// All that is known of it, in a line.
+    /// All that is known of it, as one line of text.
     pub fn words(&self) -> String {
         let shown = self.shown.map_or("nowhere".to_owned(), |shown| {
             format!("{}-{}{}", shown.start, shown.end, if shown.approximate { " ~" } else { "" })
@@ -93,11 +93,11 @@ pub struct Row {
     pub source: String,
     /// The lines.
     pub lines: Vec<Judged>,
-    /// Typed messages: how many, and how many are not shown when they were sent, within 50 ms.
+    /// Typed messages: how many there are, and how many are not shown within 50 ms of when they were sent.
     pub typed: (usize, usize),
 }
 
-/// The value that this share of the sorted values does not exceed (nearest rank).
+/// The value that this share of the values does not exceed (nearest rank). Sorts them.
 pub fn percentile(values: &mut [i64], share: f64) -> Option<i64> {
     values.sort_unstable();
     let rank = (values.len() as f64 * share).ceil() as usize;
@@ -110,7 +110,7 @@ impl Row {
         Self { sound: sound.to_owned(), source: source.to_owned(), ..Self::default() }
     }
 
-    /// Adds a call: the transcript that is shown of it, what was reported, and what was typed.
+    /// Adds a call: its shown transcript, what was reported, and what was typed.
     pub fn add(&mut self, call: &str, transcript: &Value, reported: &Reported, typed: &[Typed]) {
         let turns = transcript["turns"].as_array().cloned().unwrap_or_default();
         let shown = |id: &str| {
@@ -138,7 +138,7 @@ impl Row {
         }
     }
 
-    /// Lines that are shown as exact.
+    /// How many lines are shown as exact.
     pub fn exact(&self) -> usize {
         self.lines.iter().filter(|line| line.is_exact()).count()
     }
@@ -215,7 +215,7 @@ pub fn markdown(rows: &[Row]) -> String {
     out
 }
 
-/// The worst lines of each row that does not hold, at most so many of each.
+/// The worst lines of each row that does not hold, at most `most` of each.
 pub fn worst(rows: &[Row], most: usize) -> String {
     let mut out = String::new();
     for row in rows.iter().filter(|row| !row.holds()) {

@@ -1,4 +1,4 @@
-//! What callers and agents say; each text is a list of clauses, between which one may breathe.
+//! The texts of the test calls: what agents and callers say. Each is a list of clauses, with room for a pause between them.
 
 /// An agent's lines.
 pub const AGENT: [&[&str]; 22] = [

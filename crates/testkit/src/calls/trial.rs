@@ -1,4 +1,4 @@
-//! Trials: calls uploaded to a server, and what it shows of them.
+//! Trials: uploads test calls to a server and compares what it shows of them with the truth.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::session;
 /// A call to be uploaded.
 #[derive(Clone)]
 pub struct Trial {
-    /// The row of the table: the sound.
+    /// The sound, for the row of the table.
     pub sound: String,
-    /// The row of the table: the source.
+    /// The source, for the row of the table.
     pub source: String,
-    /// The call, as it sounds.
+    /// The call, with this sound.
     pub call: Arc<Call>,
-    /// Its sound.
+    /// Its sound as Ogg/Opus.
     pub ogg: Arc<Vec<u8>>,
     /// What is reported.
     pub reported: Reported,
@@ -41,7 +41,7 @@ pub fn each(sound: &str, call: Call, sources: &[Source]) -> Vec<Trial> {
 }
 
 impl Trial {
-    /// Leaves the trial in a folder: the sound, the chat history, and the truth.
+    /// Saves the trial in a folder: the sound, the chat history, and the truth.
     pub fn keep(&self, folder: &Path) {
         let plain = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let folder = folder.join(format!("{}-{}-{}", plain(&self.sound), plain(&self.source), plain(&self.call.name)));
@@ -57,10 +57,10 @@ impl Trial {
     }
 }
 
-/// So many uploads are under way at once.
+/// How many uploads are under way at once.
 const BATCH: usize = 24;
 
-/// Uploads all, waits until all is settled, and judges what is shown.
+/// Uploads all trials, waits until all are processed, and judges what is shown.
 pub fn run(server: &Server, trials: &[Trial]) -> Vec<Row> {
     let id = |number: usize| format!("{number:012}");
     for (number, trial) in trials.iter().enumerate() {
@@ -85,7 +85,7 @@ pub fn run(server: &Server, trials: &[Trial]) -> Vec<Row> {
     rows
 }
 
-/// Waits until no task is open. Rendering gives way to everything else that a machine does: it has ten minutes for one batch.
+/// Waits until no task is open. Rendering gives way to everything else on a machine: it has ten minutes for one batch.
 fn settle(server: &Server) {
     let began = Instant::now();
     loop {
@@ -99,7 +99,7 @@ fn settle(server: &Server) {
     }
 }
 
-/// The transcript that is shown of a job.
+/// The transcript that the server shows for a job.
 pub fn transcript(server: &Server, job: &str) -> Value {
     let found = server.get(&format!("/v1/recordings?session_id={job}")).json();
     let recording =

@@ -1,4 +1,4 @@
-//! A call as the upload of an agents SDK: its sound as Ogg/Opus, its report as a chat history.
+//! Encodes a call as an agents SDK's upload: its sound as Ogg/Opus, its report as a chat history.
 
 use echosphere_media::ogg::{About, Writer, serial};
 use opus::{Application, Bitrate, Channels, Encoder};
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::reported::{Item, ZERO};
 use super::{Call, RATE};
 
-/// Samples of a packet: 20 ms.
+/// Samples per packet: 20 ms.
 const PACKET: usize = RATE / 50;
 
 /// The call's sound as Ogg/Opus, the user on the left.
@@ -30,7 +30,7 @@ pub fn ogg(call: &Call) -> Vec<u8> {
     out
 }
 
-/// The body of the upload, and its content type. The room's and job's names are made of `id`.
+/// The content type and the body of the upload. The ids of its room and job are made of `id`.
 pub fn body(id: &str, items: &[Item], ogg: &[u8]) -> (String, Vec<u8>) {
     let history = json!({ "items": items.iter().map(Item::json).collect::<Vec<_>>() });
     let history = serde_json::to_vec(&history).unwrap();
@@ -56,7 +56,7 @@ pub fn body(id: &str, items: &[Item], ogg: &[u8]) -> (String, Vec<u8>) {
     (format!("multipart/form-data; boundary={boundary}"), body)
 }
 
-/// The job's id of an upload.
+/// The id of an upload's job.
 pub fn job(id: &str) -> String {
     format!("AJ_{id}")
 }

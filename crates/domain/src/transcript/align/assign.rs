@@ -1,8 +1,8 @@
-//! Which stretch of a voice is which line: each stretch is claimed once, in the order of the lines.
+//! Assigns the sound of a voice to its lines: each stretch is claimed at most once, in the order of the lines.
 //!
-//! Of all ways to lay the lines of a voice on its sound the cheapest is taken. A line costs what its evidence says against its stretch
-//! ([`Evidence::cost`]), what pauses inside of it cost, and the nearness of its edges to other speech; sound that no line claims costs
-//! too, and so does a line that claims none. What the next best way would cost more is how sure it is.
+//! Of all possible assignments the cheapest is taken. A line costs what its evidence says against its stretch ([`Evidence::cost`]),
+//! the pauses inside the stretch, and the nearness of its edges to other speech; sound that no line claims costs too, and so does a
+//! line that claims none. How much more the next best assignment would cost measures how certain this one is.
 
 use super::evidence::{Evidence, Stretch, seconds};
 use super::heard::Span;
@@ -10,18 +10,19 @@ use super::rows::Rows;
 use super::{MS, SECOND};
 use crate::time::WallTime;
 
-/// The longest pause inside of a line: an agent waits up to 3 s when it was interrupted by mistake, and goes on.
+/// The longest pause inside a line: an agent waits up to 3 s when it was interrupted by mistake, and goes on.
 const LONGEST_PAUSE: i64 = 5 * SECOND;
-/// Two lines, or a line and what is none, are seldom nearer to each other than this.
+/// Two lines, or a line and other sound, are seldom closer to each other than this.
 const APART: i64 = 600 * MS;
-/// Letters that a slow voice speaks in a second.
+/// Letters per second that a slow voice speaks.
 pub(super) const SLOW_RATE: f64 = 9.0;
-/// How far from where it is told to be a line is looked for: with a time of its own, and without.
+/// How far from its reported time a line is looked for: with a start or end of its own, and without.
 const REACH_TIMED: i64 = 45 * SECOND;
 const REACH: i64 = 120 * SECOND;
-/// Stretches that are weighed for all lines of a voice: an hour has a few hundred thousand. Beyond that lines are looked for in less.
+/// The most stretches that are weighed for all lines of a voice; an hour has a few hundred thousand. Beyond that lines are looked
+/// for in a narrower window.
 const MOST_WEIGHED: usize = 3_000_000;
-/// Edges that differ by less are the same.
+/// Edges that differ by no more than this are the same.
 const SAME: i64 = 150 * MS;
 
 /// A line's stretch: spans `from..to` of its voice.
@@ -31,11 +32,11 @@ pub(super) struct Claim {
     pub to: usize,
     /// What is claimed.
     pub stretch: Stretch,
-    /// How much more the next best way costs in which this line lies elsewhere.
+    /// How much more the best assignment costs in which this line is elsewhere, or not found.
     pub margin: f64,
 }
 
-/// A stretch that a line may claim, and what that costs.
+/// A stretch that a line may claim, and its cost.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     from: usize,
@@ -46,17 +47,17 @@ struct Candidate {
 /// The sound of one voice.
 pub(super) struct Sound<'s> {
     spans: &'s [Span],
-    /// Speech before each span, in nanoseconds.
+    /// All speech before each span, in nanoseconds.
     speech: Vec<i64>,
-    /// What the pauses before each span cost together, should a line go on over them.
+    /// The cost of all pauses before each span, if a line went on over them.
     pauses: Vec<f64>,
-    /// What the spans before each span cost together, should nobody claim them.
+    /// The cost of all spans before each span, if no line claimed them.
     unclaimed: Vec<f64>,
 }
 
 impl<'s> Sound<'s> {
-    /// `others` is when anybody else speaks: a line seldom goes on after that. `letters` is how much all lines of the voice have to say:
-    /// where far more is heard than that takes, it matters less that some of it is nobody's.
+    /// `others` is when anybody else speaks: a line seldom goes on after that. `letters` is how much all lines of the voice have to
+    /// say: where far more sound is heard than that takes, unclaimed sound costs less.
     pub fn new(spans: &'s [Span], others: &[Span], letters: f64) -> Self {
         let heard: f64 = spans.iter().map(|span| seconds(span.length())).sum();
         let weight = (letters / SLOW_RATE / heard.max(0.1)).min(1.0);
@@ -88,7 +89,8 @@ impl<'s> Sound<'s> {
         Stretch { start: self.spans[from].start, end: self.spans[to - 1].end, speech }
     }
 
-    /// How much speech, in seconds, a claim has without the spans at its end, or beginning, that are as long as `cut` with their pauses.
+    /// The speech of a claim, in seconds, without the fewest spans at its end, or beginning, whose removal shortens it by more than
+    /// `cut`.
     pub fn speech_without(&self, claim: &Claim, at_end: bool, cut: i64) -> f64 {
         let Claim { from, to, stretch, .. } = claim;
         let left = if at_end {
@@ -106,7 +108,7 @@ impl<'s> Sound<'s> {
         (self.spans[span].end, self.spans[span + 1].start)
     }
 
-    /// What it costs that something else is heard so shortly before and after.
+    /// The cost of other sound close before and after these spans.
     fn cost_of_edges(&self, from: usize, to: usize) -> f64 {
         let near = |before: usize| {
             let gap = self.spans[before + 1].start.since(self.spans[before].end);
@@ -116,7 +118,7 @@ impl<'s> Sound<'s> {
         before + if to < self.len() { near(to - 1) } else { 0.0 }
     }
 
-    /// How much is heard, that no line claims, within `reach` nanoseconds of these spans.
+    /// How much unclaimed sound there is within `reach` nanoseconds of a claim, in nanoseconds.
     pub fn unclaimed_around(&self, claimed: &[bool], claim: &Claim, reach: i64) -> i64 {
         let (from, to) = (claim.stretch.start.plus_nanos(-reach), claim.stretch.end.plus_nanos(reach));
         let first = self.spans.partition_point(|span| span.end <= from);
@@ -133,7 +135,7 @@ impl<'s> Sound<'s> {
     }
 }
 
-/// What it costs that a line goes on over a pause: the more, the longer it is, and when somebody else speaks in it.
+/// The cost of a line going on over a pause: higher for a longer one, and when somebody else speaks in it.
 fn cost_of_pause(pause: Span, others: &[Span]) -> f64 {
     let first = others.partition_point(|other| other.end <= pause.start);
     let inside = others[first..].iter().take_while(|other| other.start < pause.end);
@@ -142,11 +144,11 @@ fn cost_of_pause(pause: Span, others: &[Span]) -> f64 {
     long + if spoken >= 700 * MS { 1.5 } else { 0.0 }
 }
 
-/// What became of the lines of one voice.
+/// The assignment of one voice's lines.
 pub(super) struct Assigned {
-    /// Each line's stretch; `None` for one of which nothing is heard.
+    /// Each line's stretch; `None` for one that is not found in the sound.
     pub claims: Vec<Option<Claim>>,
-    /// What it costs: of two ways to understand what is told the cheaper one is the likelier.
+    /// The cost of all: of two readings of the same reports the cheaper one is the likelier.
     pub cost: f64,
 }
 
@@ -156,12 +158,12 @@ impl Assigned {
     }
 }
 
-/// Lays the lines of one voice, in their order, on its sound.
+/// Assigns the sound of one voice to its lines, in their order.
 pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Assigned {
     if sound.len() == 0 || lines.is_empty() {
         return Assigned::nothing(lines);
     }
-    // Where there is too much to be weighed, lines are looked for nearer to where they are told to be.
+    // Where there is too much to weigh, lines are looked for closer to their reported times.
     let mut tries = (0..5).map(|narrower| windows(lines, sound, 1 << narrower));
     let weighed = tries.find_map(|windows| Some((candidates_of(lines, sound, &windows, rate)?, windows)));
     let Some((candidates, windows)) = weighed else { return Assigned::nothing(lines) };
@@ -193,7 +195,7 @@ pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Assign
     Assigned { claims, cost: before.at(lines.len(), sound.len(), sound) }
 }
 
-/// The stretches of all lines that are weighed; `None` when they are too many.
+/// The candidates of all lines; `None` when there are too many.
 fn candidates_of(
     lines: &[Evidence],
     sound: &Sound<'_>,
@@ -210,8 +212,8 @@ fn candidates_of(
     Some(all)
 }
 
-/// The spans among which each line is looked for: both ends grow from line to line. A line that tells no time at all is looked for where
-/// the one before it is.
+/// The spans among which each line is looked for: neither end moves back from line to line. A line without any time is looked for
+/// where the one before it is.
 fn windows(lines: &[Evidence], sound: &Sound<'_>, narrower: i64) -> Vec<std::ops::Range<usize>> {
     let reach = |line: &Evidence| if line.is_timed() { REACH_TIMED } else { REACH } / narrower;
     let mut last = None;
@@ -241,7 +243,7 @@ fn windows(lines: &[Evidence], sound: &Sound<'_>, narrower: i64) -> Vec<std::ops
     windows
 }
 
-/// The stretches of one line, `most` and one more at the most.
+/// The candidates of one line, at most `most` and one more.
 fn candidates(
     line: &Evidence,
     sound: &Sound<'_>,
@@ -249,7 +251,7 @@ fn candidates(
     rate: f64,
     most: usize,
 ) -> Vec<Candidate> {
-    // What takes several times as long as the text is several lines.
+    // A stretch of several times the length of the text is several lines.
     let longest = ((4.0 * line.letters / rate + 8.0) * 1e9) as i64;
     let mut found = Vec::new();
     for from in window.clone() {
@@ -269,7 +271,7 @@ fn candidates(
     found
 }
 
-/// What the lines before each cost at least, when they claim none from a span on.
+/// For each line, the lowest cost of the lines before it, if they claim nothing from a span on.
 fn forward(
     lines: &[Evidence],
     sound: &Sound<'_>,
@@ -293,7 +295,7 @@ fn forward(
     rows
 }
 
-/// What the lines from each on cost at least, when they claim none before a span.
+/// For each line, the lowest cost of it and all later ones, if they claim nothing before a span.
 fn backward(
     lines: &[Evidence],
     sound: &Sound<'_>,
@@ -317,7 +319,7 @@ fn backward(
     rows
 }
 
-/// What the cheapest way made of a line, when later lines begin at span `at`: its candidate, or nothing.
+/// What the cheapest assignment has for a line, when later lines begin at span `at`: its candidate, or nothing.
 fn trace(
     line: usize,
     at: usize,
@@ -334,7 +336,7 @@ fn trace(
     (cost(best) < before.at(line, at, sound) + unheard).then_some(*best)
 }
 
-/// What everything costs at least when a line is not heard.
+/// The lowest cost of all lines when this one is not found.
 fn nowhere(line: usize, unheard: f64, before: &Rows, after: &Rows, sound: &Sound<'_>) -> f64 {
     let window = before.range(line).start..=after.range(line + 1).end.max(before.range(line).end);
     window

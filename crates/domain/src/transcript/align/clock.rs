@@ -1,8 +1,8 @@
-//! By how much a source's clock is off the sound's, and where it was set in the middle of a call.
+//! Finds how far a source's clock is off the sound's, also when it was set in the middle of a call.
 //!
-//! Each line that tells its beginning votes for every offset that lays it on the beginning of some speech of its voice. The offsets
-//! with the most votes are tried on all lines in their order: staying with one is free, going over to another costs, so that a clock
-//! that was set is followed and a single wrong time is not.
+//! Each line with a reported beginning votes for every offset that moves it to the beginning of some speech of its voice. The
+//! offsets with the most votes are tried on all lines in their order: staying with one is free, changing to another costs, so that
+//! a clock that was set is followed and a single wrong time is not.
 
 use std::collections::HashMap;
 
@@ -14,54 +14,54 @@ use crate::time::WallTime;
 
 /// Votes are counted in steps of this.
 const STEP: i64 = 50 * MS;
-/// Votes that are counted at the most.
+/// The most votes that are counted.
 const MOST_VOTES: usize = 2_000_000;
-/// Offsets that are tried, beside none.
+/// The most offsets that are tried, besides zero.
 const TRIED: usize = 12;
-/// Speech begins after a pause of this.
+/// Speech begins after a pause of at least this.
 const PAUSE: i64 = 300 * MS;
-/// A beginning or an end that is further off than this is another one.
+/// A beginning or an end that is further off than this belongs to something else.
 const OFF: i64 = 400 * MS;
-/// What a line costs that an offset lays on no speech.
+/// The cost of a line that an offset does not move to the beginning of speech.
 const ASTRAY: f64 = 1.5;
-/// What going over to another offset costs, and beginning with one that is not none.
+/// The cost of changing to another offset, and of beginning with one that is not zero.
 const GOING_OVER: f64 = 3.5;
 const NOT_NONE: f64 = 2.0;
-/// An offset holds if its lines cost no more than this on the average.
+/// An offset is accepted if its lines cost no more than this on average ...
 const GOOD: f64 = 0.75;
-/// By how much less than at any other offset.
+/// ... and at least this much less than at any other offset.
 const CLEARER: f64 = 0.3;
 
-/// How a source's clock lies beside the sound's.
+/// How far a source's clock is off the sound's.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Clock {
-    /// From each of these turns on, so many nanoseconds are added to the source's times.
+    /// From the first turn of each piece on, its offset is added to the source's times.
     pieces: Vec<Piece>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Piece {
-    /// The first turn, by its place in the transcript.
+    /// The first turn, by its index in the transcript.
     from: usize,
-    /// The first time that it told.
+    /// The beginning that is reported for it.
     time: WallTime,
     offset: i64,
     turns: usize,
 }
 
 impl Clock {
-    /// What is added to the times of a turn.
+    /// What is added to the times of a turn, in nanoseconds.
     pub fn offset_of(&self, turn: usize) -> i64 {
         let after = self.pieces.partition_point(|piece| piece.from <= turn);
         self.pieces.get(after.saturating_sub(1)).map_or(0, |piece| piece.offset)
     }
 
-    /// The offset of most turns.
+    /// The offset of most turns, in milliseconds.
     pub fn offset_ms(&self) -> i64 {
         self.pieces.iter().max_by_key(|piece| piece.turns).map_or(0, |piece| piece.offset / MS)
     }
 
-    /// As it is kept.
+    /// The clock in the form in which it is stored.
     pub fn into_steps(self) -> Vec<ClockStep> {
         let is_none = self.pieces.iter().all(|piece| piece.offset == 0);
         let pieces = self.pieces.into_iter().filter(|_| !is_none);
@@ -69,7 +69,7 @@ impl Clock {
     }
 }
 
-/// A line that tells when it began.
+/// A line with a reported beginning.
 struct Told {
     turn: usize,
     start: WallTime,
@@ -82,7 +82,7 @@ pub(super) fn find(turns: &[Turn], heard: &Heard) -> Clock {
     let told: Vec<Told> = turns.iter().enumerate().filter_map(|(number, turn)| Told::of(number, turn, heard)).collect();
     let onsets: Vec<Vec<Span>> = heard.voices.iter().map(|voice| joined(voice.spans.clone(), PAUSE - 1)).collect();
     let none: Vec<bool> = told.iter().map(|line| line.cost(0, &onsets[line.voice]) >= ASTRAY).collect();
-    // One wrong time says nothing of the clock.
+    // One wrong time says nothing about the clock.
     if !none.windows(2).any(|pair| pair[0] && pair[1]) {
         return Clock::default();
     }
@@ -98,7 +98,7 @@ pub(super) fn find(turns: &[Turn], heard: &Heard) -> Clock {
         let end = (at..told.len()).find(|&line| chosen[line] != chosen[at]).unwrap_or(told.len());
         let mean = |offset: usize| (at..end).map(|line| costs[line][offset]).sum::<f64>() / (end - at) as f64;
         let others = (0..offsets.len()).filter(|offset| *offset != chosen[at]).map(mean).fold(f64::INFINITY, f64::min);
-        // A fit that is poor is not applied, nor is one of several that are as good.
+        // A poor fit is not applied, nor is one of several that are equally good.
         let is_good = mean(chosen[at]) <= GOOD && others - mean(chosen[at]) >= CLEARER && end - at >= 2;
         let offset = if is_good { offsets[chosen[at]] } else { 0 };
         let time = told[at].start;
@@ -116,7 +116,7 @@ impl Told {
         Some(Self { turn: number, start, end, voice })
     }
 
-    /// What it costs that the line is where an offset lays it.
+    /// The cost of the line being where an offset moves it.
     fn cost(&self, offset: i64, phrases: &[Span]) -> f64 {
         let start = self.start.plus_nanos(offset);
         let after = phrases.partition_point(|phrase| phrase.start < start);
@@ -136,10 +136,10 @@ impl Told {
     }
 }
 
-/// The offsets that are worth trying: none, and those that most lines vote for.
+/// The offsets that are worth trying: zero, and those that most lines vote for.
 fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
     let mut votes: HashMap<i64, f64> = HashMap::new();
-    // Of a very long call not every line is needed.
+    // In a very long call not every line is needed.
     let pairs: usize = told.iter().map(|line| phrases[line.voice].len()).sum();
     for line in told.iter().step_by(pairs.div_ceil(MOST_VOTES).max(1)) {
         for phrase in &phrases[line.voice] {
@@ -165,7 +165,7 @@ fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
     offsets
 }
 
-/// The median of what lines say that vote for about this offset.
+/// The median of the votes for about this offset.
 fn middle(about: i64, told: &[Told], phrases: &[Vec<Span>]) -> i64 {
     let pairs: usize = told.iter().map(|line| phrases[line.voice].len()).sum();
     let some = told.iter().step_by(pairs.div_ceil(MOST_VOTES).max(1));
@@ -175,7 +175,7 @@ fn middle(about: i64, told: &[Told], phrases: &[Vec<Span>]) -> i64 {
     near.get(near.len() / 2).copied().unwrap_or(about)
 }
 
-/// Which offset each line has, in the cheapest way through all of them.
+/// The offset of each line, as an index, in the cheapest sequence over all lines.
 fn cheapest(costs: &[Vec<f64>], offsets: usize) -> Vec<usize> {
     let mut totals: Vec<f64> = (0..offsets).map(|offset| if offset == 0 { 0.0 } else { NOT_NONE }).collect();
     let mut came_from: Vec<Vec<usize>> = Vec::new();

@@ -1,7 +1,7 @@
-//! What a source tells of when a line was spoken, and how well a stretch of sound agrees with it.
+//! The evidence for when a line was spoken: what its source reports, and how well a stretch of sound agrees with it.
 //!
-//! No single time is believed for itself: each that disagrees costs something, up to a limit, so that a time that cannot be (a start
-//! that was taken over from the turn before, an end of another line) is outvoted by the others, by the length of the text and by the
+//! No single time is believed by itself: each that disagrees costs something, up to a limit, so that an impossible time (a start
+//! that was copied from the turn before, an end of another line) is outvoted by the others, by the length of the text and by the
 //! order of the lines.
 
 use super::super::{Role, Times, Turn, markup};
@@ -11,7 +11,7 @@ use crate::time::WallTime;
 /// A line's evidence; times by the clock of the sound.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evidence {
-    /// The turn's place in the transcript.
+    /// The turn's index in the transcript.
     pub turn: usize,
     pub role: Role,
     /// When its first sound is expected.
@@ -24,13 +24,13 @@ pub(super) struct Evidence {
     written_after_end: Option<WallTime>,
     /// ... or before its sound began.
     written_before: Option<WallTime>,
-    /// How much there is to say: letters, digits for as much as they take.
+    /// How much there is to say: its letters, with digits counted by how long they take.
     pub letters: f64,
-    /// What it costs not to be heard at all.
+    /// The cost of not being found in the sound at all.
     pub unheard: f64,
 }
 
-/// When whoever writes a room's lines down writes a line that comes at once and whole.
+/// When a line that arrives whole, all at once, is written into a room's transcript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writing {
     /// As it begins: an agent has the text that it is about to speak.
@@ -40,7 +40,7 @@ pub(super) enum Writing {
 }
 
 impl Writing {
-    /// How it is with most that have this role.
+    /// The usual case for a role.
     pub fn usual(role: Role) -> Self {
         if role == Role::Agent { Self::AtStart } else { Self::AfterEnd }
     }
@@ -51,7 +51,7 @@ impl Writing {
     }
 }
 
-/// Whether a room's line came at once and whole, so that its time tells little by itself.
+/// Whether a room's line arrived whole, all at once, so that its time says little by itself.
 pub(super) fn is_whole(turn: &Turn) -> bool {
     let Times { start, end, created, last_text } = turn.reported;
     let grew = created.zip(last_text).is_some_and(|(first, last)| last > first);
@@ -67,36 +67,38 @@ pub(super) struct Stretch {
     pub speech: i64,
 }
 
-/// How late the SDK tells of a user's beginning and end, and of an agent's end: measured with livekit-agents 1.8.9 and
+/// How late the SDK reports a user's beginning and end, and an agent's end: measured with livekit-agents 1.8.9 and
 /// @livekit/agents 1.9.0.
 const USER_STARTS_LATE: i64 = 70 * MS;
 const USER_ENDS_LATE: i64 = 115 * MS;
 const AGENT_ENDS_LATE: i64 = 385 * MS;
-/// An agent that is interrupted is said to end up to this late: it pauses first, and is declared interrupted later.
+/// The end of an interrupted agent's line is reported up to this late: the agent pauses first, and is declared
+/// interrupted later.
 const INTERRUPTED_ENDS_LATE: i64 = 3_400 * MS;
-/// A user's item that is made this near to its start is made by a realtime model, at its start.
+/// A user's item that is created this close to its start is created by a realtime model, at its start.
 const MADE_AT_START: i64 = 300 * MS;
 
-/// The text of an agent's line that comes over so long a time follows its voice.
+/// The text of an agent's line that arrives over at least this long follows its voice.
 const STREAMED: i64 = 1_000 * MS;
 
-/// A recogniser that tells of a line while it is spoken tells its first words so soon.
+/// A recogniser that reports a line while it is spoken reports its first words within this.
 const SOON: i64 = 1_000 * MS;
 
-/// The most that a start, and an end, may cost.
+/// The highest cost of a start, and of an end.
 const MOST_START: f64 = 4.0;
 const MOST_END: f64 = 3.5;
-/// What a spoken line costs of which nothing is heard.
+/// The cost of a spoken line that is not found in the sound.
 const UNHEARD: f64 = 5.0;
-/// The same for one that comes with nothing that tells whether it was typed, as all of its voice do.
+/// The same for one without any sign of whether it was typed, when no line of its voice has one.
 const UNHEARD_BARE: f64 = 4.0;
-/// The same for one that was written down together with one that was recognised: it may be a part of that.
+/// The same for one that was written down together with a recognised one, to within the time below: it may be a part of
+/// that.
 const UNHEARD_TOGETHER: f64 = 0.5;
 const MADE_TOGETHER: i64 = 1_000 * MS;
 
 impl Evidence {
-    /// What is told of a turn. `offset` nanoseconds make a time of the sound's clock of one of the source's; `writing` is how a room's
-    /// lines are written down that come whole.
+    /// The evidence for a turn. `offset` nanoseconds are added to the source's times to get those of the sound's clock; `writing`
+    /// says when a room's lines that arrive whole are written down.
     pub fn of(number: usize, turn: &Turn, offset: i64, account: Account, writing: Writing, unheard: f64) -> Self {
         let at = |time: Option<WallTime>, late: i64| time.map(|time| time.plus_nanos(offset - late));
         let times = turn.reported;
@@ -137,7 +139,7 @@ impl Evidence {
                 line.written_before = at(times.created, 1_000 * MS);
             }
             (Account::Room, _) => {
-                // A recogniser that tells only of whole lines says nothing of the beginning.
+                // A recogniser that reports only whole lines says nothing about the beginning.
                 line.written_after_start =
                     at(times.created.filter(|first| times.last_text.is_some_and(|last| last > *first)), 0);
                 line.written_after_end = at(times.last_text, 0);
@@ -148,23 +150,23 @@ impl Evidence {
         line
     }
 
-    /// The same with another text to say.
+    /// The same with another amount of text.
     pub fn with_letters(&self, letters: f64) -> Self {
         Self { letters, ..self.clone() }
     }
 
-    /// Whether a time of its own is told, rather than when it was written down.
+    /// Whether its start or end is reported, rather than only when it was written down.
     pub fn is_timed(&self) -> bool {
         self.start.is_some() || self.end.is_some()
     }
 
-    /// A time near to its sound, for looking there.
+    /// A time near its sound, from which to look for it.
     pub fn around(&self) -> Option<WallTime> {
         let end = self.end.map(|(earliest, _)| earliest);
         self.start.or(end).or(self.written_after_end).or(self.written_before).or(self.written_after_start)
     }
 
-    /// What it costs to say that the line is this stretch. `rate` is how many letters this voice speaks in a second.
+    /// The cost of assigning this stretch to the line. `rate` is how many letters this voice speaks per second.
     pub fn cost(&self, stretch: &Stretch, rate: f64) -> f64 {
         self.cost_of_start(stretch.start)
             + self.cost_of_end(stretch.end)
@@ -183,13 +185,13 @@ impl Evidence {
     }
 
     fn cost_of_writing(&self, stretch: &Stretch) -> f64 {
-        // Whoever writes down cannot be before the sound ...
+        // A line cannot be written down before its sound ...
         let too_late =
             |time: WallTime, written: WallTime| (seconds(time.since(written) - 300 * MS).max(0.0) / 0.3).min(4.0);
-        // ... and is seldom long after it.
+        // ... and is seldom written long after it.
         let long_after =
             |time: WallTime, written: WallTime| (0.15 * seconds(written.since(time) - 1_500 * MS).max(0.0)).min(2.0);
-        // The first words are told while they are spoken.
+        // The first words are reported while they are spoken.
         let soon = |written: WallTime| (0.8 * seconds(written.since(stretch.start) - SOON).max(0.0)).min(3.0);
         let after_start = |written| too_late(stretch.start, written) + soon(written);
         let after_end = |written| too_late(stretch.end, written) + long_after(stretch.end, written);
@@ -203,14 +205,16 @@ impl Evidence {
         (2.0 * (self.misfit(speech, rate) - 0.4).max(0.0)).min(3.0)
     }
 
-    /// How far a length of speech is from what the text takes to say: the natural logarithm of their ratio.
+    /// How far a length of speech is from what the text takes to say: the natural logarithm of their ratio, without its
+    /// sign.
     pub fn misfit(&self, speech: i64, rate: f64) -> f64 {
         // A word alone takes longer than its letters would in a sentence.
         let expected = (self.letters / rate).max(0.3);
         (seconds(speech).max(0.05) / expected).ln().abs()
     }
 
-    /// How far a beginning is from what is told, and an end, in nanoseconds; `None` where nothing is.
+    /// How far a stretch's beginning is from the reported one, and its end, in nanoseconds; `None` where none is
+    /// reported.
     pub fn off(&self, stretch: &Stretch) -> (Option<i64>, Option<i64>) {
         let start = self.start.map(|told| stretch.start.since(told).abs());
         let end = self.end.map(|(earliest, latest)| earliest.since(stretch.end).max(stretch.end.since(latest)).max(0));
@@ -218,14 +222,14 @@ impl Evidence {
     }
 }
 
-/// When a user's line was written down, after its end: not the time of an item that a realtime model makes at its start.
+/// When a user's line was written down, after its end: not the time of an item that a realtime model creates at its start.
 pub(super) fn written(turn: &Turn) -> Option<WallTime> {
     let is_start = |made: &WallTime| turn.reported.start.is_some_and(|start| made.since(start).abs() < MADE_AT_START);
     turn.reported.created.filter(|made| !is_start(made))
 }
 
-/// What a line that was spoken, or that may have been typed, costs when it is not heard. `recognised` is when the other lines of its
-/// voice were written down that come with what a recogniser tells.
+/// The cost of not finding a line in the sound; it was spoken, or may have been typed. `recognised` are the times at which those
+/// lines of its voice were written down that come with a recogniser's data.
 pub(super) fn unheard(turn: &Turn, recognised: &[Option<WallTime>]) -> f64 {
     let is_with = |other: &Option<WallTime>| {
         other.zip(turn.reported.created).is_some_and(|(other, made)| made.since(other).abs() <= MADE_TOGETHER)
@@ -242,7 +246,7 @@ pub(super) fn unheard(turn: &Turn, recognised: &[Option<WallTime>]) -> f64 {
     }
 }
 
-/// How much there is to say in a text.
+/// How much there is to say in a text, in letters.
 fn letters(text: &str) -> f64 {
     let of = |letter: char| match letter {
         '0'..='9' => 4.0,

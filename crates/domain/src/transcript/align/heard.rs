@@ -1,9 +1,9 @@
-//! What is heard: for each voice the stretches in which it speaks.
+//! What is heard in a capture: for each voice, the spans in which it speaks.
 
 use super::super::{Role, Turn};
 use crate::time::WallTime;
 
-/// A stretch in which somebody is heard.
+/// A span in which somebody is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Its beginning.
@@ -18,13 +18,13 @@ impl Span {
         self.end.since(self.start)
     }
 
-    /// The same stretch, later by a number of nanoseconds.
+    /// The same span, later by a number of nanoseconds.
     pub fn shifted(&self, nanos: i64) -> Self {
         Self { start: self.start.plus_nanos(nanos), end: self.end.plus_nanos(nanos) }
     }
 }
 
-/// Stretches in order and without overlap; pauses between them that are no longer than `bridge` nanoseconds are bridged.
+/// The spans in order and without overlap; pauses between them that are no longer than `bridge` nanoseconds are bridged.
 pub fn joined(mut spans: Vec<Span>, bridge: i64) -> Vec<Span> {
     spans.sort_by_key(|span| span.start);
     spans.dedup_by(|next, before| {
@@ -37,30 +37,30 @@ pub fn joined(mut spans: Vec<Span>, bridge: i64) -> Vec<Span> {
     spans
 }
 
-/// Somebody who is heard apart from others: one channel of a recording, or one participant's tracks.
+/// A voice with sound of its own: one channel of a recording, or one participant's tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voice {
-    /// Whose lines it speaks.
+    /// The role whose lines it speaks.
     pub role: Role,
     /// The participant's identity, where each has a voice of their own.
     pub speaker: Option<String>,
-    /// Whether it speaks in noise, so that its faint sounds are not heard.
+    /// Whether it speaks in noise, so that its faint sounds are not detected.
     pub noisy: bool,
-    /// When it speaks: in order, without overlap. Short pauses (120 ms) are not told.
+    /// When it speaks: in order, without overlap. Short pauses (120 ms) do not end a span.
     pub spans: Vec<Span>,
 }
 
-/// What is heard of a capture.
+/// What is heard in a capture.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Heard {
     /// The voices.
     pub voices: Vec<Voice>,
-    /// What comes after this is not heard yet; `None` when all is.
+    /// The time up to which sound has been received; `None` when it is complete.
     pub until: Option<WallTime>,
 }
 
 impl Heard {
-    /// What two channels have: the agent's, and everybody else's.
+    /// The voices of two channels: the agent's, and everybody else's.
     pub fn of_channels(agent: Vec<Span>, user: Vec<Span>) -> Self {
         let voice = |role, spans| Voice { role, speaker: None, noisy: false, spans };
         Self { voices: vec![voice(Role::Agent, agent), voice(Role::User, user)], until: None }
@@ -73,7 +73,7 @@ impl Heard {
         self.voices.iter().position(is_speakers).or_else(|| self.voices.iter().position(is_shared))
     }
 
-    /// When anybody else than this voice speaks.
+    /// When anybody other than this voice speaks.
     pub(super) fn others(&self, voice: usize) -> Vec<Span> {
         let others = self.voices.iter().enumerate().filter(|(number, _)| *number != voice);
         let mut spans: Vec<Span> = others.flat_map(|(_, voice)| voice.spans.iter().copied()).collect();

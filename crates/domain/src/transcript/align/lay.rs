@@ -1,8 +1,9 @@
-//! Two recordings of one conversation, laid beside each other by when their voices speak: however far their clocks are apart, and also
-//! where one of them leaves something out.
+//! Aligns two recordings of one conversation by when their voices speak: however far apart their clocks are, and also where one of
+//! them leaves something out.
 //!
-//! For each voice it is counted, for every shift, how much speech of the one falls on speech of the other. The best shift is believed
-//! when it explains nearly all that the session heard, clearly more than any other does. What it does not explain is laid by itself.
+//! For every shift it counts, voice by voice, how much speech of the one coincides with speech of the other. The best shift is
+//! believed when it explains most of what the session has, clearly more than any other does. What it does not explain is aligned by
+//! itself.
 
 use std::ops::Range;
 
@@ -12,28 +13,28 @@ use super::shifts::{Shift, Shifts, Side, covered};
 use super::{MS, SECOND};
 use crate::time::WallTime;
 
-/// Stretches of one voice at the most: those of more than an hour of speech without a pause.
+/// The most spans of one role; an hour of continuous speech has fewer.
 const MOST_SPANS: usize = 6_000;
-/// More than this is not laid at once (48 h together).
+/// Recordings that are together longer than this (48 h) are not aligned.
 const LONGEST: i64 = 48 * 3600 * SECOND;
-/// The share of a session's speech, beyond what chance explains, that has to fall on the room's.
+/// The share of a session's speech, beyond what chance explains, that has to coincide with the room's.
 const BELIEVED: f64 = 0.6;
-/// By how much better than any shift that is not nearly the same.
+/// By how much that share has to exceed the one at any shift that is not nearly the same.
 const BETTER: f64 = 0.12;
-/// So many stretches with the same edges, to within this, are no chance; a fifth of all at least.
+/// At least this many spans with the same edges, to within [`EDGE`], are no coincidence; a fifth of all at least.
 const SAME: usize = 4;
 const SAME_SHARE: usize = 5;
 const EDGE: i64 = 60 * MS;
 /// Less speech than this says nothing.
 const LEAST: i64 = 1_500 * MS;
-/// So much of a span has to fall on speech for it to be explained.
+/// The share of a span that has to coincide with speech for the span to be explained.
 const EXPLAINED: f64 = 0.6;
-/// Edges that are nearer than this are the same.
+/// Edges no further apart than this are the same.
 const SAME_EDGE: i64 = 250 * MS;
-/// Pieces at the most.
+/// The most pieces.
 const PIECES: usize = 8;
 
-/// How a session's sound lies beside a room's.
+/// The alignment of a session's sound with a room's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Laid {
     /// In the order of the session's time.
@@ -50,7 +51,8 @@ struct Piece {
 }
 
 impl Laid {
-    /// What is added to a time of the session's sound to get the room's; and whether that was found there rather than nearby.
+    /// What is added to a time of the session's sound to get the room's; and whether that was found at this time rather than
+    /// nearby.
     pub fn offset(&self, role: Role, time: WallTime) -> (i64, bool) {
         let far = |piece: &Piece| piece.start.since(time).max(time.since(piece.end)).max(0);
         let Some(piece) = self.pieces.iter().min_by_key(|piece| far(piece)) else { return (0, false) };
@@ -64,7 +66,7 @@ impl Laid {
     }
 }
 
-/// Lays a session beside a room; `None` when they do not have the same sound, or too little to tell.
+/// Aligns a session with a room; `None` when they do not have the same sound, or too little of it to decide.
 pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {
     let mut sides = [Role::Agent, Role::User].map(|role| (of_role(session, role), of_role(room, role)));
     let mut pieces = Vec::new();
@@ -82,7 +84,7 @@ pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {
             explained.extend(found);
             side.0 = left;
         }
-        // Speech may fall on other speech; where both begin and end together they are the same.
+        // Speech may coincide with other speech; where both begin and end together they are the same.
         let sure = if same.len() >= SAME { &same } else { &explained };
         let (Some(start), Some(end)) = (sure.iter().map(|s| s.start).min(), sure.iter().map(|s| s.end).max()) else {
             break;
@@ -97,7 +99,7 @@ fn of_role(heard: &Heard, role: Role) -> Vec<Span> {
     let mut spans: Vec<Span> =
         heard.voices.iter().filter(|voice| voice.role == role).flat_map(|voice| voice.spans.clone()).collect();
     spans = joined(spans, 0);
-    // Of a very long call phrases are enough, not every breath.
+    // In a very long call phrases are enough, not every breath.
     let mut bridged = 200 * MS;
     while spans.len() > MOST_SPANS {
         spans = joined(spans, bridged);
@@ -106,7 +108,7 @@ fn of_role(heard: &Heard, role: Role) -> Vec<Span> {
     spans
 }
 
-/// The shift at which most speech falls on speech.
+/// The shift at which most speech coincides with speech.
 fn best(sides: &[Side; 2]) -> Option<i64> {
     let sides: Vec<&Side> = sides.iter().filter(|(session, room)| !session.is_empty() && !room.is_empty()).collect();
     let session = extent(sides.iter().map(|side| &side.0))?;
@@ -118,8 +120,8 @@ fn best(sides: &[Side; 2]) -> Option<i64> {
     let shifts = Shifts::of(&sides, &session, &room);
     let peaks = shifts.peaks();
     let most = *peaks.first()?;
-    // Clocks are believed where they fit about as well as anything else: what sounds every second fits everywhere. What a session has of
-    // the time before and after the room's sound says nothing of them.
+    // The clocks are believed where they fit about as well as anything else: what sounds every second fits everywhere. What a
+    // session has from before and after the room's sound says nothing about them.
     let in_room = |shift: Shift| {
         let [start, end] = [room.start, room.end].map(|time| time.plus_nanos(-shift.nanos));
         fit(&sides, shift, &(start..end), &room)
@@ -136,26 +138,26 @@ fn best(sides: &[Side; 2]) -> Option<i64> {
     if share(most) >= BELIEVED && share(most) - next >= BETTER {
         return Some(most.nanos);
     }
-    // Of a session that left something out less falls on speech, but each stretch of that has the same beginning and the same end.
+    // When a session left something out, less of it coincides, but each span that does has the same beginning and the same end.
     let stretches: usize = sides.iter().map(|side| side.0.len()).sum();
     let tried = here.iter().chain(peaks.iter().filter(|peak| here.is_none_or(|here| !here.is_near(peak.nanos))));
     let mut found: Vec<(Vec<WallTime>, i64)> = tried.map(|shift| (same(&sides, shift.nanos), shift.nanos)).collect();
     found.sort_by_key(|(same, offset)| (std::cmp::Reverse(same.len()), offset.abs()));
     let (best, offset) = found.first().filter(|(same, _)| same.len() >= SAME.max(stretches / SAME_SHARE))?;
-    // What lies as well elsewhere may lie anywhere.
+    // What fits equally well elsewhere may be anywhere.
     let lies_elsewhere =
         |(other, _): &(Vec<WallTime>, i64)| 2 * best.iter().filter(|start| other.contains(start)).count() >= best.len();
     (!found[1..].iter().any(lies_elsewhere)).then_some(*offset)
 }
 
-/// From the first of some stretches to the last.
+/// From the first of some spans to the last.
 fn extent<'s>(sides: impl Iterator<Item = &'s Vec<Span>>) -> Option<Range<WallTime>> {
     let of_side = |spans: &Vec<Span>| Some(spans.first()?.start..spans.last()?.end);
     sides.filter_map(of_side).reduce(|one, other| one.start.min(other.start)..one.end.max(other.end))
 }
 
-/// The share of what a session says in some of its time, beyond what chance explains, that falls on the room's speech at a shift; `None`
-/// where that is too little to tell.
+/// The share of what a session says within `told`, beyond what chance explains, that coincides with the room's speech at a shift;
+/// `None` where that is too little to decide.
 fn fit(sides: &[&Side], shift: Shift, told: &Range<WallTime>, room: &Range<WallTime>) -> Option<f64> {
     let told = [Span { start: told.start, end: told.end }];
     let (mut speech, mut chance) = (0, 0.0);
@@ -167,14 +169,14 @@ fn fit(sides: &[&Side], shift: Shift, told: &Range<WallTime>, room: &Range<WallT
     (speech >= LEAST).then(|| (shift.common as f64 - chance) / (speech as f64 - chance).max(1.0))
 }
 
-/// Whether a stretch is one of these, from its beginning to its end.
+/// Whether a span is one of these, from its beginning to its end.
 fn is_same(stretch: &Span, spans: &[Span]) -> bool {
     let near = spans.partition_point(|other| other.start < stretch.start.plus_nanos(-EDGE));
     let is_near = |one: WallTime, other: WallTime| one.since(other).abs() <= EDGE;
     spans.get(near).is_some_and(|other| is_near(other.start, stretch.start) && is_near(other.end, stretch.end))
 }
 
-/// Where the stretches of a session begin that have a counterpart with the same beginning and the same end.
+/// Where those spans of a session begin that have a counterpart with the same beginning and the same end.
 fn same(sides: &[&Side], about: i64) -> Vec<WallTime> {
     let of_side = |side: &&Side| {
         let offset = fine(side, about);
@@ -184,7 +186,7 @@ fn same(sides: &[&Side], about: i64) -> Vec<WallTime> {
     sides.iter().flat_map(of_side).collect()
 }
 
-/// The shift of one side, to a few milliseconds: the median of what its edges say.
+/// The shift of one side, to a few milliseconds: the median over its edges.
 fn fine((session, room): &Side, about: i64) -> Option<i64> {
     let edges = |spans: &[Span]| -> Vec<WallTime> {
         let mut edges: Vec<WallTime> = spans.iter().flat_map(|span| [span.start, span.end]).collect();

@@ -1,14 +1,14 @@
-//! Two recordings of one conversation beside each other.
+//! Tests of aligning two recordings of one conversation.
 
 use proptest::prelude::*;
 
 use super::tests::{line, ms, spans};
 use super::*;
 
-/// Stretches, from and to.
+/// Spans, each with its beginning and end.
 type List = Vec<(i64, i64)>;
 
-/// A call: each line with its pause before it.
+/// The agent's and the user's spans in a call of these lines: the pause before each, and its length.
 fn call(lines: &[(i64, i64)]) -> (List, List) {
     let (mut at, mut agent, mut user) = (1_000, Vec::new(), Vec::new());
     for (number, &(pause, length)) in lines.iter().enumerate() {
@@ -98,7 +98,7 @@ fn a_session_that_the_room_has_a_part_of_stays_where_the_clocks_have_it() {
         }
         assert_eq!(lay(&heard(&of(0..44, 0), &of(0..44, 250), 3_600_000), &room), None, "it may be anywhere");
     }
-    // Of a call there is one place, wherever its clock is.
+    // A call fits in one place only, wherever its clock is.
     let second = LINES.iter().rev().map(|(pause, length)| (pause + 130, length + 210));
     let (agent, user) = call(&LINES.into_iter().chain(second).collect::<Vec<_>>());
     let inside =
@@ -139,7 +139,7 @@ fn lines_of_a_session_stand_in_its_room_with_what_happened_between_them() {
             assert!(!refined.approximate && off.abs() <= 100 * MS, "{shift}: {refined:?}");
         }
         assert!(done.alignment.time(ms(9_000 + shift)).since(ms(9_000)).abs() <= 20 * MS, "{:?}", done.alignment);
-        // Without sound of its own, by what the room has alone.
+        // Without sound of its own, by the room's sound alone.
         let without = align_in_room(told, None, &heard(&agent, &user, 0));
         assert!((without.alignment.offset_ms + shift).abs() <= 100, "{:?}", without.alignment);
     }

@@ -1,10 +1,10 @@
-//! From the times that a source reports to the times that are heard.
+//! Aligns a transcript with the sound: from the times that a source reports to the times that are heard.
 //!
-//! The agents SDK is right about when its agent begins to speak, about 0.1 s late about the user, 0.4 s late about ends and 3 s late about
-//! the end of an interrupted line; realtime models report half of it or nothing; a room tells only when texts came. Each voice can be
-//! heard by itself, so the sound is asked: first by how much the source's clock is off ([`clock`]), then which stretch of its voice each
-//! line is ([`assign`]), where a line begins and ends with the first and last sound of its stretch. What the sound cannot settle is
-//! marked as approximate.
+//! The agents SDK is right about when its agent begins to speak, 0.4 s late about when it ends, 3 s late when it is interrupted,
+//! and about 0.1 s late for the user; realtime models report half of this or nothing; a room reports only when texts arrived. Each
+//! voice has sound of its own, so the sound decides: first how far the source's clock is off ([`clock`]), then which stretch of its
+//! voice each line is ([`assign`]); a line begins and ends with the first and last sound of its stretch. What the sound cannot
+//! decide is marked as approximate.
 
 mod assign;
 mod certain;
@@ -27,7 +27,7 @@ use crate::time::WallTime;
 const MS: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MS;
 
-/// The version of what this module makes of a transcript. A transcript that an older one aligned is aligned anew.
+/// The version of this alignment. A transcript that an older version aligned is aligned again.
 pub const VERSION: u32 = 3;
 
 /// Whose account of what was said a transcript is.
@@ -35,14 +35,14 @@ pub const VERSION: u32 = 3;
 pub enum Account {
     /// A session's own, by its own clock.
     Session,
-    /// What a room overheard, by the recording's clock.
+    /// What a room received, by the recording's clock.
     Room,
 }
 
-/// A line that ends this near to the end of what is heard yet may go on.
+/// A line that ends this close to the end of the sound so far may still go on.
 const GOES_ON: i64 = 600 * MS;
 
-/// Refines the times of a transcript by what is heard. Times that were refined before are made anew.
+/// Refines the times of a transcript by what is heard. Earlier refinements are replaced.
 pub fn align(mut transcript: Transcript, heard: &Heard, account: Account) -> Transcript {
     for turn in &mut transcript.turns {
         turn.refined = None;
@@ -73,7 +73,7 @@ pub fn align(mut transcript: Transcript, heard: &Heard, account: Account) -> Tra
     transcript
 }
 
-/// Whether a turn may be heard: a message that was not certainly typed.
+/// Whether a turn may be found in the sound: a message that was not certainly typed.
 fn may_be_spoken(turn: &Turn, account: Account) -> bool {
     let is_bare = turn.role == Role::User && turn.metrics.is_empty() && turn.confidence.is_none();
     turn.kind == Kind::Message
@@ -82,11 +82,11 @@ fn may_be_spoken(turn: &Turn, account: Account) -> bool {
         && (!turn.typed || (account == Account::Session && is_bare))
 }
 
-/// What was made of the lines of one voice.
+/// One reading of a voice's lines: which stretch each of them claims, and what that costs.
 struct Reading {
     lines: Vec<Evidence>,
     claims: Vec<Option<Claim>>,
-    /// Letters that the voice speaks in a second.
+    /// Letters per second that the voice speaks.
     rate: f64,
     cost: f64,
 }
@@ -96,24 +96,24 @@ impl Reading {
         let (mut rate, is_told) = rate(&lines, sound);
         let mut assigned = assign(&lines, sound, rate);
         if !is_told && let Some(heard) = heard_rate(&lines, &assigned.claims) {
-            // What nobody says (a laugh, music) was counted as speech until now.
+            // Until now, sound without words (a laugh, music) was counted as speech.
             rate = heard;
             assigned = assign(&lines, sound, rate);
         }
         Self { lines, claims: assigned.claims, rate, cost: assigned.cost }
     }
 
-    /// Whether a line lies elsewhere in another reading.
+    /// Whether a line is elsewhere in another reading.
     fn differs(&self, other: &Self, line: usize) -> bool {
         let edges = |claim: &Claim| (claim.stretch.start, claim.stretch.end);
         self.claims[line].as_ref().map(edges) != other.claims[line].as_ref().map(edges)
     }
 }
 
-/// How much cheaper a reading has to be for the other one to be wrong.
+/// How much cheaper than another a reading has to be to rule it out.
 const CLEARLY: f64 = 2.0;
 
-/// The lines of one voice, refined, with their places in the transcript.
+/// The refined times of one voice's lines, with their indices in the transcript.
 fn of_voice(
     turns: &[Turn],
     heard: &Heard,
@@ -167,7 +167,7 @@ fn of_voice(
                 let may_go_on = heard.until.is_some_and(|until| until.since(end) < GOES_ON);
                 Some(Refined { start, end, approximate: may_go_on || !certain[number] })
             }
-            // Where no line comes with what a recogniser tells, one that is not found may have been spoken.
+            // Where no line comes with a recogniser's data, one that is not found may have been spoken all the same.
             (None, None) if is_typed && (!recognised.is_empty() || sound.seconds() == 0.0) => None,
             (None, None) => unheard_times(&turns[line.turn], clock.offset_of(line.turn)),
         };
@@ -176,10 +176,10 @@ fn of_voice(
     refined
 }
 
-/// The letters that a voice may speak in a second.
+/// Letters per second that a voice may speak.
 const USUAL: std::ops::RangeInclusive<f64> = 6.0..=30.0;
 
-/// How many letters the voice speaks in a second, and whether reported times tell it.
+/// Letters per second that the voice speaks, and whether that follows from reported times.
 fn rate(lines: &[Evidence], sound: &Sound<'_>) -> (f64, bool) {
     let told = lines.iter().filter_map(|line| Some((line.letters, line.start?, line.end?.0)));
     let told = told.map(|(letters, start, end)| letters / evidence::seconds(end.since(start)).max(0.1));
@@ -188,25 +188,25 @@ fn rate(lines: &[Evidence], sound: &Sound<'_>) -> (f64, bool) {
     }
     let letters: f64 = lines.iter().map(|line| line.letters).sum();
     let all = letters / sound.seconds().max(0.1);
-    // Slower than anybody speaks: much of what is heard is nobody's.
+    // Slower than anybody speaks: much of the sound belongs to no line.
     (if all < SLOW_RATE { USUAL_RATE } else { all.min(*USUAL.end()) }, false)
 }
 
-/// The same by where lines were found.
+/// The same, from where lines were found.
 fn heard_rate(lines: &[Evidence], claims: &[Option<Claim>]) -> Option<f64> {
     let found =
         lines.iter().zip(claims).filter_map(|(line, claim)| Some((line.letters, claim.as_ref()?.stretch.speech)));
     median(found.map(|(letters, speech)| letters / evidence::seconds(speech).max(0.1)))
 }
 
-/// The middle one of some rates that can be; `None` when they are too few to tell.
+/// The median of the plausible rates; `None` when there are fewer than three.
 fn median(rates: impl Iterator<Item = f64>) -> Option<f64> {
     let mut rates: Vec<f64> = rates.filter(|rate| USUAL.contains(rate)).collect();
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().filter(|_| rates.len() >= 3)
 }
 
-/// The times of a line of which nothing is heard: what is told of it, as far as that can be.
+/// The times of a line that is not found in the sound: the reported ones, as far as they are possible.
 fn unheard_times(turn: &Turn, offset: i64) -> Option<Refined> {
     let times = turn.reported;
     let start = times.start.or(times.created)?.plus_nanos(offset);
@@ -214,8 +214,8 @@ fn unheard_times(turn: &Turn, offset: i64) -> Option<Refined> {
     Some(Refined { start, end, approximate: true })
 }
 
-/// Refines a session's transcript where the recording has its room's sound: by the session's own sound first, where it has any, which is
-/// then laid beside the room's; else, or when the two do not have the same sound, by the room's alone.
+/// Refines a session's transcript where the recording has its room's sound: first by the session's own sound, where it has any,
+/// which is then aligned with the room's; otherwise, or when the two are not the same sound, by the room's alone.
 pub fn align_in_room(transcript: Transcript, session: Option<&Heard>, room: &Heard) -> Transcript {
     let laid = session.and_then(|session| Some((session, lay(session, room)?)));
     let Some((session, laid)) = laid else { return align(transcript, room, Account::Session) };

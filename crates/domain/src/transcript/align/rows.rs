@@ -1,23 +1,24 @@
-//! A table of costs, a row a line, of which only a window is kept: outside of it sound is left unclaimed.
+//! The cost table of an assignment: one row per line, each for a window of spans; sound outside of it is left
+//! unclaimed.
 
 use std::ops::Range;
 
-/// What it costs to claim nothing of some spans.
+/// The cost of leaving spans unclaimed.
 pub(super) trait Skips {
-    /// Of the spans `from..to`.
+    /// The cost for the spans `from..to`.
     fn skip(&self, from: usize, to: usize) -> f64;
 }
 
-/// The rows; each begins at some span.
+/// The rows; each has the span at which it begins.
 pub(super) struct Rows(Vec<(usize, Vec<f64>)>);
 
 impl Rows {
-    /// Before the first line nothing is claimed.
+    /// A table to be filled from its beginning: before the first line nothing is claimed.
     pub fn beginning() -> Self {
         Self(vec![(0, vec![0.0])])
     }
 
-    /// After the last line nothing is claimed; earlier rows are put in later.
+    /// A table to be filled from its end: after the last line nothing is claimed. Earlier rows are put in later.
     pub fn ending(lines: usize, spans: usize) -> Self {
         let mut rows = vec![(0, Vec::new()); lines];
         rows.push((spans, vec![0.0]));
@@ -38,7 +39,7 @@ impl Rows {
         *start..start + row.len().saturating_sub(1)
     }
 
-    /// What a row of [`Rows::beginning`] says of a span: after the window, what lies between is left unclaimed.
+    /// The cost in a row of [`Rows::beginning`] at a span; past the window, the spans in between are left unclaimed.
     pub fn at(&self, number: usize, span: usize, skips: &impl Skips) -> f64 {
         let (start, row) = &self.0[number];
         match (span.checked_sub(*start).and_then(|at| row.get(at)), row.last()) {
@@ -48,7 +49,7 @@ impl Rows {
         }
     }
 
-    /// What a row of [`Rows::ending`] says of a span: before the window, what lies between is left unclaimed.
+    /// The cost in a row of [`Rows::ending`] at a span; before the window, the spans in between are left unclaimed.
     pub fn at_reverse(&self, number: usize, span: usize, skips: &impl Skips) -> f64 {
         let (start, row) = &self.0[number];
         match (span.checked_sub(*start), row.first()) {

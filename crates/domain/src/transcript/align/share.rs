@@ -1,4 +1,4 @@
-//! One utterance that is told as several lines: they share its stretch, each by the length of its text.
+//! Splits a stretch of sound among several lines that are one utterance, by the lengths of their texts.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,11 @@ use super::assign::{Claim, Sound};
 use super::evidence::Evidence;
 use crate::time::WallTime;
 
-/// What the lines share makes a better length for all of them together, by so much of a logarithm.
+/// How much better the stretch has to fit the length of all the lines together than that of any one of them: as a
+/// difference of logarithms.
 const BETTER: f64 = 0.1;
 
-/// The times of lines that share a stretch, by their numbers.
+/// The times of lines that share a stretch, by line number.
 pub(super) fn share(
     lines: &[Evidence],
     claims: &[Option<Claim>],
@@ -23,7 +24,7 @@ pub(super) fn share(
             at += 1;
             continue;
         }
-        // Lines that are not heard, between two that are.
+        // Lines that were not found, between two that were.
         let end = (at..lines.len()).find(|&line| claims[line].is_some()).unwrap_or(lines.len());
         let before = at.checked_sub(1).map(|line| (line, line..end));
         let after = (end < lines.len()).then_some((end, at..end + 1));
@@ -40,7 +41,7 @@ pub(super) fn share(
     shared
 }
 
-/// By how much better a stretch that one line claimed has the length of all of them; `None` when it has not.
+/// How much better a stretch that one line claimed fits the length of all of them; `None` when it does not.
 fn gain(lines: &[Evidence], claim: &Claim, rate: f64) -> Option<f64> {
     let is_possible = lines.iter().all(|line| line.unheard > 0.0);
     let all = lines[0].with_letters(lines.iter().map(|line| line.letters).sum());
@@ -50,7 +51,7 @@ fn gain(lines: &[Evidence], claim: &Claim, rate: f64) -> Option<f64> {
     (is_possible && gain > BETTER).then_some(gain)
 }
 
-/// The stretch, cut by the lengths of the texts, and in a pause where one is near.
+/// The stretch, divided by the lengths of the texts, and in a pause where one is near.
 fn parts(lines: &[Evidence], claim: &Claim, sound: &Sound<'_>) -> Vec<(WallTime, WallTime)> {
     let total: f64 = lines.iter().map(|line| line.letters).sum();
     let length = claim.stretch.end.since(claim.stretch.start);

@@ -1,4 +1,4 @@
-//! How much speech of one recording falls on speech of another, for each shift of the one.
+//! Counts how much speech of one recording coincides with speech of another, for each shift of the one.
 
 use std::ops::Range;
 
@@ -8,20 +8,20 @@ use crate::time::WallTime;
 
 /// Shifts are counted in steps of this.
 pub(super) const STEP: i64 = 10 * MS;
-/// Shifts that are looked at more closely.
+/// The most shifts that are examined more closely.
 const PEAKS: usize = 12;
-/// What is nearer to a peak than this belongs to it.
+/// What is no further from a peak than this belongs to it.
 const ELSEWHERE: i64 = 800 * MS;
 
-/// One side of both recordings: what a session has of a role's voices, and what its room has.
+/// One side of both recordings: the spans in which a role speaks in a session, and those in its room.
 pub(super) type Side = (Vec<Span>, Vec<Span>);
 
-/// A shift of the session's sound, and how much of its speech then falls on the room's.
+/// A shift of the session's sound, and how much of its speech then coincides with the room's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shift {
     /// Nanoseconds that are added to the session's times.
     pub nanos: i64,
-    /// Speech on speech, in nanoseconds.
+    /// Speech that coincides with speech, in nanoseconds.
     pub common: i64,
 }
 
@@ -32,24 +32,24 @@ impl Shift {
     }
 }
 
-/// What falls on speech at each shift.
+/// The speech that coincides at each shift.
 pub(super) struct Shifts {
     /// The first shift, in steps.
     lowest: i64,
-    /// What is in common at each, in steps.
+    /// What coincides at each, in steps.
     common: Vec<i64>,
 }
 
 impl Shifts {
-    /// Of all shifts at which some of a session falls on some of its room; both are told from their first speech to their last.
+    /// All shifts at which a session overlaps its room; `session` and `room` are from their first speech to their last.
     pub fn of(sides: &[&Side], session: &Range<WallTime>, room: &Range<WallTime>) -> Self {
-        // Edges are rounded before they are compared: so the four changes of two stretches cancel each other. What else were left of each
-        // would add up.
+        // Edges are rounded before they are compared, so that the four changes of two spans cancel each other; else what is left of
+        // each would add up.
         let step = |time: WallTime| time.since(room.start).div_euclid(STEP);
         let lowest = -step(session.end);
         let mut slopes = vec![0_i32; (step(room.end) - step(session.start) - lowest) as usize + 2];
         let place = |theirs: WallTime, mine: WallTime| (step(theirs) - step(mine) - lowest) as usize;
-        // What is in common is a piecewise linear function of the shift, given by where its slope changes.
+        // What coincides is a piecewise linear function of the shift, given by where its slope changes.
         for (session, room) in sides {
             for mine in session {
                 for theirs in room {
@@ -73,7 +73,7 @@ impl Shifts {
         Shift { nanos: (self.lowest + step as i64) * STEP, common: self.common[step] * STEP }
     }
 
-    /// The best of those that are nearly none.
+    /// The best of those that are nearly zero.
     pub fn around_none(&self) -> Option<Shift> {
         let place =
             |shift: i64| usize::try_from(shift.div_euclid(STEP) - self.lowest).unwrap_or(0).min(self.common.len());
@@ -81,7 +81,7 @@ impl Shifts {
         near.max_by_key(|shift| (shift.common, std::cmp::Reverse(shift.nanos.abs())))
     }
 
-    /// Those with most in common, each further than [`ELSEWHERE`] from those before it.
+    /// Those at which most coincides, each further than [`ELSEWHERE`] from those before it.
     pub fn peaks(&self) -> Vec<Shift> {
         // The best of each block is enough to find them.
         let block = ((ELSEWHERE / STEP) as usize).div_ceil(2);
@@ -140,7 +140,7 @@ mod tests {
             for step in (0..shifts.common.len()).step_by(37).chain([shifts.common.len() - 1]) {
                 let shift = shifts.at(step);
                 let truth: i64 = session.iter().map(|span| covered(&span.shifted(shift.nanos), &room)).sum();
-                // Each edge is a step off at the most.
+                // Each edge is at most a step off.
                 let off = 4 * STEP * session.len().max(room.len()) as i64;
                 prop_assert!((shift.common - truth).abs() <= off, "{shift:?} {truth}");
             }

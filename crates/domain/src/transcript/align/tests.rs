@@ -1,4 +1,4 @@
-//! What the sound makes of what sources tell.
+//! Tests of alignment: reported times against what is heard.
 
 use proptest::prelude::*;
 
@@ -13,12 +13,12 @@ pub(super) fn spans(list: &[(i64, i64)]) -> Vec<Span> {
     list.iter().map(|&(start, end)| Span { start: ms(start), end: ms(end) }).collect()
 }
 
-/// A text that takes so many milliseconds to say.
+/// A text that takes this many milliseconds to say.
 fn text(length: i64) -> String {
     "x".repeat((length * 15 / 1_000).max(1) as usize)
 }
 
-/// A line that is heard from `start` to `end`, as the agents SDK tells of it.
+/// A line that is heard from `start` to `end`, as the agents SDK reports it.
 pub(super) fn line(role: Role, start: i64, end: i64) -> Turn {
     let told = match role {
         Role::Agent => {
@@ -56,7 +56,7 @@ const HEARD: [(Role, i64, i64); 4] = [
     (Role::User, 23_400, 26_400),
 ];
 
-/// The call as the SDK tells of it, changed.
+/// The call as the SDK reports it, changed.
 fn told(change: impl Fn(usize, &mut Turn)) -> Vec<Turn> {
     let mut turns: Vec<Turn> = HEARD.iter().map(|&(role, start, end)| line(role, start, end)).collect();
     turns.iter_mut().enumerate().for_each(|(number, turn)| change(number, turn));
@@ -102,7 +102,7 @@ fn a_line_of_which_nothing_is_heard_stays_and_is_marked() {
 
 #[test]
 fn a_start_without_an_end_ends_where_the_voice_does() {
-    // As realtime models tell: made at the start.
+    // As realtime models report it: created at the start.
     let turns = told(|number, turn| {
         if turn.role == Role::User {
             turn.reported = Times { end: None, created: turn.reported.start, ..turn.reported };
@@ -235,7 +235,7 @@ fn a_clock_that_was_set_in_the_middle_is_followed() {
 
 #[test]
 fn a_clock_that_may_be_off_by_anything_is_left_as_it_is() {
-    // A sound every second, half a second beside the lines.
+    // A sound every second, half a second off the lines.
     let codes: Vec<(i64, i64)> = (0..40).map(|n| (n * 1_000, n * 1_000 + 420)).collect();
     let turns = [(3_500, Role::Agent), (12_500, Role::User), (25_500, Role::Agent)];
     let turns = turns.map(|(at, role)| line(role, at, at + 1_000)).to_vec();
@@ -302,7 +302,7 @@ fn what_a_room_overhears_lies_on_the_speakers_own_track() {
     assert!(times(&done).iter().filter(|time| !time.2).count() >= 3, "{:?}", times(&done));
 }
 
-/// A room's lines, each written at once and whole, `late` milliseconds after it begins or ends.
+/// A room's lines, each written whole and all at once, `late` milliseconds after it begins or ends.
 fn whole(lines: &[(Role, i64, i64)], late: impl Fn(Role) -> (bool, i64)) -> Vec<Turn> {
     let of = |&(role, start, end): &(Role, i64, i64)| {
         let (at_end, late) = late(role);
@@ -379,7 +379,7 @@ proptest! {
     fn lines_that_come_whole_are_found_or_marked(
         lines in conversation(), agent in (any::<bool>(), 0_i64..250), user in (any::<bool>(), -100_i64..1_200),
     ) {
-        // Whoever writes a line as it begins has its text before, or together with, its sound.
+        // A writer that writes a line as it begins has its text before, or together with, its sound.
         let at = |(at_end, late): (bool, i64)| (at_end, if at_end { late.abs() } else { late.min(250) });
         let turns = whole(&lines, |role| at(if role == Role::Agent { agent } else { user }));
         let heard = Heard::of_channels(spans(&of(&lines, Role::Agent)), spans(&of(&lines, Role::User)));
@@ -399,7 +399,7 @@ proptest! {
         prop_assert!((alignment.offset_ms + shift).abs() <= 150, "{} for {shift}", alignment.offset_ms);
     }
 
-    /// Whatever is told, and whatever is heard: a line neither ends before it begins, nor do two claim the same sound.
+    /// Whatever is reported, and whatever is heard: no line ends before it begins, and no two claim the same sound.
     #[test]
     fn anything_told_of_anything_heard(
         told in prop::collection::vec((any::<bool>(), prop::option::of(0_i64..90_000), prop::option::of(0_i64..90_000), prop::option::of(0_i64..90_000), any::<bool>(), 0_usize..80), 0..12),
@@ -434,7 +434,7 @@ proptest! {
     }
 }
 
-/// Whatever is brought, it is weighed in bounded time and memory.
+/// Whatever is given, it is weighed in bounded time and memory.
 #[test]
 fn very_many_lines_and_very_much_sound() {
     let spans: Vec<(i64, i64)> = (0..20_000).map(|n| (n * 200, n * 200 + 70)).collect();

@@ -1,8 +1,8 @@
-//! Delivery marks: what an agent's model writes for its voice, and nobody hears as words.
+//! Removes delivery marks: markup that an agent's model writes for its text-to-speech voice, and that is not spoken.
 //!
 //! The agents SDK's expressive mode writes `<expr type=".." label=".."/>` (livekit-agents, `tts/_provider_format.py`), voices have
-//! marks of their own (SSML, `<emotion value=".."/>`, `[laughs]`), and all of them may stand in what the agent is said to have
-//! said. Only marks that are known are taken for marks: `a < b`, `<3` and `[1]` are words.
+//! marks of their own (SSML, `<emotion value=".."/>`, `[laughs]`), and all of them may occur in the text that the agent is reported
+//! to have said. Only known marks are taken for marks: `a < b`, `<3` and `[1]` are words.
 
 mod names;
 mod scan;
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use self::scan::{Shape, mark_at};
 use super::{Kind, Role, Transcript, Turn};
 
-/// Leaves the delivery marks out of the lines that agents speak. What the source wrote is kept as `source_text` where it differs.
+/// Removes the delivery marks from the lines that agents speak. What the source wrote is kept as `source_text` where it differs.
 pub fn leave_out_marks(transcript: &mut Transcript) {
     for turn in &mut transcript.turns {
         leave_out(turn);
@@ -29,8 +29,8 @@ fn leave_out(turn: &mut Turn) {
     }
 }
 
-/// What is heard of a line that an agent speaks: its text without delivery marks, and without one that is unfinished at its end.
-/// Of a mark around words the words stay. Borrowed when there is none.
+/// The words of a line that an agent speaks: its text without delivery marks, and without an unfinished mark at its end. The words
+/// inside a mark stay. Borrowed when there is no mark.
 pub fn words(text: &str) -> Cow<'_, str> {
     let mut words = Words { out: String::new(), pending: None };
     let (mut kept, mut at, mut any) = (0, 0, false);
@@ -55,12 +55,12 @@ pub fn words(text: &str) -> Cow<'_, str> {
 /// Puts together what is left between marks.
 struct Words {
     out: String,
-    /// The marks that were left out since the last words.
+    /// The shape of the marks that were removed since the last words.
     pending: Option<Shape>,
 }
 
 impl Words {
-    /// Adds words. Of the white space on both sides of what was left out one side stays.
+    /// Adds words. Of the white space on both sides of a removed mark, one side's stays.
     fn push(&mut self, text: &str) {
         if text.is_empty() {
             return;
@@ -101,7 +101,7 @@ impl Words {
     }
 }
 
-/// Whether a word, or a sentence, is over after this character: in scripts that part words by spaces.
+/// Whether a word or a sentence may end with this character, in scripts that separate words by spaces.
 fn parts(last: Option<char>) -> bool {
     last.is_some_and(|c| is_spaced(c) && (c.is_alphanumeric() || ".,;:!?…\"')".contains(c)))
 }
@@ -110,7 +110,7 @@ fn begins(next: Option<char>) -> bool {
     next.is_some_and(|c| is_spaced(c) && c.is_alphanumeric())
 }
 
-/// Chinese, Japanese and Thai have no spaces between words.
+/// Whether a character is of a script with spaces between words; Chinese, Japanese and Thai have none.
 pub(super) fn is_spaced(c: char) -> bool {
     !matches!(c, '\u{0e00}'..='\u{0eff}' | '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..)
 }

@@ -1,4 +1,4 @@
-//! The marks that are known, by the names that those who made them give them.
+//! The known delivery marks, under the names that their makers give them.
 
 /// Elements that stand for something between words: a pause, a sound, a change of manner.
 const BETWEEN: [&str; 44] = [
@@ -89,10 +89,11 @@ const AROUND: [&str; 31] = [
     "whisper",
 ];
 
-/// Where vendors put their own SSML elements (Azure, Amazon, Google).
+/// The namespaces of vendors' own SSML elements (Azure, Amazon, Google).
 const NAMESPACES: [&str; 5] = ["amazon:", "google:", "mstts:", "livekit:", "tts:"];
 
-/// What a known element is, by its name in lower case: whether it stands between words. `None` when it is not known.
+/// Whether an element, by its name in lower case, is between words rather than around them. `None` when it is not
+/// known.
 pub fn element(name: &str) -> Option<bool> {
     if BETWEEN.contains(&name) {
         return Some(true);
@@ -101,7 +102,7 @@ pub fn element(name: &str) -> Option<bool> {
         .then_some(false)
 }
 
-/// Whether the name of a known element begins so.
+/// Whether the name of a known element begins with this text.
 pub fn begins_element(start: &str) -> bool {
     let names = BETWEEN.iter().chain(&AROUND).chain(&NAMESPACES);
     let mut names = names.copied();
@@ -115,7 +116,7 @@ const SOUNDS: [&str; 36] = [
     "sing", "sneeze", "snicker", "sniff", "sniffle", "snort", "sob", "swallow", "tsk", "whisper", "yawn",
 ];
 
-/// Manners of speaking that the same vendors document, and sounds that are more than one word; only in square brackets.
+/// Manners of speaking that the same vendors document; only in square brackets.
 const MANNERS: [&str; 53] = [
     "angry",
     "annoyed",
@@ -176,7 +177,7 @@ const MANNERS: [&str; 53] = [
 const PHRASES: [&str; 7] =
     ["clear throat", "clears throat", "clearing throat", "lip smack", "lip smacking", "lip smacks", "tongue click"];
 
-/// Words that say how much or how long; nothing by themselves.
+/// Words that say how much or how long; by themselves they are no mark.
 const DEGREES: [&str; 19] = [
     "a",
     "and",
@@ -218,7 +219,7 @@ fn is_sound(word: &str) -> bool {
     }) || matches!(word, "cries" | "cried")
 }
 
-/// Whether that is what a bracket of sounds says. `square` ones may also tell of a manner.
+/// Whether a bracket with this content is a mark. A `square` one may also name a manner.
 pub fn bracketed(inner: &str, square: bool) -> bool {
     let inner = inner.trim().to_lowercase();
     if square && let Some((name, value)) = inner.split_once('=') {
@@ -233,7 +234,7 @@ pub fn bracketed(inner: &str, square: bool) -> bool {
     !rest.is_empty() && words.len() <= 5 && (is_phrase(&rest) || rest.iter().all(is_known))
 }
 
-/// Whether what a square bracket of sounds says begins so.
+/// Whether the content of a mark in square brackets may begin with this text.
 pub fn begins_bracketed(start: &str) -> bool {
     let start = start.trim_start().to_lowercase().replace(['-', '_'], " ");
     let names = SOUNDS.iter().chain(&MANNERS).chain(&PHRASES).chain(&DEGREES);

@@ -1,29 +1,29 @@
-//! Where a delivery mark begins and ends.
+//! Recognises a delivery mark in a text, and finds where it ends.
 
 use super::names;
 
-/// The longest mark, in bytes: a description of a manner is a sentence.
+/// The longest mark, in bytes: the description of a manner may be a sentence.
 const LONGEST: usize = 1_000;
 
-/// How a mark stands to the words around it.
+/// How a mark relates to the words around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shape {
-    /// It is around words, or a part of one.
+    /// It is around words, or around a part of one.
     Around,
-    /// It stands between words.
+    /// It is between words.
     Between,
 }
 
 /// A mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// How it stands to the words around it.
+    /// How it relates to the words around it.
     pub shape: Shape,
-    /// Behind its last byte.
+    /// One past its last byte.
     pub end: usize,
 }
 
-/// The mark that begins at this byte of a text, which is `<`, `[` or `(`; also an unfinished one, which ends with the text.
+/// The mark that begins at this byte of a text, which is `<`, `[` or `(`. An unfinished mark ends with the text.
 pub fn mark_at(text: &str, start: usize) -> Option<Mark> {
     let longest = text[start..].char_indices().map(|(at, _)| at).take_while(|at| *at <= LONGEST).last().unwrap_or(0);
     let is_rest = text[start + longest..].chars().nth(1).is_none();
@@ -37,7 +37,8 @@ pub fn mark_at(text: &str, start: usize) -> Option<Mark> {
     Some(Mark { shape, end: start + length })
 }
 
-/// `<name attribute="..">`, `</name>`, `<name/>`, of a name that is known, and what an XML document begins with.
+/// `<name attribute="..">`, `</name>` or `<name/>` with a known name, and the declaration that an XML document begins
+/// with.
 fn element(text: &str) -> Option<(Shape, usize)> {
     if text.starts_with("<?xml") {
         return text.find("?>").map(|at| (Shape::Between, at + 2));
@@ -57,12 +58,12 @@ fn element(text: &str) -> Option<(Shape, usize)> {
     Some((if between { Shape::Between } else { Shape::Around }, from + length))
 }
 
-/// An `expr` says itself what it is.
+/// An `expr` says by its type whether it is between words.
 fn is_between(tag: &str) -> bool {
     tag.starts_with("<expr") && ["\"break\"", "\"sound\"", "\"expression\""].iter().any(|kind| tag.contains(kind))
 }
 
-/// The name that a text begins with. One of Gemini's has a space in it.
+/// The name that a text begins with. One of Gemini's names has a space in it.
 fn name(text: &str) -> Option<&str> {
     if text.get(..11).is_some_and(|name| name.eq_ignore_ascii_case("short pause")) {
         return text.get(..11);
@@ -72,8 +73,8 @@ fn name(text: &str) -> Option<&str> {
     name.starts_with(|c: char| c.is_ascii_alphabetic()).then_some(name)
 }
 
-/// How long the attributes of an element are, with the bracket that closes it; a `>` in quotes does not. `None` when they are not
-/// well formed.
+/// The length of an element's attributes and of the bracket that closes it; a `>` in quotes does not close it. `None` when they are
+/// not well formed.
 fn attributes(text: &str) -> Option<usize> {
     let mut rest = text;
     loop {
@@ -99,7 +100,7 @@ fn attributes(text: &str) -> Option<usize> {
     }
 }
 
-/// A pause by its length: `<750>` (Rime), `<#0.5#>` (`MiniMax`).
+/// A pause, given by its length: `<750>` (Rime), `<#0.5#>` (`MiniMax`).
 fn pause(text: &str) -> Option<(Shape, usize)> {
     let inner = &text[1..text.find('>')?];
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -110,14 +111,14 @@ fn pause(text: &str) -> Option<(Shape, usize)> {
     is_pause.then_some((Shape::Between, inner.len() + 2))
 }
 
-/// A sound in brackets. What goes on with `(` is a link.
+/// The length of a mark in brackets. Brackets that are followed by `(` are a link.
 fn bracket(text: &str, close: char) -> Option<usize> {
     let end = text.find(close)?;
     let is_sound = names::bracketed(&text[1..end], close == ']') && !text[end + 1..].starts_with('(');
     is_sound.then_some(end + 1)
 }
 
-/// Whether a mark begins so that is cut off at the end of the text, as a line is while it comes.
+/// Whether this is the beginning of a mark that is cut off at the end of the text, as in a line that is still arriving.
 fn is_unfinished(text: &str) -> bool {
     if let Some(inner) = text.strip_prefix('[') {
         return !inner.contains(']') && inner.len() <= 40 && (inner.is_empty() || names::begins_bracketed(inner));

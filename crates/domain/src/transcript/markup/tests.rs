@@ -1,4 +1,4 @@
-//! What is left of lines with delivery marks in them.
+//! Tests of removing delivery marks from lines.
 
 use proptest::prelude::*;
 
@@ -115,7 +115,7 @@ proptest! {
     #[test]
     fn any_text(text in "(\\PC|<|>|/|\\[|\\]|\\(|\\)|\"|expr|break|laughs| |\n|=){0,60}") {
         let once = words(&text).into_owned();
-        // Nothing is made up: what is left are characters of the text, in order, but for spaces.
+        // Nothing is made up: what is left are characters of the text, in order, except for spaces.
         let mut rest = text.chars();
         prop_assert!(once.chars().filter(|c| !c.is_whitespace()).all(|c| rest.any(|other| other == c)));
     }

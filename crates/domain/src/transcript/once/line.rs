@@ -1,17 +1,18 @@
-//! What is compared of a turn: its words, and when they were spoken.
+//! A line as it is compared between transcripts: its words, and when they were spoken.
 
 use super::super::{Kind, Role, Transcript, Turn};
 use super::spoken::Spoken;
 
-/// How far apart two accounts of one line may lie: 5 s, in nanoseconds. A room hears of a line when its text comes.
+/// How far apart in time two accounts of one line may be: 5 s, in nanoseconds. A room learns of a line when its text
+/// arrives.
 pub const NEAR: i64 = 5_000_000_000;
-/// How far apart two sessions' accounts of a word or two may lie, which are soon said again: 1.5 s.
+/// The same for two sessions' accounts of a line of one or two words, which are soon said again: 1.5 s, in nanoseconds.
 const NEAR_OF_A_WORD: i64 = 1_500_000_000;
 
 /// One line.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Which turn of its transcript it is.
+    /// The index of its turn in the transcript.
     pub turn: usize,
     /// Who it is from.
     pub role: Role,
@@ -26,18 +27,19 @@ pub struct Line {
 }
 
 impl Line {
-    /// How long nothing was said between two lines, in nanoseconds; 0 when they sound together.
+    /// The time between two lines, in nanoseconds; 0 when they overlap.
     pub fn distance(&self, other: &Self) -> i64 {
         self.from.saturating_sub(other.to).max(other.from.saturating_sub(self.to)).max(0)
     }
 
-    /// How far another session's account of it may lie from it.
+    /// How far from it another session's account of it may be.
     pub fn reach(&self) -> i64 {
         if self.spoken.words() <= 2 { NEAR_OF_A_WORD } else { NEAR }
     }
 }
 
-/// The lines of a transcript that have words and a time, in the order in which they began, on a clock that is so much later.
+/// The lines of a transcript that have words and a time, in the order in which they began, their times moved by `later`
+/// nanoseconds.
 pub fn lines(transcript: &Transcript, later: i64) -> Vec<Line> {
     let line = |(at, turn): (usize, &Turn)| {
         let spoken = Spoken::of(turn).filter(|_| turn.kind == Kind::Message && !turn.earlier)?;
@@ -50,8 +52,8 @@ pub fn lines(transcript: &Transcript, later: i64) -> Vec<Line> {
     lines
 }
 
-/// From when to when a turn was heard, as well as it is known: as it was found in the sound, else as it was reported, on the clock
-/// that the sound gave.
+/// When a turn began and ended, as well as is known: as it was found in the sound, else as it was reported, corrected by the
+/// transcript's alignment.
 fn sounded(turn: &Turn, transcript: &Transcript) -> Option<(i64, i64)> {
     if let Some(refined) = turn.refined {
         return Some((refined.start.as_nanos(), refined.end.as_nanos()));

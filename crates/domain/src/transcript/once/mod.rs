@@ -1,12 +1,12 @@
-//! Each line once, when several sources tell of it.
+//! Removes duplicate lines when several sources report the same call.
 //!
-//! An agent's own account of its session is better than what the room overhears of it: exact times, tool calls, what the model was
-//! told. But it has only the participant that the agent was linked to. So both are kept, each with its capture, and of the room's
-//! those lines are shown that no session has. Of two sessions in one room both have the user, and each may have heard the other's
-//! agent as if that were a user: such a line is the same when it has the same words and sounds at the same time, and is shown where
-//! its own agent tells it.
+//! An agent's own account of its session is better than what the room receives of it: exact times, tool calls, what the model was
+//! told. But it covers only the participant that the agent was linked to. So both are kept, each with its capture, and of the
+//! room's lines those are shown that no session has. Two sessions in one room both have the user, and each may have taken the
+//! other's agent for a user: such a line is a duplicate when it has the same words and sounds at the same time, and is shown where
+//! its own agent reports it.
 //!
-//! Lines are compared by their letters and digits alone. What one source joins another may have in pieces.
+//! Lines are compared by their letters and digits alone. What is one line in one source may be several in another.
 
 mod line;
 mod shift;
@@ -20,8 +20,8 @@ use self::shift::shift;
 use self::stream::Stream;
 use super::{Role, Transcript};
 
-/// The sessions and then the room, without the lines that another one of them tells as well. Lines that are told by both a session
-/// and the room are the session's.
+/// The sessions and then the room, without the lines that another of them reports as well. Of lines that both a session and the
+/// room report, the session's are kept.
 pub fn once(mut sessions: Vec<Transcript>, room: Option<Transcript>) -> Vec<Transcript> {
     let room = room.map(|mut room| {
         for session in &sessions {
@@ -43,7 +43,8 @@ pub fn once(mut sessions: Vec<Transcript>, room: Option<Transcript>) -> Vec<Tran
     sessions
 }
 
-/// Leaves out what an earlier session tells, where those are earlier whose times are surer.
+/// Ranks the sessions, those with the surest times first, and leaves out of each what one ranked before it reports as
+/// well.
 fn among(sessions: &mut [Transcript]) {
     let mut surest: Vec<usize> = (0..sessions.len()).collect();
     surest.sort_by_key(|at| std::cmp::Reverse(exact_percent(&sessions[*at])));
@@ -59,7 +60,7 @@ fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count).flat_map(move |from| (0..count).map(move |to| (from, to))).filter(|(from, to)| from != to)
 }
 
-/// How many of a hundred lines have times that were heard.
+/// The percentage of turns whose exact times were found in the sound.
 fn exact_percent(transcript: &Transcript) -> usize {
     let exact = transcript.turns.iter().filter(|turn| turn.refined.is_some_and(|refined| !refined.approximate)).count();
     100 * exact / transcript.turns.len().max(1)
@@ -76,7 +77,7 @@ fn of(lines: &[Line], role: Role) -> impl Iterator<Item = &Line> {
     lines.iter().filter(move |line| line.role == role)
 }
 
-/// The room's turns that a session tells.
+/// The room's turns that a session reports as well.
 fn told_by_session(session: &Transcript, room: &Transcript) -> HashSet<usize> {
     let (told, heard) = (lines(session, 0), lines(room, 0));
     let told = lines(session, shift(&heard, &told));
@@ -87,7 +88,7 @@ fn told_by_session(session: &Transcript, room: &Transcript) -> HashSet<usize> {
     ROLES.into_iter().flat_map(same).collect()
 }
 
-/// The turns of a session that an earlier one tells.
+/// The turns of the session `later` that `earlier`, which is ranked before it, reports as well.
 fn told_in_both(earlier: &Transcript, later: &Transcript) -> HashSet<usize> {
     let (told, heard) = (lines(earlier, 0), lines(later, 0));
     let told = lines(earlier, shift(&heard, &told));
@@ -95,7 +96,7 @@ fn told_in_both(earlier: &Transcript, later: &Transcript) -> HashSet<usize> {
     ROLES.into_iter().flat_map(same).collect()
 }
 
-/// The turns that a session tells as a user's, and that are of an agent who tells them as well.
+/// The turns that a session reports as a user's although an agent spoke them, whose own account has them as well.
 fn told_as_users(agents: &Transcript, session: &Transcript) -> HashSet<usize> {
     let (told, heard) = (lines(agents, 0), lines(session, 0));
     let told = lines(agents, shift(&heard, &told));

@@ -1,17 +1,17 @@
-//! How far the clocks of two accounts are apart, by the lines that both have.
+//! Finds how far apart the clocks of two accounts are, from the lines that both have.
 
 use std::collections::HashMap;
 
 use super::super::Role;
 use super::line::{Line, NEAR};
 
-/// The fewest words of a line that is taken for the same wherever it stands.
+/// The fewest words with which a line counts as the same wherever it occurs.
 const WORDS: usize = 3;
-/// The fewest such lines.
+/// The fewest such lines that have to agree.
 const LINES: usize = 2;
 
-/// How much later the clock of `here` is than that of `there`, in nanoseconds; 0 unless most lines of `there` say so that are not said
-/// twice, and they are farther apart than lines on one clock may be.
+/// How much later the clock of `here` is than that of `there`, in nanoseconds. 0 unless most lines that occur once in `there` agree
+/// on it, and it is more than lines on one clock may differ by.
 pub fn shift(here: &[Line], there: &[Line]) -> i64 {
     let (here, there) = (said_once(here), said_once(there));
     let mut apart: Vec<i64> =

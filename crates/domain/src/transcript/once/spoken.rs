@@ -6,17 +6,18 @@ use unicode_normalization::char::is_combining_mark;
 use super::super::{Turn, markup};
 
 /// The letters and digits of a line in one form (NFKD without accents and case, as in `Ｃafé` and `cafe`), without what is between
-/// them: `can not` and `cannot` are the same, `A 1729` and `A1729`, `don’t` and `dont`.
+/// those: `can not` and `cannot` are the same, `A 1729` and `A1729`, `don’t` and `dont`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spoken {
     /// All of it.
     pub letters: String,
-    /// Where a word begins, in bytes; in order.
+    /// The byte offset at which each word begins; in order.
     pub starts: Vec<usize>,
 }
 
 impl Spoken {
-    /// The words of a turn; of one that has no letters whatever it is written with. `None` when it has nothing.
+    /// The words of a turn; for one without letters or digits, all that it is written with but white space. `None` when
+    /// there is nothing.
     pub fn of(turn: &Turn) -> Option<Self> {
         let spoken = Self::read(&turn.text);
         let written = || {
@@ -31,12 +32,12 @@ impl Spoken {
         let mut begins = true;
         for c in text.nfkd() {
             if c.is_alphanumeric() {
-                // A script without spaces has no words that one could see.
+                // A script without spaces shows no words: each character counts as one.
                 if begins || !markup::is_spaced(c) {
                     spoken.starts.push(spoken.letters.len());
                 }
                 begins = !markup::is_spaced(c);
-                // Upper case first: `ß` is `SS`, and there are two small sigmas.
+                // Upper case first: `ß` becomes `SS`, and the two small sigmas become one.
                 spoken.letters.extend(c.to_uppercase().flat_map(char::to_lowercase));
             } else if !is_joining(c) {
                 begins = true;
@@ -45,17 +46,17 @@ impl Spoken {
         spoken
     }
 
-    /// How many words there are.
+    /// The number of words.
     pub fn words(&self) -> usize {
         self.starts.len()
     }
 
-    /// Whether a word begins or ends there.
+    /// Whether a word begins or ends at this byte.
     pub fn is_boundary(&self, at: usize) -> bool {
         at == self.letters.len() || self.starts.binary_search(&at).is_ok()
     }
 
-    /// Adds what comes next.
+    /// Appends the words that come next.
     pub fn append(&mut self, next: &Self) {
         let length = self.letters.len();
         self.starts.extend(next.starts.iter().map(|start| start + length));
@@ -63,7 +64,7 @@ impl Spoken {
     }
 }
 
-/// What stands within a word: apostrophes, accents, and characters that nobody sees.
+/// Characters that join the parts of a word: apostrophes, accents and invisible ones.
 fn is_joining(c: char) -> bool {
     is_combining_mark(c)
         || matches!(c, '\'' | '`' | '´' | '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bc}' | '\u{ff07}')

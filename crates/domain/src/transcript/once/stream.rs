@@ -1,23 +1,24 @@
-//! The lines of one role in one account, one after the other: what another account tells of is looked for in them.
+//! The lines of one role in one account as a single text, in which the lines of another account are searched for.
 
 use std::collections::HashSet;
 
 use super::line::Line;
 use super::spoken::Spoken;
 
-/// A part of a word is a word that was cut off when it has at least so many letters before it, in bytes.
+/// The fewest letters, in bytes, with which a line that was cut off may end within a word.
 const CUT: usize = 8;
-/// How far two lines may be apart of which not all times are known, and sound at the same time: 1 s, in nanoseconds.
+/// How far apart two lines may be that sound at the same time, where not all their times are known: 1 s, in
+/// nanoseconds.
 const TOGETHER: i64 = 1_000_000_000;
 
-/// Lines in a row.
+/// Lines, and their text in one piece.
 #[derive(Debug)]
 pub struct Stream<'l> {
     lines: Vec<&'l Line>,
     /// Where each line begins in the text of all, in bytes, and where the last one ends.
     offsets: Vec<usize>,
     all: Spoken,
-    /// Which bytes were found to be told by the other account.
+    /// Which bytes were found in the other account.
     taken: Vec<bool>,
 }
 
@@ -34,10 +35,10 @@ impl<'l> Stream<'l> {
         Self { lines, offsets, all, taken }
     }
 
-    /// The turns of the other account that these lines tell, each word for one turn; of one that is `cut` these lines may have only
-    /// the beginning, or it ends within a word. `reach` is how far a line may lie from where it is told.
+    /// The turns of the other account whose words are in these lines; each word counts for one turn only. With `cut`, these lines
+    /// may have only the beginning of a turn, and a turn may end within a word. `reach` is how far apart in time the two may be.
     pub fn take_all(&mut self, mut others: Vec<&Line>, reach: impl Fn(&Line) -> i64, cut: bool) -> HashSet<usize> {
-        // The longest first: of a short one there may be more, and then the nearest counts.
+        // The longest first: a short one may occur more than once, and then the nearest counts.
         let nearest = |line: &&Line| self.lines.iter().map(|own| own.distance(line)).min().unwrap_or(i64::MAX);
         others.sort_by_cached_key(|line| (std::cmp::Reverse(line.spoken.letters.len()), nearest(line)));
         let taken = others
@@ -46,7 +47,7 @@ impl<'l> Stream<'l> {
         taken.map(|line| line.turn).collect::<HashSet<_>>()
     }
 
-    /// Takes the words of a line, where they are nearest.
+    /// Takes the words of a line where they are nearest; false when they are nowhere.
     fn take(&mut self, line: &Line, reach: i64, cut: bool) -> bool {
         let free = |at: &usize| !self.taken[*at..*at + line.spoken.letters.len()].contains(&true);
         let places = self.places(line, reach, cut);
@@ -55,7 +56,7 @@ impl<'l> Stream<'l> {
         true
     }
 
-    /// Where the words of a line stand in lines that are near to it.
+    /// The byte offsets at which the words of a line occur in lines that are near to it in time.
     fn places(&self, line: &Line, reach: i64, cut: bool) -> Vec<usize> {
         let is_near = |at: &usize| self.lines[*at].distance(line) <= reach;
         let near = || (0..self.lines.len()).filter(is_near);
@@ -81,14 +82,14 @@ impl<'l> Stream<'l> {
         places
     }
 
-    /// The lines that these bytes are of.
+    /// The lines that these bytes belong to.
     fn within(&self, from: usize, to: usize) -> impl Iterator<Item = usize> + use<> {
         let first = self.offsets.partition_point(|offset| *offset <= from).saturating_sub(1);
         let last = self.offsets.partition_point(|offset| *offset < to);
         first..last
     }
 
-    /// How far the middle of a line lies from the middle of its words here, in nanoseconds.
+    /// How far the middle of a line is from the middle of its words here, in nanoseconds.
     fn misses(&self, line: &Line, at: usize) -> i64 {
         let middle = at + line.spoken.letters.len() / 2;
         let Some(own) = self.within(middle, middle + 1).next() else { return i64::MAX };
@@ -99,8 +100,8 @@ impl<'l> Stream<'l> {
         there.saturating_sub(line.from / 2 + line.to / 2).saturating_abs()
     }
 
-    /// Takes the lines that a line of the other account begins with: of an agent that was interrupted a session tells what was heard,
-    /// and the room all that was to be said.
+    /// Takes the lines that a line of the other account begins with: of an interrupted agent a session has what was heard, and the
+    /// room all that was to be said.
     fn take_beginning(&mut self, line: &Line, reach: i64) -> bool {
         let (mut told, mut taken) = (0, Vec::new());
         for (at, own) in self.lines.iter().enumerate().filter(|(_, own)| own.distance(line) <= reach) {
@@ -126,8 +127,8 @@ impl<'l> Stream<'l> {
         is_enough
     }
 
-    /// Whether a line has the words of these lines and sounds at the same time, whoever is said to have spoken it. Somebody may repeat
-    /// what somebody else has just said: half of it at least has to sound together.
+    /// Whether a line has the words of these lines and sounds at the same time, no matter who is said to have spoken it. Since
+    /// people repeat what somebody has just said, at least half of it has to overlap.
     pub fn sounds_with(&self, line: &Line) -> bool {
         self.places(line, TOGETHER, false).into_iter().any(|at| {
             let own: Vec<&&Line> = self.within(at, at + line.spoken.letters.len()).map(|at| &self.lines[at]).collect();
@@ -137,7 +138,8 @@ impl<'l> Stream<'l> {
             };
             let shorter = to.saturating_sub(from).min(line.to.saturating_sub(line.from));
             let together = to.min(line.to).saturating_sub(from.max(line.from));
-            // Of a moment nobody can say more than that it is near.
+            // A line of which only one time is known cannot overlap: it is enough that it is near and has more than two
+            // words.
             if shorter == 0 { line.spoken.words() > 2 } else { together >= shorter / 2 }
         })
     }

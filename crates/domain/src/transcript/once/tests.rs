@@ -1,4 +1,4 @@
-//! Several accounts of one call.
+//! Tests of removing duplicate lines from several accounts of one call.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn at(ms: i64) -> WallTime {
     WallTime::from_millis(1_795_000_000_000 + ms)
 }
 
-/// A turn by its times in milliseconds.
+/// A turn with these times, in milliseconds.
 fn turn(role: Role, text: &str, start: i64, end: i64) -> Turn {
     Turn {
         reported: Times { start: Some(at(start)), end: Some(at(end)), ..Times::default() },
@@ -34,7 +34,7 @@ fn texts(transcript: &Transcript) -> Vec<&str> {
     transcript.turns.iter().map(|turn| turn.text.as_str()).collect()
 }
 
-/// What is left of the room beside one session.
+/// What is left of the room's lines next to one session.
 fn left(session: &[Turn], room: &[Turn]) -> Vec<String> {
     let all = once(vec![told(session)], Some(told(room)));
     assert_eq!(all[0], told(session), "a session's own lines stay");
@@ -92,7 +92,7 @@ fn pieces_that_do_not_fit_are_still_the_same_words() {
 fn the_same_words_said_again_are_two_lines() {
     let yes = |at: i64| user("Yes.", at, at + 400);
     assert_eq!(left(&[yes(0), yes(3_000)], &[yes(100), yes(3_100)]), [""; 0]);
-    // One said it whom the session does not have.
+    // Somebody whom the session does not have said it too.
     assert_eq!(left(&[yes(0)], &[yes(100), yes(3_000)]).len(), 1);
     assert_eq!(left(&[yes(0)], &[yes(20_000)]).len(), 1);
     let all = once(vec![told(&[yes(0), yes(4_000)]), told(&[yes(50), yes(4_100)])], None);
@@ -118,7 +118,7 @@ fn a_user_whom_two_agents_hear_is_shown_once_and_both_agents_stay() {
     }
     let all = once(vec![told(&first), exact], None);
     assert_eq!((texts(&all[0]), all[1].turns.len()), (vec!["Hello, I am Nova."], 2));
-    // And with the room beside them.
+    // And with the room's transcript as well.
     let room = [&first[..], &second[..]].concat();
     let all = once(vec![told(&first), told(&second)], Some(told(&room)));
     assert_eq!(all.iter().map(|one| one.turns.len()).collect::<Vec<_>>(), [2, 1, 0]);
@@ -131,11 +131,11 @@ fn an_agent_whom_another_one_hears_as_a_user_is_shown_as_an_agent() {
         [user("i pass you on to sales", 100, 2_000), user("goodbye", 2_200, 2_900), user("goodbye", 3_600, 4_100)];
     let all = once(vec![told(&nova), told(&sales)], None);
     assert_eq!((all[0].turns.len(), texts(&all[1])), (2, vec![""; 0]));
-    // The user who repeats an agent's words does not sound together with it.
+    // A user who repeats an agent's words does not overlap with it.
     let echo = [user("I pass you on to sales", 3_200, 5_000)];
     let all = once(vec![told(&nova), told(&echo)], None);
     assert_eq!(all[1].turns.len(), 1);
-    // An agent that uploads nothing, but is heard in the room.
+    // An agent that uploads nothing, but whom the room has.
     let all = once(vec![told(&sales[..1])], Some(told(&nova)));
     assert_eq!((all[0].turns.len(), all[1].turns.len()), (0, 2));
 }

@@ -1,14 +1,14 @@
-//! OTLP as JSON: numbers of 64 bits are texts, names are in lowerCamelCase.
+//! Redacts an OTLP request in JSON, where 64-bit numbers are strings and names are in lowerCamelCase.
 
 use serde_json::Value;
 
 use super::{Fate, ITEM, Withheld, is_content, is_message_event};
 use crate::lenient_json;
 
-/// Values in a request, at most: each takes up to 700 bytes of memory.
+/// The most values in a request: each takes up to 700 bytes of memory.
 const MOST_VALUES: usize = 100_000;
 
-/// What is left of a request; `None` when it cannot be read, has too much in it, or nothing is left.
+/// The redacted request; `None` when it cannot be read or has too many values.
 pub(super) fn redact(body: &[u8], withheld: &Withheld<'_>) -> Option<Vec<u8>> {
     if body.iter().filter(|byte| b",[{".contains(byte)).count() > MOST_VALUES {
         return None;
@@ -26,12 +26,12 @@ pub(super) fn redact(body: &[u8], withheld: &Withheld<'_>) -> Option<Vec<u8>> {
             items(scope, "metrics").for_each(|item| metric(item, withheld));
         }
     }
-    // What could be read is all that is known of a body that is no JSON: nothing else of it is kept.
+    // Of a body that is not valid JSON, only what could be read is kept.
     let rest = serde_json::to_vec(&request).ok()?;
     Some(if before.is_some_and(|before| before == rest) { body.to_vec() } else { rest })
 }
 
-/// The items of a list in an object, if there is one.
+/// The items of a list in an object; none if there is no such list.
 fn items<'v>(object: &'v mut Value, name: &str) -> impl Iterator<Item = &'v mut Value> {
     object.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten()
 }
@@ -85,19 +85,19 @@ fn metric(metric: &mut Value, withheld: &Withheld<'_>) {
     }
 }
 
-/// Keeps some items of a list, if there is one.
+/// Keeps the wanted items of a list, if there is one.
 fn retain(object: &mut Value, name: &str, keep: impl FnMut(&mut Value) -> bool) {
     if let Some(Value::Array(items)) = object.get_mut(name) {
         items.retain_mut(keep);
     }
 }
 
-/// Removes the attributes that have content.
+/// Removes the attributes with content.
 fn strip(item: &mut Value) {
     retain(item, "attributes", |attribute| attribute["key"].as_str().is_some_and(|key| !is_content(key)));
 }
 
-/// An OTLP value as ordinary JSON. The nesting of what is read is bounded.
+/// An OTLP value as ordinary JSON. The recursion is bounded by the nesting that the parser accepts.
 fn plain(value: &Value) -> Value {
     if let Some(fields) = value["kvlistValue"]["values"].as_array() {
         let fields =

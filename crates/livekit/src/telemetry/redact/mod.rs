@@ -1,9 +1,9 @@
-//! Leaves out of a request what was told of stretches of time of which nothing is kept.
+//! Redacts telemetry: removes from an OTLP request what belongs to stretches of time of which nothing may be kept.
 //!
-//! A log record, span, event or data point that touches such a stretch goes. What came later may repeat what was said before it: a
-//! model is sent the conversation so far with each turn. So from the first such stretch on, the attributes that the SDKs mark as
-//! content (`pii` in their name, or one of the names of OpenTelemetry's `GenAI` conventions) go as well. The exception is a log record
-//! of one item of the chat history, which says when that item was spoken.
+//! A log record, span, event or data point that touches such a stretch is removed. Later ones may repeat what was said before: with
+//! each turn, a model is sent the conversation so far. So from the first such stretch on, the attributes that the SDKs mark as
+//! content (`pii` in their name, or one of the names of OpenTelemetry's `GenAI` conventions) are removed as well. The exception is
+//! a log record of one item of the chat history, which says when that item was spoken.
 
 mod json;
 mod protobuf;
@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-/// How far around its making a message may have been spoken that does not say when: 30 s, in nanoseconds.
+/// How long before or after its times a message may have been spoken that does not say when: 30 s, in nanoseconds.
 const UNTIMED: i64 = 30_000_000_000;
-/// The attribute of a log record that is an item of the chat history.
+/// The attribute of a log record that holds an item of the chat history.
 const ITEM: &str = "chat.item";
 
 /// What is left of a request.
@@ -22,13 +22,13 @@ const ITEM: &str = "chat.item";
 pub enum Redacted {
     /// All of it.
     Whole,
-    /// These bytes.
+    /// The rest of it.
     Rest(Vec<u8>),
-    /// Nothing, or nothing that can be read.
+    /// Nothing, or nothing readable.
     Nothing,
 }
 
-/// Leaves out what touches `withheld`: ranges of nanoseconds since the Unix epoch. `signal` is `traces`, `logs` or `metrics`.
+/// Removes what touches `withheld`: ranges of nanoseconds since the Unix epoch. `signal` is `traces`, `logs` or `metrics`.
 pub fn redact(signal: &str, content_type: &str, body: &[u8], withheld: &[Range<i64>]) -> Redacted {
     let Some(began) = withheld.iter().map(|stretch| stretch.start).min() else { return Redacted::Whole };
     let withheld = Withheld { stretches: withheld, began };
@@ -44,21 +44,21 @@ pub fn redact(signal: &str, content_type: &str, body: &[u8], withheld: &[Range<i
     }
 }
 
-/// What must not be kept.
+/// The stretches of which nothing may be kept.
 struct Withheld<'s> {
     stretches: &'s [Range<i64>],
-    /// When the first of them began.
+    /// The beginning of the first one.
     began: i64,
 }
 
 impl Withheld<'_> {
-    /// Whether a stretch of time touches one of them. A time that is not told (0) touches all.
+    /// Whether a span of time touches one of the stretches. An unknown time (0) touches all.
     fn touches(&self, from: i64, to: i64) -> bool {
         from <= 0 || self.stretches.iter().any(|stretch| from < stretch.end && to.max(from) >= stretch.start)
     }
 
-    /// What becomes of a log record, by its own time, the time at which it was noted, and the item of the chat history that it
-    /// has, if it has one.
+    /// What is to be done with a log record, given its own time, the time at which it was observed, and the item of the chat
+    /// history in it, if any.
     fn log_record(&self, time: i64, observed: i64, item: Option<&Value>) -> Fate {
         let time = if time > 0 { time } else { observed };
         let (mut from, mut to) = (time, time);
@@ -78,7 +78,7 @@ impl Withheld<'_> {
     }
 }
 
-/// What becomes of a record.
+/// What is to be done with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Stays,
@@ -86,11 +86,11 @@ enum Fate {
     Goes,
 }
 
-/// The times in an item of the chat history.
+/// The range of times in an item of the chat history.
 struct Times {
     from: i64,
     to: i64,
-    /// Whether it says when it was spoken.
+    /// Whether the item says when it was spoken.
     spoken: bool,
 }
 
@@ -114,7 +114,7 @@ impl Times {
     }
 }
 
-/// Unix seconds, or RFC 3339, in nanoseconds.
+/// Unix seconds or RFC 3339, as nanoseconds.
 fn time(value: &Value) -> Option<i64> {
     match value {
         Value::Number(seconds) => {
@@ -128,7 +128,7 @@ fn time(value: &Value) -> Option<i64> {
     }
 }
 
-/// Whether an attribute has content of a conversation. Older and the Node SDK have the same names without `pii`.
+/// Whether an attribute holds content of the conversation. Older SDKs and the Node SDK use the same names without `pii`.
 fn is_content(key: &str) -> bool {
     const NAMES: [&str; 18] = [
         "arguments",

@@ -1,16 +1,17 @@
-//! OTLP as protobuf (opentelemetry-proto: trace, logs and metrics v1), field by field; what is not looked at stays as it is.
+//! Redacts an OTLP request in protobuf (opentelemetry-proto: trace, logs and metrics v1), field by field; other fields stay as they
+//! are.
 
 use serde_json::Value;
 
 use super::{Fate, ITEM, Withheld, is_content, is_message_event};
 use crate::telemetry::protobuf::varint;
 
-/// No value of OTLP nests deeper.
+/// The deepest nesting of a value that is read.
 const MAX_DEPTH: u32 = 16;
-/// Values in an item of the chat history, at most.
+/// The most values in an item of the chat history.
 const MOST_VALUES: usize = 20_000;
 
-/// What is left of a request; `None` when it cannot be read.
+/// The redacted request; `None` when it cannot be read.
 pub(super) fn redact(signal: &str, body: &[u8], withheld: &Withheld<'_>) -> Option<Vec<u8>> {
     let item = |item: &[u8]| match signal {
         "traces" => span(item, withheld),
@@ -18,14 +19,14 @@ pub(super) fn redact(signal: &str, body: &[u8], withheld: &Withheld<'_>) -> Opti
         "metrics" => metric(item, withheld),
         _ => None,
     };
-    // Request {1: resource {2: scope {2: item}}}, whatever the signal.
+    // A request is {1: resource {2: scope {2: item}}}, whatever the signal.
     each(body, 1, &mut |resource| {
         let rest = each(resource, 2, &mut |scope| Some(Some(each(scope, 2, &mut |bytes| item(bytes))?)));
         Some(Some(rest?))
     })
 }
 
-/// `None`: it cannot be read; `Some(None)`: it goes.
+/// `None`: unreadable; `Some(None)`: removed.
 type Kept = Option<Option<Vec<u8>>>;
 
 /// Span {7: start, 8: end, 9: attributes, 11: events, 15: status}.
@@ -46,7 +47,7 @@ fn span(span: &[u8], withheld: &Withheld<'_>) -> Kept {
         }
         Some(Some(each(event, 3, &mut attribute)?))
     })?;
-    // Status {2: message}: an error's text may quote what was said.
+    // Status {2: message}: an error message may quote the conversation.
     Some(Some(each(&rest, 15, &mut |status| Some(Some(each(status, 2, &mut |_| Some(None))?)))?))
 }
 
@@ -125,7 +126,7 @@ enum Content<'a> {
 struct Field<'a> {
     number: u64,
     value: Content<'a>,
-    /// All of it, tag included.
+    /// The whole field, tag included.
     raw: &'a [u8],
 }
 
@@ -138,7 +139,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The fields of a message (<https://protobuf.dev/programming-guides/encoding/>); the last is `None` when the bytes are none.
+/// The fields of a message (<https://protobuf.dev/programming-guides/encoding/>); the last is `None` when the bytes are malformed.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
@@ -172,7 +173,7 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
     Some(Field { number: tag >> 3, value, raw: &begin[..begin.len() - rest.len()] })
 }
 
-/// The first field of that number, if there is one; `None` when the bytes are no message.
+/// The first field of that number, if there is one; `None` when the message is malformed.
 #[expect(clippy::option_option, reason = "no message, no such field, and a field are three things")]
 fn find(message: &[u8], number: u64) -> Option<Option<Field<'_>>> {
     let mut found = None;
@@ -185,7 +186,7 @@ fn find(message: &[u8], number: u64) -> Option<Option<Field<'_>>> {
     Some(found)
 }
 
-/// The message with each field of that number replaced, or left out.
+/// The message with each field of that number replaced or removed.
 fn each(message: &[u8], number: u64, change: &mut dyn FnMut(&[u8]) -> Kept) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(message.len());
     for field in Fields(message) {
@@ -201,7 +202,7 @@ fn each(message: &[u8], number: u64, change: &mut dyn FnMut(&[u8]) -> Kept) -> O
     Some(out)
 }
 
-/// The bytes of a field; none when it is not there, which is the same in protobuf.
+/// The bytes of a field; empty when it is absent, which means the same in protobuf.
 fn first(message: &[u8], number: u64) -> Option<&[u8]> {
     find(message, number)?.map_or(Some(&[]), |field| field.bytes())
 }
@@ -210,7 +211,7 @@ fn text(message: &[u8], number: u64) -> Option<&str> {
     std::str::from_utf8(first(message, number)?).ok()
 }
 
-/// A time in nanoseconds; 0 when it is not there.
+/// A time in nanoseconds; 0 when it is absent.
 fn time(message: &[u8], number: u64) -> Option<i64> {
     match find(message, number)?.map(|field| field.value) {
         Some(Content::Number(nanos)) => i64::try_from(nanos).ok(),

@@ -1,4 +1,4 @@
-//! Taking captures out of a journal file: what other captures have in it stays.
+//! Erases captures from a journal file, leaving the other captures in it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{MAGIC, UNFINISHED};
 use crate::log::frame::{self, Frames};
 
-/// Writes a file of the journal anew without some captures; the old one is gone when this returns. Blocks. A crash leaves the old
-/// one or the new one, and perhaps an unfinished one, which nobody reads and the next start removes.
+/// Rewrites a journal file without some captures; the old file is gone when this returns. Blocks. A crash leaves the old file or
+/// the new one, and perhaps an unfinished one, which is never read and is removed at the next start.
 pub fn erase(path: &Path, captures: &BTreeSet<Uuid>) -> io::Result<()> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -31,7 +31,7 @@ pub fn erase(path: &Path, captures: &BTreeSet<Uuid>) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// The bytes of a file without some captures; `None` when it has nothing of them, or is no journal.
+/// The bytes of a file without some captures; `None` when there is nothing to remove, or it is not a journal.
 fn without(bytes: &[u8], captures: &BTreeSet<Uuid>) -> Option<Vec<u8>> {
     let frames = bytes.strip_prefix(MAGIC)?;
     let mut rest = MAGIC.to_vec();
@@ -47,7 +47,7 @@ fn without(bytes: &[u8], captures: &BTreeSet<Uuid>) -> Option<Vec<u8>> {
             frame::append(&mut rest, |out| out.extend_from_slice(payload));
         }
     }
-    // A torn end cannot be read, and may be anybody's.
+    // A torn end cannot be read, and may be of any capture.
     (found || frames.is_torn()).then_some(rest)
 }
 

@@ -1,9 +1,8 @@
-//! The journal: every entry of every room that this process records, on this machine's disk within half a second.
+//! The journal: every entry of every room that this process records, on the local disk within half a second.
 //!
-//! Each room appends to a [`Lane`] of its own; one thread writes all lanes out every [`WRITE_EVERY`] and syncs every
-//! [`SYNC_EVERY`]. A crash of the process costs what was not written yet, a crash of the machine what was not synced yet. The
-//! next process reads what is there ([`recover()`]), cuts a torn end off, and removes the files once their entries are in
-//! chunks.
+//! Each room appends to its own [`Lane`]; one thread writes all lanes every [`WRITE_EVERY`] and syncs every [`SYNC_EVERY`]. A crash
+//! of the process costs what was not written yet, a crash of the machine what was not synced yet. The next process reads what is
+//! there ([`recover()`]) up to a torn end, and removes the files once their entries are in chunks.
 
 mod erase;
 mod recover;
@@ -24,32 +23,32 @@ pub use recover::{Recovered, recover};
 
 use self::writer::Writer;
 
-/// How long an entry waits at most before it is written.
+/// How long an entry waits to be written, at most.
 pub const WRITE_EVERY: Duration = Duration::from_millis(100);
-/// How long what is written waits at most before it is synced.
+/// How long written entries wait to be synced, at most.
 pub const SYNC_EVERY: Duration = Duration::from_millis(500);
-/// From this size on a file is closed and the next one begun.
+/// From this size on, in bytes, a file is closed and the next one begun.
 const FILE_SIZE: u64 = 16 << 20;
-/// Bytes of one capture that wait while the disk takes none (more than a minute of two tracks). Beyond that, entries are
-/// left out of the journal, which is logged; chunks have them still.
+/// How many bytes of one capture wait while the disk accepts none (more than a minute of two tracks). Beyond that, entries are left
+/// out of the journal, which is logged; chunks still have them.
 const MAX_WAITING: usize = 1 << 20;
 const ENDING: &str = "journal";
-/// The ending of a file that is being written anew.
+/// The extension of a file that is being rewritten.
 const UNFINISHED: &str = "part";
 const MAGIC: &[u8; 4] = b"ESJ2";
 
-/// What one capture has for the journal.
+/// What one capture has waiting for the journal.
 #[derive(Default)]
 struct Waiting {
-    /// Frames.
+    /// The frames that wait.
     frames: Vec<u8>,
-    /// The number behind the last entry that was appended.
+    /// One past the number of the last entry that was appended.
     next: u64,
-    /// Entries before this number are kept elsewhere.
+    /// Entries before this number are stored elsewhere.
     kept: u64,
-    /// Whether entries were left out since the disk took some.
+    /// Whether entries were left out since the disk last accepted some.
     is_full: bool,
-    /// Whether nothing will be appended any more.
+    /// Whether nothing more will be appended.
     is_over: bool,
 }
 
@@ -60,7 +59,7 @@ struct Line {
 
 impl Line {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Each critical section leaves it whole; a panic elsewhere does not make it wrong.
+        // Each critical section leaves it consistent; a panic elsewhere does not make it wrong.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,11 +68,11 @@ impl Line {
 struct State {
     /// Lanes that were opened and that the thread does not know yet.
     opened: Vec<Arc<Line>>,
-    /// Bytes of all files.
+    /// The size of all files, in bytes.
     bytes: u64,
     failure: Option<String>,
     failing_since: Option<Instant>,
-    /// Captures to be taken out of all files.
+    /// Captures to be erased from all files.
     erased: BTreeSet<Uuid>,
     flushes_wanted: u64,
     flushes_done: u64,
@@ -89,16 +88,16 @@ struct Shared {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each critical section leaves the state whole; a panic elsewhere does not make it wrong.
+        // Each critical section leaves the state consistent; a panic elsewhere does not make it wrong.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One capture's way into the journal. When it is dropped, what it was given is written still.
+/// One capture's way into the journal. What was appended before it is dropped is still written.
 pub struct Lane(Arc<Line>);
 
 impl Lane {
-    /// Appends a frame whose entry has this number. Returns at once; the disk is somebody else's business.
+    /// Appends the frame of the entry with this number. Returns at once; the journal's thread does the writing.
     pub fn append(&self, frame: &[u8], number: u64) {
         let mut waiting = self.0.waiting();
         if waiting.frames.len() > MAX_WAITING {
@@ -110,12 +109,12 @@ impl Lane {
         waiting.take(frame, number);
     }
 
-    /// Appends what an earlier process's journal had, however much it is.
+    /// Appends what an earlier process's journal had, however much that is.
     pub fn take_over(&self, frame: &[u8], number: u64) {
         self.0.waiting().take(frame, number);
     }
 
-    /// Entries before this number are kept elsewhere; the journal may forget them.
+    /// Entries before this number are stored elsewhere; the journal may drop them.
     pub fn kept(&self, before: u64) {
         let mut waiting = self.0.waiting();
         waiting.kept = waiting.kept.max(before);
@@ -142,7 +141,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a journal in a folder of its own (which is made). `process` names this process's files.
+    /// Starts a journal in a folder of its own (created if missing). `process` names this process's files.
     pub fn start(folder: &Path, process: Uuid) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let shared = Arc::new(Shared::default());
@@ -152,30 +151,30 @@ impl Journal {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Opens the way for a capture.
+    /// Opens a lane for a capture.
     pub fn lane(&self, capture: Uuid) -> Lane {
         let line = Arc::new(Line { capture, waiting: Mutex::default() });
         self.shared.state().opened.push(Arc::clone(&line));
         Lane(line)
     }
 
-    /// Bytes of its files on the disk.
+    /// The size of its files on disk, in bytes.
     pub fn bytes(&self) -> u64 {
         self.shared.state().bytes
     }
 
-    /// What keeps the disk from taking entries now.
+    /// The error that currently keeps the disk from accepting entries.
     pub fn failure(&self) -> Option<String> {
         self.shared.state().failure.clone()
     }
 
-    /// Whether the disk has taken no entries for so long.
+    /// Whether the disk has accepted no entries for at least this long.
     pub fn failure_lasts(&self, for_so_long: Duration) -> bool {
         self.shared.state().failing_since.is_some_and(|since| since.elapsed() >= for_so_long)
     }
 
-    /// Takes captures out of the journal: when this returns, none of its files has anything of them, and what is still
-    /// appended for them is not written. What other captures have in the same files stays. Blocks.
+    /// Erases captures from the journal: when this returns, none of its files has anything of them, and what is still appended for
+    /// them is not written. What other captures have in the same files stays. Blocks.
     pub fn erase(&self, captures: &[Uuid]) -> Result<(), String> {
         if captures.is_empty() {
             return Ok(());

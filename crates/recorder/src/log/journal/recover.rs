@@ -1,4 +1,4 @@
-//! Reading what earlier processes left.
+//! Reads the journal files that earlier processes left.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,21 +12,21 @@ use super::{ENDING, MAGIC, UNFINISHED};
 use crate::log::Entry;
 use crate::log::frame::Frames;
 
-/// What an earlier process left.
+/// What earlier processes left.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// The files, to be removed when their entries are kept.
+    /// The files, to be removed when their entries are stored elsewhere.
     pub files: Vec<PathBuf>,
     /// The entries of each capture, in order, each once.
     pub captures: HashMap<Uuid, Vec<Entry>>,
-    /// Files with a torn or damaged end.
+    /// How many files have a torn or damaged end.
     pub torn: u32,
-    /// Files that are no journal as this version writes it. They are left alone.
+    /// Files that are not a journal as written by this version. They are left alone.
     pub foreign: Vec<PathBuf>,
 }
 
-/// Reads the journals of earlier processes. Call it before [`super::Journal::start`]; `wanted` says of which captures entries
-/// from which number on are needed (`None`: none).
+/// Reads the journals of earlier processes. To be called before [`super::Journal::start`]; `wanted` gives the number of the first
+/// entry that is needed of a capture (`None`: none).
 pub fn recover(folder: &Path, wanted: impl Fn(Uuid) -> Option<u64>) -> io::Result<Recovered> {
     let mut recovered = Recovered::default();
     let listing = match fs::read_dir(folder) {
@@ -38,7 +38,7 @@ pub fn recover(folder: &Path, wanted: impl Fn(Uuid) -> Option<u64>) -> io::Resul
         let path = file?.path();
         match path.extension() {
             Some(ending) if ending == ENDING => paths.push(path),
-            // A crash came between: the file that was to be written anew is still there.
+            // Left by a crash during a rewrite: the original file is still there.
             Some(ending) if ending == UNFINISHED => fs::remove_file(&path)?,
             _ => {}
         }
@@ -46,7 +46,7 @@ pub fn recover(folder: &Path, wanted: impl Fn(Uuid) -> Option<u64>) -> io::Resul
     paths.sort();
     for path in paths {
         let bytes = fs::read(&path)?;
-        // A file that was begun and has nothing in it is ours too.
+        // A file that was created and has nothing in it is ours too.
         let Some(frames) = bytes.strip_prefix(MAGIC).or_else(|| MAGIC.starts_with(&bytes).then_some(&[][..])) else {
             recovered.foreign.push(path);
             continue;

@@ -1,4 +1,4 @@
-//! The thread that writes the journal's files.
+//! The thread that writes the journal's files, closes them, and removes those no longer needed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::{ENDING, FILE_SIZE, Line, MAGIC, SYNC_EVERY, Shared, State, WRITE_EVERY, erase};
 use crate::log::frame;
 
-/// For each capture the number behind its last entry in a file.
+/// For each capture, one past the number of its last entry in a file.
 type Marks = HashMap<Uuid, u64>;
 
-/// A file that is not written any more.
+/// A file that is no longer written.
 struct Closed {
     path: PathBuf,
     length: u64,
@@ -36,13 +36,13 @@ pub(super) struct Writer {
     synced: Instant,
     dirty: bool,
     lanes: Vec<Arc<Line>>,
-    /// For each capture that a file has entries of: those before this number are kept elsewhere.
+    /// For each capture with entries in a file: those before this number are stored elsewhere.
     kept: Marks,
-    /// What was collected and is not written yet.
+    /// What was collected from the lanes and not written yet.
     batch: Vec<u8>,
     /// Captures of which nothing is written any more.
     erased: BTreeSet<Uuid>,
-    /// Whether files may have something of them.
+    /// Whether files may have entries of them.
     has_erased: bool,
 }
 
@@ -120,7 +120,7 @@ impl Writer {
         if self.has_erased { self.rewrite() } else { Ok(()) }
     }
 
-    /// Begins the next file, and takes what was erased out of those before it.
+    /// Begins the next file if needed, and erases captures from those before it.
     fn rewrite(&mut self) -> io::Result<()> {
         let has = |marks: &Marks| marks.keys().any(|capture| self.erased.contains(capture));
         if has(&self.marks) {
@@ -148,7 +148,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes what the lanes have, each run of frames behind one that names its capture.
+    /// Collects what the lanes have, each run of frames after a frame that names its capture.
     fn collect(&mut self) {
         let Self { lanes, batch, marks, kept, erased, .. } = self;
         lanes.retain(|line| {
@@ -163,7 +163,7 @@ impl Writer {
                     out.extend_from_slice(line.capture.as_bytes());
                 });
                 batch.extend_from_slice(&waiting.frames);
-                // What a disk that stood still has piled up is not needed again.
+                // The memory that filled up while the disk was stalled is not needed again.
                 waiting.frames.clear();
                 waiting.frames.shrink_to(16 << 10);
                 waiting.is_full = false;
@@ -174,10 +174,10 @@ impl Writer {
         });
     }
 
-    /// Writes the batch whole or not at all, syncs when it is time, and begins the next file when this one is large.
+    /// Writes the whole batch or none of it, syncs when it is due, and begins the next file when this one is large.
     fn write(&mut self, urgent: bool) -> io::Result<()> {
         if !self.batch.is_empty() {
-            // At its place, so that the next attempt writes over what a failed one has left.
+            // At a fixed position, so that the next attempt overwrites what a failed one left.
             if let Err(error) = self.file.write_all_at(&self.batch, self.length) {
                 let _ = self.file.set_len(self.length);
                 return Err(error);

@@ -1,17 +1,17 @@
-//! Lines that are spoken: whose they are, and those that are remembered.
+//! Spoken lines as they are tracked by the message filter: whose they are, and which were withheld or begun.
 
 use std::collections::VecDeque;
 
 use crate::room::people::People;
 
-/// Lines of which it is remembered that they are withheld, or were begun. A line's final text comes within seconds of it, long before
-/// so many others.
+/// How many lines are remembered as withheld, or as begun. A line's final text arrives within seconds of it, long before this many
+/// others.
 pub const MOST: usize = 256;
 
-/// Of lines that were begun, those that may not be over when a pause ends: more people do not speak at the same time.
+/// How many of the begun lines may be unfinished when a pause ends: no more people speak at the same time.
 const MOST_AT_ONCE: usize = 64;
 
-/// A line of somebody's. Several speakers may have segments with one id.
+/// A spoken line. Several speakers may have segments with the same id.
 #[derive(Debug, Clone)]
 pub struct Line {
     sender: String,
@@ -22,7 +22,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line that somebody sent, perhaps of somebody else's track.
+    /// A line sent by `sender`, perhaps of somebody else's track.
     pub fn new(sender: &str, track: Option<&str>, segment: &str, people: &People) -> Self {
         Self {
             sender: sender.to_owned(),
@@ -32,12 +32,12 @@ impl Line {
         }
     }
 
-    /// Whether nothing of it may be kept, by whose it is.
+    /// Whether nothing of it may be kept, because of whose it is.
     pub fn is_left_out(&self, people: &People) -> bool {
         people.is_line_excluded(self.track.as_deref(), &self.sender)
     }
 
-    /// Whether it is an agent's own.
+    /// Whether it is an agent's own line.
     pub fn is_agents(&self, people: &People) -> bool {
         people.is_agents_line(self.track.as_deref(), &self.sender)
     }
@@ -48,7 +48,7 @@ impl Line {
 pub struct Lines(VecDeque<Line>);
 
 impl Lines {
-    /// Remembers one more, and forgets the oldest when there are too many.
+    /// Adds a line, and drops the oldest when there are too many.
     pub fn insert(&mut self, line: Line) {
         if !self.contains(&line) {
             self.0.truncate(MOST - 1);
@@ -56,12 +56,12 @@ impl Lines {
         }
     }
 
-    /// Whether this line is one of them.
+    /// Whether it has this line.
     pub fn contains(&self, line: &Line) -> bool {
         self.0.iter().any(|known| (&known.owner, &known.segment) == (&line.owner, &line.segment))
     }
 
-    /// Takes over the newest ones of one owner, or of all.
+    /// Takes over the newest lines of one owner, or of all.
     pub fn take_over(&mut self, others: &mut Self, owner: Option<&str>) {
         let (taken, rest): (VecDeque<_>, _) =
             others.0.drain(..).partition(|line| owner.is_none_or(|owner| line.owner == owner));

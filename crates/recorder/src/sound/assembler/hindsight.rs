@@ -1,4 +1,4 @@
-//! What a log amounts to, with hindsight: where everything lies, and what is missing.
+//! Builds the index of a capture in hindsight: where every packet is on the timeline, and what is missing.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use crate::clock::{self, LONGEST};
 use crate::log::ended;
 use crate::sound::index::{Extent, Gap, Index};
 use crate::sound::stream::LONGEST_PACKET;
-use crate::sound::{Layout, holes};
+use crate::sound::{Layout, side_gaps};
 
 impl Assembler {
-    /// What the log amounts to; `None` when no packet came.
+    /// The index of what was logged so far; `None` when no packet was received.
     pub fn index(&self) -> Option<Index> {
         let zero = self.zero?;
         let mut index = Index { zero, ..Index::default() };
@@ -34,7 +34,7 @@ impl Assembler {
                 placement
             };
             end = end.max(stream.samples(&placement, zero).map_or(0, |samples| samples.end));
-            index.gaps.extend(stream.losses(&placement).into_iter().map(|hole| gap(&hole, "packets_lost")));
+            index.gaps.extend(stream.losses(&placement).into_iter().map(|side_gap| gap(&side_gap, "packets_lost")));
             let late = self.late.iter().filter(|late| late.stream == stream.about.stream);
             index.improved.extend(late.filter_map(|late| {
                 Some(Extent {
@@ -52,19 +52,19 @@ impl Assembler {
         let away: Vec<Gap> = away.collect();
         index.is_mixed = self.layout == Layout::Mix;
         let open = self.is_cut().then_some(LONGEST - end);
-        index.holes = holes::of(&self.sides(&index), &away, end, open);
+        index.side_gaps = side_gaps::of(&self.sides(&index), &away, end, open);
         index.gaps.extend(away);
         index.restarts = self.restarts.iter().map(|&wall| at(wall)).collect();
         tidy(&mut index, end);
         Some(index)
     }
 
-    /// The streams by side, as the index has them.
-    fn sides<'a>(&'a self, index: &'a Index) -> Vec<holes::OnSide<'a>> {
+    /// The streams by side, as placed in the index.
+    fn sides<'a>(&'a self, index: &'a Index) -> Vec<side_gaps::OnSide<'a>> {
         let streams = index.streams.iter().filter_map(|placed| {
             let state = self.streams.get(&placed.stream)?;
             let person = self.people.get(&placed.participant_sid);
-            Some(holes::OnSide {
+            Some(side_gaps::OnSide {
                 agent: self.is_agent(&placed.participant_sid),
                 identity: person.map_or(placed.participant_sid.as_str(), |person| person.identity.as_str()),
                 runs: state.extents(placed.placement.as_ref()?),
@@ -74,7 +74,7 @@ impl Assembler {
         streams.collect()
     }
 
-    /// Whether the sound ends because we lost it, and not because the conversation ended or was to be recorded no longer.
+    /// Whether the sound ends because we lost it, and not because the conversation ended or was no longer to be recorded.
     fn is_cut(&self) -> bool {
         let is_lost = self.away.iter().any(Away::is_lost);
         let is_paused = self.away.iter().any(|away| away.to.is_none() && !away.is_lost());
@@ -82,8 +82,8 @@ impl Assembler {
         !is_paused && (is_lost || matches!(ended, None | Some("connection_lost" | ended::DISK_FULL | ended::MISSED)))
     }
 
-    /// When the conversation ended, apart from its last packet: when the last one left, when nothing reached us any more, or when
-    /// the room was closed or we stopped.
+    /// When the conversation ended, apart from its last packet: when the last participant left, when nothing reached us any more,
+    /// or when the room was closed or we stopped.
     fn natural_end(&self) -> Option<i64> {
         match self.ended.as_ref().map(|(at, reason)| (*at, reason.as_str())) {
             Some((at, ended::STOPPED | ended::MAX_DURATION | ended::DISK_FULL)) => Some(at),
@@ -92,8 +92,8 @@ impl Assembler {
         }
     }
 
-    /// Where the conversation ends if nobody comes back into the room, or the connection does not: when the last one left, or when
-    /// it was lost. `None` while it goes on. Whether anything behind it belongs to the recording is not known yet.
+    /// Where the conversation ends if nobody returns to the room, or the connection does not: when the last participant left, or
+    /// when it was lost. `None` while it goes on. Whether anything after it belongs to the recording is not known yet.
     pub fn goes_on_until(&self) -> Option<i64> {
         let everybody_left = self.people.values().all(|person| person.gone);
         let lost = self.away.iter().filter(|away| away.is_lost()).map(|away| away.from);
@@ -105,7 +105,7 @@ fn gap(range: &Range<i64>, reason: &str) -> Gap {
     Gap { start: range.start, samples: range.end - range.start, reason: reason.to_owned() }
 }
 
-/// Gaps inside the sound only, in order; what another gap explains is not told twice.
+/// Keeps gaps within the sound only, in order, and drops packet losses that another gap explains.
 fn tidy(index: &mut Index, end: i64) {
     index.gaps.retain_mut(|gap| {
         let (start, until) = (gap.start.clamp(0, end), (gap.start + gap.samples).clamp(0, end));
@@ -136,7 +136,7 @@ mod tests {
     const MS: i64 = 1_000_000;
     const T0: i64 = 1_795_439_500_000 * MS;
 
-    /// A log of one track: a packet every 20 ms, each 5 ms on its way.
+    /// A log of one track: a packet every 20 ms, each 5 ms in transit.
     struct Log {
         assembler: Assembler,
         entries: Vec<Entry>,
@@ -177,7 +177,7 @@ mod tests {
     fn packets_lie_where_they_were_spoken_whatever_the_server_adds_in_the_end() {
         let mut log = Log::new();
         log.packets(0..500);
-        // The server's own silence comes all at once, with times of the future.
+        // The server's own silence arrives all at once, with timestamps in the future.
         for number in 500..510 {
             log.packet(number, T0 + 500 * 20 * MS, &[0xf8, 0xff, 0xfe]);
         }
@@ -225,7 +225,7 @@ mod tests {
         let mut closed = log.assembler.clone();
         log.take(T0 + 6_000 * MS, person(false));
         assert_eq!(log.assembler.goes_on_until(), None);
-        // Whoever was silent in the end was in it until the room was closed; whoever had left was not.
+        // Participants who were silent at the end were present until the room was closed; those who had left were not.
         log.take(T0 + 9_000 * MS, Body::Ended(Ended { reason: ended::ROOM_ENDED.into() }));
         assert_eq!(log.assembler.index().unwrap().samples / 48, 9_195);
         let end = Entry {
@@ -245,7 +245,7 @@ mod tests {
         log.take(T0 + 2_500 * MS, Body::Joined(taken_over.clone()));
         log.packets(140..200);
         log.take(T0 + 5_000 * MS, Body::Joined(taken_over.clone()));
-        // Nobody sends: then the link tells.
+        // Nobody sends: then the link shows it.
         log.take(T0 + 6_200 * MS, Body::Link(Link { up: true, since: T0 + 5_200 * MS, reason: String::new() }));
         log.take(T0 + 9_000 * MS, Body::Pause(Pause { paused: true }));
         log.take(T0 + 9_100 * MS, Body::Joined(taken_over));
@@ -291,7 +291,7 @@ mod tests {
     fn what_the_next_process_places_before_it_has_joined_is_no_sign_of_life() {
         let mut log = Log::new();
         log.packets(0..100);
-        // The process is killed. The next one goes on with live rendering, and joins when LiveKit lets it.
+        // The process is killed. The next one continues live rendering, and joins when LiveKit lets it.
         let placed = followed(&mut log, 0, T0 + 2_600 * MS);
         assert!(!placed.steps.is_empty());
         let taken_over = Joined { room_sid: "RM".into(), room_name: "r".into(), resumed: true };
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(index.tracks(&log.entries, &(0..400_000))[0].packets.len(), 300);
     }
 
-    /// What live rendering uses, after what it said was logged.
+    /// The placement that live rendering uses, after its changes were logged.
     fn followed(log: &mut Log, sample: i64, at: i64) -> Placement {
         for placed in log.assembler.follow_clocks(sample) {
             log.take(at, Body::Placed(placed));
@@ -360,7 +360,7 @@ mod tests {
         (500..1_500).for_each(|number| log.packet(number, at(number, 300), &[0x78, 1, 2]));
         let stepped = followed(&mut log, 9_600 + 450 * 960, at(1_500, 300));
         assert_eq!(stepped.sample(1_400 * 960), Some(9_600 + 1_400 * 960 + 300 * 48), "what lies behind is followed");
-        // It was a queue, which is over. What was said of what is not rendered yet holds no more.
+        // It was a queue, which is over. What was said of samples that are not rendered yet no longer holds.
         log.packets(1_500..2_000);
         let back = followed(&mut log, 9_600 + 400 * 960, at(2_000, 0));
         assert!(back.steps.is_sorted_by_key(|step| step.from_rtp), "{back:?}");
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(followed(&mut log, 9_600 + 1_900 * 960, at(2_000, 0)), back, "nothing more to say");
     }
 
-    /// An agent whose RTP clock stands still for 90 ms behind each turn, followed live every four seconds.
+    /// An agent whose RTP clock stalls for 90 ms after each turn, followed live every four seconds.
     #[test]
     fn an_agents_turns_lie_where_they_were_spoken_and_live_is_no_more_than_three_steps_behind() {
         let mut log = Log::new();

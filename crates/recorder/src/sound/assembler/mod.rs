@@ -1,4 +1,4 @@
-//! Reads a capture log and knows what it amounts to.
+//! Derives from a capture log what was recorded: tracks and their places on the timeline, participants, gaps and the end.
 
 mod hindsight;
 
@@ -13,18 +13,19 @@ use super::stream::{LONGEST_PACKET, StreamState};
 use crate::clock::{self, Placement, Step};
 use crate::log::{Body, Entry, Joined, Packet, Participant, Stream, link};
 
-/// The timeline begins this long before the first packet arrived, so that what was spoken before it but came behind it has a
-/// place (200 ms).
+/// The timeline begins this long before the first packet arrived, so that what was spoken before it but arrived after it has a
+/// place, in nanoseconds (200 ms).
 const LEAD: i64 = 200_000_000;
-/// While somebody speaks a packet comes at least this often, our looking into the socket included (200 ms).
+/// While somebody speaks, a packet arrives at least this often, including the interval at which we poll the socket, in nanoseconds
+/// (200 ms).
 const SPEAKING: i64 = 200_000_000;
-/// Packets are rendered where they were once they moved less than this, in samples (5 ms).
+/// A placement that moves packets by no more than this is not changed, in samples (5 ms).
 const MOVED: i64 = 240;
 
-/// Why nothing is kept in a pause, as gaps tell it.
+/// The reason that gaps give for a pause.
 const PAUSED: &str = "paused";
 
-/// A stretch of wall-clock time in which nothing could be kept.
+/// A stretch of wall-clock time in which nothing could be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Away {
     from: i64,
@@ -33,13 +34,13 @@ struct Away {
 }
 
 impl Away {
-    /// Whether nothing reaches us, and that has not ended yet. A pause is another matter: it is over when somebody says so.
+    /// Whether nothing reaches us, and that has not ended yet. A pause is different: it ends on request.
     fn is_lost(&self) -> bool {
         self.to.is_none() && self.reason != PAUSED
     }
 }
 
-/// A participant's track of which packets came.
+/// A participant's track from which packets were received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
     /// LiveKit's track id.
@@ -48,13 +49,13 @@ pub struct Heard {
     pub identity: String,
     /// `audio` or `video`.
     pub kind: String,
-    /// `MICROPHONE`, `SCREEN_SHARE_AUDIO`, ...; empty when LiveKit never said it.
+    /// `MICROPHONE`, `SCREEN_SHARE_AUDIO`, ...; empty when LiveKit never reported it.
     pub source: String,
-    /// From its first sample to the one behind its last.
+    /// From its first sample to one past its last.
     pub samples: Range<i64>,
 }
 
-/// Packets of one stream that came when their place had been rendered.
+/// Packets of one stream that arrived after their place had been rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Late {
     stream: u32,
@@ -62,25 +63,25 @@ struct Late {
     last: u64,
 }
 
-/// Reads a capture log and knows what it amounts to. What it holds grows with what happens (holes, pauses, people), with a
-/// few bytes for each chunk, and not with the packets.
+/// Derives from a capture log what was recorded. Its memory grows with events (side gaps, pauses, people) and by a few bytes for
+/// each chunk, not with the packets.
 #[derive(Debug, Clone, Default)]
 pub struct Assembler {
     layout: Layout,
     zero: Option<i64>,
     streams: BTreeMap<u32, StreamState>,
     people: HashMap<String, Participant>,
-    /// What each track is: `MICROPHONE`, ... A participant who is gone has no tracks any more.
+    /// The source of each track: `MICROPHONE`, ... A participant who has left has no tracks any more.
     sources: HashMap<String, String>,
     away: Vec<Away>,
     restarts: Vec<i64>,
-    /// Taken over from another process, and nothing was heard since.
+    /// Whether it was taken over from another process and nothing was received since.
     is_taking_over: bool,
-    /// Packets that came when their place had been rendered.
+    /// Packets that arrived after their place had been rendered.
     late: Vec<Late>,
     last_at: i64,
-    /// When the last entry came that shows that a process was in the room. Where sound is placed shows nothing: the next process goes
-    /// on with that before it has joined.
+    /// When the last entry was received that shows that a process was in the room. Placement changes show nothing: the next process
+    /// already makes them before it has joined.
     listened_at: i64,
     last_gone: Option<i64>,
     ended: Option<(i64, String)>,
@@ -89,13 +90,13 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// An assembler that has read nothing. Live rendering waits `lag` nanoseconds behind the end of a segment: packets that
-    /// come later than that behind their place were not heard live, and their windows are [`super::Index::improved`].
+    /// An assembler that has read nothing. Live rendering waits `lag` nanoseconds after the end of a segment: packets that arrive
+    /// later than that after their place were not heard live, and their windows are [`super::Index::improved`].
     pub fn new(layout: Layout, lag: i64) -> Self {
         Self { layout, lag, ..Self::default() }
     }
 
-    /// Takes the next entry, which lies in this chunk.
+    /// Takes the next entry, which is in this chunk.
     pub fn take(&mut self, entry: &Entry, chunk: u32) {
         let before = self.listened_at;
         self.last_at = self.last_at.max(entry.at);
@@ -144,7 +145,7 @@ impl Assembler {
 
     fn late(&mut self, stream: u32, rtp: u64) {
         match self.late.last_mut() {
-            // All of a second, and a window is seconds long.
+            // Packets within a second are noted together; a window is seconds long.
             Some(last) if last.stream == stream && (last.first..last.last.saturating_add(48_000)).contains(&rtp) => {
                 last.last = last.last.max(rtp);
             }
@@ -165,20 +166,20 @@ impl Assembler {
         self.people.insert(participant.sid.clone(), participant.clone());
     }
 
-    /// `before` is when the last sign of life before it came.
+    /// `before` is when the previous sign of life came.
     fn joined(&mut self, joined: &Joined, at: i64, before: i64) {
         if joined.resumed && self.zero.is_some() {
             self.leave(self.heard_until(before), "recorder_restarted");
             self.restarts.push(at);
             self.is_taking_over = true;
         }
-        // Sound needs a connection for itself: the first packet tells when something reaches us again, or the link, where nobody
-        // sends. When the same process joins anew, the link does.
+        // Sound needs a connection of its own: the first packet shows when something reaches us again, or the link does, if nobody
+        // sends. If the same process rejoins, the link does.
         self.room.get_or_insert_with(|| joined.clone());
     }
 
-    /// Until when a process listened of which we know that it was there at this time. Where somebody spoke, the last packet tells;
-    /// what came behind it was not kept any more.
+    /// Until when a process listened that is known to have been present at this time. If somebody was speaking, the last packet
+    /// shows it; what came after it was no longer recorded.
     fn heard_until(&self, there: i64) -> i64 {
         let heard = self.away.iter().filter_map(|away| away.to).fold(self.newest_packet(), i64::max);
         if there - heard < SPEAKING { heard } else { there }
@@ -222,7 +223,7 @@ impl Assembler {
         self.room.as_ref()
     }
 
-    /// How many streams there were; the next one has this number.
+    /// How many streams there were; the next one gets this number.
     pub fn streams(&self) -> u32 {
         self.streams.keys().next_back().map_or(0, |last| last + 1)
     }
@@ -239,13 +240,13 @@ impl Assembler {
         self.people.values()
     }
 
-    /// Whose track a stream is, as far as LiveKit described them.
+    /// The participant whose track a stream is, if LiveKit described them.
     pub fn publisher(&self, stream: u32) -> Option<&Participant> {
         self.people.get(&self.streams.get(&stream)?.about.participant_sid)
     }
 
-    /// The tracks of which packets came, in the order in which they began, as [`Assembler::index`] places them. A track that came over
-    /// several streams (its publisher or we connected anew) is one.
+    /// The tracks from which packets were received, in the order in which they began, as placed by [`Assembler::index`]. A track
+    /// received over several streams (its publisher or we reconnected) is one.
     pub fn heard(&self) -> Vec<Heard> {
         let Some(index) = self.index() else { return Vec::new() };
         let end = i64::try_from(index.samples).unwrap_or(clock::LONGEST);
@@ -273,18 +274,18 @@ impl Assembler {
         tracks
     }
 
-    /// Whether the end was logged, and why it came.
+    /// Why the capture ended; `None` if its end was not logged.
     pub fn ended(&self) -> Option<&str> {
         self.ended.as_ref().map(|(_, reason)| reason.as_str())
     }
 
-    /// When the last entry came.
+    /// When the last entry was received.
     pub fn last_at(&self) -> i64 {
         self.last_at
     }
 
-    /// What the streams' clocks say now, for what was not rendered before `sample`. Returns the changes, which belong into
-    /// the log as [`Body::Placed`].
+    /// The current placement of the streams, for what was not rendered before `sample`. Returns the changes, which belong in the
+    /// log as [`Body::Placed`].
     pub fn follow_clocks(&self, sample: i64) -> Vec<crate::log::Placed> {
         let Some(zero) = self.zero else { return Vec::new() };
         let mut changes = Vec::new();
@@ -307,26 +308,26 @@ impl Assembler {
         changes
     }
 
-    /// The streams as live rendering has them, of a range of samples.
+    /// The tracks in a range of samples, as placed by live rendering.
     pub fn live_tracks<'p>(&self, packets: impl IntoIterator<Item = &'p Packet>, samples: &Range<i64>) -> Vec<Track> {
         let streams: Vec<PlacedStream> =
             self.streams.values().map(|stream| self.placed(stream, stream.live.clone())).collect();
         index::tracks(&streams, packets, samples)
     }
 
-    /// Where live rendering has a packet: the sample behind its last one at the latest.
+    /// One past the last sample of a packet, as placed by live rendering, at the latest.
     pub(crate) fn live_end(&self, packet: &Packet) -> Option<i64> {
         Some(self.streams.get(&packet.stream)?.live.sample(packet.rtp)? + LONGEST_PACKET)
     }
 
-    /// The chunks that a range of samples needs, as live rendering has it, in order.
+    /// The chunks needed for a range of samples, as placed by live rendering, in order.
     pub fn live_chunks(&self, samples: &Range<i64>) -> Vec<u32> {
         let streams = self.streams.values();
         let found: BTreeSet<u32> = streams.flat_map(|stream| stream.chunks_for(&stream.live, samples)).collect();
         found.into_iter().collect()
     }
 
-    /// About how many bytes of memory this holds, people and words apart.
+    /// About how much memory this takes, in bytes, without participants.
     pub fn held(&self) -> usize {
         let late = self.late.capacity() * size_of::<Late>();
         self.streams.values().map(StreamState::held).sum::<usize>() + late

@@ -1,4 +1,4 @@
-//! `POST /v1/recordings/{id}/stop`, `/pause`, `/resume`, `/exclude`: what a room that is being recorded is told.
+//! `POST /v1/recordings/{id}/stop`, `/pause`, `/resume`, `/exclude`: controls a recording that is going on.
 
 use std::time::Duration;
 
@@ -15,12 +15,13 @@ use utoipa::ToSchema;
 
 use super::start::check_name;
 use super::view;
-use crate::app::SharedApp;
 use crate::clock;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
+use crate::http::state::SharedApp;
+use crate::jobs::Rooms as _;
 
-/// How long a stop waits for the recording to be settled, before it answers that it soon will be.
+/// How long a stop waits for the recording to be finalized, before it answers with the status so far.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 type Answer = Result<(StatusCode, Json<view::Recording>), Problem>;
@@ -37,17 +38,17 @@ type Answer = Result<(StatusCode, Json<view::Recording>), Problem>;
 )]
 pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    if app.is_stopping() {
+    if app.stop.is_cancelled() {
         return Err(Problem::unavailable("the server is stopping; the next one goes on with the room"));
     }
-    // Whoever has it may be past listening, and still keeps the rest.
-    if !app.rooms.tell(recording.id, Command::Stop)
-        && !app.rooms.has(recording.id)
+    // The task that has the room may not listen any more, and still be storing the rest.
+    if !app.recorder.registry.tell(recording.id, Command::Stop)
+        && !app.recorder.registry.has(recording.id)
         && !recording.state.status.is_terminal()
     {
-        // No process records it: a crash came between its last entry and its end.
+        // No process records it: one crashed after its last entry, and before its end was noted.
         app.store.room_ended(recording.id, clock::now()).await?;
-        app.work.wake();
+        app.jobs.bell.ring();
     }
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -131,14 +132,14 @@ pub async fn exclude(
 
 async fn tell(app: &SharedApp, caller: &Caller, headers: &HeaderMap, id: &str, paused: bool) -> Answer {
     let (recording, captures) = going_on(app, caller, id).await?;
-    // The row first: whatever happens next, a later source knows what was not to be kept.
+    // The row first: whatever happens next, sources that come later are redacted by it.
     app.store.note_pause(recording.id, paused, clock::now()).await?;
     send(app, recording.id, if paused { Command::Pause } else { Command::Resume })?;
     let shown = super::shown(app, &super::base(app, headers), caller, recording, captures).await?;
     Ok((StatusCode::OK, Json(shown)))
 }
 
-/// A recording that goes on.
+/// The recording with this id, if it goes on.
 async fn going_on(app: &SharedApp, caller: &Caller, id: &str) -> Result<(Recording, Vec<Capture>), Problem> {
     let (recording, captures) = super::find(app, caller, super::parse_id(id)?).await?;
     if !matches!(recording.state.status, Status::Starting | Status::Active) {
@@ -148,7 +149,7 @@ async fn going_on(app: &SharedApp, caller: &Caller, id: &str) -> Result<(Recordi
 }
 
 fn send(app: &SharedApp, recording: RecordingId, command: Command) -> Result<(), Problem> {
-    if app.rooms.tell(recording, command) {
+    if app.recorder.registry.tell(recording, command) {
         return Ok(());
     }
     Err(Problem::not_recording("the room is over; what was heard of it is being kept"))

@@ -1,4 +1,4 @@
-//! `DELETE /v1/recordings/{id}`.
+//! `DELETE /v1/recordings/{id}`: deletes a recording.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -6,10 +6,10 @@ use axum::http::{HeaderMap, StatusCode};
 use echosphere_recorder::room::Command;
 
 use super::view;
-use crate::app::SharedApp;
 use crate::clock;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
+use crate::http::state::SharedApp;
 
 /// Asks for the deletion of a recording. The answer is given when that is durable; `deletion` turns from `pending` to
 /// `done` when the bytes are gone.
@@ -32,9 +32,9 @@ pub async fn delete(
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let asked = app.store.request_deletion(&caller.project, recording.id, clock::now()).await?;
     let recording = asked.ok_or_else(|| super::not_found(&id))?;
-    // Nothing more is kept of it; its bytes go when the room has been left (`work::erase`).
-    app.rooms.tell(recording.id, Command::Stop);
-    app.work.wake();
+    // Nothing more of it is kept; its bytes are deleted when the room has been left (`jobs::erase`).
+    app.recorder.registry.tell(recording.id, Command::Stop);
+    app.jobs.bell.ring();
     tracing::info!(recording = %recording.id, project = %recording.project, "deletion was asked for");
     let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
     Ok((StatusCode::ACCEPTED, Json(shown)))

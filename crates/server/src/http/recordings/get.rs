@@ -1,13 +1,13 @@
-//! `GET /v1/recordings/{id}`.
+//! `GET /v1/recordings/{id}`: one recording.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 
 use super::view;
-use crate::app::SharedApp;
 use crate::http::access::{Signed, Viewer};
 use crate::http::problem::Problem;
+use crate::http::state::SharedApp;
 
 /// One recording.
 #[utoipa::path(

@@ -1,4 +1,4 @@
-//! `GET /v1/recordings`.
+//! `GET /v1/recordings`: lists recordings.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -13,9 +13,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::view;
-use crate::app::SharedApp;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
+use crate::http::state::SharedApp;
 
 /// What to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -60,7 +60,7 @@ pub async fn list(
     if !params.room_name.as_deref().is_none_or(|name| caller.sees_room(Some(name))) {
         return Ok(Json(view::Page { items: Vec::new(), next_cursor: None }));
     }
-    // A token's room is the whole name: the beginning of a longer one may be another room's.
+    // A token's room is compared whole: the beginning of a longer name may be the name of another room.
     let room_name = caller.room.clone().or_else(|| params.room_name.as_deref().map(kept));
     let filter = Filter { status, room_name, session_id: params.session_id.as_deref().map(kept) };
     let page = app.store.list(&caller.project, &filter, after, limit).await?;
@@ -72,7 +72,7 @@ pub async fn list(
     Ok(Json(view::Page { items, next_cursor: page.next.as_ref().map(write_cursor) }))
 }
 
-/// A name as recordings have it.
+/// A name as it is stored with recordings.
 fn kept(name: &str) -> String {
     Name::new(name).map(|name| name.text).unwrap_or_default()
 }

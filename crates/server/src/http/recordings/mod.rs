@@ -1,4 +1,4 @@
-//! Recordings over HTTP: one file a resource.
+//! The API's routes for recordings, one file for each resource.
 
 pub mod control;
 pub mod delete;
@@ -22,13 +22,14 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_recorder::clock::samples;
 use echosphere_store::SameRoom;
 
-use crate::app::App;
 use crate::clock;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
+use crate::http::recording_id::{not_found, parse_id};
+use crate::http::state::App;
 use crate::playback::Validity;
 
-/// The recording of a path, if it exists for the caller and has not been deleted.
+/// The recording with this id and its captures, if it exists for the caller and has not been deleted.
 pub(super) async fn find(app: &App, caller: &Caller, id: RecordingId) -> Result<(Recording, Vec<Capture>), Problem> {
     let found = app.store.recording(&caller.project, id).await?;
     let visible = found.filter(|(recording, _)| caller.sees_room(recording.room_name.as_deref()));
@@ -39,18 +40,7 @@ pub(super) async fn find(app: &App, caller: &Caller, id: RecordingId) -> Result<
     Ok((recording, captures))
 }
 
-/// An id from a path. Another spelling, a path trick or plain nonsense names no recording; it is answered as such and
-/// never reaches the database or the disk.
-pub(super) fn parse_id(text: &str) -> Result<RecordingId, Problem> {
-    text.parse().map_err(|_| not_found(text))
-}
-
-fn not_found(id: &str) -> Problem {
-    let shown: String = id.chars().take(64).collect();
-    Problem::recording_not_found(format!("no recording {shown:?} exists for these credentials"))
-}
-
-/// How many other recordings of its room a recording names at most.
+/// How many other recordings of its room a recording lists at most.
 const SAME_ROOM: u32 = 20;
 
 /// The other recordings of a recording's room.
@@ -61,7 +51,7 @@ async fn same_room(app: &App, recording: &Recording) -> Result<Vec<SameRoom>, ec
     app.store.same_room(recording.id, SAME_ROOM).await
 }
 
-/// The outside of a recording, with its links, for a caller who may see the rooms that they may see.
+/// A recording as the API shows it, with its links and those of the room's other recordings that the caller may see.
 async fn shown(
     app: &App,
     base: &str,
@@ -75,7 +65,7 @@ async fn shown(
     Ok(show(app, base, caller, recording, captures, others))
 }
 
-/// The outside of a recording, with its links.
+/// A recording as the API shows it, with its links.
 fn show(
     app: &App,
     base: &str,
@@ -97,24 +87,25 @@ fn show(
     });
     let tracks = tracks.collect();
     if caller.link().is_some() {
-        // A link is to one recording, and tells of no others.
+        // A link gives access to one recording, and reveals no others.
         same_room.clear();
     }
     let same_room = same_room.into_iter().map(view::SameRoom::from).collect();
     view::Recording::new(recording, captures, same_room, tracks, urls)
 }
 
-/// The tracks that can be had on their own: of a room that goes on those that there are so far.
+/// The tracks that can be downloaded; while a room goes on, those that there are so far.
 fn tracks(app: &App, recording: &Recording) -> Vec<Track> {
     if recording.state.deletion != Deletion::None {
         return Vec::new();
     }
-    app.rooms
+    app.recorder
+        .registry
         .tracks(recording.id)
         .unwrap_or_else(|| recording.tracks.iter().map(|track| within(recording, track)).collect())
 }
 
-/// A track as far as the recording goes: earlier versions noted tracks that end behind it.
+/// A track as far as the recording goes: earlier versions noted tracks that end after it.
 fn within(recording: &Recording, track: &Track) -> Track {
     let ends = |from: WallTime| from.plus_nanos(recording.duration.as_nanos());
     let left = recording.started_at.map(|from| ends(from).as_nanos() - track.started_at.as_nanos());
@@ -126,13 +117,13 @@ fn has_sound(recording: &Recording) -> bool {
     recording.duration > MediaTime::ZERO && recording.state.deletion == Deletion::None
 }
 
-/// The signature of a recording's links: a caller who came by a link gets the same one, never a new one.
+/// The signature of a recording's links: a caller who used a link gets the same one, never a new one.
 fn link_signature(app: &App, caller: &Caller, recording: &Recording) -> String {
     let new = || app.links.sign(&recording.project, recording.id, validity(app, caller, recording).end());
     caller.link().map_or_else(new, str::to_owned)
 }
 
-/// How long what the caller is given may live.
+/// How long the URLs that the caller is given live.
 fn validity(app: &App, caller: &Caller, recording: &Recording) -> Validity {
     Validity::new(clock::now(), app.config.url_ttl, recording.duration, caller.until())
 }

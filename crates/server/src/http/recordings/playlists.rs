@@ -1,4 +1,4 @@
-//! Playlists, written from the segment index at request time.
+//! The HLS playlists of a recording, written from its segment index when they are requested.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -10,12 +10,13 @@ use echosphere_domain::time::MediaTime;
 use echosphere_media::hls;
 
 use super::reload::{self, Reload};
-use crate::app::{App, SharedApp};
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
+use crate::http::state::{App, SharedApp};
 use crate::playback;
 
-/// What is said of segments that are not rendered yet: a little more than the 64 kb/s encoder makes in MPEG-TS.
+/// The peak bandwidth that is given at least, and the average one while no segment is stored, in bits per second: a little more
+/// than the 64 kb/s encoder makes in MPEG-TS.
 const EXPECTED_BANDWIDTH: u64 = 80_000;
 
 fn playlist(text: String) -> Response {
@@ -101,7 +102,7 @@ pub async fn media(
     let (mut recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     if let Some(msn) = reload.msn {
         reload::wait_for(msn, &app, &recording).await?;
-        // What the caller came with may have ended in the meantime.
+        // The caller's credential may have ended in the meantime.
         check_still_good(&app, &caller).await?;
         (recording, _) = super::find(&app, &caller, recording.id).await?;
     }
@@ -135,7 +136,7 @@ async fn check_still_good(app: &App, caller: &Caller) -> Result<(), Problem> {
     })
 }
 
-/// The only rendition there is.
+/// Refuses every rendition but the only one there is.
 pub(super) fn check_rendition(rendition: &str) -> Result<(), Problem> {
     if rendition == AUDIO_RENDITION {
         return Ok(());

@@ -1,5 +1,5 @@
-//! Blocking playlist reload (RFC 8216bis, section 6.2.5.2): a player asks for a playlist that has a segment which is not there
-//! yet, and is answered in the moment it is. Without it a player learns of a segment up to its whole length late.
+//! Blocking playlist reload (RFC 8216bis, section 6.2.5.2): a player requests a playlist with a segment that does not exist yet,
+//! and is answered as soon as it does. Otherwise a player would learn of a segment late, by up to the segment's whole length.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::events::Watchers;
-use crate::app::SharedApp;
 use crate::http::problem::Problem;
+use crate::http::state::SharedApp;
 
 /// How long a player waits at most before it is answered with what there is. Players give up after ten seconds.
 const LONGEST: Duration = Duration::from_secs(8);
@@ -24,7 +24,7 @@ pub struct Reload {
     pub msn: Option<u64>,
 }
 
-/// Waits for a segment.
+/// Waits until the playlist has a segment, or the recording is over, for [`LONGEST`] at most.
 ///
 /// # Errors
 /// A segment that is further away than the next but one.
@@ -37,12 +37,11 @@ pub(super) async fn wait_for(msn: u64, app: &SharedApp, recording: &Recording) -
         return Err(Problem::bad_parameter(format!("_HLS_msn is {msn}, and there are {there} segments")));
     }
     let mut newest = Watchers::subscribe(app, recording);
-    let mut stopping = app.stopping.subscribe();
     let listed =
         newest.wait_for(|newest| newest.as_ref().is_some_and(|newest| newest.segments as u64 > msn || newest.is_over));
     tokio::select! {
         _ = tokio::time::timeout(LONGEST, listed) => {}
-        _ = stopping.wait_for(|stop| *stop) => {}
+        () = app.stop.cancelled() => {}
     }
     Ok(())
 }

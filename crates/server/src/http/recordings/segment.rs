@@ -8,13 +8,11 @@ use echosphere_domain::recording::Recording;
 use echosphere_domain::segment::{AUDIO_RENDITION, Location};
 
 use super::playlists::check_rendition;
-use crate::app::{App, SharedApp};
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
+use crate::http::state::{App, SharedApp};
 use crate::playback;
-use crate::render::{self, PoolError};
-use crate::sources::{self, Rendered};
-use crate::work::Error;
+use crate::rendering::{Error, PoolError, Rendered};
 
 /// Redirects to a segment in object storage. A segment that is not stored yet is rendered from the kept master first; one that
 /// lies in a gap is silence, which is not stored.
@@ -47,11 +45,11 @@ pub async fn get(
     let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
     let segment = app.store.segment(recording.id, AUDIO_RENDITION, number).await?.ok_or_else(none)?;
     let rendered = match &segment.location {
-        // An object that was lost behind our back is made again from the master.
+        // A stored object that has disappeared is rendered again from the master.
         Location::Stored { key, .. } if app.objects.head(key).await?.is_some() => Some(Rendered::Stored(key.clone())),
         Location::Missing { .. } => None,
         Location::Stored { .. } | Location::Renderable => {
-            sources::render_now(&app, &recording, &captures, &segment).await.map_err(problem)?
+            app.rendering.render_now(&recording, &captures, &segment).await.map_err(problem)?
         }
     };
     match rendered {
@@ -86,9 +84,8 @@ fn redirect(
 
 fn problem(error: Error) -> Problem {
     match error {
-        Error::Store(error) => error.into(),
-        Error::Storage(error) | Error::Render(render::Error::Storage(error)) => error.into(),
-        Error::Render(render::Error::Pool(PoolError::Full | PoolError::Stopped)) => {
+        Error::Kept(error) => error.into(),
+        Error::Pool(PoolError::Full | PoolError::Stopped) => {
             Problem::unavailable("too many segments are asked for at once; try again in a second")
         }
         error => {

@@ -1,4 +1,4 @@
-//! `POST /v1/recordings`: a room is recorded from now on.
+//! `POST /v1/recordings`: starts recording a room.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,13 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::view;
-use crate::app::SharedApp;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
-use crate::live::{self, Told, Wish};
+use crate::http::state::SharedApp;
+use crate::recording::{self, RecordingRequest};
+use crate::recording_options::RecordingOptions;
 
-/// Who may be left out by name, kind or attribute, at most.
+/// The most identities, kinds and attributes, all together, that one request may exclude.
 const MOST_EXCLUDED: usize = 1_000;
 
 /// What is to be recorded.
@@ -77,14 +78,15 @@ pub async fn start(
         return Err(Problem::forbidden("the token is for another room"));
     }
     let once = once(&headers, &wanted)?;
-    let (status, recording, captures) = match live::start(&app, &caller.project, wish(wanted, once)).await {
-        Ok((recording, capture)) => (StatusCode::CREATED, recording, vec![capture]),
-        Err(live::Error::Repeated(Repeated::Same(id))) => {
-            let (recording, captures) = super::find(&app, &caller, id).await?;
-            (StatusCode::OK, recording, captures)
-        }
-        Err(error) => return Err(problem(error)),
-    };
+    let (status, recording, captures) =
+        match recording::start(&app.recorder, &caller.project, request(wanted, once)).await {
+            Ok((recording, capture)) => (StatusCode::CREATED, recording, vec![capture]),
+            Err(recording::Error::Repeated(Repeated::Same(id))) => {
+                let (recording, captures) = super::find(&app, &caller, id).await?;
+                (StatusCode::OK, recording, captures)
+            }
+            Err(error) => return Err(problem(error)),
+        };
     let base = super::base(&app, &headers);
     let location = HeaderValue::from_str(&format!("{base}/v1/recordings/{}", recording.id));
     let shown = super::shown(&app, &base, &caller, recording, captures).await?;
@@ -95,7 +97,7 @@ pub async fn start(
     Ok(response)
 }
 
-/// The request's key, with a fingerprint of what it asks for.
+/// The request's Idempotency-Key, with a fingerprint of what it asks for.
 fn once(headers: &HeaderMap, wanted: &Start) -> Result<Option<Once>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().unwrap_or_default().trim();
@@ -106,12 +108,12 @@ fn once(headers: &HeaderMap, wanted: &Start) -> Result<Option<Once>, Problem> {
     Ok(Some(Once { key: key.to_owned(), asked: hex::encode(Sha256::digest(asked)) }))
 }
 
-fn wish(wanted: Start, once: Option<Once>) -> Wish {
-    Wish {
+fn request(wanted: Start, once: Option<Once>) -> RecordingRequest {
+    RecordingRequest {
         room_name: wanted.room_name,
         session_id: wanted.session_id,
         labels: wanted.labels,
-        told: Told {
+        options: RecordingOptions {
             layout: wanted.layout,
             exclude: wanted.exclude,
             exclude_kinds: wanted.exclude_kinds,
@@ -143,7 +145,7 @@ fn check(wanted: &Start) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A name that asks for something must be whole. Any characters will do, as they do for LiveKit.
+/// Refuses a name that could not be stored whole. Any characters but U+0000 are allowed, as LiveKit allows them.
 pub(super) fn check_name(what: &str, text: &str) -> Result<(), Problem> {
     if name::is_whole(text) {
         return Ok(());
@@ -152,16 +154,16 @@ pub(super) fn check_name(what: &str, text: &str) -> Result<(), Problem> {
     Err(Problem::bad_body(format!("{what} must have 1 to {most} characters, of which none is U+0000")))
 }
 
-fn problem(error: live::Error) -> Problem {
+fn problem(error: recording::Error) -> Problem {
     match error {
-        live::Error::Store(error) => error.into(),
-        live::Error::Already(id) => Problem::already_recording(error.to_string()).about(id),
-        live::Error::Repeated(_) => Problem::key_reused(
+        recording::Error::Store(error) => error.into(),
+        recording::Error::Already(id) => Problem::already_recording(error.to_string()).about(id),
+        recording::Error::Repeated(_) => Problem::key_reused(
             "this Idempotency-Key was used for a request with another body; use a new key for a new request",
         ),
-        live::Error::Name => Problem::bad_body(error.to_string()),
-        live::Error::NoServer | live::Error::NoKey(_) => Problem::not_configured(error.to_string()),
-        live::Error::NoWay { .. } | live::Error::Full(_) | live::Error::Stopping => {
+        recording::Error::Name => Problem::bad_body(error.to_string()),
+        recording::Error::NoServer | recording::Error::NoKey(_) => Problem::not_configured(error.to_string()),
+        recording::Error::NoWay { .. } | recording::Error::Full(_) | recording::Error::Stopping => {
             Problem::unavailable(error.to_string())
         }
     }

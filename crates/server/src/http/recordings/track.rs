@@ -1,4 +1,4 @@
-//! `GET /v1/recordings/{id}/tracks/{track_id}.ogg`: one participant's track, as it came, in an Ogg/Opus file.
+//! `GET /v1/recordings/{id}/tracks/{track_id}.ogg`: one participant's track, without re-encoding, as an Ogg/Opus file.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -13,14 +13,14 @@ use echosphere_recorder::clock::samples;
 use echosphere_recorder::sound::{Index, TrackFile};
 use futures_util::stream;
 
-use crate::app::{App, SharedApp};
-use crate::capture_log;
 use crate::clock::rfc3339;
 use crate::http::access::{Signed, Viewer};
 use crate::http::problem::Problem;
+use crate::http::state::{App, SharedApp};
 use crate::names;
+use crate::rendering::capture_log;
 
-/// The longest file name that is proposed, in characters.
+/// The longest file name that is proposed, in characters, without `.ogg`.
 const LONGEST_NAME: usize = 120;
 
 /// A participant's track as Ogg/Opus, without re-encoding. What is heard of it begins at media time 0 of the recording; where
@@ -61,7 +61,7 @@ pub async fn get(
         let piece = reading.next().await.inspect_err(|error| {
             tracing::warn!(recording = %reading.recording.id, %error, "a track cannot be read to its end");
         })?;
-        Ok::<_, echosphere_storage::Error>(piece.map(|piece| (piece, reading)))
+        Ok::<_, crate::error::Error>(piece.map(|piece| (piece, reading)))
     }));
     let mut response = body.into_response();
     let headers = response.headers_mut();
@@ -70,16 +70,16 @@ pub async fn get(
     Ok(response)
 }
 
-/// Where the streams of a capture log lie: found out when it ended, or so far.
+/// Where the streams of a capture log lie: as known so far while its room goes on, else as found out when it ended.
 async fn index(app: &App, recording: &Recording, capture: &Capture) -> Result<Option<Index>, Problem> {
-    if let Some(index) = app.rooms.index(recording.id) {
+    if let Some(index) = app.recorder.registry.index(recording.id) {
         return Ok(Some(index));
     }
     let bytes = app.store.audio_index(capture.id).await?;
     Ok(bytes.and_then(|bytes| Index::from_bytes(&bytes)))
 }
 
-/// How far the capture log lies behind media time 0: by its first segment, in samples.
+/// How far the beginning of the capture log lies after media time 0, in samples, by the log's first segment in the segment index.
 async fn offset(app: &App, recording: &Recording, capture: &Capture) -> Result<i64, Problem> {
     let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
     let first = segments.iter().find(|segment| segment.capture == capture.id);
@@ -89,7 +89,7 @@ async fn offset(app: &App, recording: &Recording, capture: &Capture) -> Result<i
     Ok(first.media_start.as_samples_48k().saturating_sub(into))
 }
 
-/// A track that is being read, a chunk of the log at a time.
+/// A track that is being read, one chunk of the log at a time.
 struct Reading {
     app: SharedApp,
     recording: Recording,
@@ -101,14 +101,14 @@ struct Reading {
 }
 
 impl Reading {
-    /// The next piece of the file; `None` behind its end.
-    async fn next(&mut self) -> Result<Option<Bytes>, echosphere_storage::Error> {
+    /// The next piece of the file; `None` after its end.
+    async fn next(&mut self) -> Result<Option<Bytes>, crate::error::Error> {
         let mut out = Vec::new();
         while let Some(file) = &mut self.file {
-            // What came into the log since the index was made has no place yet.
+            // What came into the log after the index was made has no place yet.
             if !self.has_more && self.chunk + 1 < self.horizons.len() {
                 let (recording, attempt) = (&self.recording, self.capture.attempt);
-                match capture_log::chunk(&self.app, recording, attempt, self.chunk as u32).await? {
+                match capture_log::chunk(&self.app.objects, recording, attempt, self.chunk as u32).await? {
                     Some((_, chunk)) => file.take(chunk.into_iter().flat_map(|chunk| chunk.entries)),
                     None => self.horizons.truncate(self.chunk + 1),
                 }
@@ -134,7 +134,7 @@ impl Reading {
 fn comments(recording: &Recording, track: &Track) -> Vec<String> {
     let mut comments = vec![format!("TITLE={}", track.participant)];
     comments.extend(recording.room_name.iter().map(|room| format!("ALBUM={room}")));
-    // Media time 0, which is where what is heard begins.
+    // Media time 0, which is where what is heard of the file begins.
     comments.extend(recording.started_at.map(|at| format!("DATE={}", rfc3339(at))));
     comments
 }
@@ -151,7 +151,7 @@ fn file_name(recording: &Recording, track: &Track) -> String {
     name.chars().map(plain).take(LONGEST_NAME).collect::<String>() + ".ogg"
 }
 
-/// `attachment` with a name, in ASCII and as it is (RFC 6266, RFC 8187).
+/// A Content-Disposition: `attachment` with a file name, in ASCII and as it is (RFC 6266, RFC 8187).
 fn disposition(name: &str) -> HeaderValue {
     let ascii: String = name.chars().map(|c| if c.is_ascii() && c != '%' { c } else { '_' }).collect();
     let attribute = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte);

@@ -12,19 +12,18 @@ use echosphere_domain::transcript::{Alignment, Placed, Transcript, export, marku
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::view;
-use crate::app::{App, SharedApp};
 use crate::clock::rfc3339;
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
-use crate::work::compose::is_of_room;
-use crate::work::realign;
+use crate::http::state::{App, SharedApp};
+use crate::jobs::realign;
 
-/// Transcripts that are made at the same time: each is several times in memory meanwhile.
+/// How many transcripts are made at the same time: meanwhile each is in memory several times.
 static MADE: Semaphore = Semaphore::const_new(4);
 
-/// A turn to make a transcript, and to write it out.
+/// Waits for permission to make a transcript, and to write it out.
 async fn turn_to_make() -> Option<SemaphorePermit<'static>> {
-    // It is never closed.
+    // The semaphore is never closed.
     MADE.acquire().await.ok()
 }
 
@@ -36,34 +35,35 @@ pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Re
     let is_old = kept.iter().any(|(_, transcript)| realign::is_old(transcript));
     let (rooms, sessions): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(capture, _)| is_room(*capture));
     let timeline = segment::timeline(&segments);
-    let room = captures.iter().find(|capture| is_of_room(capture));
-    // What of a session lies outside of its room's recording stands in its own recording, not at an edge of this one.
+    let room = captures.iter().find(|capture| capture.is_of_room());
+    // What a session has outside of its room's recording is shown in a recording of its own, not at an edge of this one.
     let goes_on = room.is_some_and(|room| room.status == CaptureStatus::Processing);
     let here = |(_, lines)| if room.is_some() { session::within(lines, &timeline, goes_on) } else { lines };
     let mut sessions: Vec<Transcript> = sessions.into_iter().map(here).collect();
-    // Until it is over a room's words are where it is recorded.
-    let mut room = rooms.into_iter().map(|(_, transcript)| transcript).next().or_else(|| app.rooms.transcript(id));
+    // While a room goes on, its transcript is with the task that records it.
+    let mut room =
+        rooms.into_iter().map(|(_, transcript)| transcript).next().or_else(|| app.recorder.registry.transcript(id));
     sessions.iter_mut().chain(&mut room).for_each(markup::leave_out_marks);
     let has_room = room.is_some();
     let mut transcripts = once(sessions, room);
-    // A room that adds nothing says nothing of how sure the times are.
+    // A room that adds no turns says nothing about how certain the times are.
     transcripts.pop_if(|room| has_room && room.turns.is_empty());
     let placed = place(&transcripts, &timeline);
-    // Of several sources the least sure one says how far the whole can be trusted.
+    // Of several sources the least certain one says how far the whole can be trusted.
     let alignment = transcripts.into_iter().map(|transcript| transcript.alignment);
     let alignment = alignment.min_by(|a, b| a.confidence.total_cmp(&b.confidence)).unwrap_or_default();
     Ok(Read { alignment, turns: placed, segments: segments.len(), is_old })
 }
 
-/// What was said, and how far it can be heard.
+/// The turns of a recording, and how much of it can be heard.
 pub(super) struct Read {
-    /// How the times were settled.
+    /// How the times were determined.
     pub(super) alignment: Alignment,
     /// The turns, placed.
     pub(super) turns: Vec<Placed>,
     /// How many segments can be heard.
     pub(super) segments: usize,
-    /// Whether an older version settled the times.
+    /// Whether an older version determined the times.
     is_old: bool,
 }
 
@@ -85,7 +85,7 @@ pub async fn json(
     let _turn = turn_to_make().await;
     let read = read(&app, recording.id, &captures).await?;
     if read.is_old && app.store.analysis(recording.id).await?.is_some() {
-        realign::request(&app, &recording).await?;
+        realign::request(&app.jobs, &recording).await?;
     }
     let transcript = view::Transcript {
         recording_id: recording.id.to_string(),
@@ -123,7 +123,7 @@ pub(super) fn turn(placed: Placed) -> view::Turn {
         started_at: placed.started_at.map(rfc3339),
         approximate: placed.approximate,
         interrupted: placed.turn.interrupted,
-        // What was taken for typed, and then heard, was spoken.
+        // A line that was taken for typed, and then found in the sound, was spoken.
         typed: placed.turn.typed && placed.turn.refined.is_none(),
         confidence: placed.turn.confidence,
         metrics: placed.turn.metrics,

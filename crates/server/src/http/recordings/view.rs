@@ -1,4 +1,4 @@
-//! The shapes of the API: what a recording looks like from outside. Their names are a contract.
+//! The JSON structures of the API: how recordings, transcripts and lists are shown. The names of their fields are a contract.
 
 use std::collections::BTreeMap;
 
@@ -274,7 +274,7 @@ pub struct Urls {
 }
 
 impl Recording {
-    /// The outside of a recording, its captures, the other recordings of its room and its tracks.
+    /// A recording as the API shows it, with its captures, the other recordings of its room, and its tracks.
     pub fn new(
         recording: recording::Recording,
         captures: Vec<recording::Capture>,
@@ -315,7 +315,7 @@ impl Recording {
 }
 
 impl Track {
-    /// The outside of a track that can be had at this address.
+    /// A track as the API shows it, which can be downloaded at this URL.
     pub fn new(track: recording::Track, url: String) -> Self {
         let recording::Track { id, participant, kind, source, started_at, duration } = track;
         Self { id, participant, kind, source, started_at: rfc3339(started_at), duration_ms: duration.as_millis(), url }

@@ -9,10 +9,10 @@ use echosphere_media::peaks::{CHANNELS, Waveform};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::SharedApp;
 use crate::http::access::{Signed, Viewer};
 use crate::http::problem::Problem;
-use crate::render::Analysis;
+use crate::http::state::SharedApp;
+use crate::rendering::Analysis;
 
 /// The resolution.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -69,7 +69,9 @@ pub async fn get(
     if !super::has_sound(&recording) {
         return Err(Problem::part_not_found("the recording has no sound"));
     }
-    if let Some(so_far) = app.rooms.waveform(recording.id, pixels).filter(|_| !recording.state.status.is_terminal()) {
+    if let Some(so_far) =
+        app.recorder.registry.waveform(recording.id, pixels).filter(|_| !recording.state.status.is_terminal())
+    {
         return Ok(Json(Body::of(so_far)).into_response());
     }
     let Some(key) = app.store.analysis(recording.id).await? else {
@@ -78,9 +80,8 @@ pub async fn get(
         let progress = 1.0 - waiting as f64 / segments.len().max(1) as f64;
         return Ok((StatusCode::ACCEPTED, Json(Progress { status: "rendering", progress })).into_response());
     };
-    let size = app.objects.head(&key).await?.map_or(0, |meta| meta.size);
-    let bytes = app.objects.get_range(&key, 0..size).await?;
-    let analysis = Analysis::from_bytes(&bytes).ok_or_else(|| {
+    let bytes = app.objects.get(&key).await?;
+    let analysis = bytes.as_deref().and_then(Analysis::from_bytes).ok_or_else(|| {
         tracing::error!(%key, "the stored peaks cannot be read");
         Problem::internal("the stored peaks cannot be read")
     })?;

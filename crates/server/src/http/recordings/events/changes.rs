@@ -1,14 +1,12 @@
-//! From one state of a recording to the next, as events.
+//! The events that lead a client from one state of a recording to the next.
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
-use echosphere_domain::id::RecordingId;
 use echosphere_domain::time::MediaTime;
 use serde::Serialize;
 
 use super::frame::Frame;
-use super::watcher::Snapshot;
+use super::snapshot::{Snapshot, json};
 use crate::http::recordings::view;
 
 #[derive(Serialize)]
@@ -19,7 +17,7 @@ struct Segment {
     duration_ms: i64,
 }
 
-/// The events of everything that is in `new` and was not in `old`. `show` makes the outside of a recording.
+/// The events of everything that is in `new` and was not in `old`. `show` turns a recording into what the API shows.
 pub(super) fn since(old: Option<&Snapshot>, new: &Snapshot, show: impl Fn(&Snapshot) -> view::Recording) -> Vec<Frame> {
     let mut events = Vec::new();
     let mut tell = |name: &'static str, data: String| events.push(Frame::new(name, data));
@@ -41,7 +39,7 @@ pub(super) fn since(old: Option<&Snapshot>, new: &Snapshot, show: impl Fn(&Snaps
     events
 }
 
-/// Whether more than the length changed; the first sound is more than that.
+/// Whether anything but the length changed; the first sound counts as such a change.
 fn is_other(old: &Snapshot, new: &Snapshot) -> bool {
     let is_heard = |snapshot: &Snapshot| snapshot.recording.duration > MediaTime::ZERO;
     if is_heard(old) != is_heard(new) {
@@ -52,7 +50,7 @@ fn is_other(old: &Snapshot, new: &Snapshot) -> bool {
     before != new.recording || old.captures != new.captures
 }
 
-/// Whether each turn that was there still is; else the list is another one.
+/// Whether each turn that was there still is, in the same alignment; else the whole list is sent anew.
 fn all_stay(old: &Snapshot, new: &Snapshot) -> bool {
     let here: HashSet<&str> = new.turns.iter().map(|(id, _)| id.as_str()).collect();
     old.alignment == new.alignment && old.turns.iter().all(|(id, _)| here.contains(id.as_str()))
@@ -63,15 +61,4 @@ fn changed<'s>(old: &Snapshot, new: &'s Snapshot) -> impl Iterator<Item = &'s St
     let is_new = |(id, turn): &&(String, String)| before.get(id.as_str()) != Some(&turn.as_str());
     let turns: Vec<_> = new.turns.iter().filter(is_new).collect();
     turns.into_iter().map(|(_, turn)| turn)
-}
-
-/// The transcript in the form of its own route, of turns that are JSON already.
-pub(super) fn all_turns(recording: RecordingId, alignment: &str, turns: &[(String, String)]) -> Bytes {
-    let turns: Vec<&str> = turns.iter().map(|(_, turn)| turn.as_str()).collect();
-    format!(r#"{{"recording_id":"{recording}","alignment":{alignment},"turns":[{}]}}"#, turns.join(",")).into()
-}
-
-/// The API's shapes have no maps with keys that JSON lacks.
-pub(super) fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! An event on the wire (WHATWG HTML, section 9.2.5), of bytes that many may share.
+//! A server-sent event on the wire (WHATWG HTML, section 9.2.5), whose data many clients may share.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ impl Frame {
         Self { head: format!("event: {name}\ndata: "), data: data.into(), id: None }
     }
 
-    /// A line that is no event, and how soon the listener comes back after its connection broke.
+    /// A comment, which is no event, and how soon the client reconnects after its connection broke.
     pub(super) fn comment(text: &'static str, retry: Duration) -> Self {
         Self { head: format!(": {text}\nretry: {}", retry.as_millis()), data: Bytes::new(), id: None }
     }
 
-    /// The same, after which a listener has all of that state.
+    /// The same with an id: a client that has received it has all of that state.
     pub(super) fn id(self, id: &str) -> Self {
         Self { id: Some(id.to_owned()), ..self }
     }

@@ -1,12 +1,13 @@
 //! `GET /v1/recordings/{id}/events`: what happens to a recording, as server-sent events (WHATWG HTML, section 9.2).
 //!
-//! One [`watcher`] looks at a recording for all who listen, and hands them its newest state. A listener sends what changed since
-//! the state that it sent last: so nothing waits in a queue, and who is slow gets the newest state later. No listener stays for
-//! ever: its place ends after `http.listener_life`, and a browser comes back for another.
+//! One task ([`watcher`]) looks at a recording for all its clients, and hands out its newest state. Each client is sent what
+//! changed since the state that it was sent last: so states do not queue up, and a slow client gets the newest one later. No client
+//! stays for ever: its stream ends after `http.listener_life`, and a browser reconnects.
 
 mod changes;
 mod frame;
 mod places;
+mod snapshot;
 mod watcher;
 
 use std::collections::VecDeque;
@@ -25,19 +26,20 @@ use tokio::time::Instant;
 
 use self::frame::Frame;
 use self::places::Place;
+pub use self::snapshot::Snapshot;
 use self::watcher::Newest;
-pub use self::watcher::{Snapshot, Watchers};
-use crate::app::SharedApp;
+pub use self::watcher::Watchers;
 use crate::clock;
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
+use crate::http::state::SharedApp;
 
-/// How long a listener is told nothing, at most: a proxy closes a connection on which nothing comes for a minute, and a listener that
-/// is gone is found out by telling it something.
+/// The longest time for which a client is sent nothing: proxies close a connection that is silent for a minute, and a client that
+/// has gone is noticed only when something is sent to it.
 const HEARTBEAT: Duration = Duration::from_secs(4);
-/// How often it is looked whether a listener is still signed in.
+/// How often it is checked whether a client's credential is still valid.
 const LOOK: Duration = Duration::from_secs(5);
-/// How soon a listener comes back after its connection broke.
+/// How soon a client reconnects after its connection broke.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// What happens to a recording, as it happens. The first events tell the present state, so that a late listener lacks nothing:
@@ -77,7 +79,6 @@ pub async fn get(
         base: super::base(&app, &headers),
         caller,
         looked: Instant::now(),
-        stopping: app.stopping.subscribe(),
         until: Instant::now() + app.config.http.listener_life,
         app,
         newest,
@@ -93,7 +94,7 @@ pub async fn get(
     });
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     let uncached = (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx would hold events back until its buffer is full.
+    // Otherwise nginx would not pass events on until its buffer is full.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(([kind, uncached, unbuffered], Body::from_stream(pieces)).into_response())
 }
@@ -101,19 +102,18 @@ pub async fn get(
 struct Listener {
     app: SharedApp,
     base: String,
-    /// Whoever listens, until what it came with ends.
+    /// Who the client is; its stream ends with its credential.
     caller: Caller,
-    /// When it was looked whether it has.
+    /// When its credential was last checked.
     looked: Instant,
     newest: watch::Receiver<Newest>,
-    stopping: watch::Receiver<bool>,
-    /// What the client had before it came (back).
+    /// The id of the last event that the client received before this request.
     last: Option<String>,
     told: Option<Arc<Snapshot>>,
     queue: VecDeque<Frame>,
-    /// Of the event that is being sent.
+    /// What is left of the event that is being sent.
     pieces: VecDeque<Bytes>,
-    /// When it has to come again.
+    /// When its stream ends, and it has to reconnect.
     until: Instant,
     place: Place,
 }
@@ -136,7 +136,7 @@ impl Listener {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
             }
-            if self.told.as_ref().is_some_and(|told| told.is_over) || *self.stopping.borrow() {
+            if self.told.as_ref().is_some_and(|told| told.is_over) || self.app.stop.is_cancelled() {
                 return None;
             }
             if !self.may_stay().await {
@@ -149,7 +149,7 @@ impl Listener {
             }
             let look_again = self.look_again();
             tokio::select! {
-                _ = self.stopping.changed() => {}
+                () = self.app.stop.cancelled() => {}
                 () = tokio::time::sleep_until(self.until) => return None,
                 () = self.place.end.notified() => return None,
                 () = tokio::time::sleep_until(look_again) => {}
@@ -158,7 +158,7 @@ impl Listener {
         }
     }
 
-    /// Whether what the listener came with is still good. A database that does not answer sends nobody away.
+    /// Whether the client's credential is still valid. While the database does not answer, every client may stay.
     async fn may_stay(&mut self) -> bool {
         if Instant::now() < self.look_again() {
             return true;
@@ -167,7 +167,7 @@ impl Listener {
         self.caller.is_still_good(&self.app).await.unwrap_or(true)
     }
 
-    /// When to look whether it is.
+    /// When to check the credential next.
     fn look_again(&self) -> Instant {
         let left = self.caller.until().map(|until| until.since(clock::now()));
         let left = left.map_or(LOOK, |left| Duration::from_nanos(u64::try_from(left).unwrap_or(0)));
@@ -187,7 +187,7 @@ impl Listener {
             if is_first && !events.is_empty() {
                 events.insert(0, Frame::comment("the present state", RETRY));
             }
-            // Only who has all of a state may say so.
+            // The id comes with the last event, so that a client that names it has all of the state.
             if let Some(last) = events.pop() {
                 events.push(last.id(&newest.id));
             }

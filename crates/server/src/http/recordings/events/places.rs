@@ -1,7 +1,8 @@
-//! Places for those who listen: so many, and nobody takes those of others.
+//! Limits how many clients receive events of recordings, and shares these places fairly between projects.
 //!
-//! One recording has a fifth of them at the most. When all are taken, a project that has more of them than the one that asks
-//! gives up its oldest: so each has its share however many another wants, and one alone may have them all.
+//! The clients of one recording may have a fifth of the places. When all are taken, the project that has the most gives its oldest
+//! one to a project that has at least two fewer: so each project gets its share however many another wants, and one alone may have
+//! them all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,12 +30,12 @@ pub(super) struct Places {
     inner: Mutex<Inner>,
 }
 
-/// A place, while it is held.
+/// A place that is taken until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
     number: u64,
-    /// Told when it has to be given up.
+    /// Notified when the place has to be given up.
     pub(super) end: Arc<Notify>,
 }
 
@@ -53,7 +54,7 @@ impl Places {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a listener to a recording of a project, if there is one or another has to give one up.
+    /// Takes a place for a client of a project's recording, if there is one or another project has to give one up.
     pub(super) fn take(self: &Arc<Self>, project: &ProjectId, recording: RecordingId) -> Option<Place> {
         let mut inner = self.inner();
         let listening = inner.taken.values().filter(|taken| taken.recording == recording).count();
@@ -75,7 +76,7 @@ impl Places {
 }
 
 impl Inner {
-    /// The oldest place of the project that has the most, if it has more than this one would with another.
+    /// The oldest place of the project that has the most, if it has more than the asking project would have with one more.
     fn most_taken(&self, asking: &ProjectId) -> Option<u64> {
         let mut counts: HashMap<&ProjectId, usize> = HashMap::new();
         for taken in self.taken.values() {

@@ -1,60 +1,35 @@
-//! Looks at a recording, for everybody who listens to it.
+//! One task for each recording that is being watched: reads its state at intervals, and hands each new one to all clients.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::transcript::Transcript;
-use echosphere_store::SameRoom;
 use tokio::sync::watch;
 
-use super::changes::{all_turns, json};
 use super::places::{Place, Places};
-use crate::app::{App, SharedApp};
+use super::snapshot::{Snapshot, all_turns, json};
 use crate::entropy;
 use crate::http::recordings::transcript;
+use crate::http::state::{App, SharedApp};
 
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A state of a recording.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// Another one for each state, and for each watcher.
-    pub id: String,
-    /// The recording.
-    pub recording: Recording,
-    /// Its captures.
-    pub captures: Vec<Capture>,
-    /// The other recordings of its room.
-    pub same_room: Vec<SameRoom>,
-    /// How many segments can be heard.
-    pub segments: usize,
-    /// How the times of the turns were settled, as JSON.
-    pub alignment: String,
-    /// The turns: id, and all of it as JSON.
-    pub turns: Vec<(String, String)>,
-    /// All of them, as one event: the same bytes for all who listen.
-    pub all_turns: Bytes,
-    /// Whether nothing more is to come.
-    pub is_over: bool,
-}
-
 /// The newest state; none before the first look.
 pub type Newest = Option<Arc<Snapshot>>;
 
-/// Everybody who looks at recordings.
+/// The tasks that look at recordings, and the places for their clients.
 pub struct Watchers {
     looking: Mutex<HashMap<RecordingId, watch::Sender<Newest>>>,
     places: Arc<Places>,
 }
 
 impl Watchers {
-    /// Places for so many listeners.
+    /// With this many places for clients.
     pub fn new(most: usize) -> Self {
         Self { looking: Mutex::default(), places: Places::new(most) }
     }
@@ -63,7 +38,7 @@ impl Watchers {
         self.looking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a listener, while it is held.
+    /// A place for a client of this recording, if there is one.
     pub(super) fn admit(&self, recording: &Recording) -> Option<Place> {
         let place = self.places.take(&recording.project, recording.id);
         if place.is_none() {
@@ -85,7 +60,7 @@ impl Watchers {
         receiver
     }
 
-    /// Hands out a state; false when nobody listens, or nothing is to come: then the watcher is forgotten.
+    /// Hands out a state. False when there is no client, or nothing more is to come: then the task is removed and has to end.
     fn publish(&self, recording: RecordingId, newest: Newest) -> bool {
         let mut looking = self.looking();
         let is_over = newest.as_ref().is_some_and(|newest| newest.is_over);
@@ -101,12 +76,11 @@ impl Watchers {
     }
 }
 
-/// What tells whether there is anything new.
+/// What is compared to see whether there is a new state.
 type Signs = (Recording, Vec<Capture>, Option<Transcript>);
 
 async fn look_on(app: SharedApp, recording: Recording) {
     let (name, id) = (entropy::suffix(), recording.id);
-    let mut stopping = app.stopping.subscribe();
     let mut known: Option<Signs> = None;
     for number in 0_u64.. {
         let newest = match look(&app, &recording, &mut known, &format!("{name}-{number}")).await {
@@ -120,7 +94,7 @@ async fn look_on(app: SharedApp, recording: Recording) {
             return;
         }
         tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => break,
+            () = app.stop.cancelled() => break,
             () = tokio::time::sleep(LOOK) => {}
         }
     }
@@ -136,7 +110,7 @@ async fn look(
 ) -> Result<Newest, echosphere_store::Error> {
     let found = app.store.recording(&recording.project, recording.id).await?;
     let Some((recording, captures)) = found else { return Ok(None) };
-    let said = app.rooms.transcript(recording.id);
+    let said = app.recorder.registry.transcript(recording.id);
     let signs = (recording, captures, said);
     if known.as_ref() == Some(&signs) {
         return Ok(None);

@@ -1,0 +1,229 @@
+//! Records rooms automatically, by the rules of the configuration: those that LiveKit's webhooks name, or that polling finds.
+
+pub mod webhook_inbox;
+
+mod retries;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_livekit::webhook::Event;
+use echosphere_recorder::rooms::RoomService;
+use echosphere_store::Store;
+use sha2::{Digest, Sha256};
+
+use self::retries::Retries;
+use crate::clock::Clock;
+use crate::config::{self, Config, matches_pattern};
+use crate::names;
+use crate::participants::Participants;
+use crate::recording::{Error, Recorder, RecordingRequest, start};
+use crate::signals::{Bell, Stop};
+use crate::uploads::exclusion::Exclusion;
+
+/// How often LiveKit is polled while webhooks come: then polling is only for what they missed.
+const RECONCILE: Duration = Duration::from_secs(30);
+
+/// What recording rooms automatically needs.
+pub struct AutoRecord {
+    /// The rules.
+    pub config: Arc<Config>,
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// What records.
+    pub recorder: Arc<Recorder>,
+    /// Rooms that are excluded by name.
+    pub exclusion: Exclusion,
+    /// Who was in rooms.
+    pub participants: Participants,
+    /// Wakes the processing of the inbox.
+    pub inbox: Bell,
+    /// When the last webhook came that may begin a recording.
+    pub last_webhook: LastWebhook,
+    /// When rooms that were begun may be begun again, if they could not be joined.
+    retries: Mutex<Retries>,
+    /// Cancelled when the server is to stop.
+    pub stop: Stop,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+impl AutoRecord {
+    /// For a recorder, with its rules and its rows.
+    pub fn new(recorder: Arc<Recorder>, exclusion: Exclusion) -> Self {
+        Self {
+            config: Arc::clone(&recorder.config),
+            store: Arc::clone(&recorder.store),
+            participants: recorder.participants.clone(),
+            stop: recorder.stop.clone(),
+            clock: recorder.clock.clone(),
+            inbox: Bell::default(),
+            last_webhook: LastWebhook::default(),
+            retries: Mutex::default(),
+            recorder,
+            exclusion,
+        }
+    }
+
+    /// When rooms that could not be joined are tried again.
+    fn retries(&self) -> MutexGuard<'_, Retries> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is left to do.
+    Done,
+    /// It may succeed later.
+    Later,
+}
+
+/// Handles a webhook: its room may be one that is to be recorded.
+pub async fn webhook_came(auto: &AutoRecord, project: &ProjectId, event: &Event) -> Outcome {
+    let rule = &auto.config.recorder.auto;
+    let begins = match event.name.as_str() {
+        "participant_joined" => {
+            let kind = event.participant_kind.as_deref().unwrap_or_default();
+            kind != "EGRESS" && (!rule.agents || kind == "AGENT")
+        }
+        // Tracks are published after participants joined; the webhook of one may be the first that arrives.
+        "track_published" => !rule.agents && event.participant_kind.as_deref() != Some("EGRESS"),
+        _ => false,
+    };
+    if !begins
+        || project != auto.config.recording_project()
+        || !allowed(auto, project, &event.room_name)
+        || !wanted(rule, &event.room_name, &event.room_sid)
+    {
+        return Outcome::Done;
+    }
+    match auto.store.recorded_room(project, &event.room_sid).await {
+        Ok(true) => Outcome::Done,
+        Ok(false) => begin(auto, project, &event.room_name, &event.room_sid).await,
+        Err(_) => Outcome::Later,
+    }
+}
+
+/// Polls LiveKit for its rooms until the server stops.
+pub async fn poll(auto: Arc<AutoRecord>) {
+    if auto.config.recorder.auto.rooms.is_empty() || auto.config.livekit_url.is_none() {
+        return;
+    }
+    loop {
+        let pause = if auto.last_webhook.come() { RECONCILE } else { auto.config.recorder.poll_every };
+        tokio::select! {
+            () = auto.stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        // LiveKit shows all its rooms to each of its keys, so one project polls, and the configuration alone says which: a project
+        // that could become it by a webhook that it signed itself would record what the other excludes.
+        let project = auto.config.recording_project();
+        if let Err(error) = look(&auto, project).await {
+            tracing::warn!(%project, %error, "LiveKit cannot be asked for its rooms");
+        }
+    }
+}
+
+async fn look(auto: &AutoRecord, project: &ProjectId) -> Result<(), echosphere_recorder::rooms::Error> {
+    let (Some(url), Some(pair)) =
+        (&auto.config.livekit_url, auto.config.project(project).and_then(|project| project.livekit.first()))
+    else {
+        return Ok(());
+    };
+    let service = RoomService::new(&auto.recorder.wire, url, &pair.key, &pair.secret);
+    let rule = &auto.config.recorder.auto;
+    for room in service.rooms(auto.clock.now()).await? {
+        let is_wanted = allowed(auto, project, &room.name) && wanted(rule, &room.name, &room.sid);
+        if room.participants == 0 || !is_wanted || is_recorded(auto, project, &room.sid).await {
+            continue;
+        }
+        let agent = !rule.agents
+            || service.people(&room.name, auto.clock.now()).await?.iter().any(|person| person.kind == "AGENT");
+        if agent {
+            begin(auto, project, &room.name, &room.sid).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a room was recorded already: somebody may have stopped that on purpose.
+async fn is_recorded(auto: &AutoRecord, project: &ProjectId, sid: &str) -> bool {
+    auto.store.recorded_room(project, sid).await.unwrap_or(true)
+}
+
+async fn begin(auto: &AutoRecord, project: &ProjectId, room: &str, sid: &str) -> Outcome {
+    if !auto.retries().is_due(sid, Instant::now()) {
+        // Polling comes back to it.
+        return Outcome::Done;
+    }
+    let request = RecordingRequest { room_name: room.to_owned(), ..RecordingRequest::default() };
+    match Box::pin(start(&auto.recorder, project, request)).await {
+        Ok((recording, _)) => {
+            auto.retries().tried(sid, Instant::now());
+            tracing::info!(recording = %recording.id, room = names::shown(room), "a room is recorded without being asked");
+        }
+        Err(Error::Already(other)) => return already(auto, project, other, sid).await,
+        Err(error) => {
+            tracing::error!(room = names::shown(room), %error, "a room that should be recorded is not");
+            return if error.may_pass() { Outcome::Later } else { Outcome::Done };
+        }
+    }
+    Outcome::Done
+}
+
+/// A room of that name is being recorded: this one, or the one before it, which is about to end.
+async fn already(auto: &AutoRecord, project: &ProjectId, other: RecordingId, sid: &str) -> Outcome {
+    match auto.store.recording(project, other).await {
+        Ok(Some((recording, _))) if recording.room_sid.as_deref().is_none_or(|known| known == sid) => Outcome::Done,
+        _ => Outcome::Later,
+    }
+}
+
+/// Whether a project's rooms of that name may be recorded automatically.
+fn allowed(auto: &AutoRecord, project: &ProjectId, room: &str) -> bool {
+    auto.config.project(project).is_some_and(|project| project.recording && !project.excludes_room(room))
+}
+
+/// Whether a rule selects a room. Whether a room is in the rule's share follows from its id, so that every caller decides alike.
+fn wanted(rule: &config::AutoRecord, name: &str, sid: &str) -> bool {
+    let share = Sha256::digest(sid.as_bytes());
+    let lot = u64::from(u16::from_be_bytes([share[0], share[1]])) * 100 / 65_536;
+    rule.rooms.iter().any(|pattern| matches_pattern(pattern, name)) && lot < rule.percent
+}
+
+/// When the last webhook came that may begin a recording.
+#[derive(Debug, Default)]
+pub struct LastWebhook(Mutex<Option<Instant>>);
+
+impl LastWebhook {
+    fn slot(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One came now.
+    pub fn came(&self) {
+        *self.slot() = Some(Instant::now());
+    }
+
+    /// Whether one came in the last ten minutes.
+    pub fn come(&self) -> bool {
+        self.slot().is_some_and(|last| last.elapsed() < Duration::from_secs(600))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_share_and_always_the_same() {
+        let rule = |percent| config::AutoRecord { rooms: vec!["call-*".to_owned()], agents: false, percent };
+        let chosen = (0..2_000).filter(|n| wanted(&rule(30), "call-1", &format!("RM_{n}"))).count();
+        assert!((500..700).contains(&chosen), "{chosen}");
+        assert!(wanted(&rule(100), "call-1", "RM_x") && !wanted(&rule(0), "call-1", "RM_x"));
+        assert!(!wanted(&rule(100), "other", "RM_x"));
+    }
+}

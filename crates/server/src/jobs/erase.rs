@@ -1,0 +1,149 @@
+//! Deletion: waits for whatever still writes, then erases the bytes, the rows and the write-ahead log, and only then it is "done"
+//! (docs/decisions/0012-deletion.md).
+//!
+//! Each step may be done again after a crash. The rows that say what is to be erased (captures, uploads, the prefix) go after what
+//! they name.
+
+use std::time::{Duration, Instant};
+
+use echosphere_domain::id::{CaptureId, RecordingId};
+use echosphere_domain::key::ObjectKey;
+use echosphere_store::{Belongings, Claim, Erasure};
+
+use super::{Error, Jobs};
+use crate::error;
+
+/// How long to wait for a room, a writer or an upload, and how often to look. While storage is away it takes longer, and is tried
+/// again.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
+/// How often folding the write-ahead log in is tried while somebody reads, before the whole task is tried again later.
+const FOLDS: u32 = 40;
+
+pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
+    let what = Erasure::parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    if let Erasure::Recording(recording) = what {
+        left(jobs, recording).await?;
+        if !jobs.objects.fences().close(recording, PATIENCE).await {
+            return Err(Error::Recorded(recording));
+        }
+    }
+    if !jobs.objects.fences().settle_sessions(PATIENCE).await {
+        return Err(Error::Busy);
+    }
+    erase(jobs, what).await?;
+    jobs.store.finish_erase(what, &claim.lease, jobs.clock.now()).await?;
+    match what {
+        Erasure::Recording(recording) => tracing::info!(%recording, "a recording was deleted"),
+        Erasure::Refused(_) => tracing::info!("what came of a session that is refused was deleted"),
+    }
+    Ok(())
+}
+
+/// Erases everything, without marking it as done.
+async fn erase(jobs: &Jobs, what: Erasure) -> Result<(), Error> {
+    bytes(jobs, what).await?;
+    jobs.store.erase_rows(what).await?;
+    scrub(jobs).await?;
+    if awaited(jobs, what).await? { scrub(jobs).await } else { Ok(()) }
+}
+
+/// Waits for uploads that are coming for its room: what they have of the recording goes when they are read. Returns whether there
+/// were any.
+async fn awaited(jobs: &Jobs, what: Erasure) -> Result<bool, Error> {
+    let began = Instant::now();
+    let mut found = false;
+    while jobs.store.belongings(what).await?.is_awaited {
+        found = true;
+        if jobs.stop.is_cancelled() {
+            return Err(error::Error::Stopping.into());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Error::Busy);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(found)
+}
+
+/// Removes everything outside of the database. Returns how many objects had no row, and their bytes.
+pub(super) async fn bytes(jobs: &Jobs, what: Erasure) -> Result<(u64, u64), Error> {
+    let mut belongings = jobs.store.belongings(what).await?;
+    while !belongings.objects.is_empty() {
+        for keys in belongings.objects.chunks(500) {
+            for key in keys {
+                if jobs.stop.is_cancelled() {
+                    return Err(error::Error::Stopping.into());
+                }
+                jobs.objects.delete(key).await?;
+            }
+            jobs.store.forget_objects(keys).await?;
+        }
+        // What was announced in the meantime, by a writer that was faster than the request.
+        belongings = jobs.store.belongings(what).await?;
+    }
+    let orphans = without_rows(jobs, what, &belongings.folders).await?;
+    files(jobs, belongings).await?;
+    Ok(orphans)
+}
+
+/// Deletes objects in the folders that have no row and are no other recording's: earlier versions left some.
+async fn without_rows(jobs: &Jobs, what: Erasure, folders: &[ObjectKey]) -> Result<(u64, u64), Error> {
+    let (mut count, mut size) = (0, 0);
+    for folder in folders {
+        let listed = jobs.objects.list(folder).await?;
+        let kept = jobs.store.kept_elsewhere(what, &listed).await?;
+        for key in listed.iter().filter(|key| !kept.contains(key)) {
+            size += jobs.objects.head(key).await?.map_or(0, |object| object.size);
+            count += u64::from(jobs.objects.delete(key).await?);
+        }
+    }
+    Ok((count, size))
+}
+
+/// Removes files of the spools, and takes captures out of the journal.
+async fn files(jobs: &Jobs, belongings: Belongings) -> Result<(), Error> {
+    let Belongings { uploads, captures, .. } = belongings;
+    for upload in uploads {
+        for path in [jobs.data.spool(upload), jobs.data.spool_silenced(upload)] {
+            match tokio::fs::remove_file(&path).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error::Error::io("remove a spooled upload")(error).into());
+                }
+                _ => {}
+            }
+        }
+    }
+    let captures: Vec<_> = captures.iter().map(CaptureId::as_uuid).collect();
+    if captures.is_empty() {
+        return Ok(());
+    }
+    let forgotten = jobs.rooms.forget(captures).await;
+    Ok(forgotten.map_err(error::Error::io("take a room out of the journal"))?)
+}
+
+/// Folds the write-ahead log into the database. Readers prevent that for moments.
+pub(super) async fn scrub(jobs: &Jobs) -> Result<(), Error> {
+    for _ in 1..FOLDS {
+        match jobs.store.scrub().await {
+            Err(error) if error.is_transient() && !jobs.stop.is_cancelled() => tokio::time::sleep(LOOK).await,
+            other => return Ok(other?),
+        }
+    }
+    Ok(jobs.store.scrub().await?)
+}
+
+/// Waits until this process has left the recording's room.
+async fn left(jobs: &Jobs, recording: RecordingId) -> Result<(), Error> {
+    let began = Instant::now();
+    while jobs.rooms.has(recording) {
+        if jobs.stop.is_cancelled() {
+            return Err(error::Error::Stopping.into());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Error::Recorded(recording));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}

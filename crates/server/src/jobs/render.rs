@@ -1,0 +1,217 @@
+//! The background rendering of a revision: every segment stored, the waveform measured, the transcript aligned.
+
+use std::collections::HashMap;
+
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_media::render::Window;
+use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+
+use super::{Error, Jobs};
+use crate::assembly::alignment::Measured;
+use crate::error;
+use crate::rendering::{self, Analysis, CaptureAnalysis, CaptureRenderer, Error as RenderError, Priority};
+
+/// Segments whose rows are written in one transaction.
+const BATCH: usize = 64;
+
+pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
+    let (project, id, revision) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    let found = jobs.store.recording(&project, id).await?;
+    let current = found.filter(|(recording, _)| recording.state.revision == revision);
+    let Some((recording, captures)) = current else { return Ok(jobs.store.complete(&claim.lease).await?) };
+    jobs.participants.complete(&recording).await?;
+    let job = Job { jobs, recording, captures, revision };
+    let analysis = job.render().await?;
+    job.finish(analysis, claim).await
+}
+
+/// A revision of a recording, as the payload of a task names it.
+pub(super) fn parse(payload: &str) -> Option<(ProjectId, RecordingId, u32)> {
+    let mut parts = payload.splitn(3, '/');
+    let project = ProjectId::parse(parts.next()?).ok()?;
+    Some((project, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+struct Job<'a> {
+    jobs: &'a Jobs,
+    recording: Recording,
+    captures: Vec<Capture>,
+    revision: u32,
+}
+
+/// What became of a segment.
+struct Done {
+    capture: CaptureId,
+    window: Result<Window, RenderError>,
+    index: u32,
+    stored: Option<StoredSegment>,
+    frames: u64,
+}
+
+impl Job<'_> {
+    async fn render(&self) -> Result<Analysis, Error> {
+        let (jobs, id) = (self.jobs, self.recording.id);
+        let segments = jobs.store.segments(id, AUDIO_RENDITION).await?;
+        let mut renderers: HashMap<CaptureId, CaptureRenderer> = HashMap::new();
+        for capture in &self.captures {
+            if let Some(renderer) = jobs.rendering.renderer(&self.recording, &self.captures, capture).await? {
+                renderers.insert(capture.id, renderer);
+            }
+        }
+        self.announce(&segments, &renderers).await?;
+        // A few more than the pool's threads, so that storing one segment never keeps a thread from the next.
+        let at_once = jobs.rendering.pool.workers() * 3;
+        let mut waiting = segments.iter();
+        let mut results = FuturesOrdered::new();
+        let mut analysis = Analysis::default();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            // Segments are begun one by one: two days have 43,200 of them.
+            while results.len() < at_once
+                && let Some(segment) = waiting.next()
+            {
+                results.push_back(self.one(segment, renderers.get(&segment.capture)));
+            }
+            let Some(done) = results.next().await else { break };
+            if jobs.stop.is_cancelled() {
+                self.note(&mut batch).await?;
+                return Err(error::Error::Stopping.into());
+            }
+            self.take(done?, &mut analysis, &mut batch).await?;
+            if batch.len() >= BATCH {
+                self.note(&mut batch).await?;
+            }
+        }
+        self.note(&mut batch).await?;
+        Ok(analysis)
+    }
+
+    async fn announce(
+        &self,
+        segments: &[Segment],
+        renderers: &HashMap<CaptureId, CaptureRenderer>,
+    ) -> Result<(), Error> {
+        let wanted = segments.iter().filter(|segment| {
+            segment.location == Location::Renderable && !is_silent(segment, renderers.get(&segment.capture))
+        });
+        let keys: Vec<_> = wanted.map(|segment| self.key(segment)).collect();
+        for keys in keys.chunks(512) {
+            self.jobs.objects.announce(&self.recording, Purpose::Segment, keys).await?;
+        }
+        Ok(())
+    }
+
+    fn key(&self, segment: &Segment) -> echosphere_domain::key::ObjectKey {
+        rendering::segment_key(&self.recording, &self.captures, segment)
+    }
+
+    async fn one(&self, segment: &Segment, renderer: Option<&CaptureRenderer>) -> Result<Done, Error> {
+        let (capture, index) = (segment.capture, segment.index);
+        let frames = segment.duration.ticks().unsigned_abs() / echosphere_media::grid::TICKS_PER_FRAME;
+        let mut done = Done { capture, window: Ok(Window::default()), index, stored: None, frames };
+        let is_there = |renderer: &&CaptureRenderer| {
+            !renderer.audio().is_gone && !matches!(segment.location, Location::Missing { .. })
+        };
+        // Silence that is only claimed costs nothing: it is rendered on demand, and its measurements are known.
+        let Some(renderer) = renderer.filter(is_there).filter(|renderer| !renderer.is_silent(segment.capture_index))
+        else {
+            return Ok(done);
+        };
+        match renderer.render(&self.jobs.rendering, Priority::Background, segment.capture_index).await {
+            Ok((ts, window)) => {
+                done.window = Ok(window);
+                if segment.location == Location::Renderable {
+                    let (key, length) = (self.key(segment), ts.len() as u64);
+                    self.jobs.objects.put_announced(self.recording.id, &key, ts).await?;
+                    done.stored = Some(StoredSegment { index, key, offset: 0, length });
+                }
+                Ok(done)
+            }
+            Err(error @ RenderError::MasterLost(_)) => {
+                done.window = Err(error);
+                Ok(done)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn take(&self, done: Done, analysis: &mut Analysis, batch: &mut Vec<StoredSegment>) -> Result<(), Error> {
+        if analysis.captures.last().is_none_or(|last| last.capture != done.capture) {
+            analysis.captures.push(CaptureAnalysis::new(done.capture));
+        }
+        let window = match done.window {
+            Ok(window) => window,
+            Err(error) => {
+                tracing::error!(recording = %self.recording.id, segment = done.index, %error, "a segment is lost");
+                let (id, revision) = (self.recording.id, self.revision);
+                self.jobs.store.segment_lost(id, AUDIO_RENDITION, revision, done.index, "storage_lost").await?;
+                Window::default()
+            }
+        };
+        if let Some(last) = analysis.captures.last_mut() {
+            last.push(&window, done.frames as usize);
+        }
+        batch.extend(done.stored);
+        Ok(())
+    }
+
+    /// A capture whose log was given up can no longer be measured: what an earlier revision measured of it stays.
+    async fn with_former(&self, mut analysis: Analysis) -> Result<Analysis, Error> {
+        let is_gone = |id: CaptureId| {
+            let audio =
+                self.captures.iter().find(|capture| capture.id == id).and_then(|capture| capture.audio.as_ref());
+            audio.is_some_and(|audio| audio.is_gone)
+        };
+        let attempt = self.captures.first().map_or(1, |capture| capture.attempt);
+        for mine in analysis.captures.iter_mut().filter(|levels| is_gone(levels.capture)) {
+            for revision in (1..self.revision).rev() {
+                let key = self.recording.prefix.analysis(attempt, revision);
+                let Some(bytes) = self.jobs.objects.get(&key).await? else { continue };
+                let former = Analysis::from_bytes(&bytes).into_iter().flat_map(|former| former.captures);
+                if let Some(former) = former.into_iter().find(|former| former.capture == mine.capture) {
+                    *mine = former;
+                    break;
+                }
+            }
+        }
+        Ok(analysis)
+    }
+
+    async fn note(&self, batch: &mut Vec<StoredSegment>) -> Result<(), Error> {
+        if !batch.is_empty() {
+            let (id, revision) = (self.recording.id, self.revision);
+            self.jobs.store.segments_stored(id, AUDIO_RENDITION, revision, batch, self.jobs.clock.now()).await?;
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, analysis: Analysis, claim: &Claim) -> Result<(), Error> {
+        let (jobs, recording) = (self.jobs, &self.recording);
+        let mut analysis = self.with_former(analysis).await?;
+        let measured = Measured::of(&jobs.assembly, recording, &self.captures).await?;
+        measured.listen(&mut analysis).await?;
+        let attempt = self.captures.first().map_or(1, |capture| capture.attempt);
+        let key = recording.prefix.analysis(attempt, self.revision);
+        jobs.objects.put(recording, Purpose::Analysis, &key, analysis.to_bytes()).await?;
+        let transcripts = measured.align(&analysis).await?;
+        let rendered = RenderedRevision {
+            recording: recording.id,
+            revision: self.revision,
+            analysis: key,
+            transcripts,
+            now: jobs.clock.now(),
+        };
+        jobs.store.finish_render(&rendered, &claim.lease).await?;
+        tracing::info!(recording = %recording.id, revision = self.revision, "a recording is rendered whole");
+        Ok(())
+    }
+}
+
+fn is_silent(segment: &Segment, renderer: Option<&CaptureRenderer>) -> bool {
+    renderer.is_some_and(|renderer| renderer.is_silent(segment.capture_index))
+}

@@ -1,0 +1,66 @@
+//! The sweeper: periodically deletes announced objects that nothing needs any more, old capture logs, and expired quarantine.
+//!
+//! It goes by rows, never by a listing: buckets hold other people's data.
+
+use std::sync::Arc;
+
+use echosphere_domain::time::WallTime;
+
+use super::{Jobs, clean};
+
+/// Objects deleted per query of the database.
+const BATCH: u32 = 500;
+
+pub(super) async fn run(jobs: Arc<Jobs>) {
+    // This process may still be writing what it announced; what an earlier one announced and did not write will never be written.
+    let process_start = jobs.clock.now();
+    loop {
+        tokio::select! {
+            () = jobs.stop.cancelled() => return,
+            () = tokio::time::sleep(jobs.config.sweep_every) => {}
+        }
+        if let Err(error) = give_up_logs(&jobs).await {
+            tracing::warn!(%error, "capture logs cannot be given up now");
+        }
+        if let Err(error) = clean::expire_quarantine(&jobs).await {
+            tracing::warn!(%error, "quarantine cannot be looked through now");
+        }
+        if let Err(error) = sweep(&jobs, process_start).await {
+            tracing::warn!(%error, "the sweep stopped; the next one goes on");
+        }
+    }
+}
+
+/// Gives up the capture logs that were kept for `recorder.keep_log`; the sweep then deletes them.
+async fn give_up_logs(jobs: &Jobs) -> Result<(), super::Error> {
+    let Some(kept) = jobs.config.recorder.keep_log else { return Ok(()) };
+    let now = jobs.clock.now();
+    let given_up = jobs.store.give_up_logs(now.before(kept), now).await?;
+    if given_up > 0 {
+        tracing::info!(recordings = given_up, "capture logs were given up");
+    }
+    Ok(())
+}
+
+pub(super) async fn sweep(jobs: &Jobs, process_start: WallTime) -> Result<(), super::Error> {
+    loop {
+        let before = jobs.clock.now().before(jobs.config.sweep_after);
+        let candidates = jobs.store.sweepable(before, before.min(process_start), BATCH).await?;
+        if candidates.is_empty() || jobs.stop.is_cancelled() {
+            return Ok(());
+        }
+        let mut gone = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            match jobs.objects.delete(&candidate.key).await {
+                Ok(_) => gone.push(candidate.key),
+                Err(error) => tracing::warn!(key = %candidate.key, %error, "an unneeded object cannot be deleted now"),
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let forgotten = jobs.store.swept(&gone).await?;
+        metrics::counter!("echosphere_swept_objects_total").increment(forgotten.len() as u64);
+        tracing::info!(objects = forgotten.len(), "unneeded objects were deleted");
+    }
+}

@@ -1,0 +1,167 @@
+//! Object storage as the rest of the server uses it: objects are announced in a row before they are written, and never written
+//! for a recording that is being deleted.
+
+mod fences;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::recording::Recording;
+use echosphere_storage::{ObjectMeta, ObjectStore};
+use echosphere_store::{Purpose, Store};
+
+pub use self::fences::{Fences, Looking, Writing};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+
+/// What is written: bytes, or a file that stays until it is stored.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// In memory.
+    Bytes(Bytes),
+    /// A local file.
+    File(PathBuf),
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<&Path> for Content {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+/// The bytes in object storage with the rows that say which of them are ours, and the fences around what is being deleted.
+#[derive(Clone)]
+pub struct Objects {
+    store: Arc<dyn Store>,
+    bytes: Arc<dyn ObjectStore>,
+    fences: Arc<Fences>,
+    clock: Clock,
+}
+
+impl Objects {
+    /// The objects whose rows are in this store.
+    pub fn new(store: Arc<dyn Store>, bytes: Arc<dyn ObjectStore>, clock: Clock) -> Self {
+        Self { store, bytes, fences: Arc::default(), clock }
+    }
+
+    /// The fences around recordings that are being deleted.
+    pub fn fences(&self) -> &Fences {
+        &self.fences
+    }
+
+    /// Announces objects of a recording that are about to be written. `Error::Store(Deleted)` when it is being deleted.
+    pub async fn announce(&self, recording: &Recording, purpose: Purpose, keys: &[ObjectKey]) -> Result<()> {
+        let (project, id) = (&recording.project, Some(recording.id));
+        Ok(self.store.announce(project, id, purpose, keys, self.clock.now()).await?)
+    }
+
+    /// Announces an object of a recording, and stores it.
+    pub async fn put(
+        &self,
+        recording: &Recording,
+        purpose: Purpose,
+        key: &ObjectKey,
+        content: impl Into<Content>,
+    ) -> Result<()> {
+        self.announce(recording, purpose, std::slice::from_ref(key)).await?;
+        self.put_announced(recording.id, key, content).await
+    }
+
+    /// Stores an object of a recording that was announced. Goes on when the caller is dropped, and a deletion waits for it all the
+    /// same.
+    pub async fn put_announced(
+        &self,
+        recording: RecordingId,
+        key: &ObjectKey,
+        content: impl Into<Content>,
+    ) -> Result<()> {
+        let (writing, bytes, key, content) =
+            (self.fences.enter(recording)?, Arc::clone(&self.bytes), key.clone(), content.into());
+        let put = tokio::spawn(async move {
+            let put = store(bytes.as_ref(), &key, content).await;
+            drop(writing);
+            put
+        });
+        match put.await {
+            Ok(put) => Ok(put?),
+            Err(error) => Err(Error::Io { action: "store an object", source: std::io::Error::other(error) }),
+        }
+    }
+
+    /// Announces an object that belongs to no recording (yet), and stores it.
+    pub async fn put_unowned(
+        &self,
+        project: &ProjectId,
+        purpose: Purpose,
+        key: &ObjectKey,
+        content: impl Into<Content>,
+    ) -> Result<()> {
+        self.store.announce(project, None, purpose, std::slice::from_ref(key), self.clock.now()).await?;
+        Ok(store(self.bytes.as_ref(), key, content.into()).await?)
+    }
+
+    /// An object's bytes; `None` when there is no such object.
+    pub async fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>> {
+        self.get_range(key, 0..u64::MAX).await
+    }
+
+    /// A range of an object's bytes, shortened to where the object ends; `None` when there is no such object.
+    pub async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<Bytes>> {
+        match self.bytes.get_range(key, range).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(echosphere_storage::Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is known of an object without reading it; `None` when there is none.
+    pub async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>> {
+        Ok(self.bytes.head(key).await?)
+    }
+
+    /// The objects in a folder, however deep.
+    pub async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>> {
+        Ok(self.bytes.list(folder).await?)
+    }
+
+    /// Deletes an object, and leaves its row to the caller; false when there was none.
+    pub async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+        Ok(self.bytes.delete(key).await?)
+    }
+
+    /// Deletes objects, and then forgets their rows.
+    pub async fn forget(&self, keys: &[ObjectKey]) -> Result<()> {
+        for key in keys {
+            self.bytes.delete(key).await?;
+        }
+        Ok(self.store.forget_objects(keys).await?)
+    }
+
+    /// Whether objects can be written at this moment.
+    pub async fn check(&self) -> Result<()> {
+        Ok(self.bytes.check().await?)
+    }
+}
+
+async fn store(bytes: &dyn ObjectStore, key: &ObjectKey, content: Content) -> echosphere_storage::Result<()> {
+    match content {
+        Content::Bytes(content) => bytes.put(key, content).await,
+        Content::File(file) => bytes.put_file(key, &file).await,
+    }
+}

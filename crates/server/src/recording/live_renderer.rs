@@ -1,0 +1,156 @@
+//! Renders live segments: what was heard a few seconds ago is put into object storage while the room goes on.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::time::WallTime;
+use echosphere_media::aac::FRAME;
+use echosphere_media::grid::Grid;
+use echosphere_media::render::{Window, track_range};
+use echosphere_media::tracks::Track;
+use echosphere_recorder::capture::Live;
+use echosphere_recorder::clock::nanos;
+use echosphere_recorder::sound;
+use echosphere_store::Purpose;
+
+use super::measured::Measured;
+use super::session::RoomSession;
+use crate::assembly::segment_index::{CODECS, media_time};
+use crate::config::Config;
+use crate::rendering::capture_log::{self, LAG};
+use crate::rendering::{Error, Priority};
+
+/// How late rendering may get, in nanoseconds, before it reads what it needs from chunks (6 s).
+const MAY_BE_LATE: i64 = 6_000_000_000;
+
+/// What live rendering needs of a capture.
+pub(super) fn needs(config: &Config) -> Live {
+    let lag = LAG.as_nanos() as i64;
+    let window = lag + config.segment_duration.as_nanos() as i64 + MAY_BE_LATE;
+    Live { lag, window: if config.recorder.live { window } else { 0 } }
+}
+
+/// Leaves space for what an earlier process rendered, until it is measured.
+pub(super) fn measured_before(config: &Config, rendered: u32) -> Measured {
+    Measured::begin_at(Grid::live_segment(config.segment_duration.as_millis() as u64, rendered).start)
+}
+
+fn samples_of(frames: &Range<u64>) -> Range<i64> {
+    (frames.start * FRAME as u64) as i64..(frames.end * FRAME as u64) as i64
+}
+
+impl RoomSession {
+    /// Renders the segments that are due, from `next` on; `next` stays the first that is not rendered yet, whatever happens.
+    pub(super) async fn render_due(&self, next: &mut u32) -> Result<(), Error> {
+        let target = self.recorder.config.segment_duration.as_millis() as u64;
+        loop {
+            let frames = Grid::live_segment(target, *next);
+            let Some(zero) = self.capture().assembler().zero() else { return Ok(()) };
+            let end = zero + nanos(samples_of(&frames).end);
+            let now = Instant::now();
+            if self.capture().clock().at(now) < end + LAG.as_nanos() as i64 {
+                return Ok(());
+            }
+            // What is listed stays, so nothing is that may lie after the end of the recording: an empty room stays open a while.
+            if self.capture().assembler().goes_on_until().is_some_and(|until| until < end) {
+                return Ok(());
+            }
+            self.render(*next, frames, zero, now).await?;
+            *next += 1;
+            let behind = Grid::live_segment(target, *next);
+            self.capture().rendered(track_range(&behind).start);
+        }
+    }
+
+    async fn render(&self, number: u32, frames: Range<u64>, zero: i64, now: Instant) -> Result<(), Error> {
+        let Self { recorder, recording, attempt, capture_id, .. } = self;
+        let first = samples_of(&frames).start;
+        let (tracks, seen, restarts, sid) = {
+            let mut capture = self.capture();
+            capture.follow_clocks(first, now);
+            let assembler = capture.assembler();
+            let (seen, restarts) = (capture_log::participants(assembler), assembler.restarts_before(first));
+            let sid = assembler.room().map(|room| room.room_sid.clone());
+            (capture.live_tracks(&track_range(&frames)), seen, restarts, sid)
+        };
+        // Rooms that are late read a part of their log again: a few at a time, so that memory stays flat.
+        let _late = match tracks {
+            Some(_) => None,
+            None => recorder.registry.late.acquire().await.ok(),
+        };
+        let tracks = match tracks {
+            Some(tracks) => tracks,
+            None => self.tracks_of_chunks(&track_range(&frames)).await?,
+        };
+        let window = frames.clone();
+        let rendered = recorder.rendering.pool.run(Priority::Interactive, move |renderer| {
+            let rendered = renderer.render_tracks(&tracks, &[], window.clone())?;
+            Ok::<_, echosphere_media::render::Error>((rendered.to_ts(number, window.start), rendered))
+        });
+        let (ts, rendered) = rendered.await??;
+        let key = recording.prefix.segment(*attempt, AUDIO_RENDITION, 1, number);
+        let length = ts.len() as u64;
+        recorder.objects.put(recording, Purpose::Segment, &key, ts).await?;
+        let (start, end) = (media_time(frames.start), media_time(frames.end));
+        let segment = Segment {
+            capture: *capture_id,
+            capture_index: number,
+            index: number,
+            discontinuity: restarts,
+            media_start: start,
+            duration: end - start,
+            wall_start: WallTime::from_nanos(zero).plus_nanos(start.as_nanos()),
+            codecs: CODECS.to_owned(),
+            location: Location::Stored { key, offset: 0, length },
+        };
+        let participants =
+            recorder.participants.with_named(&recording.project, recording.id, sid.as_deref(), seen).await?;
+        recorder.store.append_segments(recording.id, &[segment], end, &participants, recorder.clock.now()).await?;
+        self.measured().push(&rendered, frames.end - frames.start);
+        metrics::counter!("echosphere_live_segments_total").increment(1);
+        Ok(())
+    }
+
+    /// Measures what an earlier process rendered, from chunks, so that its turns are found and its waveform is there.
+    pub(super) async fn measure_earlier(&self) {
+        let target = self.recorder.config.segment_duration.as_millis() as u64;
+        let mut earlier = Measured::default();
+        for number in 0..self.rendered.unwrap_or(0) {
+            if self.recorder.stop.is_cancelled() {
+                return;
+            }
+            let frames = Grid::live_segment(target, number);
+            let count = frames.end - frames.start;
+            match self.measure(frames).await {
+                Ok(window) => earlier.push(&window, count),
+                Err(error) => {
+                    tracing::warn!(recording = %self.recording.id, %error, "what was heard before the restart is not measured until the room has ended");
+                    return;
+                }
+            }
+        }
+        if earlier.windows() > 0 {
+            self.measured().after(earlier);
+        }
+    }
+
+    async fn measure(&self, frames: Range<u64>) -> Result<Window, Error> {
+        let tracks = self.tracks_of_chunks(&track_range(&frames)).await?;
+        let pool = &self.recorder.rendering.pool;
+        let measured = pool.run(Priority::Background, move |renderer| renderer.measure_tracks(&tracks, frames));
+        let measured = measured.await?;
+        Ok(measured?)
+    }
+
+    /// The tracks of a range of samples that memory does not have any more.
+    async fn tracks_of_chunks(&self, samples: &Range<i64>) -> Result<Vec<Track>, Error> {
+        let numbers = self.capture().assembler().live_chunks(samples);
+        let last = self.capture().number();
+        // What is not cut yet came too late for this segment, which is rendered anew when the room has ended.
+        let numbers: Vec<u32> = numbers.into_iter().filter(|&number| number < last).collect();
+        let entries = self.entries(&numbers).await?;
+        metrics::counter!("echosphere_live_segments_late_total").increment(1);
+        Ok(self.capture().assembler().live_tracks(sound::packets(&entries), samples))
+    }
+}

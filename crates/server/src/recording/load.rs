@@ -1,0 +1,100 @@
+//! Measures every second what recording costs and what waits on the disk: shown in `/metrics`, asked before a room is begun.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Recorder;
+use super::admission::{Gate, Measured, Refusal};
+use crate::clock;
+use crate::config;
+
+/// How often to measure.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Measures, and decides by what it measured.
+pub struct Gauge {
+    began: Instant,
+    gate: Mutex<Gate>,
+    free: Mutex<Option<u64>>,
+}
+
+impl Gauge {
+    /// Nothing measured yet.
+    pub fn new(limits: &config::Recorder) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { began: Instant::now(), gate: Mutex::new(Gate::new(limits, cores)), free: Mutex::default() }
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        // A measurement is taken whole or not at all.
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn free(&self) -> MutexGuard<'_, Option<u64>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one more room can be recorded besides these `rooms`, with `waiting` bytes that wait on the disk.
+    pub(super) fn admit(&self, rooms: usize, waiting: u64) -> Result<(), Refusal> {
+        let free = *self.free();
+        let admitted = self.gate().admit(Measured { rooms, waiting, free });
+        if let Err(refusal) = &admitted {
+            metrics::counter!("echosphere_rooms_refused_total").increment(1);
+            tracing::warn!(%refusal, "a room is not recorded");
+        }
+        admitted
+    }
+}
+
+/// Measures until the server stops.
+pub async fn watch(recorder: Arc<Recorder>) {
+    let mut alarmed = false;
+    loop {
+        measure(&recorder, &mut alarmed).await;
+        tokio::select! {
+            () = recorder.stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn measure(recorder: &Recorder, alarmed: &mut bool) {
+    let Gauge { began, .. } = &recorder.load;
+    let root = recorder.data.root().to_owned();
+    let free = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&root)).await;
+    let free = free.ok().and_then(Result::ok).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    *recorder.load.free() = free;
+    let (rooms, waiting) = (recorder.registry.count(), recorder.registry.waiting());
+    let (percent, each, alarm) = {
+        let mut gate = recorder.load.gate();
+        gate.meter.take(began.elapsed(), clock::processor(), rooms);
+        (gate.percent(), gate.meter.cores_per_room(), gate.alarm(waiting))
+    };
+    let oldest = recorder
+        .registry
+        .spool
+        .oldest()
+        .map_or(0, |since| recorder.clock.now().as_nanos().saturating_sub(since).max(0));
+    metrics::gauge!("echosphere_rooms").set(rooms as f64);
+    metrics::gauge!("echosphere_cpu_percent").set(percent);
+    metrics::gauge!("echosphere_cpu_cores_per_room").set(each);
+    metrics::gauge!("echosphere_spool_bytes").set(recorder.registry.spool.bytes() as f64);
+    metrics::gauge!("echosphere_spool_oldest_seconds").set(oldest as f64 / 1e9);
+    metrics::gauge!("echosphere_spool_alarm").set(f64::from(u8::from(alarm)));
+    metrics::gauge!("echosphere_journal_bytes").set(recorder.registry.journal.bytes() as f64);
+    if let Some(free) = free {
+        metrics::gauge!("echosphere_disk_free_bytes").set(free as f64);
+    }
+    if alarm != std::mem::replace(alarmed, alarm) {
+        let limit = recorder.config.recorder.max_spool;
+        if alarm {
+            tracing::error!(
+                waiting,
+                limit,
+                "half of what may wait on the disk waits there: object storage is away or too slow; at the limit no more rooms are recorded"
+            );
+        } else {
+            tracing::info!(waiting, limit, "object storage has caught up");
+        }
+    }
+}

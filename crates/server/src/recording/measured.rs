@@ -1,0 +1,187 @@
+//! What was measured of a room while it goes on: the waveform so far, and when each track spoke. Both grow with every segment that
+//! is rendered, by a bounded number of bytes for each second.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use echosphere_media::aac::FRAME;
+use echosphere_media::activity::{self, SILENCE, STEP};
+use echosphere_media::peaks::{self, Waveform};
+use echosphere_media::render::Window;
+
+/// Half frames in a frame.
+const HALVES: usize = FRAME / STEP;
+/// Frames in one peak (171 ms): an hour has 84 KB of them.
+const FRAMES: usize = 8;
+/// Levels that are kept of a track (90 s): what counts as speech depends on what is heard around it.
+const KEPT: usize = 8_440;
+/// Speech that ends this many levels before the newest (30 s) is not judged anew, once a track has more than [`KEPT`].
+const SETTLED: usize = 2_813;
+
+/// What was measured of a room so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Measured {
+    /// How many windows were taken.
+    windows: u32,
+    frames: u64,
+    /// Peaks of the last frames, which do not make a whole one yet.
+    rest: Vec<i8>,
+    peaks: Vec<i8>,
+    tracks: BTreeMap<u32, Track>,
+}
+
+/// When a track spoke.
+#[derive(Debug, Clone, Default)]
+struct Track {
+    /// The half frame of the first level.
+    first: usize,
+    levels: Vec<u8>,
+    /// Stretches of speech that are not judged anew, in samples, in order.
+    settled: Vec<Range<u64>>,
+    /// Those that are still judged anew.
+    recent: Vec<Range<u64>>,
+}
+
+impl Measured {
+    /// Takes the next window, which has `frames` frames; peaks that it lacks are taken as silence.
+    pub fn push(&mut self, window: &Window, frames: u64) {
+        let before = self.frames as usize * HALVES;
+        self.frames += frames;
+        self.windows += 1;
+        self.rest.extend_from_slice(&window.peaks);
+        let missing = (frames as usize).saturating_sub(window.peaks.len() / peaks::BYTES_PER_FRAME);
+        self.rest.resize(self.rest.len() + missing * peaks::BYTES_PER_FRAME, 0);
+        let whole = self.rest.len() / (FRAMES * peaks::BYTES_PER_FRAME) * FRAMES * peaks::BYTES_PER_FRAME;
+        let frames: Vec<i8> = self.rest.drain(..whole).collect();
+        self.peaks.extend(peaks::joined(&frames, FRAMES));
+        for measured in &window.tracks {
+            let track =
+                self.tracks.entry(measured.stream).or_insert_with(|| Track { first: before, ..Track::default() });
+            track.push(before, &measured.levels);
+        }
+    }
+
+    /// How many windows were taken: what was found in fewer of them is out of date.
+    pub fn windows(&self) -> u32 {
+        self.windows
+    }
+
+    /// The sample up to which is measured.
+    pub fn until(&self) -> u64 {
+        self.frames * FRAME as u64
+    }
+
+    /// The waveform so far.
+    pub fn waveform(&self, pixels: usize) -> Waveform {
+        Waveform::of_peaks(&self.peaks, FRAMES, pixels)
+    }
+
+    /// When each stream spoke, in samples.
+    pub fn spoken(&self) -> impl Iterator<Item = (u32, Vec<Range<u64>>)> + '_ {
+        self.tracks.iter().map(|(stream, track)| (*stream, [&track.settled[..], &track.recent].concat()))
+    }
+
+    /// Puts what an earlier process heard before this.
+    pub fn after(&mut self, mut earlier: Self) {
+        let later = std::mem::take(self);
+        // A whole number of peaks, so that those after it keep their time to within one.
+        earlier.peaks.resize(earlier.frames as usize / FRAMES * peaks::BYTES_PER_FRAME, 0);
+        earlier.peaks.extend_from_slice(&later.peaks[earlier.peaks.len().min(later.peaks.len())..]);
+        (earlier.frames, earlier.windows, earlier.rest) = (later.frames, later.windows + 1, later.rest);
+        for (stream, track) in later.tracks {
+            let known = earlier.tracks.remove(&stream).unwrap_or_default();
+            let settled = [known.settled, known.recent, track.settled].concat();
+            earlier.tracks.insert(stream, Track { settled, ..track });
+        }
+        *self = earlier;
+    }
+
+    /// Leaves space for the frames that an earlier process rendered, until they are measured.
+    pub fn begin_at(frames: u64) -> Self {
+        let peaks = vec![0; frames as usize / FRAMES * peaks::BYTES_PER_FRAME];
+        let rest = vec![0; frames as usize % FRAMES * peaks::BYTES_PER_FRAME];
+        Self { frames, rest, peaks, ..Self::default() }
+    }
+}
+
+impl Track {
+    /// Takes the levels of the half frames from `at` on.
+    fn push(&mut self, at: usize, levels: &[u8]) {
+        self.levels.resize(at.saturating_sub(self.first), SILENCE);
+        self.levels.extend_from_slice(levels);
+        let gone = self.levels.len().saturating_sub(KEPT);
+        let spans = activity::detect(&self.levels, activity::Settings::default());
+        let from = (self.first * STEP) as u64;
+        let mut spans: Vec<Range<u64>> = spans.into_iter().map(|span| span.start + from..span.end + from).collect();
+        // What begins within the settled stretches was found better then.
+        let known = self.settled.last().map_or(0, |last| last.end);
+        spans.retain(|span| span.start >= known);
+        let settled = ((self.first + self.levels.len().saturating_sub(SETTLED)) * STEP) as u64;
+        let last = spans.partition_point(|span| gone > 0 && span.end <= settled);
+        self.recent = spans.split_off(last);
+        self.settled.append(&mut spans);
+        self.levels.drain(..gone);
+        self.first += gone;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use echosphere_media::tracks::TrackLevels;
+
+    use super::*;
+
+    const SECOND: u64 = 48_000;
+
+    /// Windows of 3.99 s in which stream 7 speaks in every second one.
+    fn call(windows: Range<u64>, measured: &mut Measured) {
+        for number in windows {
+            let levels =
+                if number % 2 == 0 { [vec![20; 94], vec![75; 187], vec![20; 93]].concat() } else { vec![20; 374] };
+            let window = Window {
+                peaks: vec![if number % 2 == 0 { 50 } else { 1 }; 187 * 4],
+                tracks: vec![TrackLevels { stream: 7, levels }],
+                ..Window::default()
+            };
+            measured.push(&window, 187);
+        }
+    }
+
+    fn spoken(measured: &Measured) -> Vec<Range<u64>> {
+        measured.spoken().find(|(stream, _)| *stream == 7).map(|(_, spoken)| spoken).unwrap_or_default()
+    }
+
+    fn right(windows: Range<u64>) -> Vec<Range<u64>> {
+        let begin = |number: u64| number * 187 * 1_024;
+        windows.step_by(2).map(|n| begin(n) + 94 * 512..begin(n) + (94 + 187) * 512).collect()
+    }
+
+    #[test]
+    fn what_was_spoken_stays_where_it_was_and_memory_stays_flat() {
+        let mut measured = Measured::default();
+        for at in 0..450 {
+            call(at..at + 1, &mut measured);
+            assert_eq!(spoken(&measured).len() as u64, at / 2 + 1);
+        }
+        assert_eq!(spoken(&measured), right(0..450));
+        assert!(measured.tracks[&7].levels.capacity() < 4 * KEPT);
+        assert!(measured.until() > 1_790 * SECOND);
+        let waveform = measured.waveform(1_000);
+        assert!(waveform.data.contains(&50) && waveform.length() <= 1_000);
+    }
+
+    #[test]
+    fn what_an_earlier_process_heard_comes_before() {
+        let (mut earlier, mut whole) = (Measured::default(), Measured::default());
+        call(0..10, &mut earlier);
+        call(0..20, &mut whole);
+        let mut later = Measured::begin_at(earlier.frames);
+        call(10..20, &mut later);
+        assert_eq!(later.waveform(100_000).length(), whole.waveform(100_000).length());
+        let before = later.windows();
+        later.after(earlier);
+        assert_eq!(spoken(&later), right(0..20));
+        assert!(later.windows() > before && later.until() == whole.until());
+        assert_eq!(later.waveform(100_000).length(), whole.waveform(100_000).length());
+    }
+}

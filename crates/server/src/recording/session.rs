@@ -1,0 +1,63 @@
+//! The session of a room: what the tasks share that record it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use echosphere_domain::id::CaptureId;
+use echosphere_domain::recording::Recording;
+use echosphere_domain::transcript::{Alignment, Refined};
+use echosphere_recorder::capture;
+use echosphere_recorder::room::Command;
+use echosphere_store::LeftOut;
+use tokio::sync::mpsc;
+
+use super::Recorder;
+use super::chunk_outbox::ChunkOutbox;
+use super::measured::Measured;
+
+/// What the tasks of one room share.
+pub(super) struct RoomSession {
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) recording: Recording,
+    pub(super) capture_id: CaptureId,
+    pub(super) attempt: u32,
+    pub(super) capture: Mutex<capture::Capture>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) outbox: ChunkOutbox,
+    /// Segments that an earlier process rendered; `None` when none are rendered live.
+    pub(super) rendered: Option<u32>,
+    /// Participants who are excluded, by identity, until the rows have them.
+    pub(super) left_out: Mutex<Vec<(String, LeftOut)>>,
+    /// What was measured of the sound so far.
+    pub(super) measured: Mutex<Measured>,
+    /// Where turns were found in it.
+    pub(super) found: Mutex<Found>,
+}
+
+impl RoomSession {
+    pub(super) fn capture(&self) -> MutexGuard<'_, capture::Capture> {
+        // What a panic leaves half done is at most one entry, which the log's numbers show.
+        self.capture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn measured(&self) -> MutexGuard<'_, Measured> {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn left_out(&self) -> MutexGuard<'_, Vec<(String, LeftOut)>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the turns were found when they were last aligned.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// How many windows had been measured, and how many turns there were.
+    pub(super) of: Option<(u32, usize)>,
+    pub(super) alignment: Alignment,
+    pub(super) lines: HashMap<String, Refined>,
+}

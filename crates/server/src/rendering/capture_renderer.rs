@@ -1,0 +1,262 @@
+//! Renders a capture's sound: one of its segments, or any stretch as samples. What is needed is read from object storage, and
+//! rendered on one of the pool's threads.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use echosphere_domain::id::CaptureId;
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::recording::{Audio, Fill, Source};
+use echosphere_media::grid::Grid;
+use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
+use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
+use echosphere_media::tracks::{Channel, Patch};
+use echosphere_recorder::log::{Entry, chunk};
+use echosphere_recorder::sound::Index;
+
+use super::{PoolError, Priority, Rendering};
+use crate::objects::Objects;
+
+/// Why a segment could not be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The master is gone, or differs from what was indexed: trying again is of no use.
+    #[error("the master {0} is gone or damaged")]
+    MasterLost(ObjectKey),
+    /// Rows or objects cannot be read or written now.
+    #[error(transparent)]
+    Kept(#[from] crate::error::Error),
+    /// The pool cannot take it now.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The codecs failed.
+    #[error(transparent)]
+    Codec(#[from] echosphere_media::render::Error),
+}
+
+impl From<echosphere_store::Error> for Error {
+    fn from(error: echosphere_store::Error) -> Self {
+        Self::Kept(error.into())
+    }
+}
+
+/// Where a capture's sound is.
+#[derive(Clone)]
+enum Master {
+    /// Ogg in one object.
+    Ogg { index: Arc<OpusIndex>, map: ChannelMap },
+    /// A capture log in chunks, and the captures that its side gaps are filled from.
+    Log { index: Arc<Index>, chunks: Arc<Vec<ObjectKey>>, others: Arc<Vec<(CaptureId, CaptureRenderer)>> },
+}
+
+/// A capture that can be rendered.
+#[derive(Clone)]
+pub struct CaptureRenderer {
+    audio: Audio,
+    master: Master,
+    grid: Grid,
+}
+
+/// How a source's channels become agent left, everybody else right: a session upload has the user on the left.
+pub fn channel_map(source: Source) -> ChannelMap {
+    match source {
+        Source::Upload => ChannelMap::Swap,
+        Source::Egress | Source::Recorder | Source::Import => ChannelMap::Keep,
+    }
+}
+
+impl CaptureRenderer {
+    /// A capture's Ogg audio with its index.
+    pub fn ogg(audio: Audio, index: OpusIndex, map: ChannelMap) -> Self {
+        let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
+        Self { audio, master: Master::Ogg { index: Arc::new(index), map }, grid }
+    }
+
+    /// A capture log with its index, the keys of its chunks, and the captures that fill its side gaps.
+    pub fn log(audio: Audio, index: Index, chunks: Vec<ObjectKey>, others: Vec<(CaptureId, Self)>) -> Self {
+        let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
+        let master = Master::Log { index: Arc::new(index), chunks: Arc::new(chunks), others: Arc::new(others) };
+        Self { audio, master, grid }
+    }
+
+    /// The grid.
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// The sound that it was made for.
+    pub fn audio(&self) -> &Audio {
+        &self.audio
+    }
+
+    /// Where the sound of an Ogg file lies.
+    pub fn ogg_index(&self) -> Option<&OpusIndex> {
+        match &self.master {
+            Master::Ogg { index, .. } => Some(index),
+            Master::Log { .. } => None,
+        }
+    }
+
+    /// Where the sound of a capture log lies.
+    pub fn log_index(&self) -> Option<&Index> {
+        match &self.master {
+            Master::Log { index, .. } => Some(index),
+            Master::Ogg { .. } => None,
+        }
+    }
+
+    /// Whether the segment with this position on the grid is known to be nothing but silence: it need not be stored, as rendering
+    /// it costs next to nothing. Never known of a capture log.
+    pub fn is_silent(&self, segment: u32) -> bool {
+        match &self.master {
+            Master::Ogg { index, .. } => index.is_silent(heard_range(&self.grid.segment(segment))),
+            Master::Log { .. } => false,
+        }
+    }
+
+    /// Renders the segment with this position on the grid; returns it as MPEG-TS, with what was measured.
+    pub async fn render(
+        &self,
+        rendering: &Rendering,
+        priority: Priority,
+        segment: u32,
+    ) -> Result<(Vec<u8>, Window), Error> {
+        let Rendering { objects, pool, .. } = rendering;
+        let frames = self.grid.segment(segment);
+        if self.audio.is_gone {
+            return Err(self.lost());
+        }
+        match &self.master {
+            Master::Ogg { index, map } => {
+                let bytes = self.read(objects, source_range(index, &frames)).await?;
+                let (index, map) = (Arc::clone(index), *map);
+                let rendered = pool.run(priority, move |renderer| {
+                    let window = renderer.render(&index, &bytes, map, frames.clone())?;
+                    Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
+                });
+                Ok(rendered.await??)
+            }
+            Master::Log { index, chunks, others } => {
+                let samples = track_range(&frames);
+                let entries = read_chunks(objects, chunks, &index.chunks_for(&samples)).await?;
+                let mut fills = Vec::new();
+                for fill in &self.audio.fills {
+                    fills.extend(FillSource::read(objects, fill, others, &heard_range(&frames)).await?);
+                }
+                let index = Arc::clone(index);
+                let rendered = pool.run(priority, move |renderer| {
+                    let patches: Result<Vec<Patch>, _> =
+                        fills.iter().map(|fill| fill.patch(renderer, index.is_mixed)).collect();
+                    let tracks = index.tracks(&entries, &samples);
+                    let window = renderer.render_tracks(&tracks, &patches?, frames.clone())?;
+                    Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
+                });
+                Ok(rendered.await??)
+            }
+        }
+    }
+
+    /// The interleaved stereo of any stretch, agents on the left: what this capture itself has, and silence where it has nothing.
+    pub async fn listen(&self, rendering: &Rendering, samples: Range<i64>) -> Result<Vec<i16>, Error> {
+        let Rendering { objects, pool, .. } = rendering;
+        match &self.master {
+            Master::Ogg { index, map } => {
+                let bytes = self.read(objects, index.byte_range(samples.clone())).await?;
+                let (index, map) = (Arc::clone(index), *map);
+                let heard =
+                    pool.run(Priority::Background, move |renderer| renderer.listen(&index, &bytes, map, samples));
+                Ok(heard.await??)
+            }
+            Master::Log { index, chunks, .. } => {
+                let needed = samples.start - PRE_ROLL as i64..samples.end;
+                let entries = read_chunks(objects, chunks, &index.chunks_for(&needed)).await?;
+                let index = Arc::clone(index);
+                let heard = pool.run(Priority::Background, move |renderer| {
+                    renderer.listen_tracks(&index.tracks(&entries, &needed), samples)
+                });
+                Ok(heard.await??)
+            }
+        }
+    }
+
+    fn lost(&self) -> Error {
+        Error::MasterLost(self.audio.key.clone())
+    }
+
+    async fn read(&self, objects: &Objects, wanted: Range<u64>) -> Result<Bytes, Error> {
+        let length = wanted.end - wanted.start;
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let range = self.audio.offset + wanted.start..self.audio.offset + wanted.end;
+        let bytes = objects.get_range(&self.audio.key, range).await?.ok_or_else(|| self.lost())?;
+        if bytes.len() as u64 == length { Ok(bytes) } else { Err(self.lost()) }
+    }
+}
+
+/// What a window needs of another capture to fill a side gap.
+struct FillSource {
+    fill: Fill,
+    /// As much of the side gap as the window needs.
+    part: Range<i64>,
+    index: Arc<OpusIndex>,
+    map: ChannelMap,
+    bytes: Bytes,
+}
+
+impl FillSource {
+    /// `None` when the window needs nothing of it, or when the other capture's sound is gone: then the side gap is silent.
+    async fn read(
+        objects: &Objects,
+        fill: &Fill,
+        others: &[(CaptureId, CaptureRenderer)],
+        window: &Range<i64>,
+    ) -> Result<Option<Self>, Error> {
+        let side_gap = fill.range();
+        let part = side_gap.start.max(window.start)..side_gap.end.min(window.end);
+        let Some((_, other)) = others.iter().find(|(id, _)| *id == fill.from) else { return Ok(None) };
+        let (false, Master::Ogg { index, map }) = (part.is_empty(), &other.master) else { return Ok(None) };
+        let mut source = Self { fill: fill.clone(), part, index: Arc::clone(index), map: *map, bytes: Bytes::new() };
+        match other.read(objects, index.byte_range(source.range())).await {
+            Ok(bytes) => source.bytes = bytes,
+            Err(Error::MasterLost(key)) => {
+                tracing::error!(%key, "a side gap cannot be filled: the sound that filled it is gone");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Some(source))
+    }
+
+    /// The part, where it lies in the other capture.
+    fn range(&self) -> Range<i64> {
+        let shift = self.fill.at - self.fill.start;
+        self.part.start + shift..self.part.end + shift
+    }
+
+    fn patch(&self, renderer: &mut Renderer, is_mixed: bool) -> Result<Patch, echosphere_media::render::Error> {
+        let stereo = renderer.listen(&self.index, &self.bytes, self.map, self.range())?;
+        let side = usize::from(!self.fill.agent);
+        let channel = match (is_mixed, self.fill.agent) {
+            (true, _) => Channel::Both,
+            (false, true) => Channel::Left,
+            (false, false) => Channel::Right,
+        };
+        let samples = stereo.as_chunks::<2>().0.iter().map(|pair| pair[side]).collect();
+        Ok(Patch { channel, stretch: self.fill.range(), start: self.part.start, samples })
+    }
+}
+
+/// The entries of some chunks, in order.
+async fn read_chunks(objects: &Objects, keys: &[ObjectKey], numbers: &[u32]) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for &number in numbers {
+        let Some(key) = keys.get(number as usize) else { continue };
+        let lost = || Error::MasterLost(key.clone());
+        let bytes = objects.get(key).await?.ok_or_else(lost)?;
+        let chunk = chunk::decode(&bytes).map_err(|_| lost())?;
+        entries.extend(chunk.entries);
+    }
+    Ok(entries)
+}

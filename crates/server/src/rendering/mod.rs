@@ -1,0 +1,42 @@
+//! Renders segments from a capture's stored master, one window at a time.
+
+mod analysis;
+pub mod capture_log;
+mod capture_renderer;
+mod capture_sources;
+mod on_demand;
+mod pool;
+
+use std::sync::Arc;
+
+use echosphere_store::Store;
+
+pub use self::analysis::{Analysis, CaptureAnalysis};
+pub use self::capture_renderer::{CaptureRenderer, Error, channel_map};
+pub use self::capture_sources::{RenderCache, chunks};
+pub use self::on_demand::{Rendered, segment_key, stored_key};
+pub use self::pool::{Pool, PoolError, Priority};
+use crate::clock::Clock;
+use crate::objects::Objects;
+
+/// What rendering needs.
+#[derive(Clone)]
+pub struct Rendering {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The stored objects.
+    pub objects: Objects,
+    /// The threads that render.
+    pub pool: Arc<Pool>,
+    /// The renderers of the captures that were rendered last.
+    pub cache: Arc<RenderCache>,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+impl Rendering {
+    /// Rendering on these threads, with an empty cache.
+    pub fn new(store: Arc<dyn Store>, objects: Objects, pool: Pool, clock: Clock) -> Self {
+        Self { store, objects, pool: Arc::new(pool), cache: Arc::default(), clock }
+    }
+}

@@ -1,0 +1,211 @@
+//! Makes the parts of a server, lowest first, and gives each what it needs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use echosphere_livekit::token::Verifier;
+use echosphere_media::render::Renderer;
+use echosphere_recorder::log::journal::{Journal, Recovered};
+use echosphere_recorder::log::spool::Spool;
+use echosphere_recorder::wire::Wire;
+use echosphere_storage::ObjectStore;
+use echosphere_storage::endpoint::Endpoint;
+use echosphere_storage::local::LocalStore;
+use echosphere_storage::presign::{Credentials, Presigner};
+use echosphere_store::{Store, sqlite};
+
+use super::Error;
+use crate::assembly::Assembly;
+use crate::auto_record::AutoRecord;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::http;
+use crate::http::state::{App, SharedApp};
+use crate::jobs::{self, Jobs};
+use crate::links::Links;
+use crate::objects::Objects;
+use crate::participants::Participants;
+use crate::readers::Readers;
+use crate::recording::{self, Recorder, Registry, load};
+use crate::redaction::Redaction;
+use crate::rendering::{Pool, Rendering};
+use crate::sign_in::{self, SignIns};
+use crate::signals::{Bell, Stop};
+use crate::uploads::Uploads;
+use crate::uploads::exclusion::Exclusion;
+use crate::uploads::telemetry_queue::{self, TelemetryQueue};
+use crate::{entropy, private};
+
+/// Threads that read uploads and telemetry: the memory that one may take counts once for each.
+const READERS: usize = 2;
+
+/// The database and the object storage of a configuration.
+async fn open_stores(config: &Config, data: &DataDir) -> Result<(Arc<dyn Store>, Arc<dyn ObjectStore>), Error> {
+    let database = config.database.clone().unwrap_or_else(|| data.database());
+    let root: PathBuf = config.storage.clone().unwrap_or_else(|| data.objects());
+    let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
+    let objects: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(&root, &config.bucket)?);
+    // If they lie outside of the data directory, an earlier version or a volume may have left them readable by others.
+    let outside = private::database_files(&database).into_iter().chain([root.join(&config.bucket)]);
+    private::close(outside.collect::<Vec<_>>().iter().map(PathBuf::as_path))?;
+    Ok((store, objects))
+}
+
+/// The keys of the embedded S3 endpoint.
+fn s3_credentials(config: &Config, data: &DataDir) -> Result<Credentials, Error> {
+    Ok(match &config.s3_credentials {
+        Some((access_key, secret_key)) => {
+            Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() }
+        }
+        None => Credentials { access_key: "echosphere".to_owned(), secret_key: data.secret("s3-secret-key")? },
+    })
+}
+
+fn verifier(config: &Config) -> Verifier {
+    let pairs = config.projects.iter().flat_map(|project| {
+        project.livekit.iter().map(|pair| (project.id.clone(), pair.key.clone(), pair.secret.clone()))
+    });
+    Verifier::new(pairs)
+}
+
+pub(super) async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
+    let data = DataDir::open(&config.data_dir)?;
+    let (store, bytes) = open_stores(&config, &data).await?;
+    assemble_over(config, data, store, bytes, Clock::system())
+}
+
+/// Puts the parts of a server together over its database and object storage; also returns what earlier processes left in journals.
+pub fn assemble_over(
+    config: Config,
+    data: DataDir,
+    store: Arc<dyn Store>,
+    bytes: Arc<dyn ObjectStore>,
+    clock: Clock,
+) -> Result<(SharedApp, Recovered), Error> {
+    let system = |action| move |source| Error::System { action, source };
+    let (config, data) = (Arc::new(config), Arc::new(data));
+    // Read before this process's own journal is begun next to them.
+    let journals = recording::journals(&data.journal()).map_err(jobs::Error::from)?;
+    let journal = Journal::start(&data.journal(), entropy::uuid(clock.now())).map_err(system("begin the journal"))?;
+    let spool = Spool::open(&data.chunks()).map_err(system("open the spool of chunks"))?;
+    let wire = Wire::new(config.livekit_ca.as_deref())?;
+    let credentials = s3_credentials(&config, &data)?;
+    let pool = Pool::start(config.render_workers, Renderer::new).map_err(system("start a thread"))?;
+    let readers = Readers::start(READERS).map_err(system("start a thread"))?;
+    telemetry_queue::remove_leftovers(&data);
+    let objects = Objects::new(Arc::clone(&store), Arc::clone(&bytes), clock.clone());
+    let base = Base {
+        participants: Participants::new(Arc::clone(&store), Arc::clone(&config), clock.clone()),
+        rendering: Rendering::new(Arc::clone(&store), objects.clone(), pool, clock.clone()),
+        config: Arc::clone(&config),
+        data: Arc::clone(&data),
+        store: Arc::clone(&store),
+        objects: objects.clone(),
+        jobs: Arc::default(),
+        stop: Stop::new(),
+        clock,
+    };
+    let uploads = Arc::new(base.uploads(readers, wire.clone()));
+    let recorder = Arc::new(base.recorder(wire, Registry::new(journal, spool, config.render_workers)));
+    let jobs = Arc::new(base.jobs(Arc::clone(&uploads), Arc::<Registry>::clone(&recorder.registry)));
+    let auto_record = Arc::new(AutoRecord::new(Arc::clone(&recorder), uploads.exclusion.clone()));
+    let app = Arc::new(App {
+        tokens: verifier(&config),
+        links: Links::new(data.secret("links")?),
+        sign_ins: SignIns::new(data.secret(sign_in::SECRET)?, &config),
+        s3: Endpoint::new(bytes, config.bucket.clone(), &credentials),
+        presigner: Presigner::new(config.bucket.clone(), config.region.clone(), credentials),
+        watchers: http::Watchers::new(config.http.max_listeners),
+        health: http::Health::default(),
+        store,
+        objects,
+        rendering: base.rendering,
+        uploads,
+        jobs,
+        recorder,
+        auto_record,
+        stop: base.stop,
+        data,
+        config,
+    });
+    Ok((app, journals))
+}
+
+/// What several parts are given.
+struct Base {
+    config: Arc<Config>,
+    data: Arc<DataDir>,
+    store: Arc<dyn Store>,
+    objects: Objects,
+    rendering: Rendering,
+    participants: Participants,
+    jobs: Arc<Bell>,
+    stop: Stop,
+    clock: Clock,
+}
+
+impl Base {
+    fn uploads(&self, readers: Readers, wire: Wire) -> Uploads {
+        let held = Arc::new(Bell::default());
+        Uploads {
+            config: Arc::clone(&self.config),
+            data: Arc::clone(&self.data),
+            store: Arc::clone(&self.store),
+            objects: self.objects.clone(),
+            redaction: Redaction {
+                store: Arc::clone(&self.store),
+                objects: self.objects.clone(),
+                readers: Arc::new(readers),
+                clock: self.clock.clone(),
+            },
+            exclusion: Exclusion {
+                config: Arc::clone(&self.config),
+                store: Arc::clone(&self.store),
+                wire,
+                held: Arc::clone(&held),
+                jobs: Arc::clone(&self.jobs),
+                clock: self.clock.clone(),
+            },
+            telemetry: TelemetryQueue::default(),
+            held,
+            jobs: Arc::clone(&self.jobs),
+            stop: self.stop.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    fn recorder(&self, wire: Wire, registry: Registry) -> Recorder {
+        Recorder {
+            config: Arc::clone(&self.config),
+            data: Arc::clone(&self.data),
+            store: Arc::clone(&self.store),
+            objects: self.objects.clone(),
+            rendering: self.rendering.clone(),
+            participants: self.participants.clone(),
+            wire,
+            jobs: Arc::clone(&self.jobs),
+            stop: self.stop.clone(),
+            clock: self.clock.clone(),
+            registry: Arc::new(registry),
+            load: load::Gauge::new(&self.config.recorder),
+        }
+    }
+
+    fn jobs(&self, uploads: Arc<Uploads>, rooms: Arc<dyn jobs::Rooms>) -> Jobs {
+        Jobs {
+            config: Arc::clone(&self.config),
+            data: Arc::clone(&self.data),
+            store: Arc::clone(&self.store),
+            objects: self.objects.clone(),
+            rendering: self.rendering.clone(),
+            assembly: Assembly { rendering: self.rendering.clone(), stop: self.stop.clone() },
+            uploads,
+            participants: self.participants.clone(),
+            rooms,
+            bell: Arc::clone(&self.jobs),
+            stop: self.stop.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+}

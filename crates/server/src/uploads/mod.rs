@@ -1,0 +1,64 @@
+//! What agents upload, sessions and telemetry: received onto the disk, read, and held or refused where it must be.
+
+pub mod body;
+pub mod exclusion;
+pub mod held;
+pub mod receive;
+pub mod recover;
+pub mod refusal;
+pub(crate) mod telemetry_queue;
+
+use std::io;
+use std::sync::Arc;
+
+use echosphere_domain::id::UploadId;
+use echosphere_store::Store;
+
+use self::exclusion::Exclusion;
+use self::telemetry_queue::TelemetryQueue;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::objects::Objects;
+use crate::redaction::Redaction;
+use crate::signals::{Bell, Stop};
+
+/// What uploads need.
+pub struct Uploads {
+    /// Their limits.
+    pub config: Arc<Config>,
+    /// Where their bodies are spooled.
+    pub data: Arc<DataDir>,
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Object storage.
+    pub objects: Objects,
+    /// Removes from them what must not be kept.
+    pub redaction: Redaction,
+    /// Rooms that are excluded by name.
+    pub exclusion: Exclusion,
+    /// OTLP requests that could not be stored at once.
+    pub telemetry: TelemetryQueue,
+    /// Wakes the check of held uploads.
+    pub held: Arc<Bell>,
+    /// Wakes background work.
+    pub jobs: Arc<Bell>,
+    /// Cancelled when the server is to stop.
+    pub stop: Stop,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+impl Uploads {
+    /// Removes an upload that became nothing: its files, then its row. What cannot be removed now is found again at the next start.
+    pub async fn forget(&self, id: UploadId) -> Result<(), echosphere_store::Error> {
+        for path in [self.data.spool(id), self.data.spool_silenced(id)] {
+            if let Err(error) = tokio::fs::remove_file(path).await
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(upload = %id, %error, "a spool file cannot be removed");
+            }
+        }
+        self.store.forget_upload(id).await
+    }
+}

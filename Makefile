@@ -49,7 +49,7 @@ true-times: ## Print how far lines are shown from where they are heard: sources,
 
 licenses: ## Check the licences and sources of every dependency, and that each is used (installs cargo-deny and cargo-shear)
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@0.20.2
-	cargo shear --version >/dev/null 2>&1 || cargo install --locked cargo-shear@1.14.0
+	cargo shear --version >/dev/null 2>&1 || cargo install --locked cargo-shear@1.11.2
 	cargo deny check licenses bans sources
 	cargo shear
 

@@ -188,7 +188,7 @@ pub fn room_begins(name: &str, identity: &str, kind: &str) -> Vec<Body> {
     vec![Body::Joined(joined), Body::Participant(participant), Body::Stream(stream)]
 }
 
-/// So many seconds of a tone, as packets of 20 ms, each with the time at which it is received after the first.
+/// A tone of this many seconds, as packets of 20 ms, each with the time from the first packet until it is received.
 pub fn tone(seconds: u64) -> Vec<(Duration, Body)> {
     let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip).unwrap();
     let sample = |n: u64| ((n as f64 * 440.0 * std::f64::consts::TAU / 48_000.0).sin() * 8_000.0) as i16;

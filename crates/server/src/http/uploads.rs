@@ -187,7 +187,6 @@ fn pieces(app: SharedApp, object: ObjectKey) -> impl Stream<Item = Result<Bytes,
         let (app, object) = (app.clone(), object.clone());
         async move {
             let piece = app.objects.get_range(&object, at..at + PIECE).await?;
-            let piece = piece.ok_or(echosphere_storage::Error::NotFound(object))?;
             let next = at + piece.len() as u64;
             Ok((!piece.is_empty()).then_some((piece, next)))
         }

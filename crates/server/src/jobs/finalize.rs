@@ -2,7 +2,6 @@
 //!
 //! Everything is read from object storage, so that any process can do it, whichever one recorded the room.
 
-use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::lifecycle::{Content, Reason};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
@@ -12,7 +11,7 @@ use echosphere_recorder::room_transcript::RoomTranscript;
 use echosphere_recorder::sound::{Assembler, Index};
 use echosphere_store::{Claim, Publication, SessionFacts};
 
-use super::{Error, Jobs};
+use super::{Error, Jobs, payload};
 use crate::assembly::capture_input::{self, CaptureInput};
 use crate::assembly::gap_fill;
 use crate::assembly::segment_index::{self, SegmentIndex};
@@ -22,7 +21,7 @@ use crate::rendering::capture_log::{self, LAG};
 use crate::rendering::{self, CaptureRenderer};
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
-    let (project, id) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    let (project, id) = payload::recording(claim)?;
     let found = jobs.store.recording(&project, id).await?;
     let Some((recording, captures)) = found.filter(|(recording, _)| !recording.state.status.is_terminal()) else {
         return Ok(jobs.store.complete(&claim.lease).await?);
@@ -46,11 +45,6 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
         jobs.store.request_deletion(&project, id, jobs.clock.now()).await?;
     }
     Ok(())
-}
-
-fn parse(payload: &str) -> Option<(ProjectId, RecordingId)> {
-    let (project, recording) = payload.split_once('/')?;
-    Some((ProjectId::parse(project).ok()?, recording.parse().ok()?))
 }
 
 /// A capture log that was read.

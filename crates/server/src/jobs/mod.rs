@@ -7,6 +7,7 @@ pub mod clean;
 mod erase;
 mod finalize;
 mod ingest;
+mod payload;
 pub mod realign;
 mod recompose;
 mod render;

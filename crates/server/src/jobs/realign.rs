@@ -9,23 +9,22 @@ use echosphere_domain::transcript::Transcript;
 use echosphere_domain::transcript::align::VERSION;
 use echosphere_store::{Claim, NewTask, RenderedRevision, TaskKind};
 
-use super::{Error, Jobs, render};
+use super::{Error, Jobs, payload};
 use crate::assembly::alignment::Measured;
+use crate::entropy;
 use crate::rendering::Analysis;
-use crate::{entropy, error};
 
 /// Recordings read per query.
 const BATCH: u32 = 100;
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
-    let (project, id, revision) = render::parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    let (project, id, revision) = payload::part(claim)?;
     let found = jobs.store.recording(&project, id).await?;
     let current = found.filter(|(recording, _)| recording.state.revision == revision);
     let (Some((recording, captures)), Some(key)) = (current, jobs.store.analysis(id).await?) else {
         return Ok(jobs.store.complete(&claim.lease).await?);
     };
     let bytes = jobs.objects.get(&key).await?;
-    let bytes = bytes.ok_or_else(|| error::Error::from(echosphere_storage::Error::NotFound(key.clone())))?;
     let Some(mut analysis) = Analysis::from_bytes(&bytes) else {
         tracing::error!(recording = %id, %key, "the stored levels cannot be read; the transcript stays as it was aligned");
         return Ok(jobs.store.complete(&claim.lease).await?);

@@ -1,19 +1,18 @@
 //! Recomposes a recording: makes its segment index anew after captures came or went.
 
-use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::lifecycle::{Deletion, Reason};
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::transcript::{Alignment, Method, Transcript};
 use echosphere_store::{Claim, Publication, SessionFacts};
 
-use super::{Error, Jobs};
+use super::{Error, Jobs, payload};
 use crate::assembly::segment_index::{self, SegmentIndex};
 use crate::assembly::{capture_input, gap_fill};
 use crate::redaction::RedactionSpans;
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
-    let (project, id) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    let (project, id) = payload::recording(claim)?;
     let found = jobs.store.recording(&project, id).await?;
     let found = found.filter(|(recording, _)| recording.state.deletion == Deletion::None);
     let publication = match &found {
@@ -28,11 +27,6 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
         "a recording was composed anew"
     );
     Ok(())
-}
-
-fn parse(payload: &str) -> Option<(ProjectId, RecordingId)> {
-    let (project, recording) = payload.split_once('/')?;
-    Some((ProjectId::parse(project).ok()?, recording.parse().ok()?))
 }
 
 /// Whether a room is still being recorded or finalized.

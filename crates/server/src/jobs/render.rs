@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_media::render::Window;
@@ -10,7 +10,7 @@ use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 
-use super::{Error, Jobs};
+use super::{Error, Jobs, payload};
 use crate::assembly::alignment::Measured;
 use crate::error;
 use crate::rendering::{self, Analysis, CaptureAnalysis, CaptureRenderer, Error as RenderError, Priority};
@@ -19,7 +19,7 @@ use crate::rendering::{self, Analysis, CaptureAnalysis, CaptureRenderer, Error a
 const BATCH: usize = 64;
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
-    let (project, id, revision) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    let (project, id, revision) = payload::part(claim)?;
     let found = jobs.store.recording(&project, id).await?;
     let current = found.filter(|(recording, _)| recording.state.revision == revision);
     let Some((recording, captures)) = current else { return Ok(jobs.store.complete(&claim.lease).await?) };
@@ -27,13 +27,6 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let job = Job { jobs, recording, captures, revision };
     let analysis = job.render().await?;
     job.finish(analysis, claim).await
-}
-
-/// A revision of a recording, as the payload of a task names it.
-pub(super) fn parse(payload: &str) -> Option<(ProjectId, RecordingId, u32)> {
-    let mut parts = payload.splitn(3, '/');
-    let project = ProjectId::parse(parts.next()?).ok()?;
-    Some((project, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 struct Job<'a> {
@@ -170,7 +163,7 @@ impl Job<'_> {
         for mine in analysis.captures.iter_mut().filter(|levels| is_gone(levels.capture)) {
             for revision in (1..self.revision).rev() {
                 let key = self.recording.prefix.analysis(attempt, revision);
-                let Some(bytes) = self.jobs.objects.get(&key).await? else { continue };
+                let Some(bytes) = self.jobs.objects.find(&key).await? else { continue };
                 let former = Analysis::from_bytes(&bytes).into_iter().flat_map(|former| former.captures);
                 if let Some(former) = former.into_iter().find(|former| former.capture == mine.capture) {
                     *mine = former;

@@ -7,7 +7,7 @@ mod split;
 
 use std::io::Cursor;
 
-use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::lifecycle::{Deletion, Reason};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::{AUDIO_RENDITION, Segment, timeline};
@@ -19,7 +19,7 @@ use echosphere_store::{Claim, Own, OwnRecording, SessionFacts};
 
 pub(super) use self::split::put_right;
 use super::ingest::{self, Read};
-use super::{Error, Jobs, recompose};
+use super::{Error, Jobs, payload, recompose};
 use crate::assembly::capture_input::{self, CaptureInput};
 use crate::entropy;
 use crate::redaction::RedactionSpans;
@@ -30,7 +30,7 @@ use crate::uploads::body;
 const HEAD: u64 = 5 << 20;
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
-    let (project, id, capture) = parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
+    let (project, id, capture) = payload::part(claim)?;
     let found = jobs.store.recording(&project, id).await?;
     // A recording that is still under way is looked at when it is finalized; a deleted one never is.
     let found = found.filter(|(recording, captures)| {
@@ -56,12 +56,6 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
         return Ok(jobs.store.session_placed(capture, &claim.lease).await?);
     }
     give_its_own(jobs, claim, &recording, session, transcript).await
-}
-
-fn parse(payload: &str) -> Option<(ProjectId, RecordingId, CaptureId)> {
-    let mut parts = payload.splitn(3, '/');
-    let project = ProjectId::parse(parts.next()?).ok()?;
-    Some((project, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 fn is_kept(capture: &Capture) -> bool {
@@ -163,7 +157,7 @@ async fn facts(jobs: &Jobs, recording: &Recording, session: &Capture) -> Result<
     let Some(upload) = upload else { return Ok(SessionFacts::default()) };
     let header = match jobs.store.upload_body(session.id).await? {
         Some(key) => {
-            let head = jobs.objects.get_range(&key, 0..HEAD).await?;
+            let head = jobs.objects.find_range(&key, 0..HEAD).await?;
             head.and_then(|head| body::header_of(&mut Cursor::new(head), &upload.content_type).ok().flatten())
         }
         None => None,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use echosphere_domain::id::UploadId;
 use echosphere_domain::lifecycle::{Deletion, Reason, Status};
-use echosphere_domain::recording::{CaptureStatus, Source};
+use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::Location;
 use echosphere_recorder::log::ended;
 use echosphere_store::{Purpose, UploadState};
@@ -12,6 +13,32 @@ use super::{clean, sweep};
 use crate::testing::{House, room_chunk};
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// The body of an upload of which nothing can be read.
+const UNREADABLE: &[u8] = b"--b\r\nContent-Disposition: form-data; name=\"header\"\r\n\r\nnot a header\r\n--b--\r\n";
+
+/// A server with a session that was uploaded and is rendered whole.
+async fn rendered() -> (House, Recording, Vec<Capture>) {
+    let house = House::new().await;
+    house.upload_session("order").await;
+    house.work().await;
+    let (recording, captures) = house.recording().await;
+    (house, recording, captures)
+}
+
+/// The same, when its deletion was requested.
+async fn being_deleted() -> (House, Recording) {
+    let (house, recording, _) = rendered().await;
+    house.app.store.request_deletion(&house.project(), recording.id, house.app.jobs.clock.now()).await.unwrap();
+    (house, recording)
+}
+
+/// A server with an upload in quarantine.
+async fn quarantined() -> (House, UploadId) {
+    let house = House::new().await;
+    let upload = house.upload("multipart/form-data; boundary=b", UNREADABLE).await.unwrap();
+    house.work().await;
+    (house, upload)
+}
 
 mod ingest {
     use super::*;
@@ -33,9 +60,7 @@ mod ingest {
 
     #[tokio::test]
     async fn the_same_session_again_changes_nothing() {
-        let house = House::new().await;
-        house.upload_session("order").await;
-        house.work().await;
+        let (house, ..) = rendered().await;
         let before = house.bytes.keys();
         house.upload_session("order").await;
         house.work().await;
@@ -46,15 +71,12 @@ mod ingest {
 
     #[tokio::test]
     async fn a_body_that_nothing_can_be_read_of_is_kept_in_quarantine_as_it_came() {
-        let house = House::new().await;
-        let body = b"--b\r\nContent-Disposition: form-data; name=\"header\"\r\n\r\nnot a header\r\n--b--\r\n";
-        let upload = house.upload("multipart/form-data; boundary=b", body).await.unwrap();
-        house.work().await;
+        let (house, upload) = quarantined().await;
         assert!(house.recordings().await.is_empty());
         let row = house.app.store.upload(upload).await.unwrap().unwrap();
         assert_eq!(row.state, UploadState::Quarantined);
         let key = echosphere_domain::key::quarantine(&house.project(), upload);
-        assert_eq!(house.app.objects.get(&key).await.unwrap().as_deref(), Some(&body[..]));
+        assert_eq!(house.app.objects.find(&key).await.unwrap().as_deref(), Some(UNREADABLE));
     }
 
     #[tokio::test]
@@ -78,10 +100,7 @@ mod render {
 
     #[tokio::test]
     async fn every_segment_is_stored_and_what_is_measured_is_kept() {
-        let house = House::new().await;
-        house.upload_session("order").await;
-        house.work().await;
-        let (recording, _) = house.recording().await;
+        let (house, recording, _) = rendered().await;
         let segments = house.segments(recording.id).await;
         assert!(segments.len() > 10);
         for segment in &segments {
@@ -93,10 +112,7 @@ mod render {
 
     #[tokio::test]
     async fn without_its_master_a_segment_is_a_gap_that_says_why() {
-        let house = House::new().await;
-        house.upload_session("order").await;
-        house.work().await;
-        let (recording, captures) = house.recording().await;
+        let (house, recording, captures) = rendered().await;
         let segments = house.segments(recording.id).await;
         let Location::Stored { key, .. } = &segments[3].location else { panic!("{segments:?}") };
         assert!(house.bytes.lose(key) && house.bytes.lose(&house.stored("upload.multipart")[0]));
@@ -109,10 +125,7 @@ mod render {
 
     #[tokio::test]
     async fn a_segment_that_storage_lost_is_rendered_again_byte_for_byte() {
-        let house = House::new().await;
-        house.upload_session("order").await;
-        house.work().await;
-        let (recording, captures) = house.recording().await;
+        let (house, recording, captures) = rendered().await;
         let segment = house.segments(recording.id).await.remove(3);
         let Location::Stored { key, .. } = &segment.location else { panic!("{segment:?}") };
         let before = house.app.objects.get(key).await.unwrap();
@@ -127,11 +140,7 @@ mod erase {
 
     #[tokio::test]
     async fn nothing_of_a_deleted_recording_is_left_in_storage() {
-        let house = House::new().await;
-        house.upload_session("order").await;
-        house.work().await;
-        let (recording, _) = house.recording().await;
-        house.app.store.request_deletion(&house.project(), recording.id, house.app.jobs.clock.now()).await.unwrap();
+        let (house, recording) = being_deleted().await;
         house.work().await;
         assert_eq!(house.bytes.keys(), []);
         let (gone, _) = house.app.store.recording(&house.project(), recording.id).await.unwrap().unwrap();
@@ -140,11 +149,7 @@ mod erase {
 
     #[tokio::test]
     async fn a_deletion_goes_on_when_storage_is_back_however_often_it_failed() {
-        let house = House::new().await;
-        house.upload_session("order").await;
-        house.work().await;
-        let (recording, _) = house.recording().await;
-        house.app.store.request_deletion(&house.project(), recording.id, house.app.jobs.clock.now()).await.unwrap();
+        let (house, _) = being_deleted().await;
         house.bytes.set_full(true);
         for _ in 0..50 {
             house.work().await;
@@ -159,11 +164,7 @@ mod erase {
 
     #[tokio::test]
     async fn nothing_is_written_for_a_recording_that_is_being_deleted() {
-        let house = House::new().await;
-        house.upload_session("order").await;
-        house.work().await;
-        let (recording, _) = house.recording().await;
-        house.app.store.request_deletion(&house.project(), recording.id, house.app.jobs.clock.now()).await.unwrap();
+        let (house, recording) = being_deleted().await;
         house.work().await;
         let key = recording.prefix.analysis(1, 9);
         let put = house.app.objects.put(&recording, Purpose::Analysis, &key, b"late".to_vec()).await;
@@ -179,10 +180,7 @@ mod sweeping {
 
     #[tokio::test]
     async fn what_was_announced_and_never_needed_goes_in_time_and_all_else_stays() {
-        let house = House::new().await;
-        house.upload_session("order").await;
-        house.work().await;
-        let (recording, _) = house.recording().await;
+        let (house, recording, _) = rendered().await;
         let needed = house.bytes.keys();
         let key = recording.prefix.analysis(1, 9);
         house.app.objects.put(&recording, Purpose::Analysis, &key, b"never needed".to_vec()).await.unwrap();
@@ -196,10 +194,7 @@ mod sweeping {
 
     #[tokio::test]
     async fn what_is_in_quarantine_goes_when_its_time_is_over() {
-        let house = House::new().await;
-        let body = b"--b\r\nContent-Disposition: form-data; name=\"header\"\r\n\r\nnot a header\r\n--b--\r\n";
-        let upload = house.upload("multipart/form-data; boundary=b", body).await.unwrap();
-        house.work().await;
+        let (house, upload) = quarantined().await;
         clean::expire_quarantine(&house.app.jobs).await.unwrap();
         assert_eq!(house.bytes.keys().len(), 1);
         house.pass(house.app.config.quarantine + HOUR);

@@ -14,7 +14,7 @@ use echosphere_domain::recording::Recording;
 use echosphere_storage::{ObjectMeta, ObjectStore};
 use echosphere_store::{Purpose, Store};
 
-pub use self::fences::{Fences, Looking, Writing};
+pub use self::fences::Fences;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
@@ -100,7 +100,7 @@ impl Objects {
         });
         match put.await {
             Ok(put) => Ok(put?),
-            Err(error) => Err(Error::Io { action: "store an object", source: std::io::Error::other(error) }),
+            Err(error) => Err(Error::io("store an object")(std::io::Error::other(error))),
         }
     }
 
@@ -116,13 +116,23 @@ impl Objects {
         Ok(store(self.bytes.as_ref(), key, content.into()).await?)
     }
 
-    /// An object's bytes; `None` when there is no such object.
-    pub async fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>> {
+    /// An object's bytes. `Error::Storage(NotFound)` when there is no such object.
+    pub async fn get(&self, key: &ObjectKey) -> Result<Bytes> {
         self.get_range(key, 0..u64::MAX).await
     }
 
+    /// A range of an object's bytes, shortened to where the object ends. `Error::Storage(NotFound)` when there is no such object.
+    pub async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes> {
+        Ok(self.bytes.get_range(key, range).await?)
+    }
+
+    /// An object's bytes; `None` when there is no such object.
+    pub async fn find(&self, key: &ObjectKey) -> Result<Option<Bytes>> {
+        self.find_range(key, 0..u64::MAX).await
+    }
+
     /// A range of an object's bytes, shortened to where the object ends; `None` when there is no such object.
-    pub async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<Bytes>> {
+    pub async fn find_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<Bytes>> {
         match self.bytes.get_range(key, range).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(echosphere_storage::Error::NotFound(_)) => Ok(None),

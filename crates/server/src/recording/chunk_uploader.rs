@@ -125,7 +125,7 @@ impl RoomSession {
                 }
                 (None, false) => {
                     let key = self.recording.prefix.log_chunk(self.attempt, number);
-                    self.recorder.objects.get(&key).await?.ok_or(echosphere_storage::Error::NotFound(key))?
+                    self.recorder.objects.get(&key).await?
                 }
             };
             // A damaged one was reported when it was written, or is when the room is finalized.

@@ -31,11 +31,6 @@ pub(super) fn needs(config: &Config) -> Live {
     Live { lag, window: if config.recorder.live { window } else { 0 } }
 }
 
-/// Leaves space for what an earlier process rendered, until it is measured.
-pub(super) fn measured_before(config: &Config, rendered: u32) -> Measured {
-    Measured::begin_at(Grid::live_segment(config.segment_duration.as_millis() as u64, rendered).start)
-}
-
 fn samples_of(frames: &Range<u64>) -> Range<i64> {
     (frames.start * FRAME as u64) as i64..(frames.end * FRAME as u64) as i64
 }

@@ -8,13 +8,14 @@ use echosphere_domain::id::RecordingId;
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_recorder::capture::{Capture, Timepiece};
 use echosphere_recorder::log::journal::{self, Recovered};
-use echosphere_recorder::log::{Entry, chunk};
+use echosphere_recorder::log::{Body, Entry, chunk};
 use echosphere_recorder::room::Command;
 use echosphere_store::LiveRow;
 
 use super::chunk_outbox::ChunkOutbox;
 use super::reach::reach;
-use super::room_task::{Left, persist_rest, run};
+use super::room_task::{persist_rest, run};
+use super::session::Left;
 use super::{Recorder, live_renderer};
 use crate::error::Error;
 use crate::recording_options::RecordingOptions;
@@ -145,7 +146,9 @@ async fn resume_one(
     let is_stopped =
         recorder.registry.left().get(&recording.id).is_some_and(|commands| commands.contains(&Command::Stop));
     let reach = reach(recorder, &recording.project).await;
-    let is_waited_for = !is_stopped && began.elapsed() < recorder.config.recorder.give_up_after;
+    // What has ended needs no LiveKit.
+    let is_end_journalled = journalled.iter().any(|entry| matches!(entry.body, Some(Body::Ended(_))));
+    let is_waited_for = !is_stopped && !is_end_journalled && began.elapsed() < recorder.config.recorder.give_up_after;
     let reach = match reach {
         // LiveKit's name cannot be resolved, for example: that may pass, and the room may still be there then.
         Err(error) if is_waited_for && error.may_pass() => return Err((error.into(), journalled)),

@@ -6,19 +6,17 @@ use std::time::{Duration, Instant};
 
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_livekit::token;
-use echosphere_recorder::capture;
 use echosphere_recorder::log::{Body, Ended, Link, link};
 use echosphere_recorder::room::{self, Command, Listener};
 use echosphere_recorder::rooms::RoomService;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
-use super::chunk_outbox::ChunkOutbox;
 use super::listener::RoomListener;
 use super::reach::Reach;
 use super::registry::Running;
-use super::session::RoomSession;
-use super::{Recorder, live_renderer, persister};
+use super::session::{Left, RoomSession};
+use super::{Recorder, persister};
 use crate::config::KeyPair;
 use crate::entropy;
 use crate::recording_options::RecordingOptions;
@@ -27,14 +25,6 @@ use crate::recording_options::RecordingOptions;
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(250);
 /// How long a token for joining is valid. A connection that is down for longer joins with a new one.
 const TOKEN_SECONDS: i64 = 6 * 3600;
-
-/// What there is of a room when its tasks begin: what an earlier process left, or nothing yet.
-pub(super) struct Left {
-    pub(super) log: capture::Capture,
-    pub(super) outbox: ChunkOutbox,
-    /// Segments that an earlier process rendered.
-    pub(super) rendered: u32,
-}
 
 /// Runs a room in the background: one task listens, one persists.
 pub(super) fn run(
@@ -45,11 +35,10 @@ pub(super) fn run(
     options: RecordingOptions,
     reach: Reach,
 ) {
-    let Left { log, outbox, rendered } = left;
     let (commands, mut inbox) = mpsc::channel(16);
     let id = recording.id;
     let room_name = recording.room_name.clone().unwrap_or_default();
-    let streams = log.assembler().streams();
+    let streams = left.log.assembler().streams();
     let expected_room = recording.room_sid.clone();
     let identity = format!("echosphere-{}", entropy::suffix());
     let secret = reach.key.secret.clone();
@@ -69,19 +58,7 @@ pub(super) fn run(
         give_up_after: recorder.config.recorder.give_up_after,
         tcp_only: recorder.config.recorder.tcp_only,
     };
-    let session = Arc::new(RoomSession {
-        recorder: Arc::clone(recorder),
-        attempt: capture.attempt,
-        capture_id: capture.id,
-        recording,
-        capture: Mutex::new(log),
-        commands: commands.clone(),
-        outbox,
-        rendered: recorder.config.recorder.live.then_some(rendered),
-        left_out: Mutex::default(),
-        measured: Mutex::new(live_renderer::measured_before(&recorder.config, rendered)),
-        found: Mutex::default(),
-    });
+    let session = Arc::new(RoomSession::new(recorder, recording, capture, left, commands.clone()));
     let recorder = Arc::clone(recorder);
     let kept = Arc::clone(&session);
     let task = async move {
@@ -165,23 +142,12 @@ async fn wait_for_room(
 
 /// Persists what an earlier process heard of a room that cannot be resumed, and ends it, in the background.
 pub(super) fn persist_rest(recorder: &Arc<Recorder>, recording: Recording, capture: &Capture, left: Left) {
-    let Left { log, outbox, .. } = left;
     let (over, end) = oneshot::channel();
     let (commands, _) = mpsc::channel(1);
     let id = recording.id;
-    let session = Arc::new(RoomSession {
-        recorder: Arc::clone(recorder),
-        attempt: capture.attempt,
-        capture_id: capture.id,
-        recording,
-        capture: Mutex::new(log),
-        commands: commands.clone(),
-        outbox,
-        rendered: None,
-        left_out: Mutex::default(),
-        measured: Mutex::default(),
-        found: Mutex::default(),
-    });
+    let session = RoomSession::new(recorder, recording, capture, left, commands.clone());
+    // Nothing of it is rendered before it is finalized.
+    let session = Arc::new(RoomSession { rendered: None, measured: Mutex::default(), ..session });
     let _ = over.send(true);
     let kept = Arc::clone(&session);
     let task = async move {

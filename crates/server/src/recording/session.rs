@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use echosphere_domain::id::CaptureId;
-use echosphere_domain::recording::Recording;
+use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::transcript::{Alignment, Refined};
+use echosphere_media::grid::Grid;
 use echosphere_recorder::capture;
 use echosphere_recorder::room::Command;
 use echosphere_store::LeftOut;
@@ -14,6 +15,14 @@ use tokio::sync::mpsc;
 use super::Recorder;
 use super::chunk_outbox::ChunkOutbox;
 use super::measured::Measured;
+
+/// What there is of a room when its tasks begin: what an earlier process left, or nothing yet.
+pub(super) struct Left {
+    pub(super) log: capture::Capture,
+    pub(super) outbox: ChunkOutbox,
+    /// Segments that an earlier process rendered.
+    pub(super) rendered: u32,
+}
 
 /// What the tasks of one room share.
 pub(super) struct RoomSession {
@@ -35,6 +44,31 @@ pub(super) struct RoomSession {
 }
 
 impl RoomSession {
+    /// A room of which this much is there; rendered live from there on, if the configuration says so.
+    pub(super) fn new(
+        recorder: &Arc<Recorder>,
+        recording: Recording,
+        capture: &Capture,
+        left: Left,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
+        let Left { log, outbox, rendered } = left;
+        let segment_ms = recorder.config.segment_duration.as_millis() as u64;
+        Self {
+            recorder: Arc::clone(recorder),
+            recording,
+            capture_id: capture.id,
+            attempt: capture.attempt,
+            capture: Mutex::new(log),
+            commands,
+            outbox,
+            rendered: recorder.config.recorder.live.then_some(rendered),
+            left_out: Mutex::default(),
+            measured: Mutex::new(Measured::begin_at(Grid::live_segment(segment_ms, rendered).start)),
+            found: Mutex::default(),
+        }
+    }
+
     pub(super) fn capture(&self) -> MutexGuard<'_, capture::Capture> {
         // What a panic leaves half done is at most one entry, which the log's numbers show.
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)

@@ -12,7 +12,8 @@ use echosphere_store::{Begun, NewLive, Once};
 
 use super::chunk_outbox::ChunkOutbox;
 use super::reach::reach;
-use super::room_task::{Left, run};
+use super::room_task::run;
+use super::session::Left;
 use super::{Error, Recorder, live_renderer};
 use crate::recording_options::RecordingOptions;
 use crate::{entropy, names};

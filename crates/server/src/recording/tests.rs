@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use echosphere_domain::lifecycle::Status;
-use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::recording::Recording;
 use echosphere_recorder::capture::{self, Timepiece};
+use echosphere_recorder::log::{Body, Ended, ended};
 use echosphere_recorder::room::Command;
 
 use super::resume;
@@ -16,8 +17,23 @@ use crate::testing::{House, room_begins, tone};
 /// Long enough for LiveKit.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+/// Settings with a LiveKit whose name cannot be resolved.
+fn unknown_livekit(give_up_after: &str) -> [(&str, &str); 4] {
+    [
+        ("LIVEKIT_URL", "ws://livekit.invalid:7880"),
+        ("LIVEKIT_API_KEY", "key"),
+        ("LIVEKIT_API_SECRET", SECRET),
+        ("ECHOSPHERE_RECORDER_GIVE_UP_AFTER", give_up_after),
+    ]
+}
+
 /// A process that is killed while it listens to a room: what it heard is only in its journal.
-async fn killed_while_listening(house: &House, seconds: u64) -> (Recording, Capture) {
+async fn killed_while_listening(house: &House, seconds: u64) -> Recording {
+    killed_after(house, seconds, None).await
+}
+
+/// The same, when this was the end of the room.
+async fn killed_after(house: &House, seconds: u64, end: Option<&str>) -> Recording {
     let (recording, capture) = house.begin_room("call").await;
     let (began, now) = (Instant::now(), house.app.recorder.clock.now());
     let clock = Timepiece::new(began, now.as_nanos());
@@ -30,10 +46,13 @@ async fn killed_while_listening(house: &House, seconds: u64) -> (Recording, Capt
     for (after, body) in tone(seconds) {
         log.take(began + after, body);
     }
+    if let Some(reason) = end {
+        log.take(began + Duration::from_secs(seconds), Body::Ended(Ended { reason: reason.to_owned() }));
+    }
     house.app.store.room_joined(recording.id, "RM_call").await.unwrap();
     house.app.store.heard(recording.id, now).await.unwrap();
     journal.flush().unwrap();
-    (recording, capture)
+    recording
 }
 
 async fn until_it_is_kept(house: &House, recording: &Recording) {
@@ -45,7 +64,7 @@ async fn until_it_is_kept(house: &House, recording: &Recording) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_process_heard_of_a_room_that_cannot_be_reached_is_kept() {
     let house = House::new().await;
-    let (recording, _) = killed_while_listening(&house, 7).await;
+    let recording = killed_while_listening(&house, 7).await;
     let (house, recovered) = house.restart().await;
     resume(&house.app.recorder, recovered).await.unwrap();
     until_it_is_kept(&house, &recording).await;
@@ -60,7 +79,7 @@ async fn what_a_killed_process_heard_of_a_room_that_cannot_be_reached_is_kept() 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_storage_is_away_a_room_waits_and_nothing_of_it_is_lost() {
     let house = House::new().await;
-    let (recording, _) = killed_while_listening(&house, 4).await;
+    let recording = killed_while_listening(&house, 4).await;
     let (house, recovered) = house.restart().await;
     house.bytes.set_full(true);
     resume(&house.app.recorder, recovered).await.unwrap();
@@ -76,7 +95,7 @@ async fn while_storage_is_away_a_room_waits_and_nothing_of_it_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_that_is_deleted_before_its_room_is_resumed_leaves_nothing() {
     let house = House::new().await;
-    let (recording, _) = killed_while_listening(&house, 4).await;
+    let recording = killed_while_listening(&house, 4).await;
     let now = house.app.recorder.clock.now();
     house.app.store.request_deletion(&house.project(), recording.id, now).await.unwrap();
     let (house, recovered) = house.restart().await;
@@ -106,7 +125,7 @@ async fn while_the_way_to_livekit_is_not_known_a_room_waits_and_then_what_was_he
         [("LIVEKIT_URL", "ws://livekit.invalid:7880"), ("LIVEKIT_API_KEY", "key"), ("LIVEKIT_API_SECRET", SECRET)];
     let give_up_after = ("ECHOSPHERE_RECORDER_GIVE_UP_AFTER", "3s");
     let house = House::with(&[&unknown[..], &[give_up_after]].concat()).await;
-    let (recording, _) = killed_while_listening(&house, 4).await;
+    let recording = killed_while_listening(&house, 4).await;
     let (house, recovered) = house.restart().await;
     resume(&house.app.recorder, recovered).await.unwrap();
     assert!(house.app.recorder.registry.has(recording.id), "it is tried again");
@@ -114,4 +133,16 @@ async fn while_the_way_to_livekit_is_not_known_a_room_waits_and_then_what_was_he
     until_it_is_kept(&house, &recording).await;
     house.work().await;
     assert_eq!(house.recording().await.0.duration.as_millis() / 1_000, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_has_ended_does_not_wait_for_the_way_to_livekit() {
+    let house = House::with(&unknown_livekit("1h")).await;
+    let recording = killed_after(&house, 4, Some(ended::STOPPED)).await;
+    let (house, recovered) = house.restart().await;
+    resume(&house.app.recorder, recovered).await.unwrap();
+    until_it_is_kept(&house, &recording).await;
+    house.work().await;
+    let (recording, _) = house.recording().await;
+    assert_eq!((recording.state.status, recording.state.partial), (Status::Completed, false));
 }

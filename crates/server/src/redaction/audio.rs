@@ -38,7 +38,7 @@ pub async fn silence(
     let (offset, index, body, to) = (audio.offset, index.clone(), body.to_path_buf(), to.to_path_buf());
     let written = tokio::task::spawn_blocking(move || write(offset, &index, &stretches, &body, &to)).await;
     let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
-    written.map(Some).map_err(|source| Error::Io { action: "silence a part of an upload", source })
+    written.map(Some).map_err(Error::io("silence a part of an upload"))
 }
 
 impl RedactionSpans {

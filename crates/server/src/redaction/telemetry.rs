@@ -52,7 +52,7 @@ impl Redaction {
         if self.store.gone(&request.project, &session).await?.is_some() {
             return Ok(());
         }
-        let Some(body) = self.objects.get(&request.key).await? else { return Ok(()) };
+        let Some(body) = self.objects.find(&request.key).await? else { return Ok(()) };
         let (name, is_gzip) = match request.key.as_str().strip_suffix(".gz") {
             Some(name) => (name, true),
             None => (request.key.as_str(), false),
@@ -64,8 +64,7 @@ impl Redaction {
         let (spans, signal) = (spans.clone(), request.signal.clone());
         let redact = move || redact(&spans, &signal, content_type, is_gzip, body.as_ref());
         let redacted = self.readers.run(&request.project, redact).await;
-        let redacted =
-            redacted.map_err(|error| Error::Io { action: "read telemetry", source: std::io::Error::other(error) })?;
+        let redacted = redacted.map_err(|error| Error::io("read telemetry")(std::io::Error::other(error)))?;
         let new = match redacted {
             Ok(Redacted::Whole) => return Ok(()),
             Ok(Redacted::Nothing) | Err(_) => None,

@@ -39,7 +39,7 @@ pub async fn chunk(
     number: u32,
 ) -> Result<Option<(usize, Option<Chunk>)>, Error> {
     let key = recording.prefix.log_chunk(attempt, number);
-    let Some(bytes) = objects.get(&key).await? else { return Ok(None) };
+    let Some(bytes) = objects.find(&key).await? else { return Ok(None) };
     let chunk = chunk::decode(&bytes);
     if let Err(error) = &chunk {
         tracing::error!(%key, %error, "a chunk of a capture log cannot be read");

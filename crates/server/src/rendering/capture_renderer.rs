@@ -190,7 +190,7 @@ impl CaptureRenderer {
             return Ok(Bytes::new());
         }
         let range = self.audio.offset + wanted.start..self.audio.offset + wanted.end;
-        let bytes = objects.get_range(&self.audio.key, range).await?.ok_or_else(|| self.lost())?;
+        let bytes = objects.find_range(&self.audio.key, range).await?.ok_or_else(|| self.lost())?;
         if bytes.len() as u64 == length { Ok(bytes) } else { Err(self.lost()) }
     }
 }
@@ -254,7 +254,7 @@ async fn read_chunks(objects: &Objects, keys: &[ObjectKey], numbers: &[u32]) -> 
     for &number in numbers {
         let Some(key) = keys.get(number as usize) else { continue };
         let lost = || Error::MasterLost(key.clone());
-        let bytes = objects.get(key).await?.ok_or_else(lost)?;
+        let bytes = objects.find(key).await?.ok_or_else(lost)?;
         let chunk = chunk::decode(&bytes).map_err(|_| lost())?;
         entries.extend(chunk.entries);
     }

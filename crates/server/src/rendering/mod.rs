@@ -14,7 +14,7 @@ use echosphere_store::Store;
 pub use self::analysis::{Analysis, CaptureAnalysis};
 pub use self::capture_renderer::{CaptureRenderer, Error, channel_map};
 pub use self::capture_sources::{RenderCache, chunks};
-pub use self::on_demand::{Rendered, segment_key, stored_key};
+pub use self::on_demand::{Rendered, segment_key};
 pub use self::pool::{Pool, PoolError, Priority};
 use crate::clock::Clock;
 use crate::objects::Objects;

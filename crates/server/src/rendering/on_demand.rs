@@ -2,7 +2,7 @@
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Capture, Recording, Source};
-use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::segment::{AUDIO_RENDITION, Segment};
 use echosphere_store::{Purpose, StoredSegment};
 
 use super::capture_renderer::Error;
@@ -59,13 +59,5 @@ impl Rendering {
         self.store.segments_stored(recording.id, AUDIO_RENDITION, revision, &stored, self.clock.now()).await?;
         metrics::counter!("echosphere_segments_rendered_on_demand_total").increment(1);
         Ok(Some(Rendered::Stored(key)))
-    }
-}
-
-/// Where a segment's bytes are, if they are stored.
-pub fn stored_key(segment: &Segment) -> Option<&ObjectKey> {
-    match &segment.location {
-        Location::Stored { key, .. } => Some(key),
-        Location::Renderable | Location::Missing { .. } => None,
     }
 }

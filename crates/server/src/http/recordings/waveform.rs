@@ -81,7 +81,7 @@ pub async fn get(
         return Ok((StatusCode::ACCEPTED, Json(Progress { status: "rendering", progress })).into_response());
     };
     let bytes = app.objects.get(&key).await?;
-    let analysis = bytes.as_deref().and_then(Analysis::from_bytes).ok_or_else(|| {
+    let analysis = Analysis::from_bytes(&bytes).ok_or_else(|| {
         tracing::error!(%key, "the stored peaks cannot be read");
         Problem::internal("the stored peaks cannot be read")
     })?;

@@ -90,8 +90,6 @@ async fn begins_alike(jobs: &Jobs, new: &Capture, other: &Capture, path: &Path, 
         let stored = jobs.objects.get_range(&other.key, other.offset + at..other.offset + at + count).await?;
         let spooled = read_file(path, new, at, count);
         let spooled = spooled.map_err(error::Error::io("read a spooled upload"))?;
-        let stored =
-            stored.ok_or_else(|| error::Error::from(echosphere_storage::Error::NotFound(other.key.clone())))?;
         if stored != spooled {
             return Ok(false);
         }

@@ -101,17 +101,17 @@ impl TrackFile {
             let length = i64::from(packet_duration(packet).unwrap_or(0));
             let (writer, pre_skip) =
                 begin(&mut self.writer, self.serial, &mut self.comments, channels, place_in_file, out);
-            let side_gap = place_in_file + *pre_skip - writer.granule() as i64;
+            let gap = place_in_file + *pre_skip - writer.granule() as i64;
             // The remainder of a gap is filled too, however short.
-            if side_gap >= AT_ONCE + TOLERANCE {
+            if gap >= AT_ONCE + TOLERANCE {
                 put_silence(writer, AT_ONCE, out);
                 return true;
             }
-            if side_gap >= TOLERANCE || self.written.is_none() {
-                put_silence(writer, side_gap, out);
+            if gap >= TOLERANCE || self.written.is_none() {
+                put_silence(writer, gap, out);
             }
             // The packet repeats a place that is written, or is so far behind that the file is closer to the truth without it.
-            let is_behind = -side_gap >= TOLERANCE && -side_gap * 4 >= length * 3;
+            let is_behind = -gap >= TOLERANCE && -gap * 4 >= length * 3;
             if !is_behind {
                 writer.push(packet, out);
             }

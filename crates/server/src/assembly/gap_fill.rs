@@ -61,9 +61,9 @@ pub async fn fill(
     let sessions: Vec<Session> = inputs.iter().filter_map(|input| Session::of(input, spans)).collect();
     let mut changed = Vec::new();
     for input in inputs.iter_mut().filter(|input| has_log(&input.capture)) {
-        let (Some(source), Some(started_at)) = (input.renderer.clone(), input.capture.started_at) else { continue };
-        let (Some(index), Some(audio)) = (source.log_index(), input.capture.audio.as_mut()) else { continue };
-        let fills = fills(assembly, &source, index, started_at, &sessions).await?;
+        let (Some(renderer), Some(started_at)) = (input.renderer.clone(), input.capture.started_at) else { continue };
+        let (Some(index), Some(audio)) = (renderer.log_index(), input.capture.audio.as_mut()) else { continue };
+        let fills = fills(assembly, &renderer, index, started_at, &sessions).await?;
         let differ = audio.fills.iter().filter(|fill| !fills.contains(fill));
         let differ = differ.chain(fills.iter().filter(|fill| !audio.fills.contains(fill)));
         let differ: Vec<Range<MediaTime>> = differ.map(|fill| media(&fill.range())).collect();

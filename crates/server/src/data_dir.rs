@@ -96,6 +96,35 @@ impl DataDir {
         &self.root
     }
 
+    /// Bytes that are free on its disk for this user.
+    ///
+    /// # Errors
+    ///
+    /// The file system does not say.
+    pub fn free(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Refuses when fewer than `least` bytes are free on its disk: what is left is for rooms that are being recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::StorageFull`], with what is free. A file system that does not say is taken to have enough.
+    pub fn check_free(&self, least: u64) -> io::Result<()> {
+        match self.free() {
+            Ok(free) if free < least => {
+                let why = format!(
+                    "{} MiB are free on the disk of the data directory; recorder.min_free_disk asks for {} MiB",
+                    free >> 20,
+                    least >> 20
+                );
+                Err(io::Error::new(io::ErrorKind::StorageFull, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The folder of chunks that wait for object storage.
     pub fn chunks(&self) -> PathBuf {
         self.root.join("chunks")

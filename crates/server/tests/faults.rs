@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session::{self, Session};
+use echosphere_testkit::{hostile, http};
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
@@ -143,7 +144,11 @@ impl Drop for SmallDisk {
 fn a_full_disk_asks_for_another_attempt_and_then_takes_it_whole() {
     let dir = tempfile::tempdir().unwrap();
     let disk = SmallDisk::mount(dir.path().join("data"), 8);
-    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_UPLOADS_RETRY_DELAY", "2s")]);
+    let server = Server::start(
+        PROGRAM,
+        dir.path(),
+        &[("ECHOSPHERE_UPLOADS_RETRY_DELAY", "2s"), ("ECHOSPHERE_RECORDER_MIN_FREE_DISK", "0")],
+    );
     let filler = disk.0.join("filler");
     let _ = std::fs::write(&filler, vec![1; 16 << 20]);
     let session = Session::load("order");
@@ -171,7 +176,7 @@ fn a_full_disk_asks_for_another_attempt_and_then_takes_it_whole() {
     // Logs are taken all the same: the Node SDK would send no recording without.
     let authorization = format!("Bearer {}", session::token());
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-    let logs = echosphere_testkit::http::send(server.address, "POST", "/observability/logs/otlp/v0", &headers, b"{}");
+    let logs = http::send(server.address, "POST", "/observability/logs/otlp/v0", &headers, b"{}");
     assert_eq!(logs.status, 200);
     std::fs::remove_file(&filler).unwrap();
     assert_eq!(session.upload(server.address).status, 200);
@@ -179,6 +184,37 @@ fn a_full_disk_asks_for_another_attempt_and_then_takes_it_whole() {
     assert_eq!(recordings.len(), 1);
     assert_eq!((&recordings[0]["status"], &recordings[0]["partial"]), (&json!("COMPLETED"), &json!(false)));
     readiness(200);
+}
+
+#[test]
+fn what_is_left_of_a_nearly_full_disk_is_for_the_rooms() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(dir.path().join("data"), 64);
+    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RECORDER_MIN_FREE_DISK", "32 MiB")]);
+    // While it comes: there is space for it, and there would be less than 32 MiB after it.
+    let long = hostile::upload("long", &[("audio", vec![b'a'; 48 << 20])]);
+    let answer = session::upload(server.address, hostile::CONTENT_TYPE, &long);
+    assert_eq!((answer.status, answer.header("content-type")), (503, Some("application/x-protobuf")));
+    assert_eq!(files(&disk.0.join("spool")), [] as [PathBuf; 0], "what had come is not kept");
+    // Before it comes: a small one is refused as well.
+    std::fs::write(disk.0.join("filler"), vec![1; 33 << 20]).unwrap();
+    let session = Session::load("reservation");
+    assert_eq!(session.upload(server.address).status, 503);
+    assert!(server.log().contains("recorder.min_free_disk asks for 32 MiB"), "{}", server.log());
+    // Telemetry is answered with success, always, and waits.
+    let authorization = format!("Bearer {}", session::token());
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let logs = http::send(server.address, "POST", "/observability/logs/otlp/v0", &headers, b"{}");
+    let telemetry = || files(&disk.0.join("objects")).iter().any(|path| path.to_string_lossy().contains("telemetry"));
+    assert_eq!((logs.status, telemetry()), (200, false));
+    std::fs::remove_file(disk.0.join("filler")).unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !telemetry() {
+        assert!(Instant::now() < until, "what waited is not kept: {}", server.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(session.upload(server.address).status, 200);
+    assert_eq!(server.settled()[0]["status"], "COMPLETED");
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub struct Recorder {
     pub max_cpu: u64,
     /// Bytes that may wait on the disk for object storage before no more rooms are begun.
     pub max_spool: u64,
-    /// Bytes that must be free on the disk of the data directory for a room to be begun.
+    /// Bytes that must be free on the disk of the data directory for a room to be begun, and for uploads and telemetry to be taken.
     pub min_free_disk: u64,
     /// The longest that a recording may get.
     pub max_duration: Duration,

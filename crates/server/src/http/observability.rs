@@ -123,7 +123,7 @@ pub async fn otlp(
     };
     let too_large = || Problem::too_large(format!("an OTLP request may have {MAX_LENGTH} bytes, inflated"));
     let id = UploadId::new(entropy::uuid(clock::now()));
-    let body = match Content::receive(&app.data, id, body, MAX_LENGTH).await {
+    let body = match Content::receive(&app.uploads, id, body, MAX_LENGTH).await {
         Ok(body) => body,
         Err(ContentError::TooLarge) => return too_large().into_response(),
         Err(ContentError::Cut) => return StatusCode::BAD_REQUEST.into_response(),

@@ -13,6 +13,8 @@ const CPU_BACK: f64 = 5.0;
 const DEAREST_ROOM: f64 = 5.0;
 /// The share of the limit that may wait on the disk before it is an alarm, and at which the alarm is over.
 const ALARM: (f64, f64) = (0.5, 0.4);
+/// How much more than the limit must be free on the disk before its alarm is over.
+const DISK_BACK: f64 = 1.1;
 /// The share of the limit below which rooms are taken again.
 const SPOOL_BACK: f64 = 0.9;
 
@@ -126,7 +128,8 @@ pub(super) struct Gate {
     pub(super) meter: Meter,
     cpu: Latch,
     spool: Latch,
-    alarm: Latch,
+    spool_alarm: Latch,
+    disk_alarm: Latch,
 }
 
 impl Gate {
@@ -134,7 +137,8 @@ impl Gate {
     pub(super) fn new(limits: &Recorder, cores: usize) -> Self {
         let cores = cores.max(1) as f64;
         let (meter, latch) = (Meter::default(), Latch::default());
-        Self { limits: limits.clone(), cores, meter, cpu: latch, spool: latch, alarm: latch }
+        let limits = limits.clone();
+        Self { limits, cores, meter, cpu: latch, spool: latch, spool_alarm: latch, disk_alarm: latch }
     }
 
     /// Percent of the machine's cores that are used.
@@ -164,9 +168,16 @@ impl Gate {
     }
 
     /// Whether so much waits that an operator should know.
-    pub(super) fn alarm(&mut self, waiting: u64) -> bool {
+    pub(super) fn is_spool_alarming(&mut self, waiting: u64) -> bool {
         let most = self.limits.max_spool as f64;
-        self.alarm.is_closed(waiting as f64, most * ALARM.0, most * ALARM.1)
+        self.spool_alarm.is_closed(waiting as f64, most * ALARM.0, most * ALARM.1)
+    }
+
+    /// Whether so little is free on the disk that rooms, uploads and telemetry are refused.
+    pub(super) fn is_disk_alarming(&mut self, free: u64) -> bool {
+        let least = self.limits.min_free_disk as f64;
+        // A latch closes above its limit, and here less is worse.
+        self.disk_alarm.is_closed(-(free as f64), -least + 1.0, -least * DISK_BACK)
     }
 }
 
@@ -223,7 +234,8 @@ mod tests {
     fn what_waits_is_an_alarm_first_and_a_refusal_then() {
         let mut gate = gate();
         let waiting = |waiting| Measured { waiting, ..NOTHING };
-        assert!(!gate.alarm(499) && gate.alarm(500) && gate.alarm(401) && !gate.alarm(399));
+        let mut alarms = |waiting| gate.is_spool_alarming(waiting);
+        assert!(!alarms(499) && alarms(500) && alarms(401) && !alarms(399));
         assert_eq!(gate.admit(waiting(999)), Ok(()));
         assert!(gate.admit(waiting(1_000)).is_err() && gate.admit(waiting(901)).is_err());
         assert_eq!(gate.admit(waiting(899)), Ok(()));

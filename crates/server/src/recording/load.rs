@@ -48,9 +48,9 @@ impl Gauge {
 
 /// Measures until the server stops.
 pub async fn watch(recorder: Arc<Recorder>) {
-    let mut alarmed = false;
+    let mut alarms = Alarms::default();
     loop {
-        measure(&recorder, &mut alarmed).await;
+        measure(&recorder, &mut alarms).await;
         tokio::select! {
             () = recorder.stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
@@ -58,17 +58,59 @@ pub async fn watch(recorder: Arc<Recorder>) {
     }
 }
 
-async fn measure(recorder: &Recorder, alarmed: &mut bool) {
+/// What an operator was told of last.
+#[derive(Default)]
+struct Alarms {
+    spool: bool,
+    disk: bool,
+}
+
+impl Alarms {
+    /// Says that too much waits for object storage, and that it does no more.
+    fn spool(&mut self, is_on: bool, waiting: u64, limit: u64) {
+        metrics::gauge!("echosphere_spool_alarm").set(f64::from(u8::from(is_on)));
+        match (std::mem::replace(&mut self.spool, is_on), is_on) {
+            (false, true) => tracing::error!(
+                waiting,
+                limit,
+                "half of what may wait on the disk waits there: object storage is away or too slow; at the limit no more rooms are recorded"
+            ),
+            (true, false) => tracing::info!(waiting, limit, "object storage has caught up"),
+            _ => {}
+        }
+    }
+
+    /// Says that the disk is nearly full, and that it is no more.
+    fn disk(&mut self, is_on: bool, free: u64, limit: u64) {
+        metrics::gauge!("echosphere_disk_free_bytes").set(free as f64);
+        metrics::gauge!("echosphere_disk_alarm").set(f64::from(u8::from(is_on)));
+        match (std::mem::replace(&mut self.disk, is_on), is_on) {
+            (false, true) => tracing::error!(
+                free,
+                limit,
+                "the disk of the data directory is nearly full: rooms that are being recorded go on, no more are begun, uploads and telemetry are refused (recorder.min_free_disk)"
+            ),
+            (true, false) => tracing::info!(free, limit, "the disk of the data directory has space again"),
+            _ => {}
+        }
+    }
+}
+
+async fn measure(recorder: &Recorder, alarms: &mut Alarms) {
     let Gauge { began, .. } = &recorder.load;
-    let root = recorder.data.root().to_owned();
-    let free = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&root)).await;
-    let free = free.ok().and_then(Result::ok).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let limits = &recorder.config.recorder;
+    let data = Arc::clone(&recorder.data);
+    let free = tokio::task::spawn_blocking(move || data.free()).await.ok().and_then(Result::ok);
     *recorder.load.free() = free;
     let (rooms, waiting) = (recorder.registry.count(), recorder.registry.waiting());
-    let (percent, each, alarm) = {
+    let (percent, each) = {
         let mut gate = recorder.load.gate();
         gate.meter.take(began.elapsed(), clock::processor(), rooms);
-        (gate.percent(), gate.meter.cores_per_room(), gate.alarm(waiting))
+        alarms.spool(gate.is_spool_alarming(waiting), waiting, limits.max_spool);
+        if let Some(free) = free {
+            alarms.disk(gate.is_disk_alarming(free), free, limits.min_free_disk);
+        }
+        (gate.percent(), gate.meter.cores_per_room())
     };
     let oldest = recorder
         .registry
@@ -80,21 +122,5 @@ async fn measure(recorder: &Recorder, alarmed: &mut bool) {
     metrics::gauge!("echosphere_cpu_cores_per_room").set(each);
     metrics::gauge!("echosphere_spool_bytes").set(recorder.registry.spool.bytes() as f64);
     metrics::gauge!("echosphere_spool_oldest_seconds").set(oldest as f64 / 1e9);
-    metrics::gauge!("echosphere_spool_alarm").set(f64::from(u8::from(alarm)));
     metrics::gauge!("echosphere_journal_bytes").set(recorder.registry.journal.bytes() as f64);
-    if let Some(free) = free {
-        metrics::gauge!("echosphere_disk_free_bytes").set(free as f64);
-    }
-    if alarm != std::mem::replace(alarmed, alarm) {
-        let limit = recorder.config.recorder.max_spool;
-        if alarm {
-            tracing::error!(
-                waiting,
-                limit,
-                "half of what may wait on the disk waits there: object storage is away or too slow; at the limit no more rooms are recorded"
-            );
-        } else {
-            tracing::info!(waiting, limit, "object storage has caught up");
-        }
-    }
 }

@@ -50,6 +50,12 @@ pub struct Uploads {
 }
 
 impl Uploads {
+    /// Refuses when the disk has less free space than is kept for rooms that are being recorded (`recorder.min_free_disk`).
+    pub async fn check_disk(&self) -> io::Result<()> {
+        let (data, least) = (Arc::clone(&self.data), self.config.recorder.min_free_disk);
+        tokio::task::spawn_blocking(move || data.check_free(least)).await.map_err(io::Error::other)?
+    }
+
     /// Removes an upload that became nothing: its files, then its row. What cannot be removed now is found again at the next start.
     pub async fn forget(&self, id: UploadId) -> Result<(), echosphere_store::Error> {
         for path in [self.data.spool(id), self.data.spool_silenced(id)] {

@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 use super::{Uploads, body, exclusion, recover, refusal};
 use crate::{data_dir, entropy, names};
 
-/// Bytes between two syncs to the disk, so that the last sync, which the sender waits for, has little left to do.
+/// Bytes between two syncs to the disk, so that the last sync, which the sender waits for, has little left to do. The free space
+/// is looked at as often.
 const SYNC_EVERY: u64 = 4 << 20;
 /// Bytes kept in memory until the header has come: the SDKs send it first, and it is small.
 const MOST_BEFORE_HEADER: usize = 256 << 10;
@@ -130,7 +131,7 @@ async fn take(uploads: &Arc<Uploads>, mut upload: Upload, body: Body) -> Result<
             drain(&mut body, limit).await;
             Err(match failure {
                 Failure::TooLarge => Refusal::TooLarge { limit },
-                Failure::Io(error) => Refusal::Transient(format!("the spool file cannot be written: {error}")),
+                Failure::Io(error) => Refusal::Transient(format!("its body cannot be written to the disk: {error}")),
             })
         }
     }
@@ -233,6 +234,7 @@ async fn spool(
     body: &mut DataStream,
     limit: u64,
 ) -> Result<End, Failure> {
+    uploads.check_disk().await.map_err(Failure::Io)?;
     // Not buffered: what has come is in the file, should this process die in the next moment.
     let mut file = File::create_new(uploads.data.spool(id)).await.map_err(Failure::Io)?;
     let (mut bytes, mut synced, mut whole) = (0_u64, 0_u64, beginning.end != Some(false));
@@ -259,6 +261,7 @@ async fn spool(
             synced = bytes;
             file.flush().await.map_err(Failure::Io)?;
             file.sync_data().await.map_err(Failure::Io)?;
+            uploads.check_disk().await.map_err(Failure::Io)?;
         }
     }
     file.flush().await.map_err(Failure::Io)?;

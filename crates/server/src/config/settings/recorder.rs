@@ -143,7 +143,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "recorder.min_free_disk",
         variable: "ECHOSPHERE_RECORDER_MIN_FREE_DISK",
         default: "256 MiB",
-        meaning: "How much must be free on the disk of the data directory for a room to be begun.",
+        meaning: "How much must be free on the disk of the data directory for a room to be begun and for uploads and telemetry to be taken: what is left is for the rooms that are being recorded.",
         apply: set!(config.recorder.min_free_disk, value::bytes),
     },
     Setting {

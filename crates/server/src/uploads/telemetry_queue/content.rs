@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::data_dir::DataDir;
 use crate::objects;
+use crate::uploads::Uploads;
 
 /// Bytes of a request that are kept in memory; a longer one goes into a file.
 const IN_MEMORY: usize = 64 << 10;
@@ -54,7 +55,7 @@ impl Drop for Spooled {
 
 impl Content {
     /// Takes a body of at most `limit` bytes.
-    pub async fn receive(data: &DataDir, id: UploadId, body: axum::body::Body, limit: usize) -> Result<Self, Error> {
+    pub async fn receive(uploads: &Uploads, id: UploadId, body: axum::body::Body, limit: usize) -> Result<Self, Error> {
         let mut body = body.into_data_stream();
         let mut memory = BytesMut::new();
         while let Some(chunk) = body.next().await {
@@ -63,20 +64,21 @@ impl Content {
                 return Err(Error::TooLarge);
             }
             if memory.len() > IN_MEMORY {
-                return Self::spool(data, id, memory.freeze(), body, limit).await;
+                return Self::spool(uploads, id, memory.freeze(), body, limit).await;
             }
         }
         Ok(Self::Memory(memory.freeze()))
     }
 
     async fn spool(
-        data: &DataDir,
+        uploads: &Uploads,
         id: UploadId,
         beginning: Bytes,
         mut body: axum::body::BodyDataStream,
         limit: usize,
     ) -> Result<Self, Error> {
-        let path = path(data, id);
+        uploads.check_disk().await?;
+        let path = path(&uploads.data, id);
         let mut file = tokio::fs::File::create_new(&path).await?;
         let spooled = Arc::new(Spooled(path));
         let mut length = beginning.len();

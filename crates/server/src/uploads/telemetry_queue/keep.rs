@@ -96,6 +96,7 @@ pub(super) async fn keep(uploads: &Uploads, id: UploadId, request: &Request) -> 
     let (job_id, room_sid) = (session.job_id.as_deref(), session.room_sid.as_deref());
     let spans = RedactionSpans::of_session(uploads.store.as_ref(), &request.project, job_id, room_sid).await?;
     let Some(body) = redact(uploads, request, spans).await? else { return Ok(()) };
+    uploads.check_disk().await.map_err(crate::error::Error::io("keep telemetry"))?;
     let now = uploads.clock.now();
     let key = place(id, request, &session, request.is_gzip && body.is_same(&request.body));
     uploads.objects.put_unowned(&request.project, Purpose::Telemetry, &key, body.to_object()).await?;

@@ -116,10 +116,10 @@ let player = null;
 let shown = null;
 
 /** @type {import('./api.js').Transcript | null} The transcript as the events have it; null while it has to be fetched. */
-let told = null;
+let received = null;
 
 function words() {
-  return told ? Promise.resolve(told) : transcript(id);
+  return received ? Promise.resolve(received) : transcript(id);
 }
 
 /** @param {Recording} about */
@@ -182,9 +182,9 @@ function follow() {
   if (isOver()) return;
   listen(id, {
     status: take,
-    turns: (transcript) => { told = transcript; if (shown) goOn(shown); },
+    turns: (transcript) => { received = transcript; if (shown) goOn(shown); },
     segment: ({ duration_ms }) => { if (shown) take({ ...shown, duration_ms }); },
-    failed: () => { told = null; setTimeout(() => void watch(), REFRESH); },
+    failed: () => { received = null; setTimeout(() => void watch(), REFRESH); },
   });
 }
 

@@ -4,6 +4,7 @@
 //! pure functions, in this crate or another one without I/O (such as `echosphere-media`), so that they can be tested
 //! without a runtime.
 
+pub mod backoff;
 pub mod id;
 pub mod key;
 pub mod lifecycle;

@@ -204,28 +204,113 @@ impl Capture {
     }
 }
 
-/// A kept master: sound inside one object, or a capture log in several.
+/// The sound of a capture: what is kept of it, and how it is cut into segments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredAudio", into = "StoredAudio")]
 pub struct Audio {
-    /// The object; for a capture log its first chunk.
-    pub key: ObjectKey,
-    /// The chunks of a capture log; 0 when the sound is Ogg in one object.
-    #[serde(default)]
-    pub chunks: u32,
-    /// Bytes before the sound in that object.
-    pub offset: u64,
-    /// Its length in bytes.
-    pub length: u64,
+    /// What is kept of it.
+    pub master: Master,
     /// Its length in samples of 48 kHz.
     pub samples: u64,
     /// The target length of its segments, in milliseconds; it stays what it was when the capture was read.
     pub segment_ms: u32,
-    /// Whether the capture log was deleted (`recorder.keep_log`): only the segments that were rendered from it are left.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_gone: bool,
     /// What other captures supply where this one has nothing.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fills: Vec<Fill>,
+}
+
+/// What is kept of a capture's sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Master {
+    /// Ogg Opus inside an object: the body of a session upload, or its sound alone.
+    Ogg(Extent),
+    /// The capture log of a room, in chunks: an object each.
+    Log {
+        /// Its first chunk.
+        first: ObjectKey,
+        /// How many chunks there are.
+        chunks: u32,
+        /// The length of all of them, in bytes.
+        length: u64,
+        /// Whether they were deleted (`recorder.keep_log`): only the segments that were rendered from them are left.
+        is_gone: bool,
+    },
+    /// Segments that somebody else made. They are listed as they are, and nothing is rendered.
+    Segments,
+}
+
+/// A part of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// The object.
+    pub key: ObjectKey,
+    /// Bytes before the part.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+impl Audio {
+    /// Where its Ogg Opus is, if it is that.
+    pub fn extent(&self) -> Option<&Extent> {
+        match &self.master {
+            Master::Ogg(extent) => Some(extent),
+            Master::Log { .. } | Master::Segments => None,
+        }
+    }
+
+    /// Whether there is a capture log that can be read.
+    pub fn has_log(&self) -> bool {
+        matches!(self.master, Master::Log { is_gone: false, .. })
+    }
+
+    /// Whether there was a capture log, and it was deleted.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.master, Master::Log { is_gone: true, .. })
+    }
+}
+
+/// How [`Audio`] is stored: flat, as all versions have written it. Without a key, somebody else made its segments; without chunks,
+/// it is Ogg.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StoredAudio {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<ObjectKey>,
+    #[serde(default)]
+    chunks: u32,
+    #[serde(default)]
+    offset: u64,
+    #[serde(default)]
+    length: u64,
+    samples: u64,
+    segment_ms: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_gone: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fills: Vec<Fill>,
+}
+
+impl From<StoredAudio> for Audio {
+    fn from(stored: StoredAudio) -> Self {
+        let StoredAudio { key, chunks, offset, length, samples, segment_ms, is_gone, fills } = stored;
+        let master = match key {
+            None => Master::Segments,
+            Some(key) if chunks == 0 => Master::Ogg(Extent { key, offset, length }),
+            Some(first) => Master::Log { first, chunks, length, is_gone },
+        };
+        Self { master, samples, segment_ms, fills }
+    }
+}
+
+impl From<Audio> for StoredAudio {
+    fn from(audio: Audio) -> Self {
+        let Audio { master, samples, segment_ms, fills } = audio;
+        let (key, chunks, offset, length, is_gone) = match master {
+            Master::Ogg(Extent { key, offset, length }) => (Some(key), 0, offset, length, false),
+            Master::Log { first, chunks, length, is_gone } => (Some(first), chunks, 0, length, is_gone),
+            Master::Segments => (None, 0, 0, 0, false),
+        };
+        Self { key, chunks, offset, length, samples, segment_ms, is_gone, fills }
+    }
 }
 
 /// A stretch of one side that another capture of the conversation has and this one has not. In samples of 48 kHz.
@@ -247,5 +332,34 @@ impl Fill {
     /// The stretch.
     pub fn range(&self) -> std::ops::Range<i64> {
         self.start..self.start.saturating_add(self.samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Audio {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn sound_is_stored_as_earlier_versions_stored_it() {
+        let ogg = r#"{"key":"a/upload.multipart","chunks":0,"offset":7,"length":9,"samples":480,"segment_ms":4000}"#;
+        let log = r#"{"key":"a/log/00000.esc","chunks":3,"offset":0,"length":9,"samples":480,"segment_ms":4000,"is_gone":true}"#;
+        let key = |text: &str| ObjectKey::parse(text).unwrap();
+        assert_eq!(read(ogg).master, Master::Ogg(Extent { key: key("a/upload.multipart"), offset: 7, length: 9 }));
+        let gone = Master::Log { first: key("a/log/00000.esc"), chunks: 3, length: 9, is_gone: true };
+        assert_eq!(read(log).master, gone);
+        for json in [ogg, log] {
+            assert_eq!(serde_json::to_string(&read(json)).unwrap(), json);
+        }
+        // The first version knew no logs.
+        assert_eq!(
+            read(r#"{"key":"a","offset":7,"length":9,"samples":480,"segment_ms":4000}"#).extent().unwrap().offset,
+            7
+        );
+        let given = Audio { master: Master::Segments, ..read(ogg) };
+        assert_eq!(read(&serde_json::to_string(&given).unwrap()), given);
     }
 }

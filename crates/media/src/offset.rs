@@ -25,33 +25,33 @@ const FAR: f32 = 0.02;
 
 /// The features of a sound that are compared.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Sound {
+pub struct Features {
     /// The loudness of each millisecond.
     loudness: Vec<f32>,
     /// The loudness of each pitch, every 10 ms, relative to the other pitches at that time and to its own mean.
     pitches: Vec<f32>,
 }
 
-impl Sound {
+impl Features {
     /// One channel (0 or 1) of interleaved stereo samples; a remainder of less than 10 ms is left out.
     pub fn of(stereo: &[i16], channel: usize) -> Self {
         let samples: Vec<f32> = stereo.iter().skip(channel).step_by(2).map(|&sample| f32::from(sample)).collect();
         let whole = &samples[..samples.len() / (MS * COARSE) * (MS * COARSE)];
         let loudness = whole.chunks_exact(MS).map(|ms| logarithm(ms.iter().map(|s| s.abs()).sum::<f32>() / MS as f32));
-        let mut sound = Self { loudness: loudness.collect(), pitches: Vec::new() };
+        let mut features = Self { loudness: loudness.collect(), pitches: Vec::new() };
         for frame in whole.chunks_exact(MS * COARSE) {
             let pitches: [f32; BANDS] = std::array::from_fn(|band| pitch(frame, LOWEST + APART * band as f32));
             let mean = pitches.iter().sum::<f32>() / BANDS as f32;
-            sound.pitches.extend(pitches.map(|value| value - mean));
+            features.pitches.extend(pitches.map(|value| value - mean));
         }
-        let frames = sound.pitches.len() / BANDS;
+        let frames = features.pitches.len() / BANDS;
         for band in 0..BANDS {
-            let mean = sound.pitches.iter().skip(band).step_by(BANDS).sum::<f32>() / frames.max(1) as f32;
-            for value in sound.pitches.iter_mut().skip(band).step_by(BANDS) {
+            let mean = features.pitches.iter().skip(band).step_by(BANDS).sum::<f32>() / frames.max(1) as f32;
+            for value in features.pitches.iter_mut().skip(band).step_by(BANDS) {
                 *value -= mean;
             }
         }
-        sound
+        features
     }
 }
 
@@ -74,9 +74,9 @@ fn pitch(frame: &[f32], hertz: f32) -> f32 {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
     /// The first.
-    pub first: Sound,
+    pub first: Features,
     /// The second, longer on either side by the widest shift.
-    pub second: Sound,
+    pub second: Features,
 }
 
 /// How two recordings fit each other.
@@ -136,59 +136,4 @@ fn correlation(pairs: &[Lists<'_>], shift: usize) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const WIDEST: usize = 1_500;
-
-    /// One word per pitch, 200 ms long at the beginning of 500 ms, on the left channel.
-    fn speech(pitches: &[u8], gain: f32) -> Vec<i16> {
-        let word = |pitch: u8| {
-            let hertz = 300.0 + 11.0 * f32::from(pitch);
-            (0..24_000).map(move |n| {
-                let sample = if n < 9_600 { (n as f32 * hertz * TAU / 48_000.0).sin() } else { 0.0 };
-                (sample * 8_000.0 * gain) as i16
-            })
-        };
-        pitches.iter().flat_map(|&pitch| word(pitch)).flat_map(|sample| [sample, 0]).collect()
-    }
-
-    /// Both in the form in which they are compared, when the second is `shift` milliseconds late.
-    fn pair(first: &[i16], second: &[i16], shift: i64) -> Pair {
-        let (widest, length) = (WIDEST as i64, first.len() as i64 / 2);
-        let at = |n: i64| usize::try_from(n - shift * 48).ok().and_then(|n| second.get(2 * n)).copied().unwrap_or(0);
-        let second: Vec<i16> = (-widest * 48..length + widest * 48).flat_map(|n| [at(n), 0]).collect();
-        Pair { first: Sound::of(first, 0), second: Sound::of(&second, 0) }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn a_shift_is_found_though_the_rhythm_is_the_same_everywhere(
-            words in prop::collection::hash_set(0_u8..20, 9..14),
-            shift in -1_400_i64..1_400,
-            gain in 0.2_f32..2.0,
-        ) {
-            let words: Vec<u8> = words.into_iter().map(|word| word * 12).collect();
-            let found = find(&[pair(&speech(&words, 1.0), &speech(&words, gain), shift)], WIDEST);
-            prop_assert!(matches!(found, Fit::Shift(found) if (found - shift).abs() <= 2), "{found:?}, {shift}");
-        }
-
-        #[test]
-        fn any_samples(first in prop::collection::vec(any::<i16>(), 0..3_000), second in prop::collection::vec(any::<i16>(), 0..6_000)) {
-            let pair = Pair { first: Sound::of(&first, 0), second: Sound::of(&second, 1) };
-            let _ = find(&[pair], 10);
-        }
-    }
-
-    #[test]
-    fn what_does_not_fit_is_not_believed() {
-        let one = speech(&[0, 40, 80, 120, 160, 200, 20, 60, 100], 1.0);
-        let other = speech(&[240, 140, 180, 230, 30, 250, 130, 170, 220], 1.0);
-        assert_eq!(find(&[pair(&one, &other, 0)], WIDEST), Fit::Unlike);
-        let silence = vec![0; one.len()];
-        assert_eq!(find(&[pair(&one, &silence, 0)], WIDEST), Fit::Silent);
-        assert_eq!(find(&[], WIDEST), Fit::Silent);
-    }
-}
+mod tests;

@@ -117,7 +117,7 @@ fn a_lost_page_is_silence_and_nothing_moves() {
     assert!(whole[hole.clone()].iter().any(|&sample| sample != 0));
     assert!(rest[hole.clone()].iter().all(|&sample| sample == 0));
     assert_eq!(whole[..hole.start], rest[..hole.start]);
-    // The decoder begins anew behind the hole, and has converged after its 80 ms.
+    // The decoder begins anew after the hole, and has converged after its 80 ms.
     let converged = hole.end + 2 * 3_840;
     assert!(difference(&whole[converged..], &rest[converged..]) < 0.02);
 }

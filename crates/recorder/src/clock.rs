@@ -221,9 +221,9 @@ impl Clock {
             self.begin(ahead);
             return true;
         };
-        let behind = self.stretches.split_off((before + 1).min(self.stretches.len()));
+        let later = self.stretches.split_off((before + 1).min(self.stretches.len()));
         if let Some(last) = self.stretches.last_mut() {
-            behind.iter().chain([&ahead]).for_each(|stretch| last.absorb(stretch));
+            later.iter().chain([&ahead]).for_each(|stretch| last.absorb(stretch));
         }
         true
     }

@@ -23,7 +23,7 @@ use proto::data_packet::Value;
 use proto::data_stream;
 
 pub(crate) use self::heading::Heading;
-use self::line::{Line, Told, told_again};
+use self::line::{Line, Rank, reported_again};
 use self::speaking::Speaking;
 use crate::log::{Body, Entry, Participant};
 
@@ -117,8 +117,8 @@ impl RoomTranscript {
                 }
             }
             Some(Value::Transcription(transcription)) => {
-                let told = transcription.transcribed_participant_identity;
-                let identity = self.owner(&transcription.track_id).filter(|_| told.is_empty()).unwrap_or(told);
+                let named = transcription.transcribed_participant_identity;
+                let identity = self.owner(&transcription.track_id).filter(|_| named.is_empty()).unwrap_or(named);
                 for segment in transcription.segments {
                     let key = Key { way: Way::Legacy, identity: identity.clone(), segment: segment.id };
                     self.whole(key, segment.text, segment.r#final, at);
@@ -133,9 +133,9 @@ impl RoomTranscript {
 
     /// Takes a text that arrives whole, in one packet.
     fn whole(&mut self, key: Key, text: String, is_final: bool, at: i64) {
-        let from = Told { is_final, order: self.count + 1 };
+        let rank = Rank { is_final, order: self.count + 1 };
         if self.lines.contains_key(&key) || !text.trim().is_empty() {
-            self.line(key, at).tell(text, from, at, at);
+            self.line(key, at).update_text(text, rank, at, at);
         }
     }
 
@@ -179,7 +179,7 @@ impl RoomTranscript {
             order,
             sender: String::new(),
             text: String::new(),
-            from: Told::default(),
+            rank: Rank::default(),
             first_at: at,
             last_at: at,
             interrupted: false,
@@ -215,9 +215,9 @@ impl RoomTranscript {
             _ => inflate(&raw).unwrap_or_default(),
         };
         let is_final = Heading::of(&open.header).is_some_and(|heading| heading.is_final);
-        let from = Told { is_final, order: open.order };
+        let rank = Rank { is_final, order: open.order };
         if let Some(line) = self.lines.get_mut(&open.key) {
-            line.tell(text, from, open.since, at);
+            line.update_text(text, rank, open.since, at);
         }
     }
 
@@ -235,13 +235,13 @@ impl RoomTranscript {
         let streamed = || with_text().filter(|(key, _)| key.way == Way::Spoken);
         let speakers: HashSet<&str> = streamed().map(|(key, _)| key.identity.as_str()).collect();
         let texts: HashSet<&str> = streamed().map(|(_, line)| line.text.trim()).collect();
-        let is_told_twice = |key: &Key, line: &Line| {
+        let is_duplicate = |key: &Key, line: &Line| {
             let nobodys = key.identity.is_empty() && !speakers.is_empty();
             nobodys || speakers.contains(key.identity.as_str()) || texts.contains(line.text.trim())
         };
-        let again = told_again(streamed().map(|(key, line)| (key.identity.as_str(), line)));
+        let again = reported_again(streamed().map(|(key, line)| (key.identity.as_str(), line)));
         let shown = with_text()
-            .filter(|(key, line)| key.way != Way::Legacy || !is_told_twice(key, line))
+            .filter(|(key, line)| key.way != Way::Legacy || !is_duplicate(key, line))
             .filter(|(_, line)| !again.contains(&line.order));
         let mut turns: Vec<(i64, u64, Turn)> = shown
             .map(|(key, line)| {

@@ -210,7 +210,7 @@ fn call(folder: &Path) -> (Vec<Arrival>, Vec<Vec<u8>>, usize) {
     let mut chunks = Vec::new();
     let mut started = T0;
     let mut process = Process::start(folder, 0, started, &[]);
-    let (mut told, mut most_held) = (false, 0);
+    let (mut is_outage_logged, mut most_held) = (false, 0);
     for arrival in &arrivals {
         let second = (arrival.at - T0) / SECOND;
         if process.number == 0 && second >= KILLED.1 {
@@ -220,8 +220,8 @@ fn call(folder: &Path) -> (Vec<Arrival>, Vec<Vec<u8>>, usize) {
             started = T0 + KILLED.1 * SECOND;
             process = Process::start(folder, 1, started, &chunks);
         }
-        if !told && second >= OUTAGE.1 {
-            told = true;
+        if !is_outage_logged && second >= OUTAGE.1 {
+            is_outage_logged = true;
             let link = |up, since| Body::Link(Link { up, since, reason: "silence".to_owned() });
             process.take(started, arrival.at, link(false, T0 + OUTAGE.0 * SECOND));
             process.take(started, arrival.at, link(true, arrival.at));

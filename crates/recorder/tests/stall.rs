@@ -10,14 +10,14 @@ use echosphere_recorder::log::{Body, Packet, chunk};
 use echosphere_recorder::sound::{Assembler, Layout};
 
 const MS: i64 = 1_000_000;
-/// The caller's stream, and its first packet behind the stall.
+/// The caller's stream, and its first packet after the stall.
 const CALLER: u32 = 1;
-const BEHIND: u64 = 23_981;
+const AFTER_STALL: u64 = 23_981;
 /// What LiveKit sends of its own accord when a track is closed.
 const CLOSING: [u8; 4] = [0xf8, 0xff, 0xfe, 0];
 
 #[test]
-fn sound_behind_a_stall_lies_where_it_came_and_no_track_is_longer_than_its_recording() {
+fn sound_after_a_stall_lies_where_it_came_and_no_track_is_longer_than_its_recording() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/capture-logs/stall");
     let mut assembler = Assembler::new(Layout::AgentLeft, 1_000 * MS);
     let mut packets: Vec<(i64, Packet)> = Vec::new();
@@ -39,15 +39,15 @@ fn sound_behind_a_stall_lies_where_it_came_and_no_track_is_longer_than_its_recor
     assert_eq!(packets.len(), 199);
     for (at, packet) in packets {
         let late = (at - index.zero - nanos(placement.sample(packet.rtp).unwrap())) / MS;
-        let most = if packet.sequence < BEHIND { 110 } else { 20 };
-        assert!((-5..most).contains(&late), "packet {} came {late} ms behind its place", packet.sequence);
+        let most = if packet.sequence < AFTER_STALL { 110 } else { 20 };
+        assert!((-5..most).contains(&late), "packet {} came {late} ms after its place", packet.sequence);
     }
     assert_eq!(index.gaps, []);
     // It was stopped at 6.678 s; what LiveKit sends when a track is closed has times of long after.
     assert!((6_678 * 48..6_800 * 48).contains(&index.samples), "{}", index.samples);
-    let heard = assembler.heard();
-    assert_eq!(heard.len(), 2);
-    for track in heard {
+    let tracks = assembler.received_tracks();
+    assert_eq!(tracks.len(), 2);
+    for track in tracks {
         let samples = track.samples;
         assert!(0 <= samples.start && samples.end <= index.samples as i64, "{samples:?} of {}", index.samples);
         assert!(samples.end > 6_500 * 48, "{samples:?}");

@@ -72,12 +72,12 @@ fn each_second_of_a_track_is_where_the_recording_has_it() {
     for (number, chunk) in chunks.iter().enumerate() {
         chunk.iter().for_each(|entry| assembler.take(entry, number as u32));
     }
-    let heard = assembler.heard();
-    assert_eq!(heard.len(), 1, "one track, whatever it came over");
-    assert_eq!((heard[0].identity.as_str(), heard[0].source.as_str()), ("alice", "MICROPHONE"));
+    let tracks = assembler.received_tracks();
+    assert_eq!(tracks.len(), 1, "one track, whatever it came over");
+    assert_eq!((tracks[0].identity.as_str(), tracks[0].source.as_str()), ("alice", "MICROPHONE"));
     let index = assembler.index().unwrap();
     let horizons = index.horizons();
-    let mut file = TrackFile::new(&index, "TR_a", 0, heard[0].samples.end, vec!["TITLE=alice".to_owned()]).unwrap();
+    let mut file = TrackFile::new(&index, "TR_a", 0, tracks[0].samples.end, vec!["TITLE=alice".to_owned()]).unwrap();
     let (mut bytes, mut most) = (Vec::new(), 0);
     for (number, chunk) in chunks.iter().enumerate() {
         file.take(chunk.iter().cloned());

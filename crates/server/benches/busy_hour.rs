@@ -1,4 +1,4 @@
-//! An hour of hostile clients beside three live rooms and uploads: whether a packet is lost, how long everybody else waits, and what
+//! An hour of hostile clients alongside three live rooms and uploads: whether a packet is lost, how long everybody else waits, and what
 //! memory it takes.
 //!
 //! `cargo bench --package echosphere-server --bench busy_hour [-- SECONDS]`
@@ -9,6 +9,7 @@
 
 mod health;
 mod live_rooms;
+mod streams;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -24,7 +25,8 @@ use echosphere_testkit::publishers::{Plan, Publishers};
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session::{self, Session};
 use health::Health;
-use live_rooms::{begin, speech, stop, streams, token};
+use live_rooms::{begin, speech, stop, token};
+use streams::streams;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
@@ -198,12 +200,12 @@ impl Client {
 
 /// Asks for `/healthz` twenty times a second, and says every five minutes how it goes.
 fn watch(server: &Server, time: Duration) -> Health {
-    let (began, mut health, mut told) = (Instant::now(), Health::default(), 0);
+    let (began, mut health, mut printed) = (Instant::now(), Health::default(), 0);
     while began.elapsed() < time {
         health.ask(server, Duration::from_millis(50));
         let fives = began.elapsed().as_secs() / 300;
-        if fives > told {
-            told = fives;
+        if fives > printed {
+            printed = fives;
             let memory = server.memory("VmRSS:");
             println!("{:4} s: {memory:.0} MiB, {} of data", began.elapsed().as_secs(), of_data(server));
         }

@@ -19,7 +19,7 @@ use health::Health;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
-/// Asks for `/healthz` every 10 ms until it is told to stop.
+/// Asks for `/healthz` every 10 ms until it is stopped.
 fn watch(server: &Arc<Server>, stop: &Arc<AtomicBool>) -> JoinHandle<Health> {
     let (server, stop) = (Arc::clone(server), Arc::clone(stop));
     std::thread::spawn(move || {

@@ -2,12 +2,13 @@
 //!
 //! `cargo bench --package echosphere-server --bench rooms [-- ROOMS ... [--seconds N] [--capture | --live] [--soak]]`
 //!
-//! The speakers and livekit-server run on the same cores; what they need is printed beside. A room counts as lost when a
+//! The speakers and livekit-server run on the same cores; what they need is printed alongside. A room counts as lost when a
 //! packet that was sent into it is not in its capture log.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
 
 mod live_rooms;
+mod streams;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::publishers::{Plan, Publishers};
 use echosphere_testkit::server::Server;
-use live_rooms::{begin, speech, stop, streams, token};
+use live_rooms::{begin, speech, stop, token};
+use streams::streams;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 

@@ -15,7 +15,7 @@ use std::time::Instant;
 use echosphere_testkit::calls::fixtures::{self, Fixture};
 use echosphere_testkit::calls::plan::{self, FAINT, LONG, MIDDLE, Plan, SHORT};
 use echosphere_testkit::calls::quality::Quality;
-use echosphere_testkit::calls::reported::Source;
+use echosphere_testkit::calls::reported::Reporter;
 use echosphere_testkit::calls::table::{self, Row};
 use echosphere_testkit::calls::trial::{self, Trial};
 use echosphere_testkit::server::Server;
@@ -83,7 +83,7 @@ fn uploads(options: &Options) {
         let holds = |trial: &&Trial| {
             rows.iter().any(|row| row.sound == trial.sound && row.source == trial.source && row.holds())
         };
-        trials.iter().filter(|trial| !holds(trial)).for_each(|trial| trial.keep(folder));
+        trials.iter().filter(|trial| !holds(trial)).for_each(|trial| trial.save(folder));
     }
 }
 
@@ -102,7 +102,7 @@ fn as_recorded(server: &Server, options: &Options) -> Vec<Row> {
             .filter_map(|recording| recording["session_id"].as_str())
             .find(|job| session.body[..4_000].windows(job.len()).any(|window| window == job.as_bytes()));
         let transcript = trial::transcript(server, job.unwrap());
-        let reported = echosphere_testkit::calls::reported::report(&call, Source::Sdk);
+        let reported = echosphere_testkit::calls::reported::report(&call, Reporter::Sdk);
         row.add(&call.name, &transcript, &reported, &[]);
     }
     vec![row]
@@ -112,9 +112,9 @@ fn clean() -> Vec<Trial> {
     let calls = fixtures::all().into_iter().map(|fixture| ("recorded", fixture.call));
     let made = [SHORT, MIDDLE, FAINT].map(|plan| ("clean", plan::call(plan)));
     let mut trials: Vec<Trial> =
-        calls.chain(made).flat_map(|(sound, call)| trial::each(sound, call, &Source::all())).collect();
-    let mut few = Source::few();
-    few.extend([Source::ClockOff(5.0), Source::Stepped(5.0)]);
+        calls.chain(made).flat_map(|(sound, call)| trial::each(sound, call, &Reporter::all())).collect();
+    let mut few = Reporter::few();
+    few.extend([Reporter::ClockOff(5.0), Reporter::Stepped(5.0)]);
     trials.extend(trial::each("clean, 40 turns", plan::call(LONG), &few));
     trials
 }
@@ -127,14 +127,14 @@ fn unclean() -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     for quality in qualities {
         for call in &calls {
-            trials.extend(trial::each(&quality.name(), quality.of(call), &Source::few()));
+            trials.extend(trial::each(&quality.name(), quality.of(call), &Reporter::few()));
         }
     }
     for plan in [SHORT, MIDDLE, FAINT] {
         let both = plan::call(Plan { both_at_once: true, ..plan });
         let typed = plan::call(Plan { typed: true, ..plan });
         for (sound, call) in [("both at once 2 s", both), ("typed in between", typed)] {
-            trials.extend(trial::each(sound, call, &Source::few()));
+            trials.extend(trial::each(sound, call, &Reporter::few()));
         }
     }
     trials
@@ -145,7 +145,7 @@ fn lengths() -> Vec<Trial> {
     let mut calls: Vec<_> = fixtures::all().into_iter().map(|fixture| fixture.call).collect();
     calls.extend([MIDDLE, FAINT].map(plan::call));
     let cut = |length: u32, call: &echosphere_testkit::calls::Call| {
-        trial::each(&format!("first {length} s"), call.first(f64::from(length)), &[Source::Sdk])
+        trial::each(&format!("first {length} s"), call.first(f64::from(length)), &[Reporter::Sdk])
     };
     LENGTHS
         .iter()

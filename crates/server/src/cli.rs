@@ -53,7 +53,7 @@ enum Command {
         #[arg(long)]
         no_auth: bool,
     },
-    /// Tell whether rooms can be recorded from here, and what to do if not.
+    /// Check whether rooms can be recorded from here, and say what to do if not.
     Doctor {
         /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
         #[arg(long)]

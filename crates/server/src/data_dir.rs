@@ -8,6 +8,7 @@
 //! chunks/            chunks that object storage has not taken yet
 //! spool/             uploads until they are ingested, and telemetry requests that wait in a file
 //! secrets/           file mode 0600, made at the first start
+//! store-id           the id of the object storage that belongs to it (see `echosphere_storage::marked`)
 //! sign-in-link       the sign-in link of this start, if no terminal shows it; removed when it is used
 //! server-url         the URL of the running server
 //! ```
@@ -24,6 +25,9 @@ use crate::{entropy, private};
 
 /// The name of the file that contains the sign-in link of this start.
 pub const SIGN_IN_LINK: &str = "sign-in-link";
+
+/// The name of the file that contains the id of the object storage.
+pub const STORE_ID: &str = "store-id";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +127,11 @@ impl DataDir {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The id of the object storage that belongs to it; `None` before one was opened.
+    pub fn store_id(&self) -> Option<String> {
+        read_private(&self.root, STORE_ID).map(|id| id.trim().to_owned())
     }
 
     /// The folder of chunks that wait for object storage.
@@ -250,7 +259,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_second_process_is_told_who_holds_the_directory() {
+    fn a_second_process_learns_who_holds_the_directory() {
         let dir = tempfile::tempdir().unwrap();
         let held = DataDir::open(dir.path()).unwrap();
         let error = DataDir::open(dir.path()).unwrap_err().to_string();

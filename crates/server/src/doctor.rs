@@ -197,7 +197,7 @@ async fn media(url: &str, pair: &KeyPair, tcp: bool) -> Result<Duration, String>
     };
     let patience = if tcp { TCP_TRY } else { UDP_TRY };
     let mut probe = Probe { began: Instant::now(), joined: None, up: None, patience };
-    let (_commands, inbox) = mpsc::channel(1);
+    let (_commands, inbox) = mpsc::unbounded_channel();
     let end = room::run(settings, inbox, &mut probe).await;
     match (probe.joined, probe.up, end) {
         (Some(joined), Some(up), _) => Ok(up.duration_since(joined)),

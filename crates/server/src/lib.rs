@@ -33,4 +33,5 @@ mod signals;
 mod startup;
 #[cfg(test)]
 mod testing;
+mod threads;
 mod uploads;

@@ -96,9 +96,9 @@ impl Participants {
     async fn rules(&self, recording: RecordingId) -> Result<Vec<Exclusions>, Error> {
         let mut by_name = RecordingOptions::default().exclusions(&self.config);
         by_name.identities.extend(self.store.excluded(recording).await?);
-        let told = self.store.redactions(recording).await?.told;
-        let told = told.iter().map(|told| RecordingOptions::from_json(told).exclusions(&self.config));
-        Ok(told.chain([by_name]).collect())
+        let options = self.store.redactions(recording).await?.options;
+        let of_options = options.iter().map(|options| RecordingOptions::from_json(options).exclusions(&self.config));
+        Ok(of_options.chain([by_name]).collect())
     }
 }
 

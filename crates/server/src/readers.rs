@@ -4,13 +4,10 @@
 //! each project gets its turn, however much another has sent.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use echosphere_domain::id::ProjectId;
-use tokio::sync::oneshot;
 
-use crate::priority;
+use crate::threads::{Queue, Refusal, Threads, Work};
 
 /// Pieces of work of one project that may wait at the same time.
 const MAX_WAITING: usize = 256;
@@ -26,72 +23,58 @@ pub enum Error {
     Stopped,
 }
 
-type Work = Box<dyn FnOnce() + Send>;
-
-#[derive(Default)]
-struct Queues {
-    /// The waiting work of each project that has any.
-    waiting: HashMap<ProjectId, VecDeque<Work>>,
-    /// Those projects, in the order of their turns.
-    turns: VecDeque<ProjectId>,
-    stopped: bool,
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Full => Self::Full,
+            Refusal::Stopped => Self::Stopped,
+        }
+    }
 }
 
-impl Queues {
-    fn push(&mut self, project: &ProjectId, work: Work) -> Result<(), Error> {
-        if self.stopped {
-            return Err(Error::Stopped);
-        }
+#[derive(Default)]
+struct Turns {
+    /// The waiting work of each project that has any.
+    waiting: HashMap<ProjectId, VecDeque<Work<()>>>,
+    /// Those projects, in the order of their turns.
+    order: VecDeque<ProjectId>,
+}
+
+impl Queue<()> for Turns {
+    type Turn = ProjectId;
+
+    fn push(&mut self, project: ProjectId, work: Work<()>) -> bool {
         let waiting = self.waiting.entry(project.clone()).or_default();
         if waiting.len() >= MAX_WAITING {
-            return Err(Error::Full);
+            return false;
         }
         if waiting.is_empty() {
-            self.turns.push_back(project.clone());
+            self.order.push_back(project);
         }
         waiting.push_back(work);
-        Ok(())
+        true
     }
 
-    fn pop(&mut self) -> Option<Work> {
-        let project = self.turns.pop_front()?;
+    fn pop(&mut self) -> Option<Work<()>> {
+        let project = self.order.pop_front()?;
         let waiting = self.waiting.get_mut(&project)?;
         let work = waiting.pop_front();
         if waiting.is_empty() {
             self.waiting.remove(&project);
         } else {
-            self.turns.push_back(project);
+            self.order.push_back(project);
         }
         work
     }
 }
 
-#[derive(Default)]
-struct Shared {
-    queues: Mutex<Queues>,
-    wake: Condvar,
-}
-
-impl Shared {
-    fn queues(&self) -> MutexGuard<'_, Queues> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The reading threads.
-pub struct Readers {
-    shared: Arc<Shared>,
-}
+pub struct Readers(Threads<(), Turns>);
 
 impl Readers {
     /// Starts `count` threads.
     pub fn start(count: usize) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        for number in 0..count {
-            let shared = Arc::clone(&shared);
-            thread::Builder::new().name(format!("read-{number}")).spawn(move || run(&shared))?;
-        }
-        Ok(Self { shared })
+        Threads::start(count, "read", || ()).map(Self)
     }
 
     /// Runs a piece of work of a project on one of the threads. It is skipped if the caller has gone away before its turn.
@@ -100,57 +83,20 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let (done, result) = oneshot::channel();
-        let work: Work = Box::new(move || {
-            if !done.is_closed() {
-                let _ = done.send(work());
-            }
-        });
-        self.shared.queues().push(project, work)?;
-        self.shared.wake.notify_one();
-        result.await.map_err(|_| Error::Stopped)
+        Ok(self.0.run(project.clone(), |()| work()).await?)
     }
 
     /// Ends the threads after their current work; what waits is dropped.
     pub fn stop(&self) {
-        let mut queues = self.shared.queues();
-        queues.stopped = true;
-        queues.waiting.clear();
-        queues.turns.clear();
-        drop(queues);
-        self.shared.wake.notify_all();
-    }
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn run(shared: &Shared) {
-    priority::give_way("reading");
-    loop {
-        let mut queues = shared.queues();
-        let work = loop {
-            if queues.stopped {
-                return;
-            }
-            match queues.pop() {
-                Some(work) => break work,
-                None => queues = shared.wake.wait(queues).unwrap_or_else(PoisonError::into_inner),
-            }
-        };
-        drop(queues);
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
-            tracing::error!("something that was sent made its reader panic");
-        }
+        self.0.stop();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::priority;
+    use std::sync::{Arc, Mutex};
 
     fn project(name: &str) -> ProjectId {
         ProjectId::parse(name).unwrap()
@@ -158,24 +104,23 @@ mod tests {
 
     #[test]
     fn each_project_has_its_turn() {
-        let mut queues = Queues::default();
+        let mut turns = Turns::default();
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut push = |name: &'static str| {
             let order = Arc::clone(&order);
-            queues.push(&project(name), Box::new(move || order.lock().unwrap().push(name)))
+            turns.push(project(name), Box::new(move |()| order.lock().unwrap().push(name)))
         };
         for name in ["a", "a", "a", "b", "c", "a", "b"] {
-            push(name).unwrap();
+            assert!(push(name));
         }
-        (0..MAX_WAITING - 4).for_each(|_| push("a").unwrap());
-        assert_eq!(push("a"), Err(Error::Full));
-        push("b").unwrap();
-        (0..7).for_each(|_| queues.pop().unwrap()());
+        (0..MAX_WAITING - 4).for_each(|_| assert!(push("a")));
+        assert!(!push("a") && push("b"), "another project's may wait");
+        (0..7).for_each(|_| turns.pop().unwrap()(&mut ()));
         assert_eq!(order.lock().unwrap()[..], ["a", "b", "c", "a", "b", "a", "b"]);
-        while let Some(work) = queues.pop() {
-            work();
+        while let Some(work) = turns.pop() {
+            work(&mut ());
         }
-        assert!(queues.waiting.is_empty() && queues.turns.is_empty());
+        assert!(turns.waiting.is_empty() && turns.order.is_empty());
     }
 
     #[tokio::test]

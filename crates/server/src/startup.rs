@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use axum::Router;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::TaskTracker;
 
 #[cfg(test)]
 pub use self::assemble::assemble_over;
@@ -22,7 +23,14 @@ use crate::jobs::{self, clean};
 use crate::recording::{self, load};
 use crate::signals::Stop;
 use crate::uploads::{held, recover, telemetry_queue};
-use crate::{data_dir, private, sign_in};
+use crate::{data_dir, error, private, sign_in};
+
+/// How long background work may take to come to rest when the server stops.
+const REST: Duration = Duration::from_secs(10);
+
+/// Connections that the kernel completes before we accept them (it takes `net.core.somaxconn` at most): whoever knocks while
+/// hundreds of others do waits for their turn, and not a second for the next attempt.
+const BACKLOG: u32 = 4_096;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,42 +80,54 @@ pub enum Error {
 /// Runs the server until it is to stop (SIGTERM, SIGINT). `ready` is called with the app when it listens.
 pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(), Error> {
     connections::raise_descriptors();
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.map_err(|source| Error::Listen { address: config.listen, source })?;
+    let listener = listen(config.listen).map_err(|source| Error::Listen { address: config.listen, source })?;
     config.listen = listener.local_addr().map_err(|source| Error::System { action: "read the address", source })?;
     let metrics = metrics()?;
     let (app, journals) = assemble::assemble(config).await?;
     app.recorder.wire.install();
-    clean::run(&app.jobs).await?;
+    match clean::run(&app.jobs).await {
+        // Rooms are recorded without it: what they say waits on the disk.
+        Err(jobs::Error::Kept(error::Error::Storage(error))) if error.is_transient() => {
+            tracing::error!(%error, "what an earlier process left is not cleaned up before the next start");
+        }
+        cleaned => cleaned?,
+    }
     recover::recover(&app.uploads).await?;
     app.store.expire_leases().await?;
     announce(&app.config);
     recording::resume(&app.recorder, journals).await.map_err(jobs::Error::from)?;
-    let background = [
-        tokio::spawn(jobs::run(Arc::clone(&app.jobs))),
-        tokio::spawn(telemetry_queue::run(Arc::clone(&app.uploads))),
-        tokio::spawn(held::run(Arc::clone(&app.uploads))),
-        tokio::spawn(auto_record::poll(Arc::clone(&app.auto_record))),
-        tokio::spawn(webhook_inbox::run(Arc::clone(&app.auto_record))),
-        tokio::spawn(load::watch(Arc::clone(&app.recorder))),
-        tokio::spawn(forget_sign_ins(app.clone())),
-    ];
+    let background = TaskTracker::new();
+    background.spawn(jobs::run(Arc::clone(&app.jobs)));
+    background.spawn(telemetry_queue::run(Arc::clone(&app.uploads)));
+    background.spawn(held::run(Arc::clone(&app.uploads)));
+    background.spawn(auto_record::poll(Arc::clone(&app.auto_record)));
+    background.spawn(webhook_inbox::run(Arc::clone(&app.auto_record)));
+    background.spawn(load::watch(Arc::clone(&app.recorder)));
+    background.spawn(forget_sign_ins(app.clone()));
+    background.close();
     tokio::task::spawn_blocking(http::prepare);
     println!("EchoSphere is listening on http://{}", app.config.listen);
     sign_in::begin(&app.sign_ins, app.store.as_ref(), &app.config, &app.data).await?;
     ready(&app);
     serve(&app, listener, http::router(&app, metrics)).await;
     app.recorder.registry.hand_over().await;
-    for task in background {
-        if tokio::time::timeout(Duration::from_secs(10), task).await.is_err() {
-            tracing::warn!("background work did not come to rest; it goes on after the next start");
-        }
+    if tokio::time::timeout(REST, background.wait()).await.is_err() {
+        let tasks = background.len();
+        tracing::warn!(tasks, "background work did not come to rest; it goes on after the next start");
     }
     app.rendering.pool.stop();
     app.uploads.redaction.readers.stop();
     app.store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // So that the next process can listen while connections of this one are still closing.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn metrics() -> Result<PrometheusHandle, Error> {

@@ -163,7 +163,7 @@ fn a_full_disk_asks_for_another_attempt_and_then_takes_it_whole() {
     assert_eq!(&answer.body[..2], [8, 14]);
     assert!(answer.text().contains("type.googleapis.com/google.rpc.RetryInfo"));
     assert!(answer.body.ends_with(&[0x0a, 2, 8, 2]), "{:?}", answer.body);
-    // What was found is told for moments.
+    // What was found is answered for moments.
     let readiness = |status: u16| {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while server.get("/readyz").status != status {
@@ -218,7 +218,37 @@ fn what_is_left_of_a_nearly_full_disk_is_for_the_rooms() {
 }
 
 #[test]
-fn a_second_process_is_told_and_a_stop_is_orderly() {
+fn while_the_disk_of_object_storage_is_not_mounted_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mounted, away) = (dir.path().join("mounted"), dir.path().join("away"));
+    let storage = format!("file://{}", mounted.display());
+    let mut server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_STORAGE_URL", storage.as_str())]);
+    assert_eq!(Session::load("reservation").upload(server.address).status, 200);
+    let before = server.settled();
+    let segment = format!("/v1/recordings/{}/renditions/audio/segments/0.ts", before[0]["id"].as_str().unwrap());
+    let sound = server.fetch(&segment);
+    assert!(sound.status == 200 && server.stop());
+    std::fs::rename(&mounted, &away).unwrap();
+    server.restart();
+    assert!(server.log().contains("Is its disk mounted?"), "{}", server.log());
+    assert_eq!(server.get("/readyz").status, 503);
+    assert_eq!(server.fetch(&segment).status, 503, "not there now, which is not lost");
+    assert_eq!(Session::load("order").upload(server.address).status, 200, "it waits");
+    assert!(server.stop());
+    std::fs::remove_dir_all(&mounted).unwrap();
+    std::fs::rename(&away, &mounted).unwrap();
+    server.restart();
+    let after = server.settled();
+    assert!(after.len() == 2 && after.iter().all(|recording| recording["status"] == "COMPLETED"), "{after:?}");
+    let same = after.iter().find(|recording| recording["id"] == before[0]["id"]).unwrap();
+    for what in ["partial", "gaps", "duration_ms", "revision"] {
+        assert_eq!(same[what], before[0][what], "{what}");
+    }
+    assert_eq!(server.fetch(&segment).body, sound.body);
+}
+
+#[test]
+fn a_second_process_is_refused_and_a_stop_is_orderly() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(PROGRAM, dir.path(), &[]);
     let second = Command::new(PROGRAM)

@@ -153,9 +153,9 @@ fn a_listener_comes_again() {
     let id = made.json()["id"].as_str().unwrap().to_owned();
     let began = Instant::now();
     let target = format!("/v1/recordings/{id}/events");
-    let told = http::send(server.address, "GET", &target, &headers[..1], &[]);
-    assert_eq!((told.status, told.header("content-type")), (200, Some("text/event-stream")));
-    let text = told.text();
+    let events = http::send(server.address, "GET", &target, &headers[..1], &[]);
+    assert_eq!((events.status, events.header("content-type")), (200, Some("text/event-stream")));
+    let text = events.text();
     assert!(
         text.contains("retry: 2000") && text.contains("event: status\ndata: {") && text.contains("\nid: "),
         "{text}"

@@ -138,7 +138,7 @@ fn soon(what: &str, mut happened: impl FnMut() -> bool) {
 }
 
 #[test]
-fn of_a_room_that_is_left_out_nothing_is_kept_whoever_names_it() {
+fn of_a_room_that_is_excluded_nothing_is_kept_whoever_names_it() {
     let (_dir, server) = server(&[]);
     assert_eq!(send(&server, &body(1, Some("internal-1"), false)), 401);
     // A positive control: another room's session is kept, and would be found.
@@ -265,6 +265,28 @@ fn a_session_that_asks_for_redaction_is_refused_and_nothing_of_it_is_kept() {
     let (_dir, accepting) = self::server(&[("ECHOSPHERE_UPLOADS_REDACTION", "accept")]);
     assert_eq!(send(&accepting, &body(1, Some("support-1"), true)), 200);
     assert_eq!(accepting.settled().len(), 1);
+}
+
+#[test]
+fn requests_that_meet_at_one_upload_leave_nothing_behind() {
+    let (_dir, server) = server(&[]);
+    let garbage = vec![b'x'; 4 << 20];
+    assert_eq!(send(&server, &garbage), 200);
+    server.settled();
+    let id = waits(&server, "quarantined")[0]["id"].as_str().unwrap().to_owned();
+    let target = format!("/v1/uploads/{id}/reprocess");
+    for _ in 0..10 {
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..6).map(|_| scope.spawn(|| ask(&server, "POST", &target).status)).collect();
+            asked.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(statuses.contains(&202) && statuses.iter().all(|status| [202, 404].contains(status)), "{statuses:?}");
+        soon("it is in quarantine again", || waits(&server, "quarantined").len() == 1);
+        server.settled();
+        let left: Vec<_> = std::fs::read_dir(server.data().join("spool")).unwrap().flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    assert!(ask(&server, "GET", &format!("/v1/uploads/{id}/body")).body.ends_with(&garbage));
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn a_session_may_have_any_names() {
 }
 
 #[test]
-fn whom_only_webhooks_named_is_among_the_participants_unless_left_out() {
+fn whom_only_webhooks_named_is_among_the_participants_unless_excluded() {
     let (_dir, server) = server(&[("ECHOSPHERE_RECORDER_EXCLUDE_KINDS", "INGRESS")]);
     let mut number = 0;
     let mut tell = |event: &str, sid: &str, participant: Value| {
@@ -285,7 +285,7 @@ fn what_an_acknowledged_webhook_asks_for_survives_a_crash() {
 }
 
 #[test]
-fn who_is_left_out_is_checked_and_only_a_room_that_goes_on_can_leave_somebody_out() {
+fn who_is_excluded_is_checked_and_only_a_room_that_goes_on_can_exclude_somebody() {
     let (_dir, server) = server(&[NOWHERE]);
     let long = "x".repeat(1_025);
     for body in [

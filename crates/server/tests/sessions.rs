@@ -1,4 +1,4 @@
-//! Several sessions of one room: each is found by its job and told where it was, none is put after another one.
+//! Several sessions of one room: each is found by its job and shown where it was, none is put after another one.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -41,7 +41,7 @@ fn id(recording: &Value) -> String {
 type Line = (String, Value, Value, Value);
 
 /// What is said, and where.
-fn told(server: &Server, recording: &Value) -> Vec<Line> {
+fn lines_of(server: &Server, recording: &Value) -> Vec<Line> {
     let transcript = server.get(&format!("/v1/recordings/{}/transcript", id(recording))).json();
     let turns = transcript["turns"].as_array().unwrap().iter();
     let line = |turn: &Value| {
@@ -55,7 +55,7 @@ fn alone(seconds: i64) -> (Vec<Line>, Value) {
     let (_dir, server) = server();
     send(&server, &Part { room: 7, ..part(7, 0, seconds) });
     let recording = server.settled()[0].clone();
-    (told(&server, &recording), recording)
+    (lines_of(&server, &recording), recording)
 }
 
 /// The recording of a job is what it would be without the others of its room.
@@ -66,7 +66,7 @@ fn is_as_alone(server: &Server, job: usize, seconds: i64) -> Value {
         assert_eq!(recording[field], other[field], "{field} of {recording}");
     }
     assert!(lines.len() > 2 && lines.iter().any(|(_, _, end, _)| end.as_i64().unwrap() > 4_000), "{lines:?}");
-    assert_eq!(told(server, &recording), lines, "of {recording}");
+    assert_eq!(lines_of(server, &recording), lines, "of {recording}");
     assert_eq!(recording["agent_name"], format!("agent-{job}"));
     let playlist = http::fetch(recording["playlist_url"].as_str().unwrap());
     assert_eq!(playlist.status, 200);

@@ -5,7 +5,7 @@
 
 use echosphere_testkit::calls::plan::{self, FAINT, MIDDLE, Plan, SHORT};
 use echosphere_testkit::calls::quality::Quality;
-use echosphere_testkit::calls::reported::Source;
+use echosphere_testkit::calls::reported::Reporter;
 use echosphere_testkit::calls::table;
 use echosphere_testkit::calls::trial::{self, Trial};
 use echosphere_testkit::calls::{Call, fixtures};
@@ -53,7 +53,7 @@ fn beginning(plan: Plan) -> Call {
 /// The share of lines that clean sound settles. With times, it settles all; without, those of which there is no doubt.
 fn clean_share(source: &str) -> f64 {
     match source {
-        source if source == Source::Sdk.name() || source.starts_with("clock ") => 0.9,
+        source if source == Reporter::Sdk.name() || source.starts_with("clock ") => 0.9,
         source if source.starts_with("realtime") || source.starts_with("one utterance") => 0.6,
         source if source.starts_with("no times") => 0.5,
         _ => 0.75,
@@ -62,20 +62,20 @@ fn clean_share(source: &str) -> f64 {
 
 #[test]
 fn reported_times_that_cannot_be() {
-    let sources: Vec<Source> = Source::all().into_iter().filter(|source| !is_clock(*source)).collect();
+    let sources: Vec<Reporter> = Reporter::all().into_iter().filter(|source| !is_clock(*source)).collect();
     let calls = [plan::call(SHORT), beginning(MIDDLE)];
     let recorded = fixtures::all().into_iter().map(|fixture| ("recorded", fixture.call)).take(1);
     let all = recorded.chain(calls.map(|call| ("clean", call)));
     hold(all.flat_map(|(sound, call)| trial::each(sound, call, &sources)).collect(), clean_share);
 }
 
-fn is_clock(source: Source) -> bool {
-    matches!(source, Source::ClockOff(_) | Source::Stepped(_))
+fn is_clock(source: Reporter) -> bool {
+    matches!(source, Reporter::ClockOff(_) | Reporter::Stepped(_))
 }
 
 #[test]
 fn clocks_that_are_off() {
-    let sources: Vec<Source> = Source::all().into_iter().filter(|source| is_clock(*source)).collect();
+    let sources: Vec<Reporter> = Reporter::all().into_iter().filter(|source| is_clock(*source)).collect();
     let calls = [plan::call(SHORT), plan::call(MIDDLE)];
     hold(calls.into_iter().flat_map(|call| trial::each("clean", call, &sources)).collect(), clean_share);
 }
@@ -83,7 +83,7 @@ fn clocks_that_are_off() {
 #[test]
 fn sound_that_is_not_clean() {
     use Quality::{Coughs, Echo, Keyboard, Laughter, Music, PinkNoise, WhiteNoise};
-    let sources = [Source::Sdk, Source::NoTimes, Source::UserStartOnly];
+    let sources = [Reporter::Sdk, Reporter::NoTimes, Reporter::UserStartOnly];
     let call = plan::call(SHORT);
     let qualities =
         [WhiteNoise(10.0), PinkNoise(10.0), Music(-6.0), Music(-12.0), Echo(-20.0), Laughter, Coughs, Keyboard];
@@ -103,6 +103,6 @@ fn a_line_is_heard_or_not_whatever_the_length_of_the_file() {
     let lengths = [5.0, 8.0, 10.0, 14.0, 15.0, 16.0, 18.0, 20.0, 25.0, 30.0];
     let cut = |length: f64| calls.iter().map(move |call| call.first(length));
     let trials = lengths.into_iter().flat_map(cut);
-    let each = |call| trial::each("first seconds of a call", call, &[Source::Sdk]);
+    let each = |call| trial::each("first seconds of a call", call, &[Reporter::Sdk]);
     hold(trials.flat_map(each).collect(), |_| 1.0);
 }

@@ -68,7 +68,7 @@ fn a_stored_conversation_stands_apart_and_moves_nothing() {
     assert!(text.ends_with(&read(plain, ".txt").text()), "{text}");
 }
 
-/// Judges and outcomes are told of as logs even where the session is not recorded: of that no recording is made.
+/// Judges and outcomes are reported as logs even where the session is not recorded: of that no recording is made.
 #[test]
 fn a_session_that_was_only_judged_makes_no_recording() {
     let dir = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use echosphere_domain::key::ObjectKey;
-use futures_util::stream;
+use futures_util::TryStreamExt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use s3s::auth::SimpleAuth;
@@ -17,10 +17,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use secrecy::ExposeSecret;
 
 use crate::presign::Credentials;
-use crate::{Error, ObjectMeta, ObjectStore, content_type};
-
-/// How much of an object is read at a time while it is sent, in bytes.
-const PIECE: u64 = 1 << 20;
+use crate::{Error, ObjectMeta, ObjectStore, content_type, pieces};
 
 /// The body of a response.
 pub use s3s::Body;
@@ -116,18 +113,9 @@ impl Objects {
     }
 
     fn stream(&self, key: ObjectKey, range: Range<u64>) -> StreamingBlob {
-        let store = Arc::clone(&self.store);
-        let pieces = stream::try_unfold((store, key, range), |(store, key, range)| async move {
-            if range.is_empty() {
-                return Ok::<_, std::io::Error>(None);
-            }
-            let end = range.end.min(range.start + PIECE);
-            let bytes = store.get_range(&key, range.start..end).await.map_err(std::io::Error::other)?;
-            if bytes.len() as u64 != end - range.start {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-            }
-            Ok(Some((http_body::Frame::data(bytes), (store, key, end..range.end))))
-        });
+        // If the object is shorter by now than its length said, the connection ends before the answer does.
+        let pieces = pieces(Arc::clone(&self.store), key, range);
+        let pieces = pieces.map_ok(http_body::Frame::data).map_err(std::io::Error::other);
         StreamingBlob::from(Body::http_body_unsync(http_body_util::StreamBody::new(pieces)))
     }
 }

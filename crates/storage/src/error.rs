@@ -21,6 +21,14 @@ pub enum Error {
         /// Its target.
         target: String,
     },
+    /// This user may not do it.
+    #[error("cannot {action} {target}: it is not allowed")]
+    Denied {
+        /// The attempted action.
+        action: &'static str,
+        /// Its target.
+        target: String,
+    },
     /// The file system reported an error.
     #[error("cannot {action} {target}: {source}")]
     Io {
@@ -30,6 +38,14 @@ pub enum Error {
         target: String,
         /// Why it failed.
         source: io::Error,
+    },
+    /// This is not the store that it was: its disk is not mounted, or another folder stands in its place.
+    #[error(
+        "the object storage is not the one that this data directory knows: its object {marker} is not there. Is its disk mounted? To give up what it had and use this one, remove the file store-id from the data directory"
+    )]
+    Foreign {
+        /// The key of the marker.
+        marker: &'static str,
     },
     /// The work was interrupted (a shutdown, a panic).
     #[error("cannot {action} {target}: the work was interrupted")]
@@ -51,6 +67,7 @@ impl Error {
         let target = target.to_string();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { action, target },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied { action, target },
             _ => Self::Io { action, target, source },
         }
     }

@@ -6,16 +6,19 @@
 pub mod endpoint;
 mod error;
 pub mod local;
+pub mod marked;
 pub mod presign;
 mod sigv4;
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
+use futures_util::{Stream, stream};
 
 pub use error::{Error, Result};
 
@@ -44,11 +47,22 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// An object's metadata; `None` when there is no such object.
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>>;
 
-    /// A range of an object's bytes, cut off at the object's end.
+    /// All of an object's bytes. To be used for objects that are known to be small: [`pieces`] reads one of any length.
+    async fn get(&self, key: &ObjectKey) -> Result<Bytes>;
+
+    /// A range of an object's bytes, cut off at the object's end, and after 64 MiB.
     async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes>;
 
     /// Deletes an object; false when there was none.
     async fn delete(&self, key: &ObjectKey) -> Result<bool>;
+
+    /// Deletes those of these objects that there are.
+    async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {
+        for key in keys {
+            self.delete(key).await?;
+        }
+        Ok(())
+    }
 
     /// The keys of the objects in a folder, at any depth: those that begin with the folder's key and a slash. Invalid keys are left
     /// out.
@@ -56,6 +70,28 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// Whether objects can be written at the moment, for `/readyz`.
     async fn check(&self) -> Result<()>;
+}
+
+/// How much of an object [`pieces`] reads at a time, in bytes.
+const PIECE: u64 = 1 << 20;
+
+/// A range of an object's bytes, cut off at the object's end, piece by piece: of an object of any length one piece is in memory.
+pub fn pieces(
+    store: Arc<dyn ObjectStore>,
+    key: ObjectKey,
+    range: Range<u64>,
+) -> impl Stream<Item = Result<Bytes>> + Send {
+    stream::try_unfold(range, move |range| {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        async move {
+            if range.is_empty() {
+                return Ok(None);
+            }
+            let piece = store.get_range(&key, range.start..range.end.min(range.start + PIECE)).await?;
+            let next = range.start + piece.len() as u64..range.end;
+            Ok((!piece.is_empty()).then_some((piece, next)))
+        }
+    })
 }
 
 /// The media type of an object, by the extension of its key; `application/octet-stream` if it is neither playable nor text.

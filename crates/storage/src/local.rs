@@ -213,6 +213,16 @@ impl ObjectStore for LocalStore {
         self.blocking(ACTION, String::new(), work).await
     }
 
+    async fn get(&self, key: &ObjectKey) -> Result<Bytes> {
+        const ACTION: &str = "read the object";
+        let key = key.clone();
+        let work = move |inner: &Inner| {
+            let read = fs::read(inner.path(&key)).map(Bytes::from);
+            read.map_err(|error| missing(ACTION, &key, error))
+        };
+        self.blocking(ACTION, String::new(), work).await
+    }
+
     async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes> {
         const ACTION: &str = "read the object";
         let key = key.clone();
@@ -247,82 +257,4 @@ impl ObjectStore for LocalStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(text: &str) -> ObjectKey {
-        ObjectKey::parse(text).unwrap()
-    }
-
-    fn store() -> (tempfile::TempDir, LocalStore) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = LocalStore::open(dir.path(), "bucket").unwrap();
-        (dir, store)
-    }
-
-    #[tokio::test]
-    async fn what_is_put_can_be_read_replaced_and_deleted() {
-        let (dir, store) = store();
-        let k = key("recordings/a/b/1/x.ts");
-        assert_eq!(store.head(&k).await.unwrap(), None);
-        store.put(&k, Bytes::from_static(b"one")).await.unwrap();
-        let first = store.head(&k).await.unwrap().unwrap();
-        store.put(&k, Bytes::from_static(b"twice")).await.unwrap();
-        assert_ne!(first.etag, store.head(&k).await.unwrap().unwrap().etag);
-        assert_eq!(store.get_range(&k, 1..100).await.unwrap(), "wice");
-        assert_eq!(store.get_range(&k, 9..10).await.unwrap(), "");
-        assert!(store.delete(&k).await.unwrap());
-        assert!(!store.delete(&k).await.unwrap());
-        assert!(matches!(store.get_range(&k, 0..1).await, Err(Error::NotFound(_))));
-        assert!(!dir.path().join("bucket/recordings").exists(), "empty folders go with their last object");
-    }
-
-    #[tokio::test]
-    async fn a_folder_is_listed_whole_and_nothing_beside_it() {
-        let (dir, store) = store();
-        for text in ["a/b/1/x.ts", "a/b/1/log/y.esc", "a/bc/1/x.ts", "a/b.ts"] {
-            store.put(&key(text), Bytes::from_static(b"x")).await.unwrap();
-        }
-        std::os::unix::fs::symlink(dir.path().join("bucket/a/bc"), dir.path().join("bucket/a/b/link")).unwrap();
-        let mut listed = store.list(&key("a/b")).await.unwrap();
-        listed.sort();
-        assert_eq!(listed, [key("a/b/1/log/y.esc"), key("a/b/1/x.ts")]);
-        assert!(store.list(&key("nothing")).await.unwrap().is_empty());
-        assert!(store.list(&key("a/b.ts")).await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_file_is_stored_again_and_again_and_stays() {
-        let (dir, store) = store();
-        let file = dir.path().join("spooled");
-        fs::write(&file, "body").unwrap();
-        for _ in 0..2 {
-            store.put_file(&key("a/b"), &file).await.unwrap();
-        }
-        assert!(file.exists());
-        fs::remove_file(&file).unwrap();
-        assert_eq!(store.get_range(&key("a/b"), 0..10).await.unwrap(), "body");
-        assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0);
-    }
-
-    #[tokio::test]
-    async fn what_was_half_written_is_never_seen() {
-        let (dir, store) = store();
-        fs::write(dir.path().join(".tmp/7"), "half").unwrap();
-        store.put(&key("a"), Bytes::from_static(b"x")).await.unwrap();
-        drop(store);
-        let store = LocalStore::open(dir.path(), "bucket").unwrap();
-        assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0);
-        assert!(store.head(&key("a")).await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_folder_is_no_object_and_an_object_no_folder() {
-        let (_dir, store) = store();
-        store.put(&key("a/b"), Bytes::from_static(b"x")).await.unwrap();
-        assert_eq!(store.head(&key("a")).await.unwrap(), None);
-        assert!(matches!(store.get_range(&key("a"), 0..1).await, Err(Error::NotFound(_))));
-        assert!(store.put(&key("a/b/c"), Bytes::new()).await.is_err());
-        assert_eq!(store.get_range(&key("a/b"), 0..1).await.unwrap(), "x");
-    }
-}
+mod tests;

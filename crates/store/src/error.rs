@@ -1,5 +1,7 @@
 //! Errors of the store, and which of them may pass.
 
+use sqlx::sqlite::SqliteError;
+
 /// The result of a store call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -12,16 +14,16 @@ pub enum Error {
     Unavailable {
         /// What was asked of it.
         action: &'static str,
-        /// What it said.
-        source: sqlx::Error,
+        /// What its driver said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The database refuses the call for good: a constraint, a missing table. A defect of ours, or not our schema.
     #[error("the database refused to {action}: {source}")]
     Refused {
         /// What was asked of it.
         action: &'static str,
-        /// What it said.
-        source: sqlx::Error,
+        /// What its driver said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The call did not reach its end and was not committed: a shutdown, a panic, or a reader in the way of a scrub.
     #[error("the database call to {action} was interrupted: {reason}")]
@@ -70,18 +72,52 @@ impl Error {
     /// Sorts the driver's errors into those that may pass and those that will not.
     pub(crate) fn from_sqlx(action: &'static str, source: sqlx::Error) -> Self {
         let transient = match &source {
-            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                let is_sqlite = error.try_downcast_ref::<SqliteError>().is_some();
+                if is_sqlite { is_transient_result_code(&code) } else { is_transient_sqlstate(&code) }
+            }),
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 true
             }
             _ => false,
         };
+        let source = Box::new(source);
         if transient { Self::Unavailable { action, source } } else { Self::Refused { action, source } }
     }
 }
 
 /// SQLite's result codes (<https://www.sqlite.org/rescode.html>) that say "not now": `BUSY`, `LOCKED`, `NOMEM`,
 /// `READONLY`, `IOERR`, `FULL`, `CANTOPEN`, in their basic and extended forms.
-fn is_transient_code(code: &str) -> bool {
+fn is_transient_result_code(code: &str) -> bool {
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+/// PostgreSQL's SQLSTATEs (manual, appendix A) that say "not now". Of classes: `08` connection, `40` rollback (deadlock,
+/// serialization), `53` resources (disk full, too many connections), `57` operator (shutdown), `58` system (I/O). Of codes: `25006`
+/// (a standby takes no writes) and `55P03` (a lock is taken).
+fn is_transient_sqlstate(code: &str) -> bool {
+    matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58")) || matches!(code, "25006" | "55P03")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_read_as_its_own_database_means_it() {
+        for code in ["5", "6", "10", "13", "261", "517", "3338"] {
+            assert!(is_transient_result_code(code), "{code}");
+        }
+        for code in ["1", "19", "787", "2067", ""] {
+            assert!(!is_transient_result_code(code), "{code}");
+        }
+        for code in ["08006", "40001", "40P01", "53100", "53300", "57P01", "58030", "25006", "55P03"] {
+            assert!(is_transient_sqlstate(code), "{code}");
+        }
+        for code in ["23505", "42P01", "42501", "22001", "25001", "", "4"] {
+            assert!(!is_transient_sqlstate(code), "{code}");
+        }
+        // Read as the other's, a lack of rights would pass, and a deadlock would not.
+        assert!(is_transient_result_code("42501") && !is_transient_result_code("40001"));
+    }
 }

@@ -11,6 +11,7 @@
 //!   in a request is looked up first by a method with the scope *project*, or the row's project is compared with the caller's.
 //! - *Scope: all projects.* Background work, metrics, and limits of the whole server.
 
+mod changes;
 mod deletions;
 mod error;
 mod inbox;
@@ -26,6 +27,7 @@ mod tasks;
 mod telemetry;
 mod uploads;
 
+pub use changes::{Changed, Changes};
 pub use deletions::{Belongings, Deletions, Erasure, Gone, SessionIds};
 pub use error::{Error, Result};
 pub use inbox::{Inbox, Webhook};
@@ -62,6 +64,9 @@ pub trait Store:
 {
     /// Whether the database answers and accepts writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;
+
+    /// The recordings that are watched: what is written to one of them by this process is told there.
+    fn changes(&self) -> &Changes;
 
     /// Waits for running calls, and leaves the database ready to be closed.
     async fn close(&self);

@@ -104,7 +104,7 @@ pub struct Redactions {
     /// Those who were seen and left out.
     pub left_out: Vec<LeftOut>,
     /// The options of the room's recordings, in the server's own form.
-    pub told: Vec<String>,
+    pub options: Vec<String>,
 }
 
 /// Recordings of rooms while they go on.
@@ -167,7 +167,7 @@ pub trait Live {
     /// this one too, may be recorded again. Scope: id.
     async fn room_over(&self, recording: RecordingId) -> Result<()>;
 
-    /// The room has ended, or recording was stopped: what was kept is finalized in the background (`TaskKind::Settle`). Scope: id.
+    /// The room has ended, or recording was stopped: what was kept is finalized in the background (`TaskKind::Finalize`). Scope: id.
     async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()>;
 
     /// Gives up the capture logs of completed recordings that ended before a time and have no segment left to render: their chunks

@@ -19,7 +19,7 @@ pub enum TaskKind {
     /// Erase a recording, or what was kept of a refused session or room; payload: [`Erasure::payload`](crate::Erasure::payload).
     Erase,
     /// Finalize: publish what a room's capture log amounts to; payload: `{project}/{recording}`.
-    Settle,
+    Finalize,
     /// Recompose: publish what a recording's captures amount to now, after some came or went; payload: `{project}/{recording}`.
     Compose,
     /// Give a session a recording of its own if its room's recording does not hold all of it; payload:
@@ -32,7 +32,7 @@ pub enum TaskKind {
 impl TaskKind {
     /// Every kind, most urgent first. Rows store the position in this list, so a new kind is added at its end.
     pub const ALL: [Self; 7] =
-        [Self::Settle, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate, Self::Align];
+        [Self::Finalize, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate, Self::Align];
 
     /// The word that the database and the metrics use.
     pub const fn as_str(self) -> &'static str {
@@ -40,7 +40,8 @@ impl TaskKind {
             Self::Ingest => "ingest",
             Self::Render => "render",
             Self::Erase => "erase",
-            Self::Settle => "settle",
+            // The word of earlier versions, which their rows have.
+            Self::Finalize => "settle",
             Self::Compose => "compose",
             Self::Separate => "separate",
             Self::Align => "align",
@@ -125,9 +126,6 @@ pub trait Tasks {
     /// Makes all leases run out at once. Only for a process that holds the lock of the data directory and so knows that there is no
     /// other worker. Scope: all projects.
     async fn expire_leases(&self) -> Result<()>;
-
-    /// When the next waiting task is due. Scope: all projects.
-    async fn next_due(&self) -> Result<Option<WallTime>>;
 
     /// How many tasks of each kind are open and dead; for metrics, and for tests to see that no work is left. Scope: all projects.
     async fn task_counts(&self) -> Result<Vec<TaskCounts>>;

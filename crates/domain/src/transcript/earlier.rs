@@ -40,11 +40,11 @@ fn made(turn: &Turn) -> Option<WallTime> {
 
 /// The first time after the last long pause before which every turn is bare.
 fn last_pause(turns: &[Turn]) -> Option<WallTime> {
-    let first_told = turns.iter().filter(|turn| !is_bare(turn)).filter_map(made).min();
+    let first_spoken = turns.iter().filter(|turn| !is_bare(turn)).filter_map(made).min();
     let mut times: Vec<WallTime> = turns.iter().filter_map(made).collect();
     times.sort_unstable();
     let mut pauses = times.windows(2).rev().filter(|pair| pair[1].since(pair[0]) >= PAUSE).map(|pair| pair[1]);
-    pauses.find(|after| first_told.is_none_or(|first| first >= *after))
+    pauses.find(|after| first_spoken.is_none_or(|first| first >= *after))
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
         Turn { reported, ..Turn::new(second.to_string(), Kind::Message, Role::User, "words") }
     }
 
-    fn told(second: i64) -> Turn {
+    fn spoken(second: i64) -> Turn {
         let turn = turn(second);
         Turn { reported: Times { start: Some(at(second)), end: Some(at(second + 1)), ..turn.reported }, ..turn }
     }
@@ -76,15 +76,15 @@ mod tests {
 
     #[test]
     fn a_stored_conversation_is_earlier() {
-        let turns = || vec![turn(0), turn(5), turn(10 * DAY - 3), told(10 * DAY + 2), turn(10 * DAY + 9)];
+        let turns = || vec![turn(0), turn(5), turn(10 * DAY - 3), spoken(10 * DAY + 2), turn(10 * DAY + 9)];
         assert_eq!(earlier(turns(), Some(10 * DAY)), [true, true, false, false, false]);
         assert_eq!(earlier(turns(), None), [true, true, false, false, false], "a session without sound");
     }
 
     #[test]
     fn what_tells_how_it_was_spoken_is_of_this_session() {
-        assert_eq!(earlier(vec![told(0), told(9), told(4_000)], Some(3_990)), [false; 3]);
-        assert_eq!(earlier(vec![told(0), turn(9), turn(4_000)], None), [false; 3]);
+        assert_eq!(earlier(vec![spoken(0), spoken(9), spoken(4_000)], Some(3_990)), [false; 3]);
+        assert_eq!(earlier(vec![spoken(0), turn(9), turn(4_000)], None), [false; 3]);
     }
 
     #[test]

@@ -56,8 +56,8 @@ fn place_turn(turn: &Turn, alignment: &Alignment, timeline: &Timeline) -> Placed
         (Some(refined), _, _) => (Some(refined.start), Some(refined.end), refined.approximate),
         // Where there is sound and the line was not found in it (yet), reported times alone are not enough.
         (None, Some(start), _) => {
-            let is_told = times.end.is_some() && timeline.spans().is_empty();
-            (Some(start), Some(time(times.end).unwrap_or(start).max(start)), !is_told)
+            let is_reported = times.end.is_some() && timeline.spans().is_empty();
+            (Some(start), Some(time(times.end).unwrap_or(start).max(start)), !is_reported)
         }
         (None, None, created) => (created, created, spoken),
     };

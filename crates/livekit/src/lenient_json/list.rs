@@ -13,7 +13,7 @@ use super::window::{Attempt, Window};
 /// How many bytes may be searched for the item after a broken one, for each byte of the document.
 const SEARCHED: usize = 4;
 /// The longest member name, and the longest value outside the list in which damage is reported, in bytes.
-const BESIDE: usize = 64 << 10;
+const LONGEST_OTHER: usize = 64 << 10;
 /// How much of the text of a broken item is kept, in bytes.
 const LONGEST_BROKEN: usize = 16 << 10;
 
@@ -105,7 +105,7 @@ impl<R: Read> Reader<'_, R> {
                         }
                     } else {
                         self.damaged |= is_list && !self.is_empty_list()?;
-                        if !self.beside()? {
+                        if !self.skip_other()? {
                             return Ok(self.breaks(found));
                         }
                     }
@@ -129,7 +129,7 @@ impl<R: Read> Reader<'_, R> {
     /// Reads a member's name and the colon after it.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime")]
     fn member(&mut self) -> io::Result<Option<String>> {
-        let (name, parsed) = self.window.attempt(0, BESIDE, BESIDE, |parser| parser.name())?;
+        let (name, parsed) = self.window.attempt(0, LONGEST_OTHER, LONGEST_OTHER, |parser| parser.name())?;
         if parsed.broken.is_none() {
             self.window.consume(parsed.length);
         }
@@ -137,14 +137,14 @@ impl<R: Read> Reader<'_, R> {
     }
 
     fn is_empty_list(&mut self) -> io::Result<bool> {
-        let Attempt { value, broken, .. } = self.window.value(1, 64, BESIDE)?;
+        let Attempt { value, broken, .. } = self.window.value(1, 64, LONGEST_OTHER)?;
         Ok(broken.is_none() && value.is_some_and(|value| value == Value::Array(Vec::new())))
     }
 
     /// Skips the value of a member that is not the list; false when it is broken.
-    fn beside(&mut self) -> io::Result<bool> {
+    fn skip_other(&mut self) -> io::Result<bool> {
         let begin = self.window.next_token()?;
-        let Attempt { length, damaged, broken, .. } = self.window.value(1, BESIDE, 64 * BESIDE)?;
+        let Attempt { length, damaged, broken, .. } = self.window.value(1, LONGEST_OTHER, 64 * LONGEST_OTHER)?;
         match (broken, begin) {
             (None, _) => {
                 self.window.consume(length);
@@ -248,14 +248,14 @@ impl<R: Read> Reader<'_, R> {
     /// The item at this position is broken: moves on to the next one; false when there is none.
     fn broken(&mut self, why: Broken) -> io::Result<bool> {
         self.damaged = true;
-        let mut is_told = false;
+        let mut is_handed_on = false;
         let mut from = 1;
         loop {
             let next = self.next_item(from)?;
             let rest = self.window.rest();
             let is_cut = next.is_none() && self.window.is_whole() && why == Broken::End;
-            if !is_told && !is_cut {
-                is_told = true;
+            if !is_handed_on && !is_cut {
+                is_handed_on = true;
                 let piece = beginning(&rest[..next.unwrap_or(rest.len())]);
                 if !self.hand_on(Piece::Broken(piece)) {
                     return Ok(false);

@@ -6,13 +6,13 @@
 
 use std::io::{self, Read};
 
-use super::{LONGEST_TEXT, OPTIONS, Place, REDACTION, Session};
+use super::{LONGEST_TEXT, OPTIONS, Place, REDACTION, TelemetrySession};
 use crate::lenient_json::Window;
 
 /// The deepest nesting of objects and lists that is examined; anything deeper is skipped.
 const DEEPEST: usize = 127;
 /// Notes the attributes of a request in `session`.
-pub(super) fn read(source: &mut dyn Read, session: &mut Session) -> io::Result<()> {
+pub(super) fn read(source: &mut dyn Read, session: &mut TelemetrySession) -> io::Result<()> {
     Reader { window: Window::new(source), open: Vec::new(), deeper: 0 }.document(session)
 }
 
@@ -54,7 +54,7 @@ struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    fn document(&mut self, session: &mut Session) -> io::Result<()> {
+    fn document(&mut self, session: &mut TelemetrySession) -> io::Result<()> {
         while let Some(next) = self.window.next_token()? {
             match next {
                 b'"' => self.text()?,
@@ -83,7 +83,7 @@ impl<R: Read> Reader<R> {
         self.open.push(Open { is_object, is_value: is_object && named == Member::Value, is_around, ..Open::default() });
     }
 
-    fn end(&mut self, session: &mut Session) {
+    fn end(&mut self, session: &mut TelemetrySession) {
         if self.deeper > 0 {
             self.deeper -= 1;
             return;

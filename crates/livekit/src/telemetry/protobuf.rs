@@ -8,7 +8,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::{OPTIONS, Place, REDACTION, Session};
+use super::{OPTIONS, Place, REDACTION, TelemetrySession};
 
 /// No OTLP message nests deeper on the way to an attribute.
 const MAX_DEPTH: usize = 12;
@@ -24,19 +24,19 @@ enum Level {
 }
 
 /// Notes the attributes of a request in `session`. Stops at the first malformed message.
-pub(super) fn read(source: &mut dyn Read, session: &mut Session) -> io::Result<()> {
-    let mut source = Source { inner: io::BufReader::with_capacity(64 << 10, source), buffer: Vec::new() };
-    source.message(Level::Request, u64::MAX, session).map(drop)
+pub(super) fn read(source: &mut dyn Read, session: &mut TelemetrySession) -> io::Result<()> {
+    let mut reader = Reader { inner: io::BufReader::with_capacity(64 << 10, source), buffer: Vec::new() };
+    reader.message(Level::Request, u64::MAX, session).map(drop)
 }
 
-struct Source<R> {
+struct Reader<R> {
     inner: R,
     buffer: Vec<u8>,
 }
 
-impl<R: BufRead> Source<R> {
+impl<R: BufRead> Reader<R> {
     /// Reads a message of `length` bytes; false when it is malformed.
-    fn message(&mut self, level: Level, length: u64, session: &mut Session) -> io::Result<bool> {
+    fn message(&mut self, level: Level, length: u64, session: &mut TelemetrySession) -> io::Result<bool> {
         let mut left = length;
         while left > 0 {
             let Some(tag) = self.varint(&mut left)? else { return Ok(level == Level::Request) };
@@ -76,7 +76,7 @@ impl<R: BufRead> Source<R> {
     }
 
     /// Reads a resource, a scope or a record; `path` is the field numbers on the way to it.
-    fn content(&mut self, length: u64, path: &[u64], session: &mut Session) -> io::Result<bool> {
+    fn content(&mut self, length: u64, path: &[u64], session: &mut TelemetrySession) -> io::Result<bool> {
         self.buffer.clear();
         let mut buffer = std::mem::take(&mut self.buffer);
         let kept = length.min(LONGEST);
@@ -120,7 +120,7 @@ impl<R: BufRead> Source<R> {
 const AROUND: [&[u64]; 2] = [&[1, 1, 1], &[1, 2, 1, 3]];
 
 /// `path` is the field numbers on the way here; `options` says whether this is inside the session's options.
-fn visit(message: &[u8], session: &mut Session, path: &mut Vec<u64>, options: bool) {
+fn visit(message: &[u8], session: &mut TelemetrySession, path: &mut Vec<u64>, options: bool) {
     if let Some((key, value)) = key_value(message) {
         let place = if AROUND.contains(&path.as_slice()) { Place::Around } else { Place::Inside };
         session.note(key, value, place);

@@ -178,9 +178,9 @@ impl IndexBuilder {
     /// Begins an Opus stream: the next link, or a stream parallel to the link whose header came just before.
     fn begin(&mut self, page: Page<'_>, found: (Head, bool)) {
         let mut link = Link::new(page, found, self.entries.len());
-        let beside = self.link.as_ref().filter(|link| !link.has_pages()).map(|link| (link.serial, link.is_playable));
+        let parallel = self.link.as_ref().filter(|link| !link.has_pages()).map(|link| (link.serial, link.is_playable));
         let sequence = page.sequence();
-        match beside {
+        match parallel {
             Some((serial, _)) if serial == link.serial => {}
             Some((serial, false)) if link.is_playable => self.others.begin(serial, sequence, Kind::Opus),
             Some(_) => return self.others.begin(link.serial, sequence, Kind::Opus),

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_on_a_page_that_is_lost_is_left_out_to_its_end() {
+    fn what_began_on_a_page_that_is_lost_is_dropped_to_its_end() {
         let long = [7; 255];
         let pages: [(u8, u32, &[u8], &[u8]); 3] =
             [(0, 4, &[1], &[1]), (1, 6, &[255], &long), (1, 7, &[3, 1], &[7, 7, 7, 2])];

@@ -7,6 +7,8 @@ mod build;
 #[cfg(test)]
 mod complete;
 mod crc;
+#[cfg(test)]
+mod damaged_files;
 mod granules;
 mod index;
 mod joiner;

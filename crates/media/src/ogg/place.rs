@@ -102,10 +102,10 @@ impl Placed {
 
     /// Notes a gap; one without a length only where no other gap ends.
     fn gap(&mut self, start: u64, samples: u64, damaged: bool) {
-        let is_told = self.gaps.last().is_some_and(|last| last.start + last.samples >= start);
+        let is_noted = self.gaps.last().is_some_and(|last| last.start + last.samples >= start);
         if self.gaps.len() >= MOST_GAPS {
             self.has_more_gaps = true;
-        } else if samples > 0 || !is_told {
+        } else if samples > 0 || !is_noted {
             self.gaps.push(Gap { start, samples, damaged });
         }
     }

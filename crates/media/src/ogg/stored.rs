@@ -123,8 +123,8 @@ fn link(rest: &mut &[u8]) -> Result<Link, Corrupt> {
 }
 
 fn number<const N: usize, T>(rest: &mut &[u8], read: fn([u8; N]) -> T) -> Result<T, Corrupt> {
-    let (bytes, behind) = rest.split_first_chunk::<N>().ok_or(Corrupt)?;
-    *rest = behind;
+    let (bytes, after) = rest.split_first_chunk::<N>().ok_or(Corrupt)?;
+    *rest = after;
     Ok(read(*bytes))
 }
 

@@ -43,6 +43,17 @@ pub(crate) fn headers(serial: u32, pre_skip: u16) -> Vec<u8> {
     [page(2, 0, serial, 0, &[&head]), page(0, 0, serial, 1, &[tags])].concat()
 }
 
+/// The identification header page of a stream, and its comment header page.
+pub(crate) fn headers_of(serial: u32, channels: u8, pre_skip: u16, gain: i16) -> Vec<u8> {
+    let mut head = b"OpusHead\x01".to_vec();
+    head.push(channels);
+    head.extend(pre_skip.to_le_bytes());
+    head.extend(48_000_u32.to_le_bytes());
+    head.extend(gain.to_le_bytes());
+    head.push(u8::from(channels > 2));
+    [page(2, 0, serial, 0, &[&head]), page(0, 0, serial, 1, &[b"OpusTags\0\0\0\0\0\0\0\0"])].concat()
+}
+
 /// A stereo packet of 20 ms.
 pub(crate) const PACKET: &[u8] = &[0b1111_1100, 1, 2, 3];
 
@@ -184,7 +195,7 @@ mod tests {
         }
         let index = index(&bytes).unwrap();
         assert!(index.total_samples() <= LONGEST, "{}", index.total_samples());
-        assert!(index.gaps().iter().filter(|gap| gap.samples == 0).count() > 900, "what is not believed is told");
+        assert!(index.gaps().iter().filter(|gap| gap.samples == 0).count() > 900, "what is not believed is reported");
         assert_eq!(OpusIndex::from_bytes(&index.to_bytes()), Ok(index));
     }
 

@@ -48,7 +48,7 @@ mod tests {
     fn a_time_out_of_nowhere_changes_no_other() {
         let mut times = RtpTimes::new(u32::MAX - 1_000);
         let begin = times.packet(u32::MAX - 1_000);
-        assert_eq!(times.packet(u32::MAX - 1_960), begin - 960, "an earlier one that came behind the first");
+        assert_eq!(times.packet(u32::MAX - 1_960), begin - 960, "an earlier one that came after the first");
         for far in [1 << 30, 1 << 31, 3 << 30] {
             times.packet(far);
             assert_eq!(times.packet(959), begin + 1_960, "over the wrap, whatever came before it");
@@ -68,12 +68,12 @@ mod tests {
     proptest! {
         /// The first packet after a silence may be a retransmission, older than the last one before the silence.
         #[test]
-        fn packets_sent_again_behind_a_silence_lie_before_it(start in any::<u32>(), silence in 0_u32..1 << 29, back in 1_u32..200) {
+        fn packets_sent_again_after_a_silence_lie_before_it(start in any::<u32>(), silence in 0_u32..1 << 29, back in 1_u32..200) {
             let mut times = RtpTimes::new(start);
             let begin = times.packet(start);
-            let behind = start.wrapping_add(silence);
+            let after = start.wrapping_add(silence);
             prop_assert_eq!(times.packet(start.wrapping_sub(back * 960)), begin - u64::from(back) * 960);
-            prop_assert_eq!(times.packet(behind), begin + u64::from(silence));
+            prop_assert_eq!(times.packet(after), begin + u64::from(silence));
         }
     }
 }

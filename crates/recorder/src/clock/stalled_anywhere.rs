@@ -85,8 +85,8 @@ impl Caller {
         let mut seed = self.seed | 1;
         let (mut rtp, mut now, mut stood) = (48_000_000, ZERO, 0);
         let (mut packets, mut reports): (Vec<Packet>, Vec<Report>) = (Vec::new(), Vec::new());
-        let mut told = (rtp, now);
-        let (mut tells_at, mut next) = (now + 3_000 * MS, now + 4_500 * MS);
+        let mut reported = (rtp, now);
+        let (mut reports_at, mut next) = (now + 3_000 * MS, now + 4_500 * MS);
         let (mut burst, mut on_its_way) = (0, 0);
         let frame = (20e6 * (1.0 + self.ppm * 1e-6)) as i64;
         for does in &self.does {
@@ -102,10 +102,10 @@ impl Caller {
                     burst = packets;
                     // Reports go on meanwhile, both LiveKit's and the publisher's.
                     while self.reports && next < now {
-                        reports.push(Report { rtp: told.0 + samples(next - told.1), ntp: next, arrived: next });
-                        if next >= tells_at {
-                            told = (rtp + samples(next - from), next);
-                            tells_at = next + 5_000 * MS;
+                        reports.push(Report { rtp: reported.0 + samples(next - reported.1), ntp: next, arrived: next });
+                        if next >= reports_at {
+                            reported = (rtp + samples(next - from), next);
+                            reports_at = next + 5_000 * MS;
                         }
                         next += 3_000 * MS + (random(&mut seed) * 2e9) as i64;
                     }
@@ -125,12 +125,12 @@ impl Caller {
                     packets.push(Packet { rtp, spoken: now, is_speech, arrived, stood });
                 }
                 burst -= 1;
-                if now >= tells_at {
-                    told = (rtp, now + ((random(&mut seed) - 0.5) * 10e6) as i64);
-                    tells_at = now + 2_500 * MS + (random(&mut seed) * 5e9) as i64;
+                if now >= reports_at {
+                    reported = (rtp, now + ((random(&mut seed) - 0.5) * 10e6) as i64);
+                    reports_at = now + 2_500 * MS + (random(&mut seed) * 5e9) as i64;
                 }
                 if self.reports && now >= next {
-                    reports.push(Report { rtp: told.0 + samples(now - told.1), ntp: now, arrived: now });
+                    reports.push(Report { rtp: reported.0 + samples(now - reported.1), ntp: now, arrived: now });
                     next = now + 3_000 * MS + (random(&mut seed) * 2e9) as i64;
                 }
                 (rtp, now) = (rtp + 960, now + frame);
@@ -182,15 +182,15 @@ impl Caller {
 /// before a stall that were so late that they arrived like those spoken after it.
 fn is_known(packets: &[Packet]) -> Vec<bool> {
     let mut known = vec![true; packets.len()];
-    for (behind, pair) in packets.windows(2).enumerate().filter(|(_, pair)| pair[0].stood < pair[1].stood) {
+    for (last, pair) in packets.windows(2).enumerate().filter(|(_, pair)| pair[0].stood < pair[1].stood) {
         let stood = pair[1].stood - pair[0].stood;
         let is_late = |packet: &Packet| packet.arrived - packet.spoken - WAY >= stood - 15 * MS;
-        packets[..=behind]
+        packets[..=last]
             .iter()
             .rev()
             .take_while(|packet| is_late(packet))
             .enumerate()
-            .for_each(|(n, _)| known[behind - n] = false);
+            .for_each(|(n, _)| known[last - n] = false);
     }
     known
 }

@@ -70,7 +70,7 @@ impl Agent {
         let (mut rtp, mut now) = (48_000_000, ZERO);
         let mut all = Vec::new();
         // The publisher's last report, and when its next one and LiveKit's next one are due.
-        let (mut told, mut tells_at, mut next) = ((rtp, now), now + 3_000 * MS, now + 4_500 * MS);
+        let (mut reported, mut reports_at, mut next) = ((rtp, now), now + 3_000 * MS, now + 4_500 * MS);
         for _ in 0..self.turns {
             let spoken = self.speaks_ms / 20;
             for n in 0..spoken + (self.quiet_ms - self.stands_ms) / 20 {
@@ -81,12 +81,12 @@ impl Agent {
                     let arrived = now + (random(&mut seed) * self.jitter_ms * 1e6) as i64 + self.queued(now);
                     all.push((arrived, Sent::Packet { rtp, spoken: now, is_speech: n < spoken }));
                 }
-                if now >= tells_at {
-                    told = (rtp, now + ((random(&mut seed) - 0.5) * 10e6) as i64);
-                    tells_at = now + 2_500 * MS + (random(&mut seed) * 5e9) as i64;
+                if now >= reports_at {
+                    reported = (rtp, now + ((random(&mut seed) - 0.5) * 10e6) as i64);
+                    reports_at = now + 2_500 * MS + (random(&mut seed) * 5e9) as i64;
                 }
                 if self.reports && now >= next {
-                    all.push((now, Sent::Report { rtp: told.0 + samples(now - told.1), ntp: now }));
+                    all.push((now, Sent::Report { rtp: reported.0 + samples(now - reported.1), ntp: now }));
                     next = now + 3_000 * MS + (random(&mut seed) * 2e9) as i64;
                 }
                 (rtp, now) = (rtp + 960, now + (20e6 * (1.0 + self.ppm * 1e-6)) as i64);

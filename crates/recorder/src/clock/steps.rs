@@ -94,7 +94,7 @@ impl Clock {
             let spread = last.spread().max(mean.saturating_sub(lowest) as f64).max(MS as f64);
             // Delays spread evenly up to twice their mean are all above `rise` with a probability of at most e to the minus first
             // term of `odds`.
-            let unlikely = if cell.is_behind_hole { 0.0 } else { IN_SPEECH } + if cell.is_first { 0.0 } else { CHOSEN };
+            let unlikely = if cell.is_after_hole { 0.0 } else { IN_SPEECH } + if cell.is_first { 0.0 } else { CHOSEN };
             let odds = f64::from(deliveries) * rise as f64 / (2.0 * spread) - unlikely;
             let reports = self.reports_on(cell, rise);
             let needed = match reports {
@@ -119,24 +119,24 @@ impl Clock {
         let late = |cell: &Cell| last.above(cell.best);
         let rise = late(&self.above[number]);
         let pairs = self.above[..=number].windows(2).rev();
-        let same = pairs.take_while(|pair| !pair[1].is_behind_hole && late(&pair[0]) >= rise - CLOSE);
+        let same = pairs.take_while(|pair| !pair[1].is_after_hole && late(&pair[0]) >= rise - CLOSE);
         number - same.count()
     }
 
     /// What sender reports say about a step of this size. They show it late, and their own clock may step too, so they never cause
     /// one.
     fn reports_on(&self, cell: &Cell, rise: i64) -> Reports {
-        let before = self.reports.iter().rposition(|report| report.newest < cell.behind_rtp);
+        let before = self.reports.iter().rposition(|report| report.newest < cell.after_rtp);
         let Some(before) = before else { return Reports::Silent };
-        let behind = self.reports.range(before + 1..);
-        let rises = behind.clone().map(|report| report.point.delay.saturating_sub(self.reports[before].point.delay));
+        let after = self.reports.range(before + 1..);
+        let rises = after.clone().map(|report| report.point.delay.saturating_sub(self.reports[before].point.delay));
         let Some(most) = rises.max() else { return Reports::Silent };
         if most >= SMALLEST && most >= rise / 2 {
             return Reports::Agree;
         }
         // Judged by the packets received before the report, not by its own RTP time, which runs on while the clock stalls.
         let is_in_time = |report: &Report| report.newest >= cell.from_rtp.saturating_add(REPORTED);
-        let is_told = behind.clone().next_back().is_some_and(is_in_time);
-        if is_told && most < rise / 3 { Reports::Disagree } else { Reports::Silent }
+        let has_reported = after.clone().next_back().is_some_and(is_in_time);
+        if has_reported && most < rise / 3 { Reports::Disagree } else { Reports::Silent }
     }
 }

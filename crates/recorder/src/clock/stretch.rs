@@ -49,7 +49,7 @@ pub(super) struct Cell {
     /// Whether its section begins with it.
     pub is_first: bool,
     /// The highest RTP time before it: if the clock stalled, then from there on.
-    pub behind_rtp: i64,
+    pub after_rtp: i64,
     pub from_rtp: i64,
     pub to_rtp: i64,
     /// When its first packet arrived.
@@ -57,7 +57,7 @@ pub(super) struct Cell {
     /// Whether nothing had arrived for a while before that.
     pub is_after_pause: bool,
     pub packets: u32,
-    pub is_behind_hole: bool,
+    pub is_after_hole: bool,
     /// Whether its last packet followed the one before it without a hole, as in speech.
     is_speech: bool,
     pub best: Point,
@@ -73,19 +73,19 @@ impl Cell {
     /// A cell that begins with this packet; `newest` is the highest RTP time before it.
     pub(super) fn new(point: Point, arrived: i64, newest: i64, is_after_pause: bool) -> Self {
         let is_speech = point.rtp - newest < HOLE;
-        let is_behind_hole = !is_speech;
+        let is_after_hole = !is_speech;
         let (from_rtp, to_rtp, sum) = (point.rtp, point.rtp, i128::from(point.delay));
         Self {
             section: (point.rtp, 1),
             is_first: true,
-            behind_rtp: newest,
+            after_rtp: newest,
             from_rtp,
             to_rtp,
             arrived,
             is_after_pause,
             packets: 1,
             is_speech,
-            is_behind_hole,
+            is_after_hole,
             best: point,
             deliveries: 1,
             sum,

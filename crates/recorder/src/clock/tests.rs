@@ -101,7 +101,7 @@ fn what_was_heard_stays_unless_it_is_known_much_better() {
 }
 
 #[test]
-fn what_is_said_anew_holds_for_all_that_lies_behind() {
+fn what_is_said_anew_holds_for_all_that_comes_after() {
     let step = |from_rtp, offset| Step { from_rtp, offset };
     let mut live = Placement { steps: vec![step(i64::MIN, 10), step(1_000, 20), step(2_000, 30)] };
     let wanted = live.followed_by(&Placement { steps: vec![step(i64::MIN, 10), step(1_800, 40)] }, 1_500);

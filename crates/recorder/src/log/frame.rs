@@ -48,14 +48,14 @@ impl<'a> Iterator for Frames<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.bytes.get(self.at..)?;
-        let (length, behind) = rest.split_first_chunk::<4>()?;
-        let (sum, behind) = behind.split_first_chunk::<4>()?;
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (sum, after) = after.split_first_chunk::<4>()?;
         let length = u32::from_le_bytes(*length) as usize;
         // A file that was extended before it was written ends in zeros: no frame is empty.
         if length == 0 || length > LONGEST {
             return None;
         }
-        let payload = behind.get(..length)?;
+        let payload = after.get(..length)?;
         if crc32fast::hash(payload) != u32::from_le_bytes(*sum) {
             return None;
         }

@@ -5,6 +5,7 @@
 //! distinguishes a room that ended from a network that failed.
 
 mod data;
+mod messages;
 mod peer;
 pub mod people;
 mod receive;
@@ -26,17 +27,16 @@ use std::time::{Duration, Instant};
 use livekit_protocol as proto;
 use livekit_signaling::{SignalClient, SignalEvent, SignalEvents};
 use proto::signal_request::Message as Request;
-use proto::signal_response::Message as Response;
 use tokio::sync::mpsc;
 
 use self::data::Filter;
 use self::peer::{Peer, StreamNumbers};
-use self::people::{Changes, Exclusions, LeftOut, People};
+use self::people::{Excluded, Exclusions, People};
 use self::signal::Attempt;
 pub use self::signal::MakeToken;
 use self::spoken_time_gate::SpokenTimeGate;
 use self::transport::Transport;
-use crate::log::{Body, Joined, Pause, Speaker, Speakers, ended};
+use crate::log::{Body, Pause, ended};
 
 /// By itself neither side notices a dead path for more than 15 s: after this long without any packet, we act.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -131,7 +131,7 @@ pub trait Listener: Send {
     fn entry(&mut self, at: Instant, body: Body);
 
     /// Somebody is excluded from this moment on.
-    fn left_out(&mut self, _at: Instant, _who: LeftOut) {}
+    fn excluded(&mut self, _at: Instant, _who: Excluded) {}
 
     /// Whether media can flow now, and whether over TCP.
     fn media(&mut self, _is_up: bool, _over_tcp: bool) {}
@@ -177,13 +177,17 @@ struct Room<'l> {
 /// of it.
 pub fn run(
     settings: Settings,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::UnboundedReceiver<Command>,
     listener: &mut dyn Listener,
 ) -> Pin<Box<dyn Future<Output = End> + Send + '_>> {
     Box::pin(record(settings, commands, listener))
 }
 
-async fn record(settings: Settings, mut commands: mpsc::Receiver<Command>, listener: &mut dyn Listener) -> End {
+async fn record(
+    settings: Settings,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    listener: &mut dyn Listener,
+) -> End {
     let transport = match Transport::open(settings.local, Instant::now()) {
         Ok(transport) => transport,
         Err(error) => return End::Lost(format!("no UDP socket: {error}")),
@@ -250,7 +254,7 @@ enum Woken {
 
 impl Room<'_> {
     /// Waits for one event and handles it.
-    async fn step(&mut self, link: &mut Signalling, commands: &mut mpsc::Receiver<Command>) -> Flow {
+    async fn step(&mut self, link: &mut Signalling, commands: &mut mpsc::UnboundedReceiver<Command>) -> Flow {
         let deadline = self.poll();
         for request in std::mem::take(&mut self.ask) {
             link.client.send(request).await;
@@ -296,55 +300,6 @@ impl Room<'_> {
         }
     }
 
-    fn joined(&mut self, join: &proto::JoinResponse) -> Flow {
-        let now = Instant::now();
-        let room = join.room.clone().unwrap_or_default();
-        let again = !self.room_sid.is_empty();
-        let ours = if again { Some(self.room_sid.as_str()) } else { self.settings.expected_room.as_deref() };
-        if ours.is_some_and(|sid| sid != room.sid) {
-            // Ours has ended; joining created or found another one with that name.
-            return Flow::End(End::Missed);
-        }
-        let resumed = self.settings.expected_room.is_some() && !again;
-        if resumed {
-            self.link_lost = Some(now);
-        }
-        self.room_sid.clone_from(&room.sid);
-        self.listener.entry(now, Body::Joined(Joined { room_sid: room.sid, room_name: room.name, resumed }));
-        // Whether an earlier process was paused is one thing, whether we are is another.
-        if !again && (resumed || self.settings.paused) {
-            self.listener.entry(now, Body::Pause(Pause { paused: self.settings.paused }));
-        }
-        self.people.reset();
-        let changes = self.people.only(&join.other_participants);
-        self.take(changes, now)
-    }
-
-    /// Logs the changes of participants, and requests the wanted subscriptions.
-    fn take(&mut self, changes: Changes, now: Instant) -> Flow {
-        for entry in changes.entries {
-            self.listener.entry(now, Body::Participant(entry));
-        }
-        for who in changes.left_out {
-            self.listener.left_out(now, who);
-        }
-        for (participant_sid, identity) in changes.let_in {
-            self.gate.let_in(&participant_sid, self.listener.wall(now));
-            self.filter.let_in(&identity, now);
-        }
-        for (subscribe, tracks) in [(true, changes.wanted), (false, changes.unwanted)] {
-            for (participant_sid, track) in tracks {
-                self.ask.push(Request::Subscription(proto::UpdateSubscription {
-                    subscribe,
-                    participant_tracks: vec![proto::ParticipantTracks { participant_sid, track_sids: vec![track] }],
-                    ..Default::default()
-                }));
-            }
-        }
-        self.alone_since = if self.people.count() == 0 { self.alone_since.or(Some(now)) } else { None };
-        changes.encrypted.map_or(Flow::Go, |identity| Flow::End(End::Encrypted(identity)))
-    }
-
     fn command(&mut self, command: Command) -> Flow {
         let now = Instant::now();
         match command {
@@ -363,61 +318,10 @@ impl Room<'_> {
             }
             Command::Exclude(identity) => {
                 let changes = self.people.exclude(&identity);
-                return self.take(changes, now);
+                return self.apply(changes, now);
             }
         }
         Flow::Go
-    }
-
-    async fn message(&mut self, link: &Signalling, message: Response) -> Flow {
-        let now = Instant::now();
-        match message {
-            Response::Offer(offer) => self.offer(link, &offer).await,
-            Response::Trickle(trickle) if trickle.target() == proto::SignalTarget::Subscriber => {
-                self.peer.remote_candidate(&trickle.candidate_init);
-                self.try_tcp(now);
-            }
-            Response::Update(update) => {
-                let changes = self.people.update(&update.participants);
-                return self.take(changes, now);
-            }
-            Response::SpeakersChanged(changed) => self.speakers(&changed.speakers, now),
-            Response::Leave(leave) => {
-                let reason = leave.reason().as_str_name().to_owned();
-                return match leave.action() {
-                    proto::leave_request::Action::Disconnect => Flow::End(End::Room(reason)),
-                    proto::leave_request::Action::Resume => Flow::Resume(reason),
-                    proto::leave_request::Action::Reconnect => Flow::Rejoin(reason),
-                };
-            }
-            _ => {}
-        }
-        Flow::Go
-    }
-
-    async fn offer(&mut self, link: &Signalling, offer: &proto::SessionDescription) {
-        if self.peer.is_restart(offer) {
-            self.leave_tcp();
-        }
-        let local = if self.settings.tcp_only { None } else { self.transport.candidate() };
-        match self.peer.accept(offer, local) {
-            Ok(answer) => link.client.send(Request::Answer(answer)).await,
-            Err(error) => tracing::warn!(room = %self.room_sid, %error, "the server's offer cannot be answered"),
-        }
-    }
-
-    fn speakers(&mut self, changed: &[proto::SpeakerInfo], now: Instant) {
-        let kept = changed.iter().filter(|speaker| !self.paused && !self.people.is_excluded(&speaker.sid));
-        let speakers: Vec<Speaker> = kept
-            .map(|speaker| Speaker {
-                participant_sid: speaker.sid.clone(),
-                level: speaker.level,
-                active: speaker.active,
-            })
-            .collect();
-        if !speakers.is_empty() {
-            self.listener.entry(now, Body::Speakers(Speakers { speakers }));
-        }
     }
 
     /// Checks what we are not notified of: dead paths, empty rooms, the listener's own commands.

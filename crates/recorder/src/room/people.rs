@@ -33,7 +33,7 @@ impl Exclusions {
 
 /// A participant who is excluded from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct Excluded {
     /// The identity. It is for finding what others have stored of them, and must not be logged.
     pub identity: String,
     /// Whether it is an agent.
@@ -52,7 +52,7 @@ pub struct Changes {
     /// Tracks of participants who are excluded from now on.
     pub unwanted: Vec<(String, String)>,
     /// Participants who are excluded from now on.
-    pub left_out: Vec<LeftOut>,
+    pub excluded: Vec<Excluded>,
     /// Participants who are no longer excluded: participant id, identity.
     pub let_in: Vec<(String, String)>,
     /// The identity of a participant with an end-to-end encrypted track.
@@ -177,7 +177,7 @@ impl People {
         }
         let present = self.update(people);
         changes.entries.extend(present.entries);
-        changes.left_out.extend(present.left_out);
+        changes.excluded.extend(present.excluded);
         changes.let_in.extend(present.let_in);
         Changes { wanted: present.wanted, unwanted: present.unwanted, encrypted: present.encrypted, ..changes }
     }
@@ -211,7 +211,7 @@ impl People {
             if self.excluded.insert(person.sid.clone()) {
                 let was_recorded = self.present.contains_key(&person.sid);
                 let identity = person.identity.clone();
-                changes.left_out.push(LeftOut { identity, agent: is_agent(person), was_recorded });
+                changes.excluded.push(Excluded { identity, agent: is_agent(person), was_recorded });
             }
         } else {
             self.excluded.remove(&person.sid);
@@ -270,86 +270,4 @@ fn entry(person: &proto::ParticipantInfo, gone: bool) -> log::Participant {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn person(identity: &str, tracks: &[(&str, i32)]) -> proto::ParticipantInfo {
-        let track = |(sid, encryption): &(&str, i32)| proto::TrackInfo {
-            sid: (*sid).to_owned(),
-            r#type: proto::TrackType::Audio as i32,
-            encryption: *encryption,
-            ..Default::default()
-        };
-        proto::ParticipantInfo {
-            sid: format!("PA_{identity}"),
-            identity: identity.to_owned(),
-            tracks: tracks.iter().map(track).collect(),
-            ..Default::default()
-        }
-    }
-
-    #[test]
-    fn audio_is_asked_for_once_and_of_nobody_who_is_left_out() {
-        let exclusions = Exclusions {
-            attributes: BTreeMap::from([("echosphere.record".to_owned(), "false".to_owned())]),
-            ..Exclusions::default()
-        };
-        let mut people = People::new(exclusions);
-        let mut shy = person("shy", &[("TR_s", 0)]);
-        shy.attributes.insert("echosphere.record".to_owned(), "false".to_owned());
-        let changes = people.update(&[person("a", &[("TR_a", 0)]), shy]);
-        assert_eq!(changes.wanted, [("PA_a".to_owned(), "TR_a".to_owned())]);
-        assert_eq!(changes.entries.len(), 1, "not even the name of somebody who is left out is kept");
-        let left_out =
-            |identity: &str, was_recorded| LeftOut { identity: identity.to_owned(), agent: false, was_recorded };
-        assert_eq!(changes.left_out, [left_out("shy", false)]);
-        assert!(people.is_excluded("PA_shy") && people.is_identity_excluded("shy"));
-        assert_eq!(people.update(&[person("a", &[("TR_a", 0)])]).wanted, []);
-        let changes = people.exclude("a");
-        assert_eq!(changes.unwanted, [("PA_a".to_owned(), "TR_a".to_owned())]);
-        assert_eq!(changes.left_out, [left_out("a", true)]);
-        assert!(people.is_excluded("PA_a"));
-        assert_eq!(people.exclude("a").left_out, [], "it is told once");
-    }
-
-    #[test]
-    fn a_line_is_its_tracks_owners_also_when_they_have_left() {
-        let mut people = People::default();
-        let mut agent = person("helper", &[("TR_h", 0)]);
-        agent.kind = proto::participant_info::Kind::Agent as i32;
-        people.update(&[person("a", &[("TR_a", 0)]), agent]);
-        people.exclude("a");
-        let mut gone = person("a", &[]);
-        gone.state = proto::participant_info::State::Disconnected as i32;
-        people.update(&[gone]);
-        assert!(people.is_line_excluded(Some("TR_a"), "helper") && people.is_line_excluded(None, "a"));
-        assert!(!people.is_agents_line(Some("TR_a"), "helper") && people.is_agents_line(None, "helper"));
-        assert!(!people.is_line_excluded(Some("TR_h"), "helper") && !people.is_line_excluded(Some("TR_?"), "helper"));
-        assert_eq!(people.speaker(Some("TR_a"), "helper"), "a");
-    }
-
-    #[test]
-    fn whoever_is_let_in_again_is_told_of_once_and_what_was_theirs_before_stays_out() {
-        let attributes = BTreeMap::from([("record".to_owned(), "false".to_owned())]);
-        let mut people = People::new(Exclusions { attributes, ..Exclusions::default() });
-        let mut shy = person("a", &[("TR_a", 0)]);
-        shy.attributes.insert("record".to_owned(), "false".to_owned());
-        assert_eq!(people.update(&[shy.clone()]).let_in, []);
-        assert_eq!(people.update(&[person("a", &[("TR_a", 0)])]).let_in, [("PA_a".to_owned(), "a".to_owned())]);
-        assert_eq!(people.update(&[person("a", &[("TR_a", 0)])]).let_in, []);
-        people.update(&[shy]);
-        let back = proto::ParticipantInfo { sid: "PA_2".to_owned(), ..person("a", &[("TR_2", 0)]) };
-        assert_eq!(people.only(&[back]).let_in, [("PA_2".to_owned(), "a".to_owned())]);
-        assert!(people.is_line_excluded(Some("TR_a"), "a") && !people.is_line_excluded(Some("TR_2"), "a"));
-    }
-
-    #[test]
-    fn encryption_is_noticed_and_those_who_left_while_we_were_away_are_gone() {
-        let mut people = People::new(Exclusions::default());
-        people.update(&[person("a", &[]), person("b", &[])]);
-        let changes = people.only(&[person("b", &[("TR_b", 1)])]);
-        assert_eq!(changes.encrypted.as_deref(), Some("b"));
-        assert!(changes.entries.iter().any(|entry| entry.identity == "a" && entry.gone));
-        assert_eq!(people.count(), 1);
-    }
-}
+mod tests;

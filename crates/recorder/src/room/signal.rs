@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use echosphere_domain::backoff::Backoff;
 use livekit_protocol as proto;
 use livekit_signaling::{SignalClient, SignalError, SignalEvents, SignalOptions};
 use tokio::task::JoinHandle;
@@ -47,21 +48,13 @@ pub enum Back {
 /// An attempt to get back that is under way.
 pub type Attempt = JoinHandle<Back>;
 
-/// The pause before an attempt: 0, 250 ms, 500 ms, then a second each. The server may be back at any moment, and many rooms ask at
-/// once.
-pub fn pause(attempt: u32) -> Duration {
-    match attempt {
-        0 => Duration::ZERO,
-        1 => Duration::from_millis(250),
-        2 => Duration::from_millis(500),
-        _ => Duration::from_secs(1),
-    }
-}
+/// The pauses between attempts; there is none before the first. The server may be back at any moment, and many rooms ask at once.
+pub const BACKOFF: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(1) };
 
 /// Tries to resume the session.
 pub fn resume(client: Arc<SignalClient>, attempt: u32) -> Attempt {
     tokio::spawn(async move {
-        tokio::time::sleep(pause(attempt)).await;
+        tokio::time::sleep(BACKOFF.after(attempt)).await;
         match client.restart(proto::ReconnectReason::RrSignalDisconnected).await {
             Ok(_) => Back::Resumed,
             Err(error) => Back::Failed(error),
@@ -72,7 +65,7 @@ pub fn resume(client: Arc<SignalClient>, attempt: u32) -> Attempt {
 /// Tries to rejoin.
 pub fn rejoin(url: String, token: MakeToken, attempt: u32) -> Attempt {
     tokio::spawn(async move {
-        tokio::time::sleep(pause(attempt)).await;
+        tokio::time::sleep(BACKOFF.after(attempt)).await;
         match join(&url, &token()).await {
             Ok(joined) => Back::Rejoined(Box::new(joined)),
             Err(error) => Back::Failed(error),

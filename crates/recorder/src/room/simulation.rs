@@ -69,8 +69,8 @@ impl Network {
     /// Retransmits what is requested under its own number, as LiveKit does; str0m would need a separate stream for that.
     fn send_again(&mut self, now: Instant, nack: &Nack) {
         for entry in nack.reports.iter() {
-            let behind = (0..16).filter(|bit| entry.blp >> bit & 1 == 1).map(|bit| entry.pid.wrapping_add(bit + 1));
-            for number in [entry.pid].into_iter().chain(behind) {
+            let later = (0..16).filter(|bit| entry.blp >> bit & 1 == 1).map(|bit| entry.pid.wrapping_add(bit + 1));
+            for number in [entry.pid].into_iter().chain(later) {
                 if let Some(bytes) = self.gone.remove(&(*nack.ssrc, number)) {
                     self.send(now, true, &bytes);
                 }
@@ -87,7 +87,7 @@ impl Network {
 type Packets = HashMap<u64, (u64, Instant, Vec<u8>)>;
 
 /// What our side received.
-struct Heard {
+struct Received {
     out: Vec<Vec<u8>>,
     /// By stream.
     packets: HashMap<u32, Packets>,
@@ -97,7 +97,7 @@ struct Heard {
     is_paused: bool,
 }
 
-impl Heard {
+impl Received {
     fn new(now: Instant) -> Self {
         let clock = Timepiece::new(now, 0);
         Self {
@@ -116,7 +116,7 @@ impl Heard {
     }
 }
 
-impl Outlet for Heard {
+impl Outlet for Received {
     fn send(&mut self, transmit: &Transmit) {
         self.out.push(transmit.contents.to_vec());
     }
@@ -137,7 +137,7 @@ struct Call {
     server: Rtc,
     peer: Peer,
     numbers: StreamNumbers,
-    heard: Heard,
+    received: Received,
     network: Network,
     mids: Vec<Mid>,
     server_wants: Instant,
@@ -175,7 +175,7 @@ impl Call {
             server,
             peer: Peer::new(now),
             numbers: StreamNumbers::default(),
-            heard: Heard::new(now),
+            received: Received::new(now),
             network,
             mids,
             server_wants: now,
@@ -241,11 +241,11 @@ impl Call {
         self.now = end;
         for (at, bytes) in arrived {
             let datagram = Datagram { at, protocol: Protocol::Udp, from: self.theirs, to: self.ours, bytes: &bytes };
-            self.peer.receive(&datagram, &mut self.numbers, &mut self.heard);
+            self.peer.receive(&datagram, &mut self.numbers, &mut self.received);
         }
         self.peer.timeout(end);
-        self.peer.poll(&mut self.numbers, &mut self.heard);
-        for bytes in std::mem::take(&mut self.heard.out) {
+        self.peer.poll(&mut self.numbers, &mut self.received);
+        for bytes in std::mem::take(&mut self.received.out) {
             self.network.send(end, false, &bytes);
         }
     }
@@ -292,9 +292,9 @@ impl Call {
 
 /// Checks that every packet that was sent arrived once and unchanged, or is missing; returns how many are missing.
 fn missing(call: &Call, packets: u64) -> u64 {
-    assert_eq!((call.heard.packets.len(), call.heard.doubled), (call.mids.len(), 0));
+    assert_eq!((call.received.packets.len(), call.received.doubled), (call.mids.len(), 0));
     let mut missing = 0;
-    for stream in call.heard.packets.values() {
+    for stream in call.received.packets.values() {
         let track = stream.values().next().unwrap().2[1];
         let first = *stream.keys().min().unwrap();
         let first_number = u64::from_be_bytes(stream[&first].2[2..].try_into().unwrap());
@@ -324,22 +324,22 @@ fn five_percent_of_loss_come_again_when_asked_for() {
 }
 
 #[test]
-fn nothing_that_is_spoken_in_a_pause_is_kept_and_all_that_is_spoken_behind_it() {
+fn nothing_that_is_spoken_in_a_pause_is_kept_and_all_that_is_spoken_after_it() {
     let is_paused = |number: u64| number % 100 >= 50;
     let mut call = Call::new(2, 0.05, 10 * MS, 13);
     call.talk_and(3_000, |call, number| match number % 100 {
-        50 => call.heard.is_paused = true,
-        0 => call.heard.resume(call.now),
+        50 => call.received.is_paused = true,
+        0 => call.received.resume(call.now),
         _ => {}
     });
-    for stream in call.heard.packets.values() {
+    for stream in call.received.packets.values() {
         let kept: HashSet<u64> =
             stream.values().map(|(.., payload)| u64::from_be_bytes(payload[2..].try_into().unwrap())).collect();
         let of_pauses: Vec<u64> = kept.iter().copied().filter(|number| is_paused(*number)).collect();
         assert!(of_pauses.is_empty(), "{of_pauses:?} were spoken in a pause");
         // What is lost shortly before a pause is retransmitted when nothing is kept.
         let missing = (1..3_000).filter(|number| number % 100 < 10 && !kept.contains(number)).count();
-        assert!(missing <= 3, "{missing} packets are missing behind pauses");
+        assert!(missing <= 3, "{missing} packets are missing after pauses");
     }
 }
 
@@ -355,7 +355,7 @@ fn two_hours_in_simulated_network_time() {
 
 /// After 1.5 s without a packet, str0m takes a time below the last one for one of the next cycle.
 #[test]
-fn a_packet_that_is_sent_again_first_behind_a_silence_keeps_its_time() {
+fn a_packet_that_is_sent_again_first_after_a_silence_keeps_its_time() {
     let mut call = Call::new(1, 0.0, Duration::ZERO, 5);
     let lost = std::cell::RefCell::new(Vec::new());
     call.talk_and(100, |call, number| {
@@ -395,8 +395,8 @@ fn no_stun_message_ends_the_peer_connection() {
     for _ in 0..60 {
         call.now += PACE;
         call.peer.timeout(call.now);
-        call.peer.poll(&mut call.numbers, &mut call.heard);
-        for sent in std::mem::take(&mut call.heard.out) {
+        call.peer.poll(&mut call.numbers, &mut call.received);
+        for sent in std::mem::take(&mut call.received.out) {
             if sent.len() < 20 || sent[..2] != [0, 1] {
                 continue;
             }
@@ -407,7 +407,7 @@ fn no_stun_message_ends_the_peer_connection() {
                     let bytes = stun(class, &sent[8..20], &attributes);
                     let (from, to) = (call.theirs, call.ours);
                     let datagram = Datagram { at: call.now, protocol: Protocol::Udp, from, to, bytes: &bytes };
-                    call.peer.receive(&datagram, &mut call.numbers, &mut call.heard);
+                    call.peer.receive(&datagram, &mut call.numbers, &mut call.received);
                     tried += 1;
                 }
             }

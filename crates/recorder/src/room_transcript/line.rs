@@ -14,7 +14,7 @@ pub(super) struct Line {
     pub sender: String,
     pub text: String,
     /// The rank of its text: a later text of the same line replaces it, unless that ranks lower.
-    pub from: Told,
+    pub rank: Rank,
     pub first_at: i64,
     pub last_at: i64,
     pub interrupted: bool,
@@ -22,32 +22,32 @@ pub(super) struct Line {
 
 impl Line {
     /// Takes a text, unless it is empty or ranks lower than the current one.
-    pub fn tell(&mut self, text: String, from: Told, first_at: i64, at: i64) {
+    pub fn update_text(&mut self, text: String, rank: Rank, first_at: i64, at: i64) {
         let is_first = self.text.trim().is_empty();
         if text.trim().is_empty() {
             // An empty final text means that the current text is final.
-            if !is_first && from.is_final {
-                self.from = self.from.max(from);
+            if !is_first && rank.is_final {
+                self.rank = self.rank.max(rank);
             }
-        } else if is_first || from >= self.from {
+        } else if is_first || rank >= self.rank {
             if is_first {
                 self.first_at = first_at;
             }
-            (self.text, self.from, self.last_at) = (text, from, at);
+            (self.text, self.rank, self.last_at) = (text, rank, at);
         }
     }
 }
 
 /// The rank of a text: final texts are above interim ones, and of either kind a later one is above an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Told {
+pub(super) struct Rank {
     pub is_final: bool,
     pub order: u64,
 }
 
 /// The lines, by their order, that another sender has reported as well: two agents that listen to one user both transcribe what the
 /// user said. Each line comes with its speaker.
-pub(super) fn told_again<'l>(lines: impl Iterator<Item = (&'l str, &'l Line)>) -> HashSet<u64> {
+pub(super) fn reported_again<'l>(lines: impl Iterator<Item = (&'l str, &'l Line)>) -> HashSet<u64> {
     let mut lines: Vec<_> = lines.collect();
     lines.sort_by_key(|(_, line)| line.order);
     let mut known: HashMap<(&str, String), Vec<&Line>> = HashMap::new();
@@ -55,9 +55,9 @@ pub(super) fn told_again<'l>(lines: impl Iterator<Item = (&'l str, &'l Line)>) -
     for (speaker, line) in lines {
         let letters = line.text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
         let same = known.entry((speaker, letters)).or_default();
-        let is_told = |told: &&Line| told.sender != line.sender && told.first_at.abs_diff(line.first_at) <= TOGETHER;
+        let is_same = |other: &&Line| other.sender != line.sender && other.first_at.abs_diff(line.first_at) <= TOGETHER;
         // One line of another sender accounts for one of this sender's: words may be repeated.
-        match same.iter().position(is_told) {
+        match same.iter().position(is_same) {
             Some(place) => {
                 same.swap_remove(place);
                 again.insert(line.order);

@@ -68,12 +68,12 @@ fn interim_texts_are_replaced_deltas_are_joined_and_a_line_tells_when_its_texts_
     let turns = words.transcript().turns;
     let lines: Vec<_> = turns.iter().map(|turn| (turn.role, turn.text.as_str())).collect();
     assert_eq!(lines, [(Role::User, "What time is it?"), (Role::Agent, "It is five.")]);
-    let told = |first: i64, last: i64| Times {
+    let reported = |first: i64, last: i64| Times {
         created: Some(WallTime::from_nanos(first)),
         last_text: Some(WallTime::from_nanos(last)),
         ..Times::default()
     };
-    assert_eq!((turns[0].reported, turns[1].reported), (told(2 * S, 4 * S), told(5 * S, 5 * S)));
+    assert_eq!((turns[0].reported, turns[1].reported), (reported(2 * S, 4 * S), reported(5 * S, 5 * S)));
 }
 
 #[test]

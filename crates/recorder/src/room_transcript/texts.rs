@@ -58,12 +58,12 @@ fn legacy_texts_follow_the_same_rules_and_stand_where_no_stream_tells() {
     let legacy = |at: i64, identity: &str, id: &str, text: &str, is_final: bool| {
         let segment =
             proto::TranscriptionSegment { id: id.into(), text: text.into(), r#final: is_final, ..Default::default() };
-        let told = proto::Transcription {
+        let transcription = proto::Transcription {
             transcribed_participant_identity: identity.to_owned(),
             track_id: "TR_bob".to_owned(),
             segments: vec![segment],
         };
-        entry(at, data("helper", Value::Transcription(told)))
+        entry(at, data("helper", Value::Transcription(transcription)))
     };
     let log = [
         entry(0, person("bob", "STANDARD")),

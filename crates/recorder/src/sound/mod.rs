@@ -9,7 +9,7 @@ mod side_gaps;
 mod stream;
 mod track_file;
 
-pub use assembler::{Assembler, Heard};
+pub use assembler::{Assembler, ReceivedTrack};
 pub use index::{Extent, Gap, Index, PlacedStream, SideGap, packets};
 pub(crate) use stream::SERVER_SILENCE;
 pub use track_file::{TOLERANCE, TrackFile};

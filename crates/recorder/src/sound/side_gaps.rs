@@ -77,7 +77,7 @@ mod tests {
         Gap { start: start * S, samples: (end - start) * S, reason: reason.to_owned() }
     }
 
-    fn told(side_gaps: &[SideGap]) -> Vec<(i64, i64, bool, bool)> {
+    fn summary(side_gaps: &[SideGap]) -> Vec<(i64, i64, bool, bool)> {
         side_gaps
             .iter()
             .map(|side_gap| {
@@ -94,7 +94,7 @@ mod tests {
             stream(false, "carol", &[0..30, 40..60]),
         ];
         // Bob was heard while Carol's packets were lost: what a session has of the users' side may be his.
-        assert_eq!(told(&of(&streams, &[], 60 * S, None)), [(10, 13, true, false)]);
+        assert_eq!(summary(&of(&streams, &[], 60 * S, None)), [(10, 13, true, false)]);
     }
 
     #[test]
@@ -123,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_sound_that_was_cut_there_is_a_hole_without_a_known_end() {
+    fn after_a_sound_that_was_cut_there_is_a_hole_without_a_known_end() {
         let streams =
             [stream(true, "helper", &[0..10]), stream(false, "bob", &[0..8]), stream(false, "carol", &[0..9])];
         let side_gaps = of(&streams, &[], 10 * S, Some(100 * S));
-        assert_eq!(told(&side_gaps), [(10, 110, true, false), (10, 110, false, true)]);
+        assert_eq!(summary(&side_gaps), [(10, 110, true, false), (10, 110, false, true)]);
     }
 }

@@ -1,15 +1,12 @@
-//! Rooms of people who talk on a real livekit-server, recorded, and what is kept of what they sent.
+//! Rooms of people who talk on a real livekit-server, recorded.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark")]
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use echosphere_domain::time::WallTime;
 use echosphere_livekit::token;
-use echosphere_recorder::log::{Body, chunk};
 use echosphere_testkit::server::{KEY, SECRET, Server};
 use secrecy::SecretString;
 use serde_json::json;
@@ -42,34 +39,6 @@ pub fn stop(server: &Server, id: &str) -> f64 {
     let answer = server.send("POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
     assert_eq!(answer.json()["status"], "COMPLETED", "{}", answer.text());
     began.elapsed().as_secs_f64() * 1e3
-}
-
-/// Of each stream in each capture log: how many packets its sequence numbers span, and how many are there.
-pub fn streams(data: &Path) -> Vec<(u64, u64)> {
-    let mut found: HashMap<([u8; 16], u32), HashSet<u64>> = HashMap::new();
-    for path in chunks(data) {
-        let chunk = chunk::decode(&std::fs::read(path).unwrap()).unwrap();
-        for entry in chunk.entries {
-            if let Some(Body::Packet(packet)) = entry.body {
-                found.entry((*chunk.capture.as_bytes(), packet.stream)).or_default().insert(packet.sequence);
-            }
-        }
-    }
-    let span = |numbers: &HashSet<u64>| numbers.iter().max().unwrap() - numbers.iter().min().unwrap() + 1;
-    found.values().map(|numbers| (span(numbers), numbers.len() as u64)).collect()
-}
-
-fn chunks(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(chunks(&path));
-        } else if path.extension().is_some_and(|ending| ending == "esc") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 /// A token with which somebody talks in a room.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source as CaptureSource};
 use echosphere_domain::time::{MediaTime, WallTime};
-use echosphere_domain::transcript::align::{Account, Heard, Span, VERSION, Voice, align, align_in_room};
+use echosphere_domain::transcript::align::{Account, Span, SpeechSpans, VERSION, Voice, align, align_in_room};
 use echosphere_domain::transcript::{Role, Transcript};
 use echosphere_media::aac::FRAME;
 use echosphere_media::activity::{self, Echo};
@@ -71,10 +71,10 @@ impl<'m> Measured<'m> {
         match room {
             Some((room, levels)) if room.id == id => self
                 .participants(room, levels)
-                .map_or(transcript.clone(), |heard| align(transcript, &heard, Account::Room)),
+                .map_or(transcript.clone(), |speech| align(transcript, &speech, Account::Room)),
             Some((room, levels)) => {
-                let heard = channels(room, levels);
-                heard.map_or(transcript.clone(), |heard| align_in_room(transcript, own.as_ref(), &heard))
+                let speech = channels(room, levels);
+                speech.map_or(transcript.clone(), |speech| align_in_room(transcript, own.as_ref(), &speech))
             }
             None => own.map_or(transcript.clone(), |own| align(transcript, &own, Account::Session)),
         }
@@ -82,30 +82,30 @@ impl<'m> Measured<'m> {
 
     /// Each participant of a room by their own tracks. One who is alone on a side is measured on that side, which also has what
     /// another capture filled in.
-    fn participants(&self, room: &Capture, levels: &CaptureAnalysis) -> Option<Heard> {
+    fn participants(&self, room: &Capture, levels: &CaptureAnalysis) -> Option<SpeechSpans> {
         let start = room.started_at?;
-        let mut heard = channels(room, levels)?;
+        let mut speech = channels(room, levels)?;
         let source = self.room.as_ref().and_then(|(_, source)| source.as_ref());
         let index = source.and_then(CaptureRenderer::log_index).filter(|_| !levels.tracks.is_empty());
-        let Some(index) = index else { return Some(heard) };
+        let Some(index) = index else { return Some(speech) };
         let speakers = self.speakers(index, levels);
         let agent_levels = levels.channel(0);
         for (identity, speaker) in &speakers {
             let is_alone = !index.is_mixed && speakers.values().filter(|other| other.role == speaker.role).count() == 1;
-            let side = heard.voices.iter().find(|voice| voice.speaker.is_none() && voice.role == speaker.role);
+            let side = speech.voices.iter().find(|voice| voice.speaker.is_none() && voice.role == speaker.role);
             let own = if let Some(side) = side.filter(|_| is_alone) {
                 side.clone()
             } else {
                 let echo_of = (speaker.role == Role::User && !index.is_mixed).then_some(&agent_levels[..]);
                 voice(start, speaker.role, speaker.levels.clone(), echo_of)
             };
-            heard.voices.push(Voice { speaker: Some(identity.clone()), ..own });
+            speech.voices.push(Voice { speaker: Some(identity.clone()), ..own });
         }
         // A side whose participants are listed themselves is dropped: it does not say who speaks.
-        heard
+        speech
             .voices
             .retain(|voice| voice.speaker.is_some() || !speakers.values().any(|speaker| speaker.role == voice.role));
-        Some(heard)
+        Some(speech)
     }
 
     fn speakers(&self, index: &Index, levels: &CaptureAnalysis) -> BTreeMap<String, Speaker> {
@@ -149,15 +149,15 @@ pub async fn levels(assembly: &Assembly, renderer: &CaptureRenderer) -> Result<V
 }
 
 /// What is heard on two channels of a sound that begins at this time.
-pub fn of_levels(start: WallTime, levels: &[u8]) -> Heard {
+pub fn of_levels(start: WallTime, levels: &[u8]) -> SpeechSpans {
     let channel = |channel: usize| -> Vec<u8> { levels.iter().skip(channel).step_by(2).copied().collect() };
     let (agent, user) = (channel(0), channel(1));
     let user = voice(start, Role::User, user, Some(&agent));
-    Heard { voices: vec![voice(start, Role::Agent, agent, None), user], until: None }
+    SpeechSpans { voices: vec![voice(start, Role::Agent, agent, None), user], until: None }
 }
 
 /// What is heard on the two channels of a capture.
-fn channels(capture: &Capture, levels: &CaptureAnalysis) -> Option<Heard> {
+fn channels(capture: &Capture, levels: &CaptureAnalysis) -> Option<SpeechSpans> {
     Some(of_levels(capture.started_at?, &levels.levels))
 }
 

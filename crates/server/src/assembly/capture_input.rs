@@ -2,6 +2,7 @@
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Capture, CaptureStatus, Gap, Recording};
+use echosphere_domain::segment::Segment;
 use echosphere_domain::time::MediaTime;
 use echosphere_media::ogg::OpusIndex;
 
@@ -19,6 +20,8 @@ pub struct CaptureInput {
     pub restarts: Vec<MediaTime>,
     /// Stretches of which more is known than when they were rendered, in its own media time.
     pub improved: Vec<std::ops::Range<MediaTime>>,
+    /// Its segments, if somebody else made them and the recording does not have them yet.
+    pub given: Vec<Segment>,
     /// Its sound, to listen to.
     pub renderer: Option<CaptureRenderer>,
     /// Whether it was cut at its end, and another capture has the rest: then nothing is missing there.
@@ -28,7 +31,8 @@ pub struct CaptureInput {
 impl CaptureInput {
     /// A capture that came whole.
     pub fn new(capture: Capture, gaps: Vec<Gap>) -> Self {
-        Self { capture, gaps, restarts: Vec::new(), improved: Vec::new(), renderer: None, is_end_filled: false }
+        let (restarts, improved, given) = (Vec::new(), Vec::new(), Vec::new());
+        Self { capture, gaps, restarts, improved, given, renderer: None, is_end_filled: false }
     }
 }
 
@@ -50,7 +54,7 @@ pub async fn load(
 }
 
 /// The other captures, each with its status, as a publication was decided on.
-pub fn beside(captures: &[Capture], own: CaptureId) -> Vec<(CaptureId, CaptureStatus)> {
+pub fn others(captures: &[Capture], own: CaptureId) -> Vec<(CaptureId, CaptureStatus)> {
     captures.iter().filter(|other| other.id != own).map(|other| (other.id, other.status)).collect()
 }
 

@@ -26,7 +26,7 @@ use crate::redaction::RedactionSpans;
 use crate::rendering::{CaptureRenderer, Error};
 
 /// A session that may have what is missing.
-struct Session {
+struct FillSource {
     capture: CaptureId,
     started_at: WallTime,
     renderer: CaptureRenderer,
@@ -34,7 +34,7 @@ struct Session {
     has: Vec<Range<i64>>,
 }
 
-impl Session {
+impl FillSource {
     fn of(input: &CaptureInput, spans: &RedactionSpans) -> Option<Self> {
         let capture = &input.capture;
         let is_kept = matches!(capture.status, CaptureStatus::Complete | CaptureStatus::Partial);
@@ -58,7 +58,7 @@ pub async fn fill(
     inputs: &mut [CaptureInput],
     spans: &RedactionSpans,
 ) -> Result<Vec<(CaptureId, Audio)>, Error> {
-    let sessions: Vec<Session> = inputs.iter().filter_map(|input| Session::of(input, spans)).collect();
+    let sessions: Vec<FillSource> = inputs.iter().filter_map(|input| FillSource::of(input, spans)).collect();
     let mut changed = Vec::new();
     for input in inputs.iter_mut().filter(|input| has_log(&input.capture)) {
         let (Some(renderer), Some(started_at)) = (input.renderer.clone(), input.capture.started_at) else { continue };
@@ -83,7 +83,7 @@ pub async fn fill(
 
 /// Whether a capture is one of the recorder's, and its log is still there.
 fn has_log(capture: &Capture) -> bool {
-    capture.source == CaptureSource::Recorder && capture.audio.as_ref().is_some_and(|audio| !audio.is_gone)
+    capture.source == CaptureSource::Recorder && capture.audio.as_ref().is_some_and(Audio::has_log)
 }
 
 async fn fills(
@@ -91,15 +91,15 @@ async fn fills(
     room: &CaptureRenderer,
     index: &Index,
     started_at: WallTime,
-    sessions: &[Session],
+    sessions: &[FillSource],
 ) -> Result<Vec<Fill>, Error> {
     let mut fills: Vec<Fill> = Vec::new();
     for session in sessions {
         // Where the session has what lies at our first sample, as far as clocks can be believed.
-        let behind = MediaTime::from_nanos(started_at.since(session.started_at)).as_samples_48k();
-        let by_clock = fill_from(assembly, room, index, session, behind, &mut fills).await?;
+        let lag = MediaTime::from_nanos(started_at.since(session.started_at)).as_samples_48k();
+        let by_clock = fill_from(assembly, room, index, session, lag, &mut fills).await?;
         if !by_clock && let Some(off) = clock_offset(assembly, room, started_at, session).await? {
-            fill_from(assembly, room, index, session, behind - off, &mut fills).await?;
+            fill_from(assembly, room, index, session, lag - off, &mut fills).await?;
         }
     }
     fills.sort_by_key(|fill| (fill.start, fill.agent));
@@ -111,7 +111,7 @@ async fn clock_offset(
     assembly: &Assembly,
     room: &CaptureRenderer,
     started_at: WallTime,
-    session: &Session,
+    session: &FillSource,
 ) -> Result<Option<i64>, Error> {
     let ours = of_levels(started_at, &levels(assembly, room).await?);
     let theirs = of_levels(session.started_at, &levels(assembly, &session.renderer).await?);
@@ -125,17 +125,17 @@ async fn fill_from(
     assembly: &Assembly,
     room: &CaptureRenderer,
     index: &Index,
-    session: &Session,
-    behind: i64,
+    session: &FillSource,
+    lag: i64,
     fills: &mut Vec<Fill>,
 ) -> Result<bool, Error> {
-    let mut offset = Offset::new(room, index.is_mixed, &session.renderer, behind);
+    let mut offset = Offset::new(room, index.is_mixed, &session.renderer, lag);
     let (mut is_wanted, mut is_found) = (false, false);
     for side_gap in &index.side_gaps {
         let filled = fills.iter().filter(|fill| fill.agent == side_gap.agent).map(Fill::range);
         let left = without(&[side_gap.range()], &joined(filled));
         is_wanted |= !left.is_empty();
-        if left.is_empty() || !session.may_have(side_gap, behind) {
+        if left.is_empty() || !session.may_have(side_gap, lag) {
             continue;
         }
         let Some(shift) = offset.near(&assembly.rendering, side_gap).await? else { continue };
@@ -152,11 +152,11 @@ async fn fill_from(
     Ok(is_found || !is_wanted)
 }
 
-impl Session {
+impl FillSource {
     /// Whether it was going on about then.
-    fn may_have(&self, side_gap: &SideGap, behind: i64) -> bool {
-        let from = side_gap.start + behind - offset::WIDEST;
-        let to = side_gap.range().end + behind + offset::WIDEST;
+    fn may_have(&self, side_gap: &SideGap, lag: i64) -> bool {
+        let from = side_gap.start + lag - offset::WIDEST;
+        let to = side_gap.range().end + lag + offset::WIDEST;
         self.has.iter().any(|has| has.start < to && has.end > from)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::lifecycle::{Content, Reason};
-use echosphere_domain::recording::{Audio, CaptureStatus, Gap};
+use echosphere_domain::recording::{Audio, CaptureStatus, Gap, Master};
 use echosphere_domain::segment::{Location, Segment};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::aac::FRAME;
@@ -46,7 +46,11 @@ pub fn compose(inputs: &[CaptureInput], current: &[Segment]) -> SegmentIndex {
         .collect();
     let mut index = SegmentIndex::default();
     for input in in_order(inputs, current) {
-        append(&mut index, input, &stored);
+        match &input.capture.audio {
+            Some(Audio { master: Master::Segments, .. }) => append_given(&mut index, input, current),
+            Some(audio) => append(&mut index, input, audio, &stored),
+            None => {}
+        }
     }
     index
 }
@@ -101,8 +105,35 @@ pub fn media_time(frame: u64) -> MediaTime {
     MediaTime::from_samples_48k(i64::try_from(frame.saturating_mul(FRAME as u64)).unwrap_or(i64::MAX))
 }
 
-fn append(index: &mut SegmentIndex, input: &CaptureInput, stored: &Stored<'_>) {
-    let Some(audio) = &input.capture.audio else { return };
+/// Appends segments that somebody else made, as they are: those that are given with the capture, or that are listed already.
+fn append_given(index: &mut SegmentIndex, input: &CaptureInput, current: &[Segment]) {
+    let listed = current.iter().filter(|segment| segment.capture == input.capture.id);
+    let given: Vec<&Segment> = if input.given.is_empty() { listed.collect() } else { input.given.iter().collect() };
+    let Some(first) = given.first() else { return };
+    let (start, begins_with) = (index.duration, index.segments.last().map_or(0, |last| last.discontinuity + 1));
+    for segment in &given {
+        index.segments.push(Segment {
+            index: index.segments.len() as u32,
+            discontinuity: begins_with + segment.discontinuity.saturating_sub(first.discontinuity),
+            media_start: start + (segment.media_start - first.media_start),
+            ..(*segment).clone()
+        });
+    }
+    conclude(index, input, start);
+}
+
+/// What follows from the segments of a capture that were appended, the first of them at `start`.
+fn conclude(index: &mut SegmentIndex, input: &CaptureInput, start: MediaTime) {
+    let moved = input.gaps.iter().map(|gap| Gap { start: gap.start + start, ..gap.clone() });
+    index.gaps.extend(moved);
+    // The timeline goes on where the last frame ends: it is filled up with silence.
+    index.duration = index.segments.last().map_or(start, |last| last.media_start + last.duration);
+    index.started_at.get_or_insert(started(input));
+    let length = input.capture.audio.as_ref().map_or(MediaTime::ZERO, length);
+    index.ended_at = Some(started(input).plus_nanos(length.as_nanos()));
+}
+
+fn append(index: &mut SegmentIndex, input: &CaptureInput, audio: &Audio, stored: &Stored<'_>) {
     let (start, wall) = (index.duration, started(input));
     let first = index.segments.last().map_or(0, |last| last.discontinuity + 1);
     let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
@@ -126,12 +157,7 @@ fn append(index: &mut SegmentIndex, input: &CaptureInput, stored: &Stored<'_>) {
             location: known.map_or(Location::Renderable, |known| known.location.clone()),
         });
     }
-    let moved = input.gaps.iter().map(|gap| Gap { start: gap.start + start, ..gap.clone() });
-    index.gaps.extend(moved);
-    // The timeline goes on where the last frame ends: it is filled up with silence.
-    index.duration = index.segments.last().map_or(start, |last| last.media_start + last.duration);
-    index.started_at.get_or_insert(wall);
-    index.ended_at = Some(wall.plus_nanos(length(audio).as_nanos()));
+    conclude(index, input, start);
 }
 
 /// What a recording's captures amount to. `silent` is why there is no sound, if there is none.
@@ -145,132 +171,4 @@ pub fn content(index: &SegmentIndex, inputs: &[CaptureInput], silent: Reason) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use echosphere_domain::key::ObjectKey;
-    use echosphere_domain::recording::{Capture, Source};
-    use uuid::Uuid;
-
-    fn input(id: u128, start_s: i64, seconds: u64) -> CaptureInput {
-        let audio = Audio {
-            key: ObjectKey::parse("k").unwrap(),
-            chunks: 0,
-            offset: 0,
-            length: 1,
-            samples: seconds * 48_000,
-            segment_ms: 4_000,
-            is_gone: false,
-            fills: Vec::new(),
-        };
-        let capture = Capture {
-            id: CaptureId::new(Uuid::from_u128(id)),
-            recording: echosphere_domain::id::RecordingId::new(Uuid::from_u128(1)),
-            attempt: id as u32,
-            source: Source::Upload,
-            status: CaptureStatus::Complete,
-            started_at: Some(WallTime::from_millis(start_s * 1000)),
-            ended_at: None,
-            error: None,
-            upload: None,
-            job_id: None,
-            audio: Some(audio),
-        };
-        CaptureInput::new(capture, Vec::new())
-    }
-
-    #[test]
-    fn one_capture_is_its_own_grid() {
-        let index = compose(&[input(1, 100, 60)], &[]);
-        assert_eq!(index.segments.len(), 15);
-        assert_eq!(index.started_at, Some(WallTime::from_millis(100_000)));
-        assert_eq!(index.segments[1].media_start.ticks(), 187 * 1920);
-    }
-
-    fn of_job(job: &str, input: CaptureInput) -> CaptureInput {
-        CaptureInput { capture: Capture { job_id: Some(job.to_owned()), ..input.capture }, ..input }
-    }
-
-    fn of_room(input: CaptureInput) -> CaptureInput {
-        CaptureInput { capture: Capture { source: Source::Recorder, ..input.capture }, ..input }
-    }
-
-    fn heard(index: &SegmentIndex) -> Vec<(u128, u32)> {
-        index.segments.iter().map(|s| (s.capture.as_uuid().as_u128(), s.discontinuity)).collect()
-    }
-
-    #[test]
-    fn a_second_upload_of_one_job_follows_after_a_discontinuity_and_an_overlap_is_not_doubled() {
-        let inputs = [input(2, 200, 8), input(1, 100, 8), input(3, 202, 8)].map(|input| of_job("AJ_1", input));
-        let index = compose(&inputs, &[]);
-        assert_eq!(heard(&index), [(1, 0), (1, 0), (2, 1), (2, 1)]);
-        assert_eq!(index.segments[2].wall_start, WallTime::from_millis(200_000));
-        let media: Vec<_> =
-            index.segments.windows(2).map(|w| w[0].media_start + w[0].duration == w[1].media_start).collect();
-        assert_eq!(media, [true, true, true]);
-    }
-
-    #[test]
-    fn sessions_of_two_jobs_are_not_put_in_a_row() {
-        let inputs = [of_job("AJ_1", input(1, 100, 8)), of_job("AJ_2", input(2, 400, 12))];
-        assert_eq!(heard(&compose(&inputs, &[])), [(2, 0), (2, 0), (2, 0)], "the longest");
-        let current = compose(&inputs[..1], &[]).segments;
-        assert_eq!(heard(&compose(&inputs, &current)), [(1, 0), (1, 0)], "what is heard already stays");
-        // Uploads that do not name their job.
-        assert_eq!(heard(&compose(&[input(1, 100, 8), input(2, 400, 8)], &[])), [(1, 0), (1, 0)]);
-    }
-
-    #[test]
-    fn where_the_room_was_captured_that_is_what_is_heard() {
-        let room = of_room(input(1, 100, 8));
-        let before = of_job("AJ_1", input(2, 40, 60));
-        let after = of_job("AJ_2", input(3, 300, 60));
-        let inputs = [before, room, after];
-        let index = compose(&inputs, &[]);
-        assert_eq!(heard(&index), [(1, 0), (1, 0)]);
-        assert_eq!(index.started_at, Some(WallTime::from_millis(100_000)));
-        // What was put in a row once is taken out again, and media time zero stays.
-        let mut current = compose(&inputs[1..2], &[]).segments;
-        current.extend(compose(&inputs[2..], &[]).segments);
-        assert_eq!(compose(&inputs, &current).segments, index.segments);
-        // A recorder that kept nothing leaves it to the sessions.
-        let mut failed = inputs.clone();
-        (failed[1].capture.audio, failed[1].capture.status) = (None, CaptureStatus::Failed);
-        assert_eq!(compose(&failed, &[]).segments.len(), 15);
-    }
-
-    #[test]
-    fn media_time_zero_stays_and_stored_segments_are_kept() {
-        let mut current = compose(&[input(1, 100, 8)], &[]).segments;
-        current[0].location = Location::Stored { key: ObjectKey::parse("x").unwrap(), offset: 0, length: 9 };
-        let later = compose(&[input(2, 50, 8), input(1, 100, 8)], &current);
-        assert_eq!(later.segments[0].capture.as_uuid().as_u128(), 1);
-        assert_eq!(later.segments[0].location, current[0].location);
-        assert_eq!(later.segments.len(), 2, "what lies before zero is not put behind it");
-    }
-
-    #[test]
-    fn what_hindsight_improves_is_rendered_again_and_a_restart_is_a_discontinuity() {
-        let mut current = compose(&[input(1, 100, 16)], &[]).segments;
-        for segment in &mut current {
-            segment.location = Location::Stored { key: ObjectKey::parse("x").unwrap(), offset: 0, length: 9 };
-        }
-        let mut better = input(1, 100, 18);
-        better.improved = vec![MediaTime::from_millis(5_000)..MediaTime::from_millis(5_100)];
-        better.restarts = vec![MediaTime::from_millis(7_000)];
-        let after = compose(&[better], &current).segments;
-        let again: Vec<bool> = after.iter().map(|segment| segment.location == Location::Renderable).collect();
-        assert_eq!(again, [false, true, false, false, true], "the second, and the one that is new");
-        let discontinuities: Vec<u32> = after.iter().map(|segment| segment.discontinuity).collect();
-        assert_eq!(discontinuities, [0, 0, 1, 1, 1]);
-    }
-
-    #[test]
-    fn silence_has_a_reason() {
-        let mut failed = input(1, 100, 8);
-        failed.capture.audio = None;
-        failed.capture.status = CaptureStatus::Partial;
-        let index = compose(std::slice::from_ref(&failed), &[]);
-        let content = content(&index, &[failed], Reason::AudioMissing);
-        assert_eq!(content, Content::Silent { reason: Reason::AudioMissing, partial: true });
-    }
-}
+mod tests;

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The pause after the first attempt.
-const FIRST: Duration = Duration::from_secs(10);
-/// The longest pause: a call that can be joined again is not to be missed.
-const LONGEST: Duration = Duration::from_secs(60);
+use echosphere_domain::backoff::Backoff;
+
+/// The pauses between attempts. The longest is short: a call that can be joined again is not to be missed.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(60) };
 /// How many rooms are remembered.
 const MOST: usize = 10_000;
 
@@ -26,9 +26,8 @@ impl Retries {
         if self.0.len() >= MOST {
             self.0.retain(|_, (_, due)| now < *due);
         }
-        let tries = self.0.get(sid).map_or(0, |(tries, _)| *tries);
-        let pause = FIRST.saturating_mul(2_u32.saturating_pow(tries)).min(LONGEST);
-        self.0.insert(sid.to_owned(), (tries.saturating_add(1), now + pause));
+        let tries = self.0.get(sid).map_or(0, |(tries, _)| *tries).saturating_add(1);
+        self.0.insert(sid.to_owned(), (tries, now + BACKOFF.after(tries)));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use echosphere_domain::backoff::Backoff;
 use echosphere_livekit::webhook;
 use echosphere_store::Webhook;
 
@@ -13,9 +14,11 @@ use crate::names;
 const LOOK: Duration = Duration::from_secs(5);
 /// Webhooks that are read at once.
 const BATCH: u32 = 100;
-/// Attempts at doing what a webhook asks for; with the waits between them (510 s), that is about nine minutes. After that, polling
+/// Attempts at doing what a webhook asks for; with the pauses between them (510 s), that is about nine minutes. After that, polling
 /// finds the room that it was about, if there still is one.
 const MAX_ATTEMPTS: u32 = 9;
+/// The pauses between attempts.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(256) };
 /// How long a webhook's id is kept, so that it is recognized when it comes again, and how long who was in rooms is kept.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How often old ones are forgotten.
@@ -50,18 +53,18 @@ pub async fn run(auto: Arc<AutoRecord>) {
 
 async fn work_on(auto: &AutoRecord, webhook: Webhook) {
     let event = webhook::read_kept(&webhook.body);
-    let told = async {
+    let applied = async {
         auto.exclusion.room_named(&webhook.project, &event.room_sid, &event.room_name).await?;
         auto.participants.named(&webhook.project, &event).await
     };
-    let outcome = match told.await {
+    let outcome = match applied.await {
         Ok(()) => webhook_came(auto, &webhook.project, &event).await,
         Err(_) => Outcome::Later,
     };
     let attempts = webhook.attempts + 1;
     let noted = match outcome {
         Outcome::Later if attempts < MAX_ATTEMPTS => {
-            let due = auto.clock.now().after(Duration::from_secs(1 << attempts));
+            let due = auto.clock.now().after(BACKOFF.after(attempts));
             auto.store.webhook_failed(&webhook.project, &webhook.id, due).await
         }
         outcome => {

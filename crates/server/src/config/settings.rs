@@ -150,7 +150,7 @@ const BEFORE: &[Setting] = &[
         default: "the address that the request called",
         meaning: "How clients reach this server, when a proxy stands before it.",
         apply: |draft, text| {
-            draft.config.public_url = Some(value::http_url(text)?);
+            draft.config.public_url = Some(value::public_url(text)?);
             Ok(())
         },
     },

@@ -39,9 +39,16 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is not an address with a port, such as 127.0.0.1:8080"))
 }
 
-/// An http or https URL with a host and without a query; trailing slashes are removed.
-pub fn http_url(text: &str) -> Result<String, String> {
-    url(text, &["http", "https"], "https://echosphere.example.com")
+/// The public URL of this server: of a host, without a path, because presigned URLs sign the path under which the bucket is served.
+pub fn public_url(text: &str) -> Result<String, String> {
+    let url = url(text, &["http", "https"], "https://echosphere.example.com")?;
+    let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    match path {
+        None => Ok(url),
+        Some((_, path)) => Err(format!(
+            "/{path} is a path: EchoSphere needs a host of its own, such as https://echosphere.example.com"
+        )),
+    }
 }
 
 /// The URL of a LiveKit server, which the SDKs write with either pair of schemes.

@@ -15,7 +15,7 @@ struct Inner {
     next: u64,
     open: HashMap<u64, Arc<Connection>>,
     /// When each limit was logged last, and how often it was reached since.
-    told: HashMap<Limit, (Instant, u64)>,
+    logged: HashMap<Limit, (Instant, u64)>,
 }
 
 /// The connections of a listener.
@@ -104,12 +104,12 @@ impl Table {
         }
         let mut inner = self.inner();
         let connections = inner.open.len();
-        let (told, times) = inner.told.entry(limit).or_insert((self.began, 0));
+        let (logged, times) = inner.logged.entry(limit).or_insert((self.began, 0));
         *times += 1;
-        let is_first = *told == self.began;
-        if is_first || told.elapsed() >= LOGGED_EVERY {
+        let is_first = *logged == self.began;
+        if is_first || logged.elapsed() >= LOGGED_EVERY {
             let since = std::mem::take(times);
-            *told = Instant::now();
+            *logged = Instant::now();
             drop(inner);
             tracing::warn!(limit = limit.name(), times = since, connections, "a limit of the HTTP listener is met");
         }

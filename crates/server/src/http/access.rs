@@ -189,7 +189,7 @@ pub fn credential(app: &App, text: &str) -> Result<Credential, &'static str> {
     }
     app.tokens.verify(text, clock::now(), Grant::RoomRecord).map(Credential::Token).map_err(|error| {
         tracing::info!(%error, "a credential was refused");
-        error.told()
+        error.public_message()
     })
 }
 

@@ -27,7 +27,7 @@ fn project(app: &SharedApp, headers: &HeaderMap) -> Result<ProjectId, Problem> {
     let claims = app.tokens.verify(token, clock::now(), Grant::ObservabilityWrite).map_err(|error| {
         metrics::counter!("echosphere_uploads_total", "outcome" => "refused").increment(1);
         tracing::warn!(%error, "a request of the agents SDK was refused");
-        Problem::unauthorized(error.told())
+        Problem::unauthorized(error.public_message())
     })?;
     let project = app.config.project(&claims.project).filter(|project| !project.recording);
     if project.is_some() {
@@ -45,7 +45,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// Takes a session upload: `multipart/form-data` with the parts `header`, `chat_history` and `audio`.
+/// Accepts a session upload: `multipart/form-data` with the parts `header`, `chat_history` and `audio`.
 #[utoipa::path(
     post, path = "/observability/recordings/v0", tag = "agents SDK", operation_id = "uploadSession",
     request_body(content_type = "multipart/form-data", content = String),
@@ -97,13 +97,13 @@ fn refuse(problem: Problem, body: Body) -> Response {
     problem.into_response()
 }
 
-/// Takes an OTLP request of the agents SDK. Answered at once: the Node SDK sends no recording when its logs are not taken.
+/// Accepts an OTLP request of the agents SDK. Answered at once: the Node SDK sends no recording when its logs are refused.
 #[utoipa::path(
     post, path = "/observability/{signal}/otlp/v0", tag = "agents SDK", operation_id = "sendTelemetry",
     params(("signal" = String, Path, description = "traces, logs or metrics")),
     request_body(content_type = "application/x-protobuf", content = String),
     responses(
-        (status = 200, description = "Taken"),
+        (status = 200, description = "Accepted"),
         (status = 401, description = "A bad token, or recording is switched off", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Larger than 64 MiB, inflated", body = Problem, content_type = "application/problem+json"),
     ),
@@ -130,19 +130,20 @@ pub async fn otlp(
         Err(ContentError::Io(error)) => {
             metrics::counter!("echosphere_telemetry_lost_total").increment(1);
             tracing::error!(%error, signal, "telemetry is lost: there is no room for it");
-            return taken();
+            return accepted();
         }
     };
     let content_type = text(&headers, header::CONTENT_TYPE);
     let is_gzip = text(&headers, header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip");
-    match app.uploads.telemetry.take(&app.uploads, id, Request { project, signal, content_type, is_gzip, body }).await {
-        Ok(()) => taken(),
+    let request = Request { project, signal, content_type, is_gzip, body };
+    match app.uploads.telemetry.accept(&app.uploads, id, request).await {
+        Ok(()) => accepted(),
         Err(InflateError::TooLarge { .. }) => too_large().into_response(),
         Err(error) => Problem::bad_body(error.to_string()).into_response(),
     }
 }
 
-fn taken() -> Response {
+fn accepted() -> Response {
     // An Export...ServiceResponse without fields, in either form.
     let json = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, json)], "{}").into_response()

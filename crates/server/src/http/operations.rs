@@ -23,7 +23,7 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// What works and what does not. Why not is told by the log: anybody may ask this.
+/// What works and what does not. The log says why not: anybody may ask this.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Readiness {
     /// Whether requests can be served.

@@ -7,12 +7,11 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use echosphere_domain::id::UploadId;
-use echosphere_domain::key::{self, ObjectKey};
+use echosphere_domain::key;
 use echosphere_domain::time::WallTime;
 use echosphere_store::{Upload, UploadState};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
 use utoipa::{IntoParams, ToSchema};
@@ -23,9 +22,6 @@ use crate::clock;
 use crate::http::state::{App, SharedApp};
 use crate::jobs::clean;
 use crate::uploads::held;
-
-/// How much of an object is read at a time, in bytes.
-const PIECE: u64 = 1 << 20;
 
 /// What to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -173,24 +169,12 @@ pub async fn body(State(app): State<SharedApp>, caller: Caller, Path(id): Path<S
         if app.objects.head(&object).await?.is_none() {
             return Err(Problem::upload_not_found("the upload is not in quarantine any more"));
         }
-        Body::from_stream(pieces(app.clone(), object))
+        Body::from_stream(app.objects.pieces(object))
     };
     // Whatever the body claims to be, a browser must not display it.
     let kind = HeaderValue::from_static("application/octet-stream");
     let disposition = HeaderValue::from_static("attachment; filename=\"upload.multipart\"");
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], body).into_response())
-}
-
-/// An object, piece by piece.
-fn pieces(app: SharedApp, object: ObjectKey) -> impl Stream<Item = Result<Bytes, crate::error::Error>> + Send {
-    stream::try_unfold(0_u64, move |at| {
-        let (app, object) = (app.clone(), object.clone());
-        async move {
-            let piece = app.objects.get_range(&object, at..at + PIECE).await?;
-            let next = at + piece.len() as u64;
-            Ok((!piece.is_empty()).then_some((piece, next)))
-        }
-    })
 }
 
 /// Reads an upload again: one that is held becomes a recording now, though nobody knows the name of its room.
@@ -209,6 +193,7 @@ pub async fn reprocess(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    let _alone = app.uploads.leaving.lock().await;
     let upload = find(&app, &caller, &id).await?;
     if upload.state == UploadState::Quarantined {
         spool_again(&app, &upload).await?;
@@ -227,7 +212,7 @@ async fn spool_again(app: &SharedApp, upload: &Upload) -> Result<(), Problem> {
     };
     let path = app.data.spool(upload.id);
     let mut file = tokio::fs::File::create(&path).await.map_err(failed)?;
-    let mut pieces = pin!(pieces(app.clone(), object));
+    let mut pieces = pin!(app.objects.pieces(object));
     while let Some(piece) = pieces.next().await {
         tokio::io::AsyncWriteExt::write_all(&mut file, &piece?).await.map_err(failed)?;
     }
@@ -250,6 +235,7 @@ pub async fn delete(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    let _alone = app.uploads.leaving.lock().await;
     let upload = find(&app, &caller, &id).await?;
     let deleted = async {
         clean::forget_quarantined(&app.jobs, &upload).await?;

@@ -17,7 +17,7 @@ const LARGEST: usize = 1 << 20;
 /// The longest id, event name or room id that is accepted, in bytes.
 const LONGEST: usize = 1_024;
 
-/// Takes a webhook of LiveKit's. It is durable when it is answered; what it asks for is done after that, and once, however
+/// Accepts a webhook of LiveKit's. It is durable when it is answered; what it asks for is done after that, and once, however
 /// often it comes. Any other answer than 200 makes LiveKit send it again.
 #[utoipa::path(
     post, path = "/livekit/webhook", tag = "livekit", operation_id = "receiveWebhook",
@@ -64,8 +64,8 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
     if is_excluded {
         // What is known of the room is erased; the event is stored without the room's name and without its body, as nothing needs
         // them.
-        let told = app.uploads.exclusion.room_named(&project, &event.room_sid, &event.room_name).await;
-        told.inspect_err(|_| count("failed"))?;
+        let applied = app.uploads.exclusion.room_named(&project, &event.room_sid, &event.room_name).await;
+        applied.inspect_err(|_| count("failed"))?;
     }
     let webhook = Webhook {
         project,
@@ -90,7 +90,7 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
 fn refused(error: webhook::Error) -> Problem {
     tracing::warn!(%error, "a webhook was refused");
     count("refused");
-    Problem::unauthorized(error.told())
+    Problem::unauthorized(error.public_message())
 }
 
 fn count(outcome: &'static str) {

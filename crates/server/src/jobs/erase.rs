@@ -23,7 +23,7 @@ const FOLDS: u32 = 40;
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let what = Erasure::parse(&claim.payload).ok_or_else(|| Error::Payload(claim.payload.clone()))?;
     if let Erasure::Recording(recording) = what {
-        left(jobs, recording).await?;
+        wait_until_left(jobs, recording).await?;
         if !jobs.objects.fences().close(recording, PATIENCE).await {
             return Err(Error::Recorded(recording));
         }
@@ -134,7 +134,7 @@ pub(super) async fn scrub(jobs: &Jobs) -> Result<(), Error> {
 }
 
 /// Waits until this process has left the recording's room.
-async fn left(jobs: &Jobs, recording: RecordingId) -> Result<(), Error> {
+async fn wait_until_left(jobs: &Jobs, recording: RecordingId) -> Result<(), Error> {
     let began = Instant::now();
     while jobs.rooms.has(recording) {
         if jobs.stop.is_cancelled() {

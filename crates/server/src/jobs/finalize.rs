@@ -3,7 +3,7 @@
 //! Everything is read from object storage, so that any process can do it, whichever one recorded the room.
 
 use echosphere_domain::lifecycle::{Content, Reason};
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Master, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_recorder::log::ended;
@@ -96,7 +96,7 @@ async fn publication(
     Ok(Publication {
         recording: recording.id,
         based_on: recording.state.revision,
-        beside: capture_input::beside(captures, capture.id),
+        beside: capture_input::others(captures, capture.id),
         audio_index: index.as_ref().map(Index::to_bytes),
         transcript: (!words.turns.is_empty()).then_some(words),
         supersedes: Vec::new(),
@@ -154,13 +154,14 @@ fn conclude(capture: &mut Capture, jobs: &Jobs, recording: &Recording, log: &Log
     if let Some(index) = index {
         capture.started_at = Some(WallTime::from_nanos(index.zero));
         capture.audio = Some(Audio {
-            key: recording.prefix.log_chunk(capture.attempt, 0),
-            chunks: log.chunks,
-            offset: 0,
-            length: log.bytes,
+            master: Master::Log {
+                first: recording.prefix.log_chunk(capture.attempt, 0),
+                chunks: log.chunks,
+                length: log.bytes,
+                is_gone: false,
+            },
             samples: index.samples,
             segment_ms: jobs.config.segment_duration.as_millis() as u32,
-            is_gone: false,
             fills: Vec::new(),
         });
     }

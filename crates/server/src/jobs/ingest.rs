@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
 use echosphere_domain::lifecycle::{Deletion, Reason};
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Extent, Master, Recording, Source};
 use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::session::Session;
 use echosphere_domain::time::{MediaTime, WallTime};
@@ -95,8 +95,8 @@ async fn admit(jobs: &Jobs, upload: &Upload, body: &Body) -> Result<Admission, E
     if upload.job_id != session.job_id || upload.room_sid != session.room_sid {
         jobs.store.note_session(upload.id, &session, None).await?;
     }
-    let told = header.summary.room_name.as_deref().or(upload.room_name.as_deref());
-    let answer = jobs.uploads.exclusion.ask(&upload.project, &session, told).await?;
+    let reported = header.summary.room_name.as_deref().or(upload.room_name.as_deref());
+    let answer = jobs.uploads.exclusion.ask(&upload.project, &session, reported).await?;
     Ok(if answer == Answer::Unknown && !upload.is_released { Admission::Held } else { Admission::Open })
 }
 
@@ -206,7 +206,7 @@ async fn ingest(jobs: &Jobs, claim: &Claim, upload: &Upload, path: &Path, body: 
 /// The header's own summary first; for the Node SDK, which sends none, the telemetry that came before.
 pub(super) async fn facts(jobs: &Jobs, upload: &Upload, header: &Header) -> Result<SessionFacts, Error> {
     let summary = &header.summary;
-    let told = match &header.job_id {
+    let reported = match &header.job_id {
         Some(job) => jobs.store.session_facts(&upload.project, job).await?,
         None => SessionFacts::default(),
     };
@@ -214,10 +214,10 @@ pub(super) async fn facts(jobs: &Jobs, upload: &Upload, header: &Header) -> Resu
         tracing::warn!(upload = %upload.id, fields = ?header.unusable, "a session has ids that cannot be; they are left out");
     }
     let facts = SessionFacts {
-        room_name: summary.room_name.clone().or(upload.room_name.clone()).or(told.room_name),
-        agent_name: summary.agent_name.clone().or(told.agent_name),
-        tags: if summary.tags.is_empty() { told.tags } else { summary.tags.clone() },
-        sdk_version: summary.sdk_version.clone().or(told.sdk_version),
+        room_name: summary.room_name.clone().or(upload.room_name.clone()).or(reported.room_name),
+        agent_name: summary.agent_name.clone().or(reported.agent_name),
+        tags: if summary.tags.is_empty() { reported.tags } else { summary.tags.clone() },
+        sdk_version: summary.sdk_version.clone().or(reported.sdk_version),
         simulated: header.simulated,
     };
     Ok(names::kept(facts))
@@ -274,13 +274,13 @@ impl Read {
             Some(sound) => match sound.index {
                 Ok(found) => {
                     let audio = Audio {
-                        key: joined.body.clone(),
-                        chunks: 0,
-                        offset: sound.offset,
-                        length: sound.length,
+                        master: Master::Ogg(Extent {
+                            key: joined.body.clone(),
+                            offset: sound.offset,
+                            length: sound.length,
+                        }),
                         samples: found.total_samples(),
                         segment_ms: jobs.config.segment_duration.as_millis() as u32,
-                        is_gone: false,
                         fills: Vec::new(),
                     };
                     capture.audio = Some(audio);
@@ -329,15 +329,16 @@ impl Read {
         }
         let capture = &mut self.input.capture;
         // Without a start time it is not known where in the sound a redaction span lies.
-        let silenced = match (&capture.audio, &self.index, header.start_time) {
-            (Some(audio), Some(index), Some(start)) => {
-                redaction::silence(spans, start, audio, index, &spooled.body, &spooled.silenced).await?
+        let extent = capture.audio.as_ref().and_then(Audio::extent);
+        let silenced = match (extent, &self.index, header.start_time) {
+            (Some(extent), Some(index), Some(start)) => {
+                redaction::silence(spans, start, extent, index, &spooled.body, &spooled.silenced).await?
             }
             _ => None,
         };
         match (silenced, &mut capture.audio) {
-            (Some(silenced), Some(audio)) => {
-                (audio.offset, audio.length) = (0, silenced.length);
+            (Some(silenced), Some(Audio { master: Master::Ogg(extent), .. })) => {
+                (extent.offset, extent.length) = (0, silenced.length);
                 self.index = Some(silenced.index);
             }
             (_, audio) => {
@@ -404,7 +405,9 @@ pub(super) async fn publication(
     let mut input = read.input.clone();
     let audio_index = read.index.as_ref().map(OpusIndex::to_bytes);
     input.renderer = match (&input.capture.audio, read.index.take()) {
-        (Some(audio), Some(index)) => Some(CaptureRenderer::ogg(audio.clone(), index, channel_map(Source::Upload))),
+        (Some(audio), Some(index)) => audio
+            .extent()
+            .map(|extent| CaptureRenderer::ogg(audio.clone(), extent.clone(), index, channel_map(Source::Upload))),
         _ => None,
     };
     inputs.push(input);
@@ -417,7 +420,7 @@ pub(super) async fn publication(
     Ok(Publication {
         recording: recording.id,
         based_on: recording.state.revision,
-        beside: capture_input::beside(captures, capture.id),
+        beside: capture_input::others(captures, capture.id),
         audio_index,
         capture,
         transcript: read.transcript,

@@ -61,7 +61,7 @@ pub(super) async fn publication(
     Ok(Some(Publication {
         recording: recording.id,
         based_on: recording.state.revision,
-        beside: capture_input::beside(captures, lead.id),
+        beside: capture_input::others(captures, lead.id),
         audio_index: jobs.store.audio_index(lead.id).await?,
         transcript,
         supersedes: Vec::new(),

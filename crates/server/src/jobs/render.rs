@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use echosphere_domain::id::CaptureId;
-use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::recording::{Audio, Capture, Recording};
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
@@ -107,7 +107,7 @@ impl Job<'_> {
         let frames = segment.duration.ticks().unsigned_abs() / echosphere_media::grid::TICKS_PER_FRAME;
         let mut done = Done { capture, window: Ok(Window::default()), index, stored: None, frames };
         let is_there = |renderer: &&CaptureRenderer| {
-            !renderer.audio().is_gone && !matches!(segment.location, Location::Missing { .. })
+            !renderer.audio().is_gone() && !matches!(segment.location, Location::Missing { .. })
         };
         // Silence that is only claimed costs nothing: it is rendered on demand, and its measurements are known.
         let Some(renderer) = renderer.filter(is_there).filter(|renderer| !renderer.is_silent(segment.capture_index))
@@ -157,7 +157,7 @@ impl Job<'_> {
         let is_gone = |id: CaptureId| {
             let audio =
                 self.captures.iter().find(|capture| capture.id == id).and_then(|capture| capture.audio.as_ref());
-            audio.is_some_and(|audio| audio.is_gone)
+            audio.is_some_and(Audio::is_gone)
         };
         let attempt = self.captures.first().map_or(1, |capture| capture.attempt);
         for mine in analysis.captures.iter_mut().filter(|levels| is_gone(levels.capture)) {

@@ -137,9 +137,10 @@ fn read(capture: Capture, session: &Capture, index: Option<OpusIndex>, transcrip
         audio: audio.clone(),
         ..capture
     };
-    let input = match (audio, &index) {
-        (Some(audio), Some(index)) => {
-            capture_input::of(capture, CaptureRenderer::ogg(audio, index.clone(), channel_map(Source::Upload)))
+    let extent = audio.as_ref().and_then(Audio::extent).cloned();
+    let input = match (audio, extent, &index) {
+        (Some(audio), Some(extent), Some(index)) => {
+            capture_input::of(capture, CaptureRenderer::ogg(audio, extent, index.clone(), channel_map(Source::Upload)))
         }
         _ => CaptureInput::new(capture, Vec::new()),
     };

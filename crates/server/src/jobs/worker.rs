@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use echosphere_domain::backoff::Backoff;
 use echosphere_store::{Claim, Failure, TaskKind};
 use tokio::task::JoinSet;
 
@@ -15,6 +16,8 @@ const LEASE: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_secs(20);
 /// How often to look for due tasks when nothing wakes us.
 const POLL: Duration = Duration::from_secs(5);
+/// The pauses before a task that failed is tried again.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(3600) };
 /// Claims before a task is given up; with the waits between them that is about a day.
 const MAX_ATTEMPTS: u32 = 40;
 
@@ -22,7 +25,7 @@ const MAX_ATTEMPTS: u32 = 40;
 /// second meets the first one's capture; what follows for the sessions of a room is decided by later tasks. Rendering has lanes of
 /// its own: a long one never keeps an upload from becoming playable.
 const LANES: [&[TaskKind]; 6] = [
-    &[TaskKind::Settle],
+    &[TaskKind::Finalize],
     &[TaskKind::Ingest],
     &[TaskKind::Compose, TaskKind::Separate],
     &[TaskKind::Erase],
@@ -115,7 +118,7 @@ async fn perform(jobs: &Arc<Jobs>, claim: &Claim) -> Result<(), Error> {
         TaskKind::Ingest => ingest::run(jobs, claim).await,
         TaskKind::Render => render::run(jobs, claim).await,
         TaskKind::Erase => erase::run(jobs, claim).await,
-        TaskKind::Settle => finalize::run(jobs, claim).await,
+        TaskKind::Finalize => finalize::run(jobs, claim).await,
         TaskKind::Compose => recompose::run(jobs, claim).await,
         TaskKind::Separate => separate::run(jobs, claim).await,
         TaskKind::Align => realign::run(jobs, claim).await,
@@ -125,7 +128,8 @@ async fn perform(jobs: &Arc<Jobs>, claim: &Claim) -> Result<(), Error> {
 async fn give_back(jobs: &Jobs, claim: &Claim, error: &Error) {
     let kind = claim.kind.as_str();
     let now = jobs.clock.now();
-    let is_stopping = matches!(error, Error::Kept(error::Error::Stopping));
+    // Whatever stopped under it: the next process does it again.
+    let is_stopping = jobs.stop.is_cancelled() || matches!(error, Error::Kept(error::Error::Stopping));
     let retry_at = match error.of_store() {
         Some(echosphere_store::Error::LeaseLost(_)) => return,
         // Somebody else published in the meantime: read again and decide again.
@@ -134,7 +138,7 @@ async fn give_back(jobs: &Jobs, claim: &Claim, error: &Error) {
         _ if error.is_final() => None,
         // A deletion that was promised is never given up.
         _ if claim.attempts >= MAX_ATTEMPTS && claim.kind != TaskKind::Erase => None,
-        _ => Some(now.after(backoff(claim.attempts))),
+        _ => Some(now.after(BACKOFF.spread(claim.attempts.max(1), entropy::fraction()))),
     };
     if is_stopping {
         tracing::info!(task = kind, payload = %claim.payload, "the task goes on after the next start");
@@ -143,17 +147,12 @@ async fn give_back(jobs: &Jobs, claim: &Claim, error: &Error) {
     } else {
         tracing::error!(task = kind, payload = %claim.payload, attempts = claim.attempts, %error, "a task is given up");
     }
-    metrics::counter!("echosphere_tasks_total", "kind" => kind, "outcome" => "failed").increment(1);
+    let outcome = if is_stopping { "interrupted" } else { "failed" };
+    metrics::counter!("echosphere_tasks_total", "kind" => kind, "outcome" => outcome).increment(1);
     let failure = Failure { reason: error.to_string(), retry_at };
     if let Err(error) = jobs.store.fail(&claim.lease, &failure).await {
         tracing::warn!(task = kind, %error, "a failed task could not be given back; its lease will run out");
     }
-}
-
-/// 1 s, 2 s, 4 s, ... up to an hour, each times a random factor from 0.75 to 1.25.
-fn backoff(attempts: u32) -> Duration {
-    let base = Duration::from_secs(1 << attempts.saturating_sub(1).min(12)).min(Duration::from_secs(3600));
-    base.mul_f64(0.75 + 0.5 * entropy::fraction())
 }
 
 /// Does all work that is due, in the order in which it is claimed; returns how many tasks ran.

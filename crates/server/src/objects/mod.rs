@@ -13,6 +13,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::Recording;
 use echosphere_storage::{ObjectMeta, ObjectStore};
 use echosphere_store::{Purpose, Store};
+use futures_util::Stream;
 
 pub use self::fences::Fences;
 use crate::clock::Clock;
@@ -118,7 +119,12 @@ impl Objects {
 
     /// An object's bytes. `Error::Storage(NotFound)` when there is no such object.
     pub async fn get(&self, key: &ObjectKey) -> Result<Bytes> {
-        self.get_range(key, 0..u64::MAX).await
+        Ok(self.bytes.get(key).await?)
+    }
+
+    /// An object's bytes, piece by piece, however long it is.
+    pub fn pieces(&self, key: ObjectKey) -> impl Stream<Item = echosphere_storage::Result<Bytes>> + Send + use<> {
+        echosphere_storage::pieces(Arc::clone(&self.bytes), key, 0..u64::MAX)
     }
 
     /// A range of an object's bytes, shortened to where the object ends. `Error::Storage(NotFound)` when there is no such object.
@@ -128,16 +134,12 @@ impl Objects {
 
     /// An object's bytes; `None` when there is no such object.
     pub async fn find(&self, key: &ObjectKey) -> Result<Option<Bytes>> {
-        self.find_range(key, 0..u64::MAX).await
+        found(self.bytes.get(key).await)
     }
 
     /// A range of an object's bytes, shortened to where the object ends; `None` when there is no such object.
     pub async fn find_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<Bytes>> {
-        match self.bytes.get_range(key, range).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(echosphere_storage::Error::NotFound(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        found(self.bytes.get_range(key, range).await)
     }
 
     /// What is known of an object without reading it; `None` when there is none.
@@ -157,15 +159,21 @@ impl Objects {
 
     /// Deletes objects, and then forgets their rows.
     pub async fn forget(&self, keys: &[ObjectKey]) -> Result<()> {
-        for key in keys {
-            self.bytes.delete(key).await?;
-        }
+        self.bytes.delete_many(keys).await?;
         Ok(self.store.forget_objects(keys).await?)
     }
 
     /// Whether objects can be written at this moment.
     pub async fn check(&self) -> Result<()> {
         Ok(self.bytes.check().await?)
+    }
+}
+
+fn found(read: echosphere_storage::Result<Bytes>) -> Result<Option<Bytes>> {
+    match read {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(echosphere_storage::Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use echosphere_domain::backoff::Backoff;
 use echosphere_recorder::log::{Entry, chunk};
 use echosphere_store::Purpose;
 
@@ -12,8 +13,8 @@ use crate::error::Error;
 
 /// Keys that are announced in one transaction.
 const ANNOUNCED: u32 = 64;
-/// The longest pause before storage is tried again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses before storage is tried again.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5) };
 
 impl RoomSession {
     /// Cuts a chunk, and adds it to the outbox. An error is the disk's.
@@ -56,7 +57,7 @@ impl RoomSession {
     /// Puts what waits into object storage, in order, and goes on for ever. May be dropped at any moment: a chunk that was
     /// being sent is sent again.
     pub(super) async fn upload(&self) {
-        let mut pause = Duration::ZERO;
+        let mut failures = 0_u32;
         loop {
             let Some((number, held)) = self.outbox.next() else {
                 self.outbox.filled().await;
@@ -64,12 +65,12 @@ impl RoomSession {
             };
             match self.send(number, held.as_ref()).await {
                 Err(error) if !error.is_deleted() => {
-                    if pause.is_zero() {
+                    if failures == 0 {
                         tracing::warn!(recording = %self.recording.id, chunk = number, %error, "object storage does not take what is heard; it waits on the disk");
                     }
                     metrics::counter!("echosphere_live_storage_failures_total").increment(1);
-                    pause = (pause + Duration::from_secs(1)).min(LONGEST_PAUSE);
-                    tokio::time::sleep(pause).await;
+                    failures = failures.saturating_add(1);
+                    tokio::time::sleep(BACKOFF.after(failures)).await;
                 }
                 // Nothing more is kept of a deleted recording.
                 Ok(()) | Err(_) => {
@@ -80,7 +81,7 @@ impl RoomSession {
                     if self.recorder.registry.spool.has(self.capture_id.as_uuid(), number) {
                         self.unspool(number).await;
                     }
-                    pause = Duration::ZERO;
+                    failures = 0;
                 }
             }
         }

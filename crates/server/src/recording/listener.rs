@@ -48,9 +48,9 @@ impl Listener for RoomListener {
         self.session.capture().take(at, body);
     }
 
-    fn left_out(&mut self, at: Instant, who: people::LeftOut) {
+    fn excluded(&mut self, at: Instant, who: people::Excluded) {
         let from = who.was_recorded.then(|| WallTime::from_nanos(self.wall(at)));
-        self.session.left_out().push((who.identity, LeftOut { agent: who.agent, from }));
+        self.session.excluded().push((who.identity, LeftOut { agent: who.agent, from }));
     }
 
     fn tick(&mut self, _: Instant) -> Option<Command> {

@@ -1,19 +1,17 @@
 //! Renders live segments: what was heard a few seconds ago is put into object storage while the room goes on.
 
 use std::ops::Range;
-use std::time::Instant;
 
 use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
 use echosphere_domain::time::WallTime;
-use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
 use echosphere_media::render::{Window, track_range};
 use echosphere_media::tracks::Track;
 use echosphere_recorder::capture::Live;
-use echosphere_recorder::clock::nanos;
 use echosphere_recorder::sound;
 use echosphere_store::Purpose;
 
+use super::horizon::Due;
 use super::measured::Measured;
 use super::session::RoomSession;
 use crate::assembly::segment_index::{CODECS, media_time};
@@ -31,39 +29,24 @@ pub(super) fn needs(config: &Config) -> Live {
     Live { lag, window: if config.recorder.live { window } else { 0 } }
 }
 
-fn samples_of(frames: &Range<u64>) -> Range<i64> {
-    (frames.start * FRAME as u64) as i64..(frames.end * FRAME as u64) as i64
-}
-
 impl RoomSession {
     /// Renders the segments that are due, from `next` on; `next` stays the first that is not rendered yet, whatever happens.
     pub(super) async fn render_due(&self, next: &mut u32) -> Result<(), Error> {
-        let target = self.recorder.config.segment_duration.as_millis() as u64;
-        loop {
-            let frames = Grid::live_segment(target, *next);
-            let Some(zero) = self.capture().assembler().zero() else { return Ok(()) };
-            let end = zero + nanos(samples_of(&frames).end);
-            let now = Instant::now();
-            if self.capture().clock().at(now) < end + LAG.as_nanos() as i64 {
-                return Ok(());
-            }
-            // What is listed stays, so nothing is that may lie after the end of the recording: an empty room stays open a while.
-            if self.capture().assembler().goes_on_until().is_some_and(|until| until < end) {
-                return Ok(());
-            }
-            self.render(*next, frames, zero, now).await?;
+        while let Some(due) = self.due(*next) {
+            self.render(due).await?;
             *next += 1;
-            let behind = Grid::live_segment(target, *next);
-            self.capture().rendered(track_range(&behind).start);
+            let following = Grid::live_segment(self.segment_ms(), *next);
+            self.capture().rendered(track_range(&following).start);
         }
+        Ok(())
     }
 
-    async fn render(&self, number: u32, frames: Range<u64>, zero: i64, now: Instant) -> Result<(), Error> {
+    async fn render(&self, due: Due) -> Result<(), Error> {
         let Self { recorder, recording, attempt, capture_id, .. } = self;
-        let first = samples_of(&frames).start;
+        let first = due.samples().start;
+        let Due { number, frames, zero } = due;
         let (tracks, seen, restarts, sid) = {
-            let mut capture = self.capture();
-            capture.follow_clocks(first, now);
+            let capture = self.capture();
             let assembler = capture.assembler();
             let (seen, restarts) = (capture_log::participants(assembler), assembler.restarts_before(first));
             let sid = assembler.room().map(|room| room.room_sid.clone());
@@ -79,7 +62,7 @@ impl RoomSession {
             None => self.tracks_of_chunks(&track_range(&frames)).await?,
         };
         let window = frames.clone();
-        let rendered = recorder.rendering.pool.run(Priority::Interactive, move |renderer| {
+        let rendered = recorder.rendering.pool.run(Priority::Live, move |renderer| {
             let rendered = renderer.render_tracks(&tracks, &[], window.clone())?;
             Ok::<_, echosphere_media::render::Error>((rendered.to_ts(number, window.start), rendered))
         });
@@ -109,13 +92,12 @@ impl RoomSession {
 
     /// Measures what an earlier process rendered, from chunks, so that its turns are found and its waveform is there.
     pub(super) async fn measure_earlier(&self) {
-        let target = self.recorder.config.segment_duration.as_millis() as u64;
         let mut earlier = Measured::default();
         for number in 0..self.rendered.unwrap_or(0) {
             if self.recorder.stop.is_cancelled() {
                 return;
             }
-            let frames = Grid::live_segment(target, number);
+            let frames = Grid::live_segment(self.segment_ms(), number);
             let count = frames.end - frames.start;
             match self.measure(frames).await {
                 Ok(window) => earlier.push(&window, count),

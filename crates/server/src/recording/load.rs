@@ -58,7 +58,7 @@ pub async fn watch(recorder: Arc<Recorder>) {
     }
 }
 
-/// What an operator was told of last.
+/// What an operator was warned of last.
 #[derive(Default)]
 struct Alarms {
     spool: bool,

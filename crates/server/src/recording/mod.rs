@@ -3,6 +3,7 @@
 mod admission;
 mod chunk_outbox;
 mod chunk_uploader;
+mod horizon;
 mod listener;
 mod live_renderer;
 pub mod load;

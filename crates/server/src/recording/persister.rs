@@ -72,7 +72,7 @@ async fn follow(session: &RoomSession, known: &mut Known) {
     loop {
         tokio::time::sleep(LOOK).await;
         let followed = async {
-            known.tell(session).await?;
+            known.write(session).await?;
             if session.rendered.is_some() { session.render_due(&mut next).await } else { Ok(()) }
         };
         if let Err(error) = followed.await {
@@ -119,7 +119,7 @@ async fn come_to_the_end(session: &RoomSession, known: &mut Known) {
 
 async fn end(session: &RoomSession, known: &mut Known) -> Result<(), Error> {
     session.cut().await.map_err(Error::io("keep a chunk"))?;
-    known.tell(session).await?;
+    known.write(session).await?;
     if tokio::time::timeout(PROMPT, session.outbox.emptied()).await.is_err() {
         session.recorder.store.room_over(session.recording.id).await?;
         session.outbox.emptied().await;
@@ -140,27 +140,27 @@ impl Known {
     }
 
     /// Writes what was found out about the room into the rows.
-    async fn tell(&mut self, session: &RoomSession) -> Result<(), Error> {
+    async fn write(&mut self, session: &RoomSession) -> Result<(), Error> {
         let (store, id) = (&session.recorder.store, session.recording.id);
         if !self.is_joined {
             let sid = session.capture().assembler().room().map(|room| room.room_sid.clone());
             if let Some(sid) = sid {
                 if let Some(other) = store.room_joined(id, &sid).await? {
                     tracing::warn!(recording = %id, %other, "the room is recorded already; this recording is given up");
-                    let _ = session.commands.try_send(Command::Stop);
+                    let _ = session.commands.send(Command::Stop);
                 }
                 self.is_joined = true;
             }
         }
         loop {
-            let next = session.left_out().first().cloned();
+            let next = session.excluded().first().cloned();
             let Some((identity, who)) = next else { break };
             store.note_left_out(id, who).await?;
             let sid = session.capture().assembler().room().map(|room| room.room_sid.clone());
             if let Some(sid) = sid {
                 store.leave_out(&session.recording.project, &sid, &identity, session.recorder.clock.now()).await?;
             }
-            session.left_out().remove(0);
+            session.excluded().remove(0);
         }
         if !self.is_heard {
             let zero = session.capture().assembler().zero();

@@ -29,7 +29,7 @@ const HAND_OVER: Duration = Duration::from_secs(10);
 /// A room that this process records.
 pub(super) struct Running {
     pub session: Arc<RoomSession>,
-    pub commands: mpsc::Sender<Command>,
+    pub commands: mpsc::UnboundedSender<Command>,
     pub task: JoinHandle<()>,
 }
 
@@ -43,7 +43,7 @@ pub struct Registry {
     pub(super) late: Semaphore,
     running: Mutex<HashMap<RecordingId, Running>>,
     /// Rooms of an earlier process that are still to be resumed, with the commands that came for them in the meantime.
-    left: Mutex<HashMap<RecordingId, Vec<Command>>>,
+    to_resume: Mutex<HashMap<RecordingId, Vec<Command>>>,
     /// Journals of earlier processes that are still there.
     pub(super) earlier: Arc<Mutex<Vec<PathBuf>>>,
 }
@@ -56,7 +56,7 @@ impl Registry {
             spool: Arc::new(spool),
             late: Semaphore::new(renderers.max(1)),
             running: Mutex::default(),
-            left: Mutex::default(),
+            to_resume: Mutex::default(),
             earlier: Arc::default(),
         }
     }
@@ -70,24 +70,24 @@ impl Registry {
         self.running().len()
     }
 
-    /// Sends a room a command; one that is still to be resumed gets it then. False when the room is over or takes no more commands.
-    pub fn tell(&self, recording: RecordingId, command: Command) -> bool {
-        if let Some(later) = self.left().get_mut(&recording) {
+    /// Sends a room a command; one that is still to be resumed gets it then. False when the room is over.
+    pub fn send(&self, recording: RecordingId, command: Command) -> bool {
+        if let Some(later) = self.to_resume().get_mut(&recording) {
             later.push(command);
             return true;
         }
-        self.running().get(&recording).is_some_and(|room| room.commands.try_send(command).is_ok())
+        self.running().get(&recording).is_some_and(|room| room.commands.send(command).is_ok())
     }
 
-    pub(super) fn left(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Vec<Command>>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn to_resume(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Vec<Command>>> {
+        self.to_resume.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A room was resumed, or is no longer wanted: it gets the commands that came in the meantime.
     pub(super) fn resumed(&self, recording: RecordingId) {
-        let told = self.left().remove(&recording).unwrap_or_default();
-        for command in told {
-            self.tell(recording, command);
+        let commands = self.to_resume().remove(&recording).unwrap_or_default();
+        for command in commands {
+            self.send(recording, command);
         }
     }
 
@@ -123,7 +123,7 @@ impl Registry {
     pub async fn hand_over(&self) {
         let rooms: Vec<Running> = self.running().drain().map(|(_, room)| room).collect();
         for room in &rooms {
-            let _ = room.commands.try_send(Command::HandOver);
+            let _ = room.commands.send(Command::HandOver);
         }
         let count = rooms.len();
         let all = futures_util::future::join_all(rooms.into_iter().map(|room| room.task));
@@ -157,7 +157,7 @@ impl Registry {
 #[async_trait]
 impl jobs::Rooms for Registry {
     fn has(&self, recording: RecordingId) -> bool {
-        self.running().contains_key(&recording) || self.left().contains_key(&recording)
+        self.running().contains_key(&recording) || self.to_resume().contains_key(&recording)
     }
 
     async fn forget(&self, captures: Vec<Uuid>) -> io::Result<()> {

@@ -15,7 +15,7 @@ use echosphere_store::LiveRow;
 use super::chunk_outbox::ChunkOutbox;
 use super::reach::reach;
 use super::room_task::{persist_rest, run};
-use super::session::Left;
+use super::session::StartingPoint;
 use super::{Recorder, live_renderer};
 use crate::error::Error;
 use crate::recording_options::RecordingOptions;
@@ -49,40 +49,40 @@ pub async fn resume(recorder: &Arc<Recorder>, recovered: Recovered) -> Result<()
         }
     }
     recorder.registry.earlier.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
-    recorder.registry.left().extend(rows.iter().map(|row| (row.recording.id, Vec::new())));
+    recorder.registry.to_resume().extend(rows.iter().map(|row| (row.recording.id, Vec::new())));
     let unfinished = rows.into_iter().map(|row| {
         let journalled = captures.remove(&row.capture.id.as_uuid()).unwrap_or_default();
         Unfinished { row, journalled }
     });
     let began = Instant::now();
-    let left = round(recorder, unfinished.collect(), began).await;
-    if left.is_empty() {
+    let remaining = round(recorder, unfinished.collect(), began).await;
+    if remaining.is_empty() {
         remove(recorder).await;
     } else {
-        tokio::spawn(keep_trying(Arc::clone(recorder), left, began));
+        tokio::spawn(keep_trying(Arc::clone(recorder), remaining, began));
     }
     Ok(())
 }
 
-async fn keep_trying(recorder: Arc<Recorder>, mut left: Vec<Unfinished>, began: Instant) {
-    while !left.is_empty() {
+async fn keep_trying(recorder: Arc<Recorder>, mut remaining: Vec<Unfinished>, began: Instant) {
+    while !remaining.is_empty() {
         let stopped = tokio::time::timeout(PAUSE, recorder.stop.cancelled()).await.is_ok();
         if stopped {
             // Rows and files stay as they are: the next start tries again.
             return;
         }
-        left = still_wanted(&recorder, left).await;
-        left = round(&recorder, left, began).await;
+        remaining = still_wanted(&recorder, remaining).await;
+        remaining = round(&recorder, remaining, began).await;
     }
     remove(&recorder).await;
 }
 
 /// Reads the rows anew: since the start somebody may have paused a room, excluded a participant, or deleted its recording.
-async fn still_wanted(recorder: &Recorder, left: Vec<Unfinished>) -> Vec<Unfinished> {
-    let Ok(rows) = recorder.store.live().await else { return left };
+async fn still_wanted(recorder: &Recorder, remaining: Vec<Unfinished>) -> Vec<Unfinished> {
+    let Ok(rows) = recorder.store.live().await else { return remaining };
     let mut rows: HashMap<RecordingId, LiveRow> = rows.into_iter().map(|row| (row.recording.id, row)).collect();
     let mut wanted = Vec::new();
-    for Unfinished { row, journalled } in left {
+    for Unfinished { row, journalled } in remaining {
         match rows.remove(&row.recording.id) {
             Some(row) => wanted.push(Unfinished { row, journalled }),
             None => recorder.registry.resumed(row.recording.id),
@@ -91,20 +91,20 @@ async fn still_wanted(recorder: &Recorder, left: Vec<Unfinished>) -> Vec<Unfinis
     wanted
 }
 
-/// Resumes what can be resumed; returns what is left.
+/// Resumes what can be resumed; returns what remains.
 async fn round(recorder: &Arc<Recorder>, unfinished: Vec<Unfinished>, began: Instant) -> Vec<Unfinished> {
-    let mut left = Vec::new();
+    let mut remaining = Vec::new();
     for Unfinished { row, journalled } in unfinished {
         let id = row.recording.id;
         match resume_one(recorder, &row, journalled, began).await {
             Ok(()) => recorder.registry.resumed(id),
             Err((error, journalled)) => {
                 tracing::error!(recording = %id, %error, "a room that was being recorded cannot be resumed now");
-                left.push(Unfinished { row, journalled });
+                remaining.push(Unfinished { row, journalled });
             }
         }
     }
-    left
+    remaining
 }
 
 /// Removes the journals of earlier processes: this process's own has their entries by now.
@@ -144,7 +144,7 @@ async fn resume_one(
 ) -> Result<(), (Failure, Vec<Entry>)> {
     let LiveRow { recording, capture, settings, paused } = row;
     let is_stopped =
-        recorder.registry.left().get(&recording.id).is_some_and(|commands| commands.contains(&Command::Stop));
+        recorder.registry.to_resume().get(&recording.id).is_some_and(|commands| commands.contains(&Command::Stop));
     let reach = reach(recorder, &recording.project).await;
     // What has ended needs no LiveKit.
     let is_end_journalled = journalled.iter().any(|entry| matches!(entry.body, Some(Body::Ended(_))));
@@ -180,14 +180,14 @@ async fn resume_one(
     log.recover(journalled);
     tracing::info!(recording = %recording.id, stored, chunks = log.number(), journal, "a room is resumed");
     let has_ended = log.assembler().ended().is_some();
-    let left = Left { log, outbox, rendered };
+    let start = StartingPoint { log, outbox, rendered };
     match reach {
-        Ok(reach) if !has_ended && !is_stopped => run(recorder, recording.clone(), capture, left, options, reach),
+        Ok(reach) if !has_ended && !is_stopped => run(recorder, recording.clone(), capture, start, options, reach),
         other => {
             if let Err(error) = other {
                 tracing::error!(recording = %recording.id, %error, "the room cannot be reached any more");
             }
-            persist_rest(recorder, recording.clone(), capture, left);
+            persist_rest(recorder, recording.clone(), capture, start);
         }
     }
     Ok(())

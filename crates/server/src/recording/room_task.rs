@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::listener::RoomListener;
 use super::reach::Reach;
 use super::registry::Running;
-use super::session::{Left, RoomSession};
+use super::session::{RoomSession, StartingPoint};
 use super::{Recorder, persister};
 use crate::config::KeyPair;
 use crate::entropy;
@@ -31,14 +31,14 @@ pub(super) fn run(
     recorder: &Arc<Recorder>,
     recording: Recording,
     capture: &Capture,
-    left: Left,
+    start: StartingPoint,
     options: RecordingOptions,
     reach: Reach,
 ) {
-    let (commands, mut inbox) = mpsc::channel(16);
+    let (commands, mut inbox) = mpsc::unbounded_channel();
     let id = recording.id;
     let room_name = recording.room_name.clone().unwrap_or_default();
-    let streams = left.log.assembler().streams();
+    let streams = start.log.assembler().streams();
     let expected_room = recording.room_sid.clone();
     let identity = format!("echosphere-{}", entropy::suffix());
     let secret = reach.key.secret.clone();
@@ -58,7 +58,7 @@ pub(super) fn run(
         give_up_after: recorder.config.recorder.give_up_after,
         tcp_only: recorder.config.recorder.tcp_only,
     };
-    let session = Arc::new(RoomSession::new(recorder, recording, capture, left, commands.clone()));
+    let session = Arc::new(RoomSession::new(recorder, recording, capture, start, commands.clone()));
     let recorder = Arc::clone(recorder);
     let kept = Arc::clone(&session);
     let task = async move {
@@ -93,7 +93,11 @@ fn log_end(listener: &mut RoomListener, end: &room::End) {
 }
 
 /// Listens until the room is over. A panic ends it as a lost connection would: what was heard is kept.
-async fn listen(settings: room::Settings, inbox: mpsc::Receiver<Command>, listener: &mut RoomListener) -> room::End {
+async fn listen(
+    settings: room::Settings,
+    inbox: mpsc::UnboundedReceiver<Command>,
+    listener: &mut RoomListener,
+) -> room::End {
     let listening = AssertUnwindSafe(room::run(settings, inbox, listener)).catch_unwind();
     listening.await.unwrap_or_else(|_| room::End::Lost("a defect of EchoSphere; its log has the panic".to_owned()))
 }
@@ -104,19 +108,19 @@ async fn wait_for_room(
     session: &RoomSession,
     settings: &mut room::Settings,
     key: &KeyPair,
-    inbox: &mut mpsc::Receiver<Command>,
+    inbox: &mut mpsc::UnboundedReceiver<Command>,
 ) -> Option<room::End> {
     let name = session.recording.room_name.as_deref().unwrap_or_default();
     let service = RoomService::new(&session.recorder.wire, &settings.url, &key.key, &key.secret);
     let began = Instant::now();
-    let mut told = false;
+    let mut is_warned = false;
     loop {
         let (patience, end) = match service.exists(name, session.recorder.clock.now()).await {
             // An earlier process was in it.
             Ok(false) if settings.expected_room.is_some() => return Some(room::End::Missed),
             Ok(false) => (settings.wait_for_people, Some(room::End::Nobody)),
             Err(error) if error.may_pass() => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut is_warned, true) {
                     tracing::warn!(recording = %session.recording.id, %error, "a room is waited for");
                 }
                 (settings.give_up_after, None)
@@ -141,11 +145,11 @@ async fn wait_for_room(
 }
 
 /// Persists what an earlier process heard of a room that cannot be resumed, and ends it, in the background.
-pub(super) fn persist_rest(recorder: &Arc<Recorder>, recording: Recording, capture: &Capture, left: Left) {
+pub(super) fn persist_rest(recorder: &Arc<Recorder>, recording: Recording, capture: &Capture, start: StartingPoint) {
     let (over, end) = oneshot::channel();
-    let (commands, _) = mpsc::channel(1);
+    let (commands, _) = mpsc::unbounded_channel();
     let id = recording.id;
-    let session = RoomSession::new(recorder, recording, capture, left, commands.clone());
+    let session = RoomSession::new(recorder, recording, capture, start, commands.clone());
     // Nothing of it is rendered before it is finalized.
     let session = Arc::new(RoomSession { rendered: None, measured: Mutex::default(), ..session });
     let _ = over.send(true);

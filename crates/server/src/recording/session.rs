@@ -17,7 +17,7 @@ use super::chunk_outbox::ChunkOutbox;
 use super::measured::Measured;
 
 /// What there is of a room when its tasks begin: what an earlier process left, or nothing yet.
-pub(super) struct Left {
+pub(super) struct StartingPoint {
     pub(super) log: capture::Capture,
     pub(super) outbox: ChunkOutbox,
     /// Segments that an earlier process rendered.
@@ -31,12 +31,12 @@ pub(super) struct RoomSession {
     pub(super) capture_id: CaptureId,
     pub(super) attempt: u32,
     pub(super) capture: Mutex<capture::Capture>,
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) outbox: ChunkOutbox,
     /// Segments that an earlier process rendered; `None` when none are rendered live.
     pub(super) rendered: Option<u32>,
     /// Participants who are excluded, by identity, until the rows have them.
-    pub(super) left_out: Mutex<Vec<(String, LeftOut)>>,
+    pub(super) excluded: Mutex<Vec<(String, LeftOut)>>,
     /// What was measured of the sound so far.
     pub(super) measured: Mutex<Measured>,
     /// Where turns were found in it.
@@ -49,10 +49,10 @@ impl RoomSession {
         recorder: &Arc<Recorder>,
         recording: Recording,
         capture: &Capture,
-        left: Left,
-        commands: mpsc::Sender<Command>,
+        start: StartingPoint,
+        commands: mpsc::UnboundedSender<Command>,
     ) -> Self {
-        let Left { log, outbox, rendered } = left;
+        let StartingPoint { log, outbox, rendered } = start;
         let segment_ms = recorder.config.segment_duration.as_millis() as u64;
         Self {
             recorder: Arc::clone(recorder),
@@ -63,7 +63,7 @@ impl RoomSession {
             commands,
             outbox,
             rendered: recorder.config.recorder.live.then_some(rendered),
-            left_out: Mutex::default(),
+            excluded: Mutex::default(),
             measured: Mutex::new(Measured::begin_at(Grid::live_segment(segment_ms, rendered).start)),
             found: Mutex::default(),
         }
@@ -82,8 +82,8 @@ impl RoomSession {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn left_out(&self) -> MutexGuard<'_, Vec<(String, LeftOut)>> {
-        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn excluded(&self) -> MutexGuard<'_, Vec<(String, LeftOut)>> {
+        self.excluded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,7 +13,7 @@ use echosphere_store::{Begun, NewLive, Once};
 use super::chunk_outbox::ChunkOutbox;
 use super::reach::reach;
 use super::room_task::run;
-use super::session::Left;
+use super::session::StartingPoint;
 use super::{Error, Recorder, live_renderer};
 use crate::recording_options::RecordingOptions;
 use crate::{entropy, names};
@@ -75,8 +75,8 @@ pub async fn start(
             let clock = Timepiece::new(Instant::now(), recorder.clock.now().as_nanos());
             let live = live_renderer::needs(&recorder.config);
             let log = Capture::new(capture.id.as_uuid(), clock, &recorder.registry.journal, options.layout(), live);
-            let left = Left { log, outbox: ChunkOutbox::new(0..0), rendered: 0 };
-            run(recorder, recording.clone(), &capture, left, options, reach);
+            let start = StartingPoint { log, outbox: ChunkOutbox::new(0..0), rendered: 0 };
+            run(recorder, recording.clone(), &capture, start, options, reach);
             Ok((recording, capture))
         }
     }

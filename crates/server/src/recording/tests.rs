@@ -1,17 +1,25 @@
-//! Tests of rooms that a process does not listen to: those that an earlier process left, and commands that come for them.
+//! Tests of rooms without a LiveKit: their live segments, what an earlier process left of them, and commands that come for them.
 
 use std::time::{Duration, Instant};
 
 use echosphere_domain::lifecycle::Status;
-use echosphere_domain::recording::Recording;
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::segment::Location;
+use echosphere_media::aac::FRAME;
+use echosphere_media::grid::Grid;
 use echosphere_recorder::capture::{self, Timepiece};
+use echosphere_recorder::clock::nanos;
 use echosphere_recorder::log::{Body, Ended, ended};
 use echosphere_recorder::room::Command;
+use tokio::sync::mpsc;
 
+use super::chunk_outbox::ChunkOutbox;
 use super::resume;
+use super::session::{RoomSession, StartingPoint};
 use crate::jobs::Rooms;
 use crate::recording::live_renderer;
 use crate::recording_options::RecordingOptions;
+use crate::rendering::capture_log::LAG;
 use crate::testing::{House, room_begins, tone};
 
 /// Long enough for LiveKit.
@@ -34,10 +42,22 @@ async fn killed_while_listening(house: &House, seconds: u64) -> Recording {
 
 /// The same, when this was the end of the room.
 async fn killed_after(house: &House, seconds: u64, end: Option<&str>) -> Recording {
+    let began = Instant::now();
+    let (recording, _, mut log) = call(house, began, seconds).await;
+    if let Some(reason) = end {
+        log.take(began + Duration::from_secs(seconds), Body::Ended(Ended { reason: reason.to_owned() }));
+    }
+    house.app.recorder.registry.journal.flush().unwrap();
+    recording
+}
+
+/// A call whose first packet came at a moment, and what was logged of it since.
+async fn call(house: &House, began: Instant, seconds: u64) -> (Recording, Capture, capture::Capture) {
     let (recording, capture) = house.begin_room("call").await;
-    let (began, now) = (Instant::now(), house.app.recorder.clock.now());
+    let recorder = &house.app.recorder;
+    let now = recorder.clock.now();
     let clock = Timepiece::new(began, now.as_nanos());
-    let (journal, live) = (&house.app.recorder.registry.journal, live_renderer::needs(&house.app.config));
+    let (journal, live) = (&recorder.registry.journal, live_renderer::needs(&house.app.config));
     let layout = RecordingOptions::default().layout();
     let mut log = capture::Capture::new(capture.id.as_uuid(), clock, journal, layout, live);
     for body in room_begins("call", "helper", "AGENT") {
@@ -46,13 +66,67 @@ async fn killed_after(house: &House, seconds: u64, end: Option<&str>) -> Recordi
     for (after, body) in tone(seconds) {
         log.take(began + after, body);
     }
-    if let Some(reason) = end {
-        log.take(began + Duration::from_secs(seconds), Body::Ended(Ended { reason: reason.to_owned() }));
-    }
     house.app.store.room_joined(recording.id, "RM_call").await.unwrap();
     house.app.store.heard(recording.id, now).await.unwrap();
-    journal.flush().unwrap();
-    recording
+    (recording, capture, log)
+}
+
+/// A call that this process listens to, and that began so many seconds ago.
+async fn listened_to(house: &House, seconds: u64) -> RoomSession {
+    let began = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+    let (_, capture, log) = call(house, began, seconds).await;
+    let (recording, _) = house.recording().await;
+    let start = StartingPoint { log, outbox: ChunkOutbox::new(0..0), rendered: 0 };
+    RoomSession::new(&house.app.recorder, recording, &capture, start, mpsc::unbounded_channel().0)
+}
+
+/// How many segments of 4 s of a call are due now.
+fn segments_due(session: &RoomSession) -> u32 {
+    let capture = session.capture();
+    let since = capture.clock().at(Instant::now()) - capture.assembler().zero().unwrap();
+    let is_due = |number: &u32| {
+        let end = Grid::live_segment(4_000, *number).end * FRAME as u64;
+        since >= nanos(end as i64) + LAG.as_nanos() as i64
+    };
+    (0..).take_while(is_due).count() as u32
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_of_a_call_is_stored_and_told_when_it_is_due_and_not_before() {
+    let house = House::new().await;
+    let session = listened_to(&house, 7).await;
+    let id = session.recording.id;
+    let mut changed = house.app.store.changes().of(id);
+    let (mut next, before) = (0, segments_due(&session));
+    session.render_due(&mut next).await.unwrap();
+    let after = segments_due(&session);
+    assert!(before >= 1 && (before..=after).contains(&next), "{before} <= {next} <= {after}");
+    changed.next().await;
+    let segments = house.segments(id).await;
+    assert_eq!((segments.len(), house.stored(".ts").len()), (next as usize, next as usize));
+    assert!(segments.iter().all(|segment| matches!(segment.location, Location::Stored { .. })), "{segments:?}");
+    let (recording, _) = house.recording().await;
+    assert_eq!(
+        (recording.state.status, recording.duration),
+        (Status::Active, segments[next as usize - 1].media_start + segments[next as usize - 1].duration)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_storage_does_not_take_is_not_listed_and_comes_later_with_the_same_sound() {
+    let house = House::new().await;
+    let session = listened_to(&house, 6).await;
+    house.bytes.set_full(true);
+    let mut next = 0;
+    session.render_due(&mut next).await.unwrap_err();
+    assert_eq!((next, house.segments(session.recording.id).await), (0, Vec::new()));
+    house.bytes.set_full(false);
+    session.render_due(&mut next).await.unwrap();
+    let late = house.bytes.bytes(&house.stored(".ts")[0]).unwrap();
+    let other = House::new().await;
+    let undisturbed = listened_to(&other, 6).await;
+    undisturbed.render_due(&mut 0).await.unwrap();
+    assert!(next >= 1 && late == other.bytes.bytes(&other.stored(".ts")[0]).unwrap());
 }
 
 async fn until_it_is_kept(house: &House, recording: &Recording) {
@@ -111,10 +185,10 @@ async fn a_room_that_is_still_to_be_resumed_takes_commands_and_one_that_nobody_h
     let house = House::new().await;
     let (recording, _) = house.begin_room("call").await;
     let registry = &house.app.recorder.registry;
-    assert!(!registry.tell(recording.id, Command::Stop) && !registry.has(recording.id));
-    registry.left().insert(recording.id, Vec::new());
-    assert!(registry.tell(recording.id, Command::Pause) && registry.has(recording.id));
-    assert_eq!(registry.left()[&recording.id], [Command::Pause]);
+    assert!(!registry.send(recording.id, Command::Stop) && !registry.has(recording.id));
+    registry.to_resume().insert(recording.id, Vec::new());
+    assert!(registry.send(recording.id, Command::Pause) && registry.has(recording.id));
+    assert_eq!(registry.to_resume()[&recording.id], [Command::Pause]);
     registry.resumed(recording.id);
     assert!(!registry.has(recording.id));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use echosphere_domain::time::{MediaTime, WallTime};
-use echosphere_domain::transcript::align::{Account, Heard, Span, Voice, align, joined};
+use echosphere_domain::transcript::align::{Account, Span, SpeechSpans, Voice, align, joined};
 use echosphere_domain::transcript::{Role, Transcript};
 
 use super::session::{Found, RoomSession};
@@ -21,8 +21,8 @@ impl RoomSession {
             transcript.alignment = found.alignment.clone();
             return transcript;
         }
-        if let Some(heard) = self.heard() {
-            transcript = align(transcript, &heard, Account::Room);
+        if let Some(speech) = self.speech() {
+            transcript = align(transcript, &speech, Account::Room);
         }
         let lines = transcript.turns.iter().filter_map(|turn| Some((turn.id.clone(), turn.refined?)));
         *found = Found { of: Some(state), alignment: transcript.alignment.clone(), lines: lines.collect() };
@@ -30,7 +30,7 @@ impl RoomSession {
     }
 
     /// What is heard so far of each participant.
-    fn heard(&self) -> Option<Heard> {
+    fn speech(&self) -> Option<SpeechSpans> {
         let (spoken, until): (Vec<_>, u64) = {
             let measured = self.measured();
             (measured.spoken().collect(), measured.until())
@@ -55,6 +55,6 @@ impl RoomSession {
             // Two tracks of one participant at once are one voice.
             voice.spans = joined(std::mem::take(&mut voice.spans), 0);
         }
-        Some(Heard { voices: voices.into_values().collect(), until: Some(at(until)) })
+        Some(SpeechSpans { voices: voices.into_values().collect(), until: Some(at(until)) })
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read as _, Seek, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
-use echosphere_domain::recording::Audio;
+use echosphere_domain::recording::Extent;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::ogg::{OpusIndex, Silencer};
 
@@ -25,7 +25,7 @@ pub struct Silenced {
 pub async fn silence(
     spans: &RedactionSpans,
     started_at: WallTime,
-    audio: &Audio,
+    extent: &Extent,
     index: &OpusIndex,
     body: &Path,
     to: &Path,
@@ -35,7 +35,7 @@ pub async fn silence(
     if stretches.iter().any(|stretch| stretch.start <= all.start && stretch.end >= all.end) {
         return Ok(None);
     }
-    let (offset, index, body, to) = (audio.offset, index.clone(), body.to_path_buf(), to.to_path_buf());
+    let (offset, index, body, to) = (extent.offset, index.clone(), body.to_path_buf(), to.to_path_buf());
     let written = tokio::task::spawn_blocking(move || write(offset, &index, &stretches, &body, &to)).await;
     let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
     written.map(Some).map_err(Error::io("silence a part of an upload"))

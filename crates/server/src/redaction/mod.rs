@@ -77,9 +77,9 @@ impl RedactionSpans {
             let whose = if who.agent { &mut spans.agent } else { &mut spans.user };
             whose.push(wider(who.from, None));
         }
-        for told in redactions.told.iter().map(|told| RecordingOptions::from_json(told)) {
+        for options in redactions.options.iter().map(|options| RecordingOptions::from_json(options)) {
             // A participant who is excluded by identity may have been there before we were.
-            for identity in &told.exclude {
+            for identity in &options.exclude {
                 let whose = if is_agent(identity) { &mut spans.agent } else { &mut spans.user };
                 whose.push(wider(None, None));
             }

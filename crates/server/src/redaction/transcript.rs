@@ -48,7 +48,7 @@ mod tests {
         Turn { reported: times, ..Turn::new("", kind, role, format!("{start:?} {created:?}")) }
     }
 
-    fn left(turns: &[Turn], spans: &RedactionSpans) -> Vec<usize> {
+    fn kept(turns: &[Turn], spans: &RedactionSpans) -> Vec<usize> {
         let numbered = turns.iter().enumerate().map(|(n, turn)| Turn { id: n.to_string(), ..turn.clone() });
         let mut transcript = Transcript { turns: numbered.collect(), ..Transcript::default() };
         redact(&mut transcript, spans);
@@ -71,11 +71,11 @@ mod tests {
             turn(ToolResult, Role::System, None, None, Some(201.0)),
             turn(Message, Role::Agent, Some(201.0), None, None),
         ];
-        assert_eq!(left(&turns, &spans), [0, 7, 8]);
+        assert_eq!(kept(&turns, &spans), [0, 7, 8]);
     }
 
     #[test]
-    fn of_somebody_who_is_left_out_neither_lines_nor_what_was_done_with_them() {
+    fn of_somebody_who_is_excluded_neither_lines_nor_what_was_done_with_them() {
         use Kind::{Config, Message, ToolCall, ToolResult};
         let turns = [
             turn(Config, Role::System, None, None, Some(1.0)),
@@ -86,8 +86,8 @@ mod tests {
             turn(ToolResult, Role::System, None, None, Some(65.0)),
         ];
         let from = |second: Option<f64>| vec![wider(second.map(at), None)];
-        assert_eq!(left(&turns, &RedactionSpans { user: from(Some(50.0)), ..RedactionSpans::default() }), [0, 1, 3]);
-        assert_eq!(left(&turns, &RedactionSpans { user: from(None), ..RedactionSpans::default() }), [0, 3]);
-        assert_eq!(left(&turns, &RedactionSpans { agent: from(None), ..RedactionSpans::default() }), [1, 2]);
+        assert_eq!(kept(&turns, &RedactionSpans { user: from(Some(50.0)), ..RedactionSpans::default() }), [0, 1, 3]);
+        assert_eq!(kept(&turns, &RedactionSpans { user: from(None), ..RedactionSpans::default() }), [0, 3]);
+        assert_eq!(kept(&turns, &RedactionSpans { agent: from(None), ..RedactionSpans::default() }), [1, 2]);
     }
 }

@@ -7,7 +7,7 @@ use echosphere_domain::recording::{Participant, Recording, Track};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_recorder::clock::nanos;
 use echosphere_recorder::log::chunk::{self, Chunk};
-use echosphere_recorder::sound::{Assembler, Heard};
+use echosphere_recorder::sound::{Assembler, ReceivedTrack};
 
 use crate::error::Error;
 use crate::objects::Objects;
@@ -50,15 +50,15 @@ pub async fn chunk(
 /// The tracks of a capture log.
 pub fn tracks(assembler: &Assembler) -> Vec<Track> {
     let Some(zero) = assembler.zero() else { return Vec::new() };
-    let track = |heard: Heard| Track {
-        id: heard.track_sid,
-        participant: heard.identity,
-        kind: heard.kind,
-        source: heard.source.to_ascii_lowercase(),
-        started_at: WallTime::from_nanos(zero).plus_nanos(nanos(heard.samples.start)),
-        duration: MediaTime::from_samples_48k(heard.samples.end - heard.samples.start),
+    let to_track = |track: ReceivedTrack| Track {
+        id: track.track_sid,
+        participant: track.identity,
+        kind: track.kind,
+        source: track.source.to_ascii_lowercase(),
+        started_at: WallTime::from_nanos(zero).plus_nanos(nanos(track.samples.start)),
+        duration: MediaTime::from_samples_48k(track.samples.end - track.samples.start),
     };
-    assembler.heard().into_iter().map(track).collect()
+    assembler.received_tracks().into_iter().map(to_track).collect()
 }
 
 /// Everybody who took part, each identity once.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Audio, Fill, Source};
+use echosphere_domain::recording::{Audio, Extent, Fill, Master, Source};
 use echosphere_media::grid::Grid;
 use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
 use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
@@ -41,11 +41,11 @@ impl From<echosphere_store::Error> for Error {
     }
 }
 
-/// Where a capture's sound is.
+/// A master with its index: where what of a capture's sound is.
 #[derive(Clone)]
-enum Master {
+enum Indexed {
     /// Ogg in one object.
-    Ogg { index: Arc<OpusIndex>, map: ChannelMap },
+    Ogg { extent: Extent, index: Arc<OpusIndex>, map: ChannelMap },
     /// A capture log in chunks, and the captures that its side gaps are filled from.
     Log { index: Arc<Index>, chunks: Arc<Vec<ObjectKey>>, others: Arc<Vec<(CaptureId, CaptureRenderer)>> },
 }
@@ -54,7 +54,7 @@ enum Master {
 #[derive(Clone)]
 pub struct CaptureRenderer {
     audio: Audio,
-    master: Master,
+    master: Indexed,
     grid: Grid,
 }
 
@@ -67,16 +67,16 @@ pub fn channel_map(source: Source) -> ChannelMap {
 }
 
 impl CaptureRenderer {
-    /// A capture's Ogg audio with its index.
-    pub fn ogg(audio: Audio, index: OpusIndex, map: ChannelMap) -> Self {
+    /// A capture's Ogg audio, where it is, and its index.
+    pub fn ogg(audio: Audio, extent: Extent, index: OpusIndex, map: ChannelMap) -> Self {
         let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
-        Self { audio, master: Master::Ogg { index: Arc::new(index), map }, grid }
+        Self { audio, master: Indexed::Ogg { extent, index: Arc::new(index), map }, grid }
     }
 
     /// A capture log with its index, the keys of its chunks, and the captures that fill its side gaps.
     pub fn log(audio: Audio, index: Index, chunks: Vec<ObjectKey>, others: Vec<(CaptureId, Self)>) -> Self {
         let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
-        let master = Master::Log { index: Arc::new(index), chunks: Arc::new(chunks), others: Arc::new(others) };
+        let master = Indexed::Log { index: Arc::new(index), chunks: Arc::new(chunks), others: Arc::new(others) };
         Self { audio, master, grid }
     }
 
@@ -93,16 +93,16 @@ impl CaptureRenderer {
     /// Where the sound of an Ogg file lies.
     pub fn ogg_index(&self) -> Option<&OpusIndex> {
         match &self.master {
-            Master::Ogg { index, .. } => Some(index),
-            Master::Log { .. } => None,
+            Indexed::Ogg { index, .. } => Some(index),
+            Indexed::Log { .. } => None,
         }
     }
 
     /// Where the sound of a capture log lies.
     pub fn log_index(&self) -> Option<&Index> {
         match &self.master {
-            Master::Log { index, .. } => Some(index),
-            Master::Ogg { .. } => None,
+            Indexed::Log { index, .. } => Some(index),
+            Indexed::Ogg { .. } => None,
         }
     }
 
@@ -110,8 +110,8 @@ impl CaptureRenderer {
     /// it costs next to nothing. Never known of a capture log.
     pub fn is_silent(&self, segment: u32) -> bool {
         match &self.master {
-            Master::Ogg { index, .. } => index.is_silent(heard_range(&self.grid.segment(segment))),
-            Master::Log { .. } => false,
+            Indexed::Ogg { index, .. } => index.is_silent(heard_range(&self.grid.segment(segment))),
+            Indexed::Log { .. } => false,
         }
     }
 
@@ -124,12 +124,12 @@ impl CaptureRenderer {
     ) -> Result<(Vec<u8>, Window), Error> {
         let Rendering { objects, pool, .. } = rendering;
         let frames = self.grid.segment(segment);
-        if self.audio.is_gone {
-            return Err(self.lost());
+        if let Master::Log { first, is_gone: true, .. } = &self.audio.master {
+            return Err(Error::MasterLost(first.clone()));
         }
         match &self.master {
-            Master::Ogg { index, map } => {
-                let bytes = self.read(objects, source_range(index, &frames)).await?;
+            Indexed::Ogg { extent, index, map } => {
+                let bytes = read(objects, extent, source_range(index, &frames)).await?;
                 let (index, map) = (Arc::clone(index), *map);
                 let rendered = pool.run(priority, move |renderer| {
                     let window = renderer.render(&index, &bytes, map, frames.clone())?;
@@ -137,7 +137,7 @@ impl CaptureRenderer {
                 });
                 Ok(rendered.await??)
             }
-            Master::Log { index, chunks, others } => {
+            Indexed::Log { index, chunks, others } => {
                 let samples = track_range(&frames);
                 let entries = read_chunks(objects, chunks, &index.chunks_for(&samples)).await?;
                 let mut fills = Vec::new();
@@ -161,14 +161,14 @@ impl CaptureRenderer {
     pub async fn listen(&self, rendering: &Rendering, samples: Range<i64>) -> Result<Vec<i16>, Error> {
         let Rendering { objects, pool, .. } = rendering;
         match &self.master {
-            Master::Ogg { index, map } => {
-                let bytes = self.read(objects, index.byte_range(samples.clone())).await?;
+            Indexed::Ogg { extent, index, map } => {
+                let bytes = read(objects, extent, index.byte_range(samples.clone())).await?;
                 let (index, map) = (Arc::clone(index), *map);
                 let heard =
                     pool.run(Priority::Background, move |renderer| renderer.listen(&index, &bytes, map, samples));
                 Ok(heard.await??)
             }
-            Master::Log { index, chunks, .. } => {
+            Indexed::Log { index, chunks, .. } => {
                 let needed = samples.start - PRE_ROLL as i64..samples.end;
                 let entries = read_chunks(objects, chunks, &index.chunks_for(&needed)).await?;
                 let index = Arc::clone(index);
@@ -179,20 +179,18 @@ impl CaptureRenderer {
             }
         }
     }
+}
 
-    fn lost(&self) -> Error {
-        Error::MasterLost(self.audio.key.clone())
+/// Reads a range of the bytes of an Ogg file.
+async fn read(objects: &Objects, extent: &Extent, wanted: Range<u64>) -> Result<Bytes, Error> {
+    let length = wanted.end - wanted.start;
+    if length == 0 {
+        return Ok(Bytes::new());
     }
-
-    async fn read(&self, objects: &Objects, wanted: Range<u64>) -> Result<Bytes, Error> {
-        let length = wanted.end - wanted.start;
-        if length == 0 {
-            return Ok(Bytes::new());
-        }
-        let range = self.audio.offset + wanted.start..self.audio.offset + wanted.end;
-        let bytes = objects.find_range(&self.audio.key, range).await?.ok_or_else(|| self.lost())?;
-        if bytes.len() as u64 == length { Ok(bytes) } else { Err(self.lost()) }
-    }
+    let lost = || Error::MasterLost(extent.key.clone());
+    let range = extent.offset + wanted.start..extent.offset + wanted.end;
+    let bytes = objects.find_range(&extent.key, range).await?.ok_or_else(lost)?;
+    if bytes.len() as u64 == length { Ok(bytes) } else { Err(lost()) }
 }
 
 /// What a window needs of another capture to fill a side gap.
@@ -216,9 +214,9 @@ impl FillSource {
         let side_gap = fill.range();
         let part = side_gap.start.max(window.start)..side_gap.end.min(window.end);
         let Some((_, other)) = others.iter().find(|(id, _)| *id == fill.from) else { return Ok(None) };
-        let (false, Master::Ogg { index, map }) = (part.is_empty(), &other.master) else { return Ok(None) };
+        let (false, Indexed::Ogg { extent, index, map }) = (part.is_empty(), &other.master) else { return Ok(None) };
         let mut source = Self { fill: fill.clone(), part, index: Arc::clone(index), map: *map, bytes: Bytes::new() };
-        match other.read(objects, index.byte_range(source.range())).await {
+        match read(objects, extent, index.byte_range(source.range())).await {
             Ok(bytes) => source.bytes = bytes,
             Err(Error::MasterLost(key)) => {
                 tracing::error!(%key, "a side gap cannot be filled: the sound that filled it is gone");

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Audio, Capture, Recording};
+use echosphere_domain::recording::{Audio, Capture, Master, Recording};
 use echosphere_media::ogg::OpusIndex;
 use echosphere_recorder::sound::Index;
 
@@ -33,7 +33,7 @@ impl RenderCache {
         known.map(|(_, renderer, _)| renderer.clone())
     }
 
-    fn keep(&self, capture: CaptureId, renderer: &CaptureRenderer, size: usize) {
+    fn insert(&self, capture: CaptureId, renderer: &CaptureRenderer, size: usize) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|(id, ..)| *id != capture);
         recent.truncate(KEPT - 1);
@@ -61,16 +61,20 @@ impl Rendering {
             row: format!("captures.audio_index of {}", capture.id),
             reason,
         };
-        let renderer = if audio.chunks > 0 {
-            let index =
-                Index::from_bytes(&bytes).ok_or_else(|| corrupt("not the index of a capture log".to_owned()))?;
-            let fills = self.filling(recording, captures, audio).await?;
-            CaptureRenderer::log(audio.clone(), index, chunks(recording, capture, audio), fills)
-        } else {
-            let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
-            CaptureRenderer::ogg(audio.clone(), index, channel_map(capture.source))
+        let renderer = match &audio.master {
+            Master::Log { .. } => {
+                let index =
+                    Index::from_bytes(&bytes).ok_or_else(|| corrupt("not the index of a capture log".to_owned()))?;
+                let fills = self.filling(recording, captures, audio).await?;
+                CaptureRenderer::log(audio.clone(), index, chunks(recording, capture, audio), fills)
+            }
+            Master::Ogg(extent) => {
+                let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
+                CaptureRenderer::ogg(audio.clone(), extent.clone(), index, channel_map(capture.source))
+            }
+            Master::Segments => return Ok(None),
         };
-        self.cache.keep(capture.id, &renderer, bytes.len());
+        self.cache.insert(capture.id, &renderer, bytes.len());
         Ok(Some(renderer))
     }
 
@@ -93,5 +97,6 @@ impl Rendering {
 
 /// The keys of a capture log's chunks.
 pub fn chunks(recording: &Recording, capture: &Capture, audio: &Audio) -> Vec<ObjectKey> {
-    (0..audio.chunks).map(|number| recording.prefix.log_chunk(capture.attempt, number)).collect()
+    let count = if let Master::Log { chunks, .. } = audio.master { chunks } else { 0 };
+    (0..count).map(|number| recording.prefix.log_chunk(capture.attempt, number)).collect()
 }

@@ -1,22 +1,22 @@
 //! The threads that decode and encode: as many as the configuration says, each with its own renderer.
 //!
-//! Segments that somebody waits for go before background work. Background callers await each window before they hand in the next,
-//! so their queue stays as short as their number; the interactive queue is bounded here.
+//! Segments that somebody waits for go first, then those of rooms that go on, then background work. Rooms and background callers
+//! await each window before they hand in the next, so their queues stay as short as their number; the interactive queue is bounded
+//! here.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use echosphere_media::render::Renderer;
-use tokio::sync::oneshot;
 
-use crate::priority;
+use crate::threads::{Queue, Refusal, Threads, Work};
 
 /// How urgent a window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
     /// Somebody waits for it.
     Interactive,
+    /// It is the next of a room that goes on.
+    Live,
     /// Nobody does yet.
     Background,
 }
@@ -32,59 +32,61 @@ pub enum PoolError {
     Stopped,
 }
 
+impl From<Refusal> for PoolError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Full => Self::Full,
+            Refusal::Stopped => Self::Stopped,
+        }
+    }
+}
+
 /// How many windows that somebody waits for may be queued at the same time.
 const MAX_WAITING: usize = 256;
 
-type Work = Box<dyn FnOnce(&mut Renderer) + Send>;
-
 #[derive(Default)]
-struct Queues {
-    interactive: VecDeque<Work>,
-    background: VecDeque<Work>,
-    stopped: bool,
+struct ByPriority {
+    interactive: VecDeque<Work<Renderer>>,
+    live: VecDeque<Work<Renderer>>,
+    background: VecDeque<Work<Renderer>>,
 }
 
-#[derive(Default)]
-struct Shared {
-    queues: Mutex<Queues>,
-    wake: Condvar,
+impl ByPriority {
+    fn of(&mut self, priority: Priority) -> &mut VecDeque<Work<Renderer>> {
+        match priority {
+            Priority::Interactive => &mut self.interactive,
+            Priority::Live => &mut self.live,
+            Priority::Background => &mut self.background,
+        }
+    }
 }
 
-impl Shared {
-    fn queues(&self) -> MutexGuard<'_, Queues> {
-        // A panic in a critical section cannot leave the queues half changed: each one is a single push or pop.
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+impl Queue<Renderer> for ByPriority {
+    type Turn = Priority;
+
+    fn push(&mut self, priority: Priority, work: Work<Renderer>) -> bool {
+        if priority == Priority::Interactive && self.interactive.len() >= MAX_WAITING {
+            return false;
+        }
+        self.of(priority).push_back(work);
+        true
     }
 
-    fn next(&self) -> Option<Work> {
-        let mut queues = self.queues();
-        loop {
-            if queues.stopped {
-                return None;
-            }
-            if let Some(work) = queues.interactive.pop_front().or_else(|| queues.background.pop_front()) {
-                return Some(work);
-            }
-            queues = self.wake.wait(queues).unwrap_or_else(PoisonError::into_inner);
-        }
+    fn pop(&mut self) -> Option<Work<Renderer>> {
+        [Priority::Interactive, Priority::Live, Priority::Background].into_iter().find_map(|p| self.of(p).pop_front())
     }
 }
 
 /// The threads that render.
 pub struct Pool {
-    shared: Arc<Shared>,
+    threads: Threads<Renderer, ByPriority>,
     workers: usize,
 }
 
 impl Pool {
     /// Starts `workers` threads. `new_renderer` makes each one's renderer, and a fresh one after a panic.
     pub fn start(workers: usize, new_renderer: fn() -> Renderer) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        for number in 0..workers {
-            let shared = Arc::clone(&shared);
-            thread::Builder::new().name(format!("render-{number}")).spawn(move || run(&shared, new_renderer))?;
-        }
-        Ok(Self { shared, workers })
+        Ok(Self { threads: Threads::start(workers, "render", new_renderer)?, workers })
     }
 
     /// How many windows are rendered at the same time.
@@ -92,59 +94,18 @@ impl Pool {
         self.workers
     }
 
-    /// Runs a piece of work on one of the threads.
+    /// Runs a piece of work on one of the threads. It is skipped if the caller has gone away before its turn.
     pub async fn run<T, F>(&self, priority: Priority, work: F) -> Result<T, PoolError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Renderer) -> T + Send + 'static,
     {
-        let (done, result) = oneshot::channel();
-        let work: Work = Box::new(move |renderer| {
-            // A caller that went away needs no result, and no work either.
-            if !done.is_closed() {
-                let _ = done.send(work(renderer));
-            }
-        });
-        {
-            let mut queues = self.shared.queues();
-            match priority {
-                _ if queues.stopped => return Err(PoolError::Stopped),
-                Priority::Interactive if queues.interactive.len() >= MAX_WAITING => return Err(PoolError::Full),
-                Priority::Interactive => queues.interactive.push_back(work),
-                Priority::Background => queues.background.push_back(work),
-            }
-        }
-        self.shared.wake.notify_one();
-        result.await.map_err(|_| PoolError::Stopped)
+        Ok(self.threads.run(priority, work).await?)
     }
 
     /// Ends the threads after their current windows; what waits is dropped.
     pub fn stop(&self) {
-        let mut queues = self.shared.queues();
-        queues.stopped = true;
-        queues.interactive.clear();
-        queues.background.clear();
-        drop(queues);
-        self.shared.wake.notify_all();
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn run(shared: &Shared, new_renderer: fn() -> Renderer) {
-    // Sound that is not received now is lost; what is not rendered now is rendered later.
-    priority::give_way("rendering");
-    let mut renderer = new_renderer();
-    while let Some(work) = shared.next() {
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut renderer)));
-        if outcome.is_err() {
-            tracing::error!("a renderer panicked; it is replaced by a new one");
-            renderer = new_renderer();
-        }
+        self.threads.stop();
     }
 }
 
@@ -152,6 +113,7 @@ fn run(shared: &Shared, new_renderer: fn() -> Renderer) {
 mod tests {
     use super::*;
     use crate::priority::NICE;
+    use std::sync::{Arc, Mutex, mpsc};
 
     #[tokio::test]
     async fn rendering_gives_way_and_nothing_else_does() {
@@ -160,5 +122,41 @@ mod tests {
         let before = nice();
         assert_eq!(pool.run(Priority::Background, move |_| nice()).await, Ok(before.max(NICE)));
         assert_eq!(nice(), before);
+    }
+
+    #[tokio::test]
+    async fn listeners_go_before_rooms_and_rooms_before_the_rest_however_many_rooms_wait() {
+        let pool = Arc::new(Pool::start(1, Renderer::new).unwrap());
+        let (go, gate) = mpsc::channel::<()>();
+        let first = {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move { pool.run(Priority::Background, move |_| gate.recv()).await })
+        };
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let mut all = Vec::new();
+        let rooms = std::iter::repeat_n(Priority::Live, MAX_WAITING + 1);
+        for priority in [Priority::Background].into_iter().chain(rooms).chain([Priority::Interactive]) {
+            let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
+            all.push(tokio::spawn(async move {
+                let note = move |_: &mut Renderer| done.lock().unwrap().push(priority);
+                pool.run(priority, note).await.unwrap();
+            }));
+            tokio::task::yield_now().await;
+        }
+        let wait = |queue: &ByPriority| queue.live.len() <= MAX_WAITING || queue.interactive.is_empty();
+        while pool.threads.look(wait).unwrap() {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).unwrap();
+        first.await.unwrap().unwrap().unwrap();
+        for one in all {
+            one.await.unwrap();
+        }
+        let done = done.lock().unwrap();
+        assert_eq!(
+            (done[0], done[1], *done.last().unwrap()),
+            (Priority::Interactive, Priority::Live, Priority::Background)
+        );
+        assert_eq!(done.len(), MAX_WAITING + 3);
     }
 }

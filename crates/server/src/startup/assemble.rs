@@ -11,6 +11,7 @@ use echosphere_recorder::wire::Wire;
 use echosphere_storage::ObjectStore;
 use echosphere_storage::endpoint::Endpoint;
 use echosphere_storage::local::LocalStore;
+use echosphere_storage::marked::MarkedStore;
 use echosphere_storage::presign::{Credentials, Presigner};
 use echosphere_store::{Store, sqlite};
 
@@ -19,7 +20,7 @@ use crate::assembly::Assembly;
 use crate::auto_record::AutoRecord;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, STORE_ID};
 use crate::http;
 use crate::http::state::{App, SharedApp};
 use crate::jobs::{self, Jobs};
@@ -35,7 +36,7 @@ use crate::signals::{Bell, Stop};
 use crate::uploads::Uploads;
 use crate::uploads::exclusion::Exclusion;
 use crate::uploads::telemetry_queue::{self, TelemetryQueue};
-use crate::{entropy, private};
+use crate::{clock, entropy, private};
 
 /// Threads that read uploads and telemetry: the memory that one may take counts once for each.
 const READERS: usize = 2;
@@ -45,11 +46,19 @@ async fn open_stores(config: &Config, data: &DataDir) -> Result<(Arc<dyn Store>,
     let database = config.database.clone().unwrap_or_else(|| data.database());
     let root: PathBuf = config.storage.clone().unwrap_or_else(|| data.objects());
     let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
-    let objects: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(&root, &config.bucket)?);
+    let known = data.store_id();
+    let new = entropy::uuid(clock::now()).to_string();
+    let objects = MarkedStore::open(LocalStore::open(&root, &config.bucket)?, known.clone(), new).await?;
+    if known.is_none() {
+        data.write_private(STORE_ID, objects.id())?;
+    }
+    if let Err(error) = objects.prove().await {
+        tracing::error!(%error, folder = %root.display(), "nothing is read from object storage or written to it; what is recorded waits on the disk");
+    }
     // If they lie outside of the data directory, an earlier version or a volume may have left them readable by others.
     let outside = private::database_files(&database).into_iter().chain([root.join(&config.bucket)]);
     private::close(outside.collect::<Vec<_>>().iter().map(PathBuf::as_path))?;
-    Ok((store, objects))
+    Ok((store, Arc::new(objects)))
 }
 
 /// The keys of the embedded S3 endpoint.
@@ -168,6 +177,7 @@ impl Base {
                 clock: self.clock.clone(),
             },
             telemetry: TelemetryQueue::default(),
+            leaving: tokio::sync::Mutex::default(),
             held,
             jobs: Arc::clone(&self.jobs),
             stop: self.stop.clone(),

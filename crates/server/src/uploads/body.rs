@@ -21,7 +21,7 @@ const SLACK: u64 = 10 * 48_000;
 const PIECE: usize = 512 << 10;
 
 /// The sound of a body.
-pub struct Sound {
+pub struct SoundPart {
     /// Its first byte in the body.
     pub offset: u64,
     /// Its length in bytes.
@@ -39,7 +39,7 @@ pub struct Body {
     /// The chat history, as far as it came.
     pub chat: Option<ChatHistory>,
     /// The sound, as far as it came.
-    pub sound: Option<Sound>,
+    pub sound: Option<SoundPart>,
 }
 
 /// Reads a spooled body. `received_at` is when it began to come.
@@ -173,7 +173,7 @@ fn longest(header: Option<&Result<Header, header::Error>>, received_at: WallTime
     millis.map_or(ogg::LONGEST, |millis| millis.saturating_mul(48).saturating_add(SLACK))
 }
 
-fn sound(file: &mut File, part: &Part, longest: u64) -> io::Result<Sound> {
+fn sound(file: &mut File, part: &Part, longest: u64) -> io::Result<SoundPart> {
     file.seek(SeekFrom::Start(part.offset))?;
     let mut reader = file.take(part.length);
     let mut builder = IndexBuilder::default();
@@ -185,7 +185,7 @@ fn sound(file: &mut File, part: &Part, longest: u64) -> io::Result<Sound> {
         }
         builder.push(&buffer[..count]);
     }
-    Ok(Sound { offset: part.offset, length: part.length, index: builder.finish_within(longest) })
+    Ok(SoundPart { offset: part.offset, length: part.length, index: builder.finish_within(longest) })
 }
 
 #[cfg(test)]

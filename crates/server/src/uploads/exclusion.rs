@@ -77,12 +77,12 @@ impl Exclusion {
     }
 
     /// What the rule says about a session's room, by a name that came with the session and by the names that are known already.
-    pub async fn ask(&self, project: &ProjectId, session: &SessionIds, told: Option<&str>) -> Result<Answer, Error> {
+    pub async fn ask(&self, project: &ProjectId, session: &SessionIds, name: Option<&str>) -> Result<Answer, Error> {
         let Some(rules) = self.config.project(project).filter(|project| !project.excluded_rooms.is_empty()) else {
             return Ok(Answer::Kept);
         };
         let known = self.store.room_names(project, session).await?;
-        Ok(decide(rules, known.iter().map(String::as_str).chain(told)))
+        Ok(decide(rules, known.iter().map(String::as_str).chain(name)))
     }
 
     /// The same for a name that telemetry reported. A user's own log record may have an attribute of that name, so one that is not
@@ -91,14 +91,14 @@ impl Exclusion {
         &self,
         project: &ProjectId,
         session: &SessionIds,
-        (told, is_sure): (Option<&str>, bool),
+        (name, is_sure): (Option<&str>, bool),
     ) -> Result<Answer, Error> {
         let Some(rules) = self.config.project(project).filter(|project| !project.excluded_rooms.is_empty()) else {
             return Ok(Answer::Kept);
         };
         let known = self.store.room_names(project, session).await?;
-        let told = told.filter(|_| is_sure || known.is_empty());
-        Ok(decide(rules, known.iter().map(String::as_str).chain(told)))
+        let name = name.filter(|_| is_sure || known.is_empty());
+        Ok(decide(rules, known.iter().map(String::as_str).chain(name)))
     }
 
     /// The rooms that LiveKit has now; none when it does not answer in time.
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_name_that_is_left_out_decides_and_without_a_name_nothing_does() {
+    fn one_name_that_is_excluded_decides_and_without_a_name_nothing_does() {
         let mut project = Project::default_project(Vec::new());
         assert_eq!(decide(&project, []), Answer::Kept, "without a rule no name is needed");
         project.excluded_rooms = vec!["internal-*".to_owned()];

@@ -39,6 +39,8 @@ pub struct Uploads {
     pub exclusion: Exclusion,
     /// OTLP requests that could not be stored at once.
     pub telemetry: TelemetryQueue,
+    /// Locked while a request has an upload leave quarantine, or what is held: two requests for one upload do not meet.
+    pub leaving: tokio::sync::Mutex<()>,
     /// Wakes the check of held uploads.
     pub held: Arc<Bell>,
     /// Wakes background work.

@@ -82,12 +82,12 @@ pub async fn receive(
     let task = tokio::spawn(async move {
         let id = UploadId::new(entropy::uuid(uploads.clock.now()));
         let upload = Upload::receiving(id, project, content_type, uploads.clock.now());
-        take(&uploads, upload, body).await.map(|()| id)
+        receive_body(&uploads, upload, body).await.map(|()| id)
     });
     task.await.unwrap_or_else(|error| Err(Refusal::Transient(format!("the receiving task ended: {error}"))))
 }
 
-async fn take(uploads: &Arc<Uploads>, mut upload: Upload, body: Body) -> Result<(), Refusal> {
+async fn receive_body(uploads: &Arc<Uploads>, mut upload: Upload, body: Body) -> Result<(), Refusal> {
     let mut body = body.into_data_stream();
     let limit = uploads.config.max_upload_bytes;
     // If the header says that it must not be kept, it never gets to the disk.
@@ -115,13 +115,13 @@ async fn take(uploads: &Arc<Uploads>, mut upload: Upload, body: Body) -> Result<
     let name = ask_livekit(uploads, &upload);
     let header = beginning.header.clone();
     match spool(uploads, upload.id, beginning, &mut body, limit).await {
-        Ok(End::Whole { bytes }) => keep(uploads, &upload, header, name, Sealed { bytes, complete: true }).await,
+        Ok(End::Whole { bytes }) => accept(uploads, &upload, header, name, Sealed { bytes, complete: true }).await,
         Ok(End::Cut { bytes }) => {
             tracing::warn!(upload = %upload.id, bytes, "an upload was cut");
             if bytes == 0 {
                 discard(uploads, upload.id).await;
             } else {
-                keep(uploads, &upload, header, name, Sealed { bytes, complete: false }).await?;
+                accept(uploads, &upload, header, name, Sealed { bytes, complete: false }).await?;
             }
             Err(Refusal::Cut { bytes })
         }
@@ -178,7 +178,7 @@ fn ask_livekit(uploads: &Arc<Uploads>, upload: &Upload) -> Option<JoinHandle<Opt
 }
 
 /// Asks once more whether an upload may be kept, now that it is here, and acknowledges it if so.
-async fn keep(
+async fn accept(
     uploads: &Arc<Uploads>,
     upload: &Upload,
     mut header: Option<Header>,

@@ -244,17 +244,17 @@ fn a_token_signs_in_to_its_room_and_guesses_are_limited() {
     assert_eq!(form(&server, "/login", &elsewhere, &format!("credential={API_KEY}")).status, 403);
     let far = http::send(server.address, "GET", "/login", &[("x-forwarded-for", "10.0.0.1")], &[]);
     assert_eq!(far.status, 403, "plain HTTP from elsewhere: {}", far.text());
-    let mut told = Vec::new();
+    let mut answers = Vec::new();
     for _ in 0..10 {
         let answer = enter("credential=guess");
         assert_eq!(answer.status, 401);
-        told.push(answer.text());
+        answers.push(answer.text());
     }
-    told.dedup();
-    assert_eq!(told.len(), 1, "{told:?}");
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
     let limited = (enter("credential=guess"), enter(&format!("credential={API_KEY}")));
     assert_eq!((limited.0.status, limited.1.status), (429, 429));
-    assert_eq!(limited.0.text(), limited.1.text(), "the right key is told nothing else");
+    assert_eq!(limited.0.text(), limited.1.text(), "the right key gets no other answer");
     assert_eq!(server.log().matches("too many sign-ins failed").count(), 1, "said once");
     let large = form(&server, "/login", &[], &format!("credential={}", "a".repeat(40_000)));
     assert!(matches!(large.status, 400 | 413), "{}", large.status);
@@ -378,7 +378,7 @@ fn without_auth_only_local_clients_are_served_and_it_is_said() {
 }
 
 #[test]
-fn keys_that_are_known_are_told_from_others_by_no_answer() {
+fn no_answer_distinguishes_known_keys_from_others() {
     let (_dir, server) = server(&[], &[]);
     let forge = |issuer: &str| {
         let now = echosphere_server::clock::now();
@@ -389,14 +389,14 @@ fn keys_that_are_known_are_told_from_others_by_no_answer() {
     for (method, path) in
         [("GET", "/v1/recordings"), ("POST", "/observability/logs/otlp/v0"), ("POST", "/observability/recordings/v0")]
     {
-        let told = |issuer: &str| {
+        let refusal = |issuer: &str| {
             let headers = [("authorization", bearer(&forge(issuer)))];
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let answer = http::send(server.address, method, path, &headers, b"{}");
             assert_eq!(answer.status, 401);
             answer.text()
         };
-        assert_eq!(told(KEY), told("nobody"), "{path}");
+        assert_eq!(refusal(KEY), refusal("nobody"), "{path}");
     }
     let hook = |issuer: &str| {
         let headers = [("authorization", forge(issuer))];

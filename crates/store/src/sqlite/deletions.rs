@@ -325,13 +325,16 @@ impl Deletions for SqliteStore {
         const ACTION: &str = "fold the write-ahead log into the database";
         let later = |reason: String| Error::Interrupted { action: ACTION, reason };
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
-        let file = Arc::clone(&self.file);
+        let file = self.file.clone();
         // In a tokio task of its own: the caller may be dropped in the middle of it.
         let scrubbed = tokio::spawn(async move {
             if !fold(&mut writer.connection).await? {
                 return Err(later("somebody reads the database".to_owned()));
             }
-            clear_gaps(&mut writer.connection, file).await
+            match file {
+                Some(file) => clear_gaps(&mut writer.connection, file).await,
+                None => Ok(()),
+            }
         });
         scrubbed.await.unwrap_or_else(|error| Err(Error::Interrupted { action: ACTION, reason: error.to_string() }))
     }

@@ -41,7 +41,7 @@ pub(super) async fn step_recording(
                 (TaskKind::Render, format!("{}/{}/{revision}", recording.project, recording.id))
             }
             Effect::Erase => (TaskKind::Erase, recording.id.to_string()),
-            Effect::Settle => (TaskKind::Settle, format!("{}/{}", recording.project, recording.id)),
+            Effect::Finalize => (TaskKind::Finalize, format!("{}/{}", recording.project, recording.id)),
         };
         tasks::queue(connection, kind, payload, now).await?;
     }

@@ -90,7 +90,7 @@ impl Inbox for SqliteStore {
         self.write("put a webhook off", move |connection| {
             Box::pin(async move {
                 let set =
-                    sqlx::query("UPDATE webhooks SET due = ?, attempts = attempts + 1 WHERE project = ? AND id = ?");
+                    sqlx::query("UPDATE webhooks SET due = ?, attempts = attempts + 1 WHERE project = ? AND id = ? AND due IS NOT NULL");
                 let set = set.bind(due.as_nanos()).bind(project.as_str()).bind(id);
                 set.execute(connection).await.map_err(failed)?;
                 Ok(())

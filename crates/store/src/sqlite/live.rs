@@ -143,7 +143,7 @@ async fn redactions(
         let row = Reader::new("live", row);
         all.pauses.extend(row.json::<Vec<Stretch>>("pauses")?);
         all.left_out.extend(row.json::<Vec<LeftOut>>("left_out")?);
-        all.told.push(row.text("settings")?);
+        all.options.push(row.text("settings")?);
     }
     Ok(all)
 }

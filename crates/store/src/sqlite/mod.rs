@@ -4,6 +4,7 @@
 //! that is dropped neither leaves half a transaction nor poisons the connection. Reads have connections of their own.
 
 pub mod belongs;
+mod changed;
 mod codec;
 mod deletions;
 mod effects;
@@ -32,18 +33,20 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use echosphere_domain::id::RecordingId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
-use crate::{Error, Result, Store};
+use crate::{Changes, Error, Result, Store};
 
 /// The number of connections for reading.
 const READERS: u32 = 4;
-/// How long a statement waits for a lock that another process (a backup, a shell) holds.
+/// How long a statement waits for a lock that another process (a backup, a shell) holds; in memory, also another connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A future that borrows the connection of a running transaction.
@@ -54,9 +57,11 @@ type InTransaction<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>
 pub struct SqliteStore {
     writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
-    /// The database's file, for what SQLite itself does not do ([`gaps`]). Never closed: closing it would give up the locks that
-    /// SQLite holds on it, because these belong to the process (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
-    file: Arc<ManuallyDrop<File>>,
+    /// The database's file, for what SQLite itself does not do ([`gaps`]); `None` for one in memory. Never closed: closing it would
+    /// give up the locks that SQLite holds on it, because these belong to the process
+    /// (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+    file: Option<Arc<ManuallyDrop<File>>>,
+    changes: Changes,
 }
 
 /// The connection that writes.
@@ -68,44 +73,72 @@ struct Writer {
 
 /// Opens a database file, creates it if it is missing, and brings it to the current schema.
 pub async fn open(path: &Path) -> Result<SqliteStore> {
-    let failed = |reason: String| Error::Open { path: path.display().to_string(), reason };
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(SqliteSynchronous::Full);
+    let store = connect(options).await?;
+    let file = File::options().read(true).write(true).open(path).map_err(|error| not_opened(path, error))?;
+    Ok(SqliteStore { file: Some(Arc::new(ManuallyDrop::new(file))), ..store })
+}
+
+/// Opens a new, empty database in memory, for simulations and tests. It ends with the last clone of the store.
+///
+/// It differs from a file in three ways. Nothing of it is on a disk: a write waits for no fsync, and a scrub has no file to
+/// overwrite. It has no write-ahead log: a write waits for reads that have begun, and a read waits while something is written.
+/// And it holds 1 GiB at most.
+pub async fn open_in_memory() -> Result<SqliteStore> {
+    static OPENED: AtomicU64 = AtomicU64::new(0);
+    // SQLite's VFS `memdb` gives all connections of the process to a name that begins with a slash the same database, also those
+    // that may only read. It is there while one of them is open: here, the one that writes.
+    let name = format!("/echosphere-{}", OPENED.fetch_add(1, Ordering::Relaxed));
+    let options = SqliteConnectOptions::new().filename(name).vfs("memdb").journal_mode(SqliteJournalMode::Memory);
+    connect(options).await
+}
+
+/// Connects to a database, creates it if it is missing, and brings it to the current schema.
+async fn connect(options: SqliteConnectOptions) -> Result<SqliteStore> {
+    let options = options
+        .create_if_missing(true)
         .foreign_keys(true)
         // ON, not FAST: FAST leaves deleted content in pages that become free.
         .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging();
-    let mut writer = options.connect().await.map_err(|error| failed(error.to_string()))?;
-    let migrated = migrations::all().run(&mut writer).await;
-    migrated.map_err(|error| failed(error.to_string()))?;
-    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await;
-    let readers = readers.map_err(|error| failed(error.to_string()))?;
-    let file = File::options().read(true).write(true).open(path).map_err(|error| failed(error.to_string()))?;
-    let writer = Writer { connection: writer, is_in_transaction: false };
-    Ok(SqliteStore { writer: Arc::new(Mutex::new(writer)), readers, file: Arc::new(ManuallyDrop::new(file)) })
+    let path = options.get_filename();
+    let mut writer = options.connect().await.map_err(|error| not_opened(path, error))?;
+    migrations::all().run(&mut writer).await.map_err(|error| not_opened(path, error))?;
+    changed::watch(&mut writer).await?;
+    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.clone().read_only(true)).await;
+    let readers = readers.map_err(|error| not_opened(path, error))?;
+    let writer = Arc::new(Mutex::new(Writer { connection: writer, is_in_transaction: false }));
+    Ok(SqliteStore { writer, readers, file: None, changes: Changes::default() })
+}
+
+fn not_opened(path: &Path, error: impl ToString) -> Error {
+    Error::Open { path: path.display().to_string(), reason: error.to_string() }
 }
 
 impl SqliteStore {
-    /// Runs a transaction to its end, whether or not the caller waits for it.
+    /// Runs a transaction to its end, whether or not the caller waits for it, and tells those who watch what it changed.
     async fn write<T, F>(&self, action: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> InTransaction<'c, T> + Send + 'static,
     {
-        let writer = Arc::clone(&self.writer);
+        let (writer, changes) = (Arc::clone(&self.writer), self.changes.clone());
         let task = tokio::spawn(async move {
             let mut writer = writer.lock().await;
-            transact(&mut writer, action, work).await
+            let (value, changed) = transact(&mut writer, action, work).await?;
+            changed.into_iter().for_each(|recording| changes.note(recording));
+            Ok(value)
         });
         task.await.unwrap_or_else(|error| Err(Error::Interrupted { action, reason: error.to_string() }))
     }
 }
 
-async fn transact<T, F>(writer: &mut Writer, action: &'static str, work: F) -> Result<T>
+/// Runs a transaction. Returns the recordings that it changed as well.
+async fn transact<T, F>(writer: &mut Writer, action: &'static str, work: F) -> Result<(T, Vec<RecordingId>)>
 where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> InTransaction<'c, T>,
 {
@@ -115,14 +148,13 @@ where
     }
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(|e| Error::from_sqlx(action, e))?;
     *is_in_transaction = true;
-    let outcome = work(&mut *connection).await;
-    let outcome = match outcome {
-        Ok(value) => {
-            let committed = sqlx::query("COMMIT").execute(&mut *connection).await;
-            committed.map(|_| value).map_err(|e| Error::from_sqlx(action, e))
-        }
-        Err(error) => Err(error),
+    let outcome = async {
+        let value = work(&mut *connection).await?;
+        let changed = changed::take(&mut *connection).await?;
+        let committed = sqlx::query("COMMIT").execute(&mut *connection).await;
+        committed.map(|_| (value, changed)).map_err(|e| Error::from_sqlx(action, e))
     };
+    let outcome = outcome.await;
     if outcome.is_err() {
         // After some errors SQLite has rolled back by itself, and says so by failing here.
         let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
@@ -137,6 +169,10 @@ impl Store for SqliteStore {
         self.write("answer", |_| Box::pin(async { Ok(()) })).await
     }
 
+    fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         let mut writer = self.writer.lock().await;
@@ -149,6 +185,8 @@ impl Store for SqliteStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Deletions;
+    use echosphere_domain::time::WallTime;
 
     #[tokio::test]
     async fn a_call_that_panics_writes_nothing_and_costs_no_other_call() {
@@ -168,5 +206,14 @@ mod tests {
         assert!(matches!(panicked, Err(Error::Interrupted { .. })), "{panicked:?}");
         // Had it been written, this would be a second row of that name.
         write(false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn databases_in_memory_are_apart_and_whoever_reads_cannot_write() {
+        let (one, other) = (open_in_memory().await.unwrap(), open_in_memory().await.unwrap());
+        sqlx::query("INSERT INTO upkeep (name, done_at) VALUES ('this', 1)").execute(&one.readers).await.unwrap_err();
+        one.done_once("this", WallTime::from_nanos(1)).await.unwrap();
+        assert!(one.is_done_once("this").await.unwrap());
+        assert!(!other.is_done_once("this").await.unwrap());
     }
 }

@@ -118,7 +118,7 @@ impl People for SqliteStore {
                 let gone = sqlx::query(
                     "DELETE FROM people WHERE told_at < ? AND (project, room_sid) NOT IN
                          (SELECT project, room_sid FROM recordings WHERE room_sid IS NOT NULL
-                          AND status NOT IN ('COMPLETED', 'FAILED'))",
+                          AND status NOT IN ('COMPLETED', 'FAILED') AND deletion = 'none')",
                 );
                 let gone = gone.bind(before.as_nanos()).execute(connection).await.map_err(failed)?;
                 Ok(gone.rows_affected())

@@ -96,14 +96,16 @@ async fn replace_segments(
     wanted: &Publication,
 ) -> Result<()> {
     let old: Vec<String> = sqlx::query_scalar(
-        "SELECT object_key FROM segments WHERE recording = ?1 AND object_key IS NOT NULL
+        "SELECT object_key FROM segments WHERE recording = ?1 AND rendition = ?2 AND object_key IS NOT NULL
          UNION SELECT analysis FROM recordings WHERE id = ?1 AND analysis IS NOT NULL",
     )
     .bind(recording.id.to_string())
+    .bind(AUDIO_RENDITION)
     .fetch_all(&mut *connection)
     .await
     .map_err(failed)?;
-    let delete = sqlx::query("DELETE FROM segments WHERE recording = ?").bind(recording.id.to_string());
+    let delete = sqlx::query("DELETE FROM segments WHERE recording = ? AND rendition = ?");
+    let delete = delete.bind(recording.id.to_string()).bind(AUDIO_RENDITION);
     delete.execute(&mut *connection).await.map_err(failed)?;
     let revision = recording.state.revision;
     segments::insert(connection, recording.id, AUDIO_RENDITION, revision, &wanted.segments).await?;

@@ -184,15 +184,6 @@ impl Tasks for SqliteStore {
         .await
     }
 
-    async fn next_due(&self) -> Result<Option<WallTime>> {
-        let due: Option<i64> =
-            sqlx::query_scalar("SELECT min(run_at) FROM tasks WHERE dead = 0 AND lease_until IS NULL")
-                .fetch_one(&self.readers)
-                .await
-                .map_err(|error| Error::from_sqlx("look for tasks", error))?;
-        Ok(due.map(WallTime::from_nanos))
-    }
-
     async fn task_counts(&self) -> Result<Vec<TaskCounts>> {
         let rows = sqlx::query("SELECT kind AS id, sum(dead = 0) AS open, sum(dead) AS dead FROM tasks GROUP BY kind")
             .fetch_all(&self.readers)

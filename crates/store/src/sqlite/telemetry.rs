@@ -76,21 +76,23 @@ async fn add(connection: &mut SqliteConnection, request: TelemetryRequest) -> Re
     .await
     .map_err(failed)?;
     objects::make_live(connection, &request.key, request.received_at).await?;
-    let recording: Option<String> = sqlx::query_scalar(
-        "SELECT recording FROM captures WHERE project = ?1 AND job_id = ?2
-         UNION ALL SELECT id FROM recordings WHERE project = ?1 AND room_sid = ?3 AND deletion = 'none'
-                   AND id IN (SELECT recording FROM live) LIMIT 1",
-    )
-    .bind(request.project.as_str())
-    .bind(&request.job_id)
-    .bind(&request.room_sid)
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(failed)?;
-    if let Some(recording) = recording.and_then(|id| id.parse().ok()) {
+    for recording in recordings(&mut *connection, &request).await? {
         fill_facts(connection, recording, &request.facts).await?;
     }
     Ok(true)
+}
+
+/// The recordings that have the session of a request: its room's and its own. Before it has either, the one that captures its room.
+async fn recordings(connection: &mut SqliteConnection, request: &TelemetryRequest) -> Result<Vec<RecordingId>> {
+    let rows = sqlx::query(
+        "WITH of_job AS (SELECT DISTINCT recording AS id FROM captures WHERE project = ?1 AND job_id = ?2)
+         SELECT id FROM of_job UNION ALL
+         SELECT id FROM recordings WHERE NOT EXISTS (SELECT 1 FROM of_job) AND project = ?1 AND room_sid = ?3
+         AND deletion = 'none' AND id IN (SELECT recording FROM live)",
+    );
+    let rows = rows.bind(request.project.as_str()).bind(&request.job_id).bind(&request.room_sid);
+    let rows = rows.fetch_all(connection).await.map_err(failed)?;
+    rows.iter().map(|row| Reader::new("recordings", row).parse("id")).collect()
 }
 
 async fn replace(

@@ -11,7 +11,7 @@ pub const ZERO: f64 = 1_795_500_000.25;
 
 /// A kind of source of reported times.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Source {
+pub enum Reporter {
     /// The agents SDK with speech-to-text: each line has a start and an end, as exact as they are measured to be.
     Sdk,
     /// Only when each item was created; users' items come with a confidence.
@@ -46,7 +46,7 @@ pub enum Source {
     Stepped(f64),
 }
 
-impl Source {
+impl Reporter {
     /// Its name in the table.
     pub fn name(self) -> String {
         match self {
@@ -159,18 +159,18 @@ pub struct Reported {
 }
 
 /// Generates the report of a call.
-pub fn report(call: &Call, source: Source) -> Reported {
+pub fn report(call: &Call, source: Reporter) -> Reported {
     let mut random = Random::new(5);
     let mut reported = Reported { items: measured(call, &mut random), lines: call.lines.clone() };
     match source {
-        Source::Sdk => {}
-        Source::SplitSharedStart | Source::SplitSecondBare => split(&mut reported, source, &mut random),
-        Source::OneShifted(by) => {
+        Reporter::Sdk => {}
+        Reporter::SplitSharedStart | Reporter::SplitSecondBare => split(&mut reported, source, &mut random),
+        Reporter::OneShifted(by) => {
             let middle = reported.items.len() / 2;
             reported.items[middle].shift(|time| time + by);
         }
-        Source::ClockOff(by) => reported.items.iter_mut().for_each(|item| item.shift(|time| time + by)),
-        Source::Stepped(by) => {
+        Reporter::ClockOff(by) => reported.items.iter_mut().for_each(|item| item.shift(|time| time + by)),
+        Reporter::Stepped(by) => {
             let middle = call.seconds() / 2.0;
             let step = |time: f64| if time > middle { time + by } else { time };
             reported.items.iter_mut().for_each(|item| item.shift(step));
@@ -218,7 +218,7 @@ fn measured(call: &Call, random: &mut Random) -> Vec<Item> {
 }
 
 /// Removes or falsifies what a source does not report or reports wrongly.
-fn lose(items: &mut [Item], source: Source, random: &mut Random) {
+fn lose(items: &mut [Item], source: Reporter, random: &mut Random) {
     let whole = items.to_vec();
     let answered = |number: usize| {
         let answer = whole[number + 1..].iter().find(|item| item.who == Who::Agent);
@@ -229,34 +229,34 @@ fn lose(items: &mut [Item], source: Source, random: &mut Random) {
     for (number, item) in items.iter_mut().enumerate() {
         let is_user = item.who == Who::User;
         match source {
-            Source::NoTimes | Source::NoTimesNoConfidence => {
+            Reporter::NoTimes | Reporter::NoTimesNoConfidence => {
                 (item.start, item.end) = (None, None);
-                item.confident &= source == Source::NoTimes;
+                item.confident &= source == Reporter::NoTimes;
             }
-            Source::UserStartOnly | Source::StartsOnly => {
+            Reporter::UserStartOnly | Reporter::StartsOnly => {
                 if is_user {
                     item.created = item.start.unwrap_or(item.created);
                 }
-                if is_user || source == Source::StartsOnly {
+                if is_user || source == Reporter::StartsOnly {
                     item.end = None;
                 }
             }
-            Source::UserNothing | Source::UserNothingStartsOnly => {
+            Reporter::UserNothing | Reporter::UserNothingStartsOnly => {
                 if is_user {
                     (item.start, item.end, item.confident) = (None, None, false);
                     item.created = answered(number);
-                } else if source == Source::UserNothingStartsOnly {
+                } else if source == Reporter::UserNothingStartsOnly {
                     item.end = None;
                 }
             }
-            Source::EndBeforeStart if number % 3 == 1 => {
+            Reporter::EndBeforeStart if number % 3 == 1 => {
                 item.end = item.start.map(|start| start - random.range(0.2, 6.0));
             }
-            Source::EndFarAfter if number % 3 == 1 => item.end = item.end.map(|end| end + random.range(8.0, 30.0)),
-            Source::StartOfTurnBefore if is_user && of_user % 2 == 1 => {
+            Reporter::EndFarAfter if number % 3 == 1 => item.end = item.end.map(|end| end + random.range(8.0, 30.0)),
+            Reporter::StartOfTurnBefore if is_user && of_user % 2 == 1 => {
                 item.start = before.and_then(|before| whole[before].start);
             }
-            Source::EndOfTurnBefore if is_user && of_user % 2 == 1 => {
+            Reporter::EndOfTurnBefore if is_user && of_user % 2 == 1 => {
                 item.start = before.and_then(|before| whole[before].end).map(|end| end + 0.01);
             }
             _ => {}
@@ -269,7 +269,7 @@ fn lose(items: &mut [Item], source: Source, random: &mut Random) {
 }
 
 /// Commits the user's lines with a pause as two turns.
-fn split(reported: &mut Reported, source: Source, random: &mut Random) {
+fn split(reported: &mut Reported, source: Reporter, random: &mut Random) {
     const PAUSE: f64 = 0.35;
     let mut lines = Vec::new();
     let mut items = Vec::new();
@@ -291,7 +291,7 @@ fn split(reported: &mut Reported, source: Source, random: &mut Random) {
         };
         let (first, second) =
             (part(line.id.clone(), &line.pieces[..cut]), part(format!("{}b", line.id), &line.pieces[cut..]));
-        let shared = source == Source::SplitSharedStart;
+        let shared = source == Reporter::SplitSharedStart;
         let end = if shared { Some(first.end + random.range(0.09, 0.14)) } else { item.end };
         let created = if shared { first.end + random.range(0.3, PAUSE) } else { item.created - 0.05 };
         items.push(Item { text: first.text.clone(), end, created, ..item.clone() });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::reported::{Reported, Source, ZERO, report};
+use super::reported::{Reported, Reporter, ZERO, report};
 use super::table::Row;
 use super::{Call, upload};
 use crate::server::Server;
@@ -28,9 +28,9 @@ pub struct Trial {
 }
 
 /// A call with each of the sources.
-pub fn each(sound: &str, call: Call, sources: &[Source]) -> Vec<Trial> {
+pub fn each(sound: &str, call: Call, sources: &[Reporter]) -> Vec<Trial> {
     let (ogg, call) = (Arc::new(upload::ogg(&call)), Arc::new(call));
-    let trial = |source: &Source| Trial {
+    let trial = |source: &Reporter| Trial {
         sound: sound.to_owned(),
         source: source.name(),
         call: Arc::clone(&call),
@@ -42,7 +42,7 @@ pub fn each(sound: &str, call: Call, sources: &[Source]) -> Vec<Trial> {
 
 impl Trial {
     /// Saves the trial in a folder: the sound, the chat history, and the truth.
-    pub fn keep(&self, folder: &Path) {
+    pub fn save(&self, folder: &Path) {
         let plain = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let folder = folder.join(format!("{}-{}-{}", plain(&self.sound), plain(&self.source), plain(&self.call.name)));
         std::fs::create_dir_all(&folder).unwrap();

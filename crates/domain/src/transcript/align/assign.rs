@@ -5,8 +5,8 @@
 //! line that claims none. How much more the next best assignment would cost measures how certain this one is.
 
 use super::evidence::{Evidence, Stretch, seconds};
-use super::heard::Span;
 use super::rows::Rows;
+use super::speech::Span;
 use super::{MS, SECOND};
 use crate::time::WallTime;
 
@@ -45,7 +45,7 @@ struct Candidate {
 }
 
 /// The sound of one voice.
-pub(super) struct Sound<'s> {
+pub(super) struct VoiceSound<'s> {
     spans: &'s [Span],
     /// All speech before each span, in nanoseconds.
     speech: Vec<i64>,
@@ -55,7 +55,7 @@ pub(super) struct Sound<'s> {
     unclaimed: Vec<f64>,
 }
 
-impl<'s> Sound<'s> {
+impl<'s> VoiceSound<'s> {
     /// `others` is when anybody else speaks: a line seldom goes on after that. `letters` is how much all lines of the voice have to
     /// say: where far more sound is heard than that takes, unclaimed sound costs less.
     pub fn new(spans: &'s [Span], others: &[Span], letters: f64) -> Self {
@@ -159,7 +159,7 @@ impl Assigned {
 }
 
 /// Assigns the sound of one voice to its lines, in their order.
-pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Assigned {
+pub(super) fn assign(lines: &[Evidence], sound: &VoiceSound<'_>, rate: f64) -> Assigned {
     if sound.len() == 0 || lines.is_empty() {
         return Assigned::nothing(lines);
     }
@@ -198,7 +198,7 @@ pub(super) fn assign(lines: &[Evidence], sound: &Sound<'_>, rate: f64) -> Assign
 /// The candidates of all lines; `None` when there are too many.
 fn candidates_of(
     lines: &[Evidence],
-    sound: &Sound<'_>,
+    sound: &VoiceSound<'_>,
     windows: &[std::ops::Range<usize>],
     rate: f64,
 ) -> Option<Vec<Vec<Candidate>>> {
@@ -214,7 +214,7 @@ fn candidates_of(
 
 /// The spans among which each line is looked for: neither end moves back from line to line. A line without any time is looked for
 /// where the one before it is.
-fn windows(lines: &[Evidence], sound: &Sound<'_>, narrower: i64) -> Vec<std::ops::Range<usize>> {
+fn windows(lines: &[Evidence], sound: &VoiceSound<'_>, narrower: i64) -> Vec<std::ops::Range<usize>> {
     let reach = |line: &Evidence| if line.is_timed() { REACH_TIMED } else { REACH } / narrower;
     let mut last = None;
     let mut around = |line: &Evidence| {
@@ -246,7 +246,7 @@ fn windows(lines: &[Evidence], sound: &Sound<'_>, narrower: i64) -> Vec<std::ops
 /// The candidates of one line, at most `most` and one more.
 fn candidates(
     line: &Evidence,
-    sound: &Sound<'_>,
+    sound: &VoiceSound<'_>,
     window: &std::ops::Range<usize>,
     rate: f64,
     most: usize,
@@ -274,7 +274,7 @@ fn candidates(
 /// For each line, the lowest cost of the lines before it, if they claim nothing from a span on.
 fn forward(
     lines: &[Evidence],
-    sound: &Sound<'_>,
+    sound: &VoiceSound<'_>,
     windows: &[std::ops::Range<usize>],
     candidates: &[Vec<Candidate>],
 ) -> Rows {
@@ -298,7 +298,7 @@ fn forward(
 /// For each line, the lowest cost of it and all later ones, if they claim nothing before a span.
 fn backward(
     lines: &[Evidence],
-    sound: &Sound<'_>,
+    sound: &VoiceSound<'_>,
     windows: &[std::ops::Range<usize>],
     candidates: &[Vec<Candidate>],
 ) -> Rows {
@@ -326,7 +326,7 @@ fn trace(
     before: &Rows,
     candidates: &[Candidate],
     unheard: f64,
-    sound: &Sound<'_>,
+    sound: &VoiceSound<'_>,
 ) -> Option<Candidate> {
     let cost = |candidate: &Candidate| {
         before.at(line, candidate.from, sound) + candidate.cost + sound.cost_unclaimed(candidate.to, at)
@@ -337,14 +337,14 @@ fn trace(
 }
 
 /// The lowest cost of all lines when this one is not found.
-fn nowhere(line: usize, unheard: f64, before: &Rows, after: &Rows, sound: &Sound<'_>) -> f64 {
+fn nowhere(line: usize, unheard: f64, before: &Rows, after: &Rows, sound: &VoiceSound<'_>) -> f64 {
     let window = before.range(line).start..=after.range(line + 1).end.max(before.range(line).end);
     window
         .map(|at| before.at(line, at, sound) + unheard + after.at_reverse(line + 1, at, sound))
         .fold(f64::INFINITY, f64::min)
 }
 
-impl super::rows::Skips for Sound<'_> {
+impl super::rows::Skips for VoiceSound<'_> {
     fn skip(&self, from: usize, to: usize) -> f64 {
         self.cost_unclaimed(from, to)
     }

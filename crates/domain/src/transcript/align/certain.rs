@@ -1,6 +1,6 @@
 //! Decides whether a line is certainly where it was found in the sound.
 
-use super::assign::{Claim, Sound};
+use super::assign::{Claim, VoiceSound};
 use super::evidence::Evidence;
 use super::{MS, SECOND};
 use crate::time::WallTime;
@@ -34,7 +34,7 @@ pub(super) struct Found<'f> {
     pub claims: &'f [Option<Claim>],
     /// Which spans some line claims.
     pub claimed: Vec<bool>,
-    pub sound: &'f Sound<'f>,
+    pub sound: &'f VoiceSound<'f>,
     /// Letters per second that the voice speaks.
     pub rate: f64,
     /// Whether it speaks in noise.

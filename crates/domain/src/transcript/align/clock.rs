@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::super::{ClockStep, Kind, Turn};
 use super::MS;
 use super::evidence::seconds;
-use super::heard::{Heard, Span, joined};
+use super::speech::{Span, SpeechSpans, joined};
 use crate::time::WallTime;
 
 /// Votes are counted in steps of this.
@@ -70,7 +70,7 @@ impl Clock {
 }
 
 /// A line with a reported beginning.
-struct Told {
+struct ReportedLine {
     turn: usize,
     start: WallTime,
     end: Option<WallTime>,
@@ -78,39 +78,40 @@ struct Told {
 }
 
 /// Finds the clock of a session's own account.
-pub(super) fn find(turns: &[Turn], heard: &Heard) -> Clock {
-    let told: Vec<Told> = turns.iter().enumerate().filter_map(|(number, turn)| Told::of(number, turn, heard)).collect();
-    let onsets: Vec<Vec<Span>> = heard.voices.iter().map(|voice| joined(voice.spans.clone(), PAUSE - 1)).collect();
-    let none: Vec<bool> = told.iter().map(|line| line.cost(0, &onsets[line.voice]) >= ASTRAY).collect();
+pub(super) fn find(turns: &[Turn], speech: &SpeechSpans) -> Clock {
+    let lines: Vec<ReportedLine> =
+        turns.iter().enumerate().filter_map(|(number, turn)| ReportedLine::of(number, turn, speech)).collect();
+    let onsets: Vec<Vec<Span>> = speech.voices.iter().map(|voice| joined(voice.spans.clone(), PAUSE - 1)).collect();
+    let none: Vec<bool> = lines.iter().map(|line| line.cost(0, &onsets[line.voice]) >= ASTRAY).collect();
     // One wrong time says nothing about the clock.
     if !none.windows(2).any(|pair| pair[0] && pair[1]) {
         return Clock::default();
     }
-    let offsets = tried(&told, &onsets);
-    let costs: Vec<Vec<f64>> = told
+    let offsets = tried(&lines, &onsets);
+    let costs: Vec<Vec<f64>> = lines
         .iter()
         .map(|line| offsets.iter().map(|offset| line.cost(*offset, &onsets[line.voice])).collect())
         .collect();
     let chosen = cheapest(&costs, offsets.len());
     let mut clock = Clock::default();
     let mut at = 0;
-    while at < told.len() {
-        let end = (at..told.len()).find(|&line| chosen[line] != chosen[at]).unwrap_or(told.len());
+    while at < lines.len() {
+        let end = (at..lines.len()).find(|&line| chosen[line] != chosen[at]).unwrap_or(lines.len());
         let mean = |offset: usize| (at..end).map(|line| costs[line][offset]).sum::<f64>() / (end - at) as f64;
         let others = (0..offsets.len()).filter(|offset| *offset != chosen[at]).map(mean).fold(f64::INFINITY, f64::min);
         // A poor fit is not applied, nor is one of several that are equally good.
         let is_good = mean(chosen[at]) <= GOOD && others - mean(chosen[at]) >= CLEARER && end - at >= 2;
         let offset = if is_good { offsets[chosen[at]] } else { 0 };
-        let time = told[at].start;
-        clock.pieces.push(Piece { from: told[at].turn, time, offset, turns: end - at });
+        let time = lines[at].start;
+        clock.pieces.push(Piece { from: lines[at].turn, time, offset, turns: end - at });
         at = end;
     }
     clock
 }
 
-impl Told {
-    fn of(number: usize, turn: &Turn, heard: &Heard) -> Option<Self> {
-        let voice = heard.voice_of(turn).filter(|_| turn.kind == Kind::Message && !turn.typed)?;
+impl ReportedLine {
+    fn of(number: usize, turn: &Turn, speech: &SpeechSpans) -> Option<Self> {
+        let voice = speech.voice_of(turn).filter(|_| turn.kind == Kind::Message && !turn.typed)?;
         let start = turn.reported.start?;
         let end = turn.reported.end.filter(|end| *end > start && !turn.interrupted);
         Some(Self { turn: number, start, end, voice })
@@ -137,11 +138,11 @@ impl Told {
 }
 
 /// The offsets that are worth trying: zero, and those that most lines vote for.
-fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
+fn tried(lines: &[ReportedLine], phrases: &[Vec<Span>]) -> Vec<i64> {
     let mut votes: HashMap<i64, f64> = HashMap::new();
     // In a very long call not every line is needed.
-    let pairs: usize = told.iter().map(|line| phrases[line.voice].len()).sum();
-    for line in told.iter().step_by(pairs.div_ceil(MOST_VOTES).max(1)) {
+    let pairs: usize = lines.iter().map(|line| phrases[line.voice].len()).sum();
+    for line in lines.iter().step_by(pairs.div_ceil(MOST_VOTES).max(1)) {
         for phrase in &phrases[line.voice] {
             let offset = phrase.start.since(line.start);
             let off = line.cost(offset, &phrases[line.voice]);
@@ -156,7 +157,7 @@ fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
     for (_, step) in ranked {
         let about = step * STEP + STEP / 2;
         if offsets.iter().all(|known| (known - about).abs() > OFF) {
-            offsets.push(middle(about, told, phrases));
+            offsets.push(middle(about, lines, phrases));
         }
         if offsets.len() > TRIED {
             break;
@@ -166,9 +167,9 @@ fn tried(told: &[Told], phrases: &[Vec<Span>]) -> Vec<i64> {
 }
 
 /// The median of the votes for about this offset.
-fn middle(about: i64, told: &[Told], phrases: &[Vec<Span>]) -> i64 {
-    let pairs: usize = told.iter().map(|line| phrases[line.voice].len()).sum();
-    let some = told.iter().step_by(pairs.div_ceil(MOST_VOTES).max(1));
+fn middle(about: i64, lines: &[ReportedLine], phrases: &[Vec<Span>]) -> i64 {
+    let pairs: usize = lines.iter().map(|line| phrases[line.voice].len()).sum();
+    let some = lines.iter().step_by(pairs.div_ceil(MOST_VOTES).max(1));
     let votes = some.flat_map(|line| phrases[line.voice].iter().map(|phrase| phrase.start.since(line.start)));
     let mut near: Vec<i64> = votes.filter(|offset| (offset - about).abs() <= 2 * STEP).collect();
     near.sort_unstable();

@@ -175,7 +175,7 @@ impl Evidence {
     }
 
     fn cost_of_start(&self, start: WallTime) -> f64 {
-        self.start.map_or(0.0, |told| (seconds(start.since(told)).abs() / 0.15).min(MOST_START))
+        self.start.map_or(0.0, |reported| (seconds(start.since(reported)).abs() / 0.15).min(MOST_START))
     }
 
     fn cost_of_end(&self, end: WallTime) -> f64 {
@@ -216,7 +216,7 @@ impl Evidence {
     /// How far a stretch's beginning is from the reported one, and its end, in nanoseconds; `None` where none is
     /// reported.
     pub fn off(&self, stretch: &Stretch) -> (Option<i64>, Option<i64>) {
-        let start = self.start.map(|told| stretch.start.since(told).abs());
+        let start = self.start.map(|reported| stretch.start.since(reported).abs());
         let end = self.end.map(|(earliest, latest)| earliest.since(stretch.end).max(stretch.end.since(latest)).max(0));
         (start, end)
     }

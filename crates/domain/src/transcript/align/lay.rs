@@ -8,8 +8,8 @@
 use std::ops::Range;
 
 use super::super::Role;
-use super::heard::{Heard, Span, joined};
 use super::shifts::{Shift, Shifts, Side, covered};
+use super::speech::{Span, SpeechSpans, joined};
 use super::{MS, SECOND};
 use crate::time::WallTime;
 
@@ -67,7 +67,7 @@ impl Laid {
 }
 
 /// Aligns a session with a room; `None` when they do not have the same sound, or too little of it to decide.
-pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {
+pub fn lay(session: &SpeechSpans, room: &SpeechSpans) -> Option<Laid> {
     let mut sides = [Role::Agent, Role::User].map(|role| (of_role(session, role), of_role(room, role)));
     let mut pieces = Vec::new();
     while pieces.len() < PIECES {
@@ -95,9 +95,9 @@ pub fn lay(session: &Heard, room: &Heard) -> Option<Laid> {
     (!pieces.is_empty()).then_some(Laid { pieces })
 }
 
-fn of_role(heard: &Heard, role: Role) -> Vec<Span> {
+fn of_role(speech: &SpeechSpans, role: Role) -> Vec<Span> {
     let mut spans: Vec<Span> =
-        heard.voices.iter().filter(|voice| voice.role == role).flat_map(|voice| voice.spans.clone()).collect();
+        speech.voices.iter().filter(|voice| voice.role == role).flat_map(|voice| voice.spans.clone()).collect();
     spans = joined(spans, 0);
     // In a very long call phrases are enough, not every breath.
     let mut bridged = 200 * MS;
@@ -156,13 +156,13 @@ fn extent<'s>(sides: impl Iterator<Item = &'s Vec<Span>>) -> Option<Range<WallTi
     sides.filter_map(of_side).reduce(|one, other| one.start.min(other.start)..one.end.max(other.end))
 }
 
-/// The share of what a session says within `told`, beyond what chance explains, that coincides with the room's speech at a shift;
+/// The share of what a session says in `range`, beyond what chance explains, that coincides with the room's speech at a shift;
 /// `None` where that is too little to decide.
-fn fit(sides: &[&Side], shift: Shift, told: &Range<WallTime>, room: &Range<WallTime>) -> Option<f64> {
-    let told = [Span { start: told.start, end: told.end }];
+fn fit(sides: &[&Side], shift: Shift, range: &Range<WallTime>, room: &Range<WallTime>) -> Option<f64> {
+    let range = [Span { start: range.start, end: range.end }];
     let (mut speech, mut chance) = (0, 0.0);
     for (mine, theirs) in sides {
-        let said: i64 = mine.iter().map(|span| covered(span, &told)).sum();
+        let said: i64 = mine.iter().map(|span| covered(span, &range)).sum();
         speech += said;
         chance += theirs.iter().map(Span::length).sum::<i64>() as f64 / room.end.since(room.start) as f64 * said as f64;
     }

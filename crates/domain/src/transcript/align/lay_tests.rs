@@ -19,10 +19,10 @@ fn call(lines: &[(i64, i64)]) -> (List, List) {
     (agent, user)
 }
 
-fn heard(agent: &[(i64, i64)], user: &[(i64, i64)], shift: i64) -> Heard {
+fn speech(agent: &[(i64, i64)], user: &[(i64, i64)], shift: i64) -> SpeechSpans {
     let moved =
         |list: &[(i64, i64)]| spans(&list.iter().map(|(from, to)| (from + shift, to + shift)).collect::<Vec<_>>());
-    Heard::of_channels(moved(agent), moved(user))
+    SpeechSpans::of_channels(moved(agent), moved(user))
 }
 
 const LINES: [(i64, i64); 10] = [
@@ -42,7 +42,7 @@ const LINES: [(i64, i64); 10] = [
 fn a_session_is_found_in_its_room_however_far_its_clock_is_off() {
     let (agent, user) = call(&LINES);
     for shift in [0, 70, 5_000, -2_000, 3_600_000, -86_400_000] {
-        let laid = lay(&heard(&agent, &user, shift), &heard(&agent, &user, 0)).unwrap();
+        let laid = lay(&speech(&agent, &user, shift), &speech(&agent, &user, 0)).unwrap();
         let (offset, is_there) = laid.offset(Role::User, ms(user[2].0 + shift));
         assert!((offset + shift * MS).abs() <= 10 * MS && is_there, "{shift}: {laid:?}");
     }
@@ -52,7 +52,7 @@ fn a_session_is_found_in_its_room_however_far_its_clock_is_off() {
 fn a_voice_that_comes_later_on_its_way_has_a_shift_of_its_own() {
     let (agent, user) = call(&LINES);
     let late: Vec<(i64, i64)> = user.iter().map(|(from, to)| (from + 120, to + 120)).collect();
-    let laid = lay(&heard(&agent, &late, 5_000), &heard(&agent, &user, 0)).unwrap();
+    let laid = lay(&speech(&agent, &late, 5_000), &speech(&agent, &user, 0)).unwrap();
     let of = |role| laid.offset(role, ms(20_000)).0 / MS;
     assert!((of(Role::Agent) + 5_000).abs() <= 10 && (of(Role::User) + 5_120).abs() <= 10, "{laid:?}");
 }
@@ -68,7 +68,7 @@ fn a_session_that_left_something_out_is_laid_in_pieces() {
     // Twenty seconds in between are not in it.
     let (own_agent, own_user) =
         ([agent, later(&more_agent, 40_000)].concat(), [user, later(&more_user, 40_000)].concat());
-    let laid = lay(&heard(&own_agent, &own_user, 0), &heard(&room_agent, &room_user, 0)).unwrap();
+    let laid = lay(&speech(&own_agent, &own_user, 0), &speech(&room_agent, &room_user, 0)).unwrap();
     let at = |time: i64| laid.offset(Role::Agent, ms(time)).0 / MS;
     assert!(at(5_000).abs() <= 10 && (at(45_000) - 20_000).abs() <= 10, "{laid:?}");
 }
@@ -76,10 +76,10 @@ fn a_session_that_left_something_out_is_laid_in_pieces() {
 #[test]
 fn what_sounds_every_second_stays_where_the_clocks_have_it() {
     let codes: List = (0..40).map(|n| (n * 1_000, n * 1_000 + 420)).collect();
-    let laid = lay(&heard(&codes[12..28], &codes[12..28], 30), &heard(&codes, &codes, 0)).unwrap();
+    let laid = lay(&speech(&codes[12..28], &codes[12..28], 30), &speech(&codes, &codes, 0)).unwrap();
     assert!(laid.offset(Role::Agent, ms(20_000)).0.abs() <= 60 * MS, "{laid:?}");
     assert_eq!(
-        lay(&heard(&codes[12..28], &codes[12..28], 3_600_000), &heard(&codes, &codes, 0)),
+        lay(&speech(&codes[12..28], &codes[12..28], 3_600_000), &speech(&codes, &codes, 0)),
         None,
         "it may be anywhere"
     );
@@ -91,12 +91,12 @@ fn a_session_that_the_room_has_a_part_of_stays_where_the_clocks_have_it() {
     let code = |n: i64, after: i64| (n * 1_000 + after, n * 1_000 + after + 300 + n * n % 7 * 8);
     for apart in [300, 400, 650] {
         let of = |range: std::ops::Range<i64>, after| range.map(|n| code(n, after)).collect::<List>();
-        let room = heard(&[of(12..30, 0), of(12..30, apart)].concat(), &of(12..30, 250), 0);
-        let laid = lay(&heard(&of(0..44, 0), &of(0..44, 250), 30), &room).unwrap();
+        let room = speech(&[of(12..30, 0), of(12..30, apart)].concat(), &of(12..30, 250), 0);
+        let laid = lay(&speech(&of(0..44, 0), &of(0..44, 250), 30), &room).unwrap();
         for (role, time) in [(Role::Agent, 1_000), (Role::Agent, 20_000), (Role::User, 43_000)] {
             assert!(laid.offset(role, ms(time)).0.abs() <= 90 * MS, "{apart}: {laid:?}");
         }
-        assert_eq!(lay(&heard(&of(0..44, 0), &of(0..44, 250), 3_600_000), &room), None, "it may be anywhere");
+        assert_eq!(lay(&speech(&of(0..44, 0), &of(0..44, 250), 3_600_000), &room), None, "it may be anywhere");
     }
     // A call fits in one place only, wherever its clock is.
     let second = LINES.iter().rev().map(|(pause, length)| (pause + 130, length + 210));
@@ -104,7 +104,7 @@ fn a_session_that_the_room_has_a_part_of_stays_where_the_clocks_have_it() {
     let inside =
         |list: &List| list.iter().copied().filter(|(from, _)| (15_000..60_000).contains(from)).collect::<List>();
     for shift in [0, 300, 5_000, 30_000, -3_600_000] {
-        let laid = lay(&heard(&agent, &user, shift), &heard(&inside(&agent), &inside(&user), 0)).unwrap();
+        let laid = lay(&speech(&agent, &user, shift), &speech(&inside(&agent), &inside(&user), 0)).unwrap();
         assert!((laid.offset(Role::Agent, ms(20_000 + shift)).0 + shift * MS).abs() <= 10 * MS, "{shift}: {laid:?}");
     }
 }
@@ -114,8 +114,8 @@ fn another_conversation_is_not_found() {
     let (agent, user) = call(&LINES);
     let other: Vec<(i64, i64)> = LINES.iter().map(|(pause, length)| (length / 2 + 300, pause * 2 + 500)).collect();
     let (other_agent, other_user) = call(&other);
-    assert_eq!(lay(&heard(&other_agent, &other_user, 0), &heard(&agent, &user, 0)), None);
-    assert_eq!(lay(&Heard::default(), &heard(&agent, &user, 0)), None);
+    assert_eq!(lay(&speech(&other_agent, &other_user, 0), &speech(&agent, &user, 0)), None);
+    assert_eq!(lay(&SpeechSpans::default(), &speech(&agent, &user, 0)), None);
 }
 
 #[test]
@@ -130,9 +130,9 @@ fn lines_of_a_session_stand_in_its_room_with_what_happened_between_them() {
         let mut call = Turn::new("tool", Kind::ToolCall, Role::Agent, "look()");
         call.reported.created = Some(ms(9_000 + shift));
         turns.push(call);
-        let told = Transcript { turns, alignment: Alignment::default() };
-        let own = heard(&agent, &user, shift);
-        let done = align_in_room(told.clone(), Some(&own), &heard(&agent, &user, 0));
+        let reported = Transcript { turns, alignment: Alignment::default() };
+        let own = speech(&agent, &user, shift);
+        let done = align_in_room(reported.clone(), Some(&own), &speech(&agent, &user, 0));
         for turn in &done.turns[..10] {
             let refined = turn.refined.unwrap();
             let off = refined.start.since(turn.reported.start.unwrap()) + shift * MS;
@@ -140,7 +140,7 @@ fn lines_of_a_session_stand_in_its_room_with_what_happened_between_them() {
         }
         assert!(done.alignment.time(ms(9_000 + shift)).since(ms(9_000)).abs() <= 20 * MS, "{:?}", done.alignment);
         // Without sound of its own, by the room's sound alone.
-        let without = align_in_room(told, None, &heard(&agent, &user, 0));
+        let without = align_in_room(reported, None, &speech(&agent, &user, 0));
         assert!((without.alignment.offset_ms + shift).abs() <= 100, "{:?}", without.alignment);
     }
 }
@@ -153,6 +153,6 @@ proptest! {
         shift in any::<i32>(),
     ) {
         let ((agent, user), (others_agent, others_user)) = (call(&one), call(&other));
-        let _ = lay(&heard(&agent, &user, i64::from(shift)), &heard(&others_agent, &others_user, 0));
+        let _ = lay(&speech(&agent, &user, i64::from(shift)), &speech(&others_agent, &others_user, 0));
     }
 }

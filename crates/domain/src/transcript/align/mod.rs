@@ -10,17 +10,17 @@ mod assign;
 mod certain;
 mod clock;
 mod evidence;
-mod heard;
 mod lay;
 mod rows;
 mod share;
 mod shifts;
+mod speech;
 
-use self::assign::{Claim, SLOW_RATE, Sound, assign};
+use self::assign::{Claim, SLOW_RATE, VoiceSound, assign};
 use self::certain::{Found, USUAL_RATE};
 use self::evidence::{Evidence, Stretch, Writing, unheard};
-pub use self::heard::{Heard, Span, Voice, joined};
 pub use self::lay::{Laid, lay};
+pub use self::speech::{Span, SpeechSpans, Voice, joined};
 use super::{Alignment, ClockStep, Kind, Method, Refined, Role, Transcript, Turn};
 use crate::time::WallTime;
 
@@ -43,17 +43,17 @@ pub enum Account {
 const GOES_ON: i64 = 600 * MS;
 
 /// Refines the times of a transcript by what is heard. Earlier refinements are replaced.
-pub fn align(mut transcript: Transcript, heard: &Heard, account: Account) -> Transcript {
+pub fn align(mut transcript: Transcript, speech: &SpeechSpans, account: Account) -> Transcript {
     for turn in &mut transcript.turns {
         turn.refined = None;
     }
     let clock = match account {
-        Account::Session => clock::find(&transcript.turns, heard),
+        Account::Session => clock::find(&transcript.turns, speech),
         Account::Room => clock::Clock::default(),
     };
     let (mut lines, mut exact) = (0, 0);
-    for voice in 0..heard.voices.len() {
-        for (turn, refined) in of_voice(&transcript.turns, heard, voice, &clock, account) {
+    for voice in 0..speech.voices.len() {
+        for (turn, refined) in of_voice(&transcript.turns, speech, voice, &clock, account) {
             lines += 1;
             exact += usize::from(!refined.approximate);
             transcript.turns[turn].refined = Some(refined);
@@ -92,10 +92,10 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(lines: Vec<Evidence>, sound: &Sound<'_>) -> Self {
-        let (mut rate, is_told) = rate(&lines, sound);
+    fn new(lines: Vec<Evidence>, sound: &VoiceSound<'_>) -> Self {
+        let (mut rate, is_reported) = rate(&lines, sound);
         let mut assigned = assign(&lines, sound, rate);
-        if !is_told && let Some(heard) = heard_rate(&lines, &assigned.claims) {
+        if !is_reported && let Some(heard) = heard_rate(&lines, &assigned.claims) {
             // Until now, sound without words (a laugh, music) was counted as speech.
             rate = heard;
             assigned = assign(&lines, sound, rate);
@@ -116,12 +116,12 @@ const CLEARLY: f64 = 2.0;
 /// The refined times of one voice's lines, with their indices in the transcript.
 fn of_voice(
     turns: &[Turn],
-    heard: &Heard,
+    speech: &SpeechSpans,
     voice: usize,
     clock: &clock::Clock,
     account: Account,
 ) -> Vec<(usize, Refined)> {
-    let is_mine = |turn: &&Turn| may_be_spoken(turn, account) && heard.voice_of(turn) == Some(voice);
+    let is_mine = |turn: &&Turn| may_be_spoken(turn, account) && speech.voice_of(turn) == Some(voice);
     let recognised = turns.iter().filter(is_mine).filter(|turn| !turn.typed && turn.role == Role::User);
     let recognised: Vec<Option<WallTime>> = recognised.map(evidence::written).collect();
     let mine = || turns.iter().enumerate().filter(|(_, turn)| is_mine(turn));
@@ -131,10 +131,10 @@ fn of_voice(
         };
         mine().map(evidence).filter(|line| line.letters > 0.0).collect()
     };
-    let usual = Writing::usual(heard.voices[voice].role);
+    let usual = Writing::usual(speech.voices[voice].role);
     let lines = written(usual);
     let letters = lines.iter().map(|line| line.letters).sum();
-    let sound = Sound::new(&heard.voices[voice].spans, &heard.others(voice), letters);
+    let sound = VoiceSound::new(&speech.voices[voice].spans, &speech.others(voice), letters);
     let mut reading = Reading::new(lines, &sound);
     let mut doubtful = vec![false; reading.lines.len()];
     if account == Account::Room && mine().all(|(_, turn)| evidence::is_whole(turn)) {
@@ -154,7 +154,7 @@ fn of_voice(
         claimed: sound.claimed(&claims),
         sound: &sound,
         rate,
-        noisy: heard.voices[voice].noisy,
+        noisy: speech.voices[voice].noisy,
     };
     let certain: Vec<bool> = (0..lines.len()).map(|line| !doubtful[line] && found.is_certain(line)).collect();
     let mut refined = Vec::new();
@@ -164,7 +164,7 @@ fn of_voice(
             (Some((start, end)), _) => Some(Refined { start: *start, end: *end, approximate: true }),
             (None, Some(claim)) => {
                 let Stretch { start, end, .. } = claim.stretch;
-                let may_go_on = heard.until.is_some_and(|until| until.since(end) < GOES_ON);
+                let may_go_on = speech.until.is_some_and(|until| until.since(end) < GOES_ON);
                 Some(Refined { start, end, approximate: may_go_on || !certain[number] })
             }
             // Where no line comes with a recogniser's data, one that is not found may have been spoken all the same.
@@ -180,10 +180,10 @@ fn of_voice(
 const USUAL: std::ops::RangeInclusive<f64> = 6.0..=30.0;
 
 /// Letters per second that the voice speaks, and whether that follows from reported times.
-fn rate(lines: &[Evidence], sound: &Sound<'_>) -> (f64, bool) {
-    let told = lines.iter().filter_map(|line| Some((line.letters, line.start?, line.end?.0)));
-    let told = told.map(|(letters, start, end)| letters / evidence::seconds(end.since(start)).max(0.1));
-    if let Some(rate) = median(told) {
+fn rate(lines: &[Evidence], sound: &VoiceSound<'_>) -> (f64, bool) {
+    let reported = lines.iter().filter_map(|line| Some((line.letters, line.start?, line.end?.0)));
+    let reported = reported.map(|(letters, start, end)| letters / evidence::seconds(end.since(start)).max(0.1));
+    if let Some(rate) = median(reported) {
         return (rate, true);
     }
     let letters: f64 = lines.iter().map(|line| line.letters).sum();
@@ -216,7 +216,7 @@ fn unheard_times(turn: &Turn, offset: i64) -> Option<Refined> {
 
 /// Refines a session's transcript where the recording has its room's sound: first by the session's own sound, where it has any,
 /// which is then aligned with the room's; otherwise, or when the two are not the same sound, by the room's alone.
-pub fn align_in_room(transcript: Transcript, session: Option<&Heard>, room: &Heard) -> Transcript {
+pub fn align_in_room(transcript: Transcript, session: Option<&SpeechSpans>, room: &SpeechSpans) -> Transcript {
     let laid = session.and_then(|session| Some((session, lay(session, room)?)));
     let Some((session, laid)) = laid else { return align(transcript, room, Account::Session) };
     let mut transcript = align(transcript, session, Account::Session);
@@ -252,5 +252,7 @@ pub fn align_in_room(transcript: Transcript, session: Option<&Heard>, room: &Hea
 
 #[cfg(test)]
 mod lay_tests;
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::assign::{Claim, Sound};
+use super::assign::{Claim, VoiceSound};
 use super::evidence::Evidence;
 use crate::time::WallTime;
 
@@ -14,7 +14,7 @@ const BETTER: f64 = 0.1;
 pub(super) fn share(
     lines: &[Evidence],
     claims: &[Option<Claim>],
-    sound: &Sound<'_>,
+    sound: &VoiceSound<'_>,
     rate: f64,
 ) -> HashMap<usize, (WallTime, WallTime)> {
     let mut shared = HashMap::new();
@@ -52,7 +52,7 @@ fn gain(lines: &[Evidence], claim: &Claim, rate: f64) -> Option<f64> {
 }
 
 /// The stretch, divided by the lengths of the texts, and in a pause where one is near.
-fn parts(lines: &[Evidence], claim: &Claim, sound: &Sound<'_>) -> Vec<(WallTime, WallTime)> {
+fn parts(lines: &[Evidence], claim: &Claim, sound: &VoiceSound<'_>) -> Vec<(WallTime, WallTime)> {
     let total: f64 = lines.iter().map(|line| line.letters).sum();
     let length = claim.stretch.end.since(claim.stretch.start);
     let slack = length / 6;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::MS;
-use super::heard::Span;
+use super::speech::Span;
 use crate::time::WallTime;
 
 /// Shifts are counted in steps of this.

@@ -13,13 +13,13 @@ use self::scan::{Shape, mark_at};
 use super::{Kind, Role, Transcript, Turn};
 
 /// Removes the delivery marks from the lines that agents speak. What the source wrote is kept as `source_text` where it differs.
-pub fn leave_out_marks(transcript: &mut Transcript) {
+pub fn remove_marks(transcript: &mut Transcript) {
     for turn in &mut transcript.turns {
-        leave_out(turn);
+        remove_marks_of(turn);
     }
 }
 
-fn leave_out(turn: &mut Turn) {
+fn remove_marks_of(turn: &mut Turn) {
     if turn.role != Role::Agent || turn.kind != Kind::Message || turn.typed {
         return;
     }

@@ -103,8 +103,8 @@ fn only_what_agents_speak_has_marks() {
         ],
         ..Transcript::default()
     };
-    leave_out_marks(&mut transcript);
-    leave_out_marks(&mut transcript);
+    remove_marks(&mut transcript);
+    remove_marks(&mut transcript);
     let source = |turn: &Turn| turn.source_text.clone();
     assert_eq!(transcript.turns[0].text, "Hi you");
     assert_eq!(source(&transcript.turns[0]).as_deref(), Some("Hi [laughs] <break/> you"));
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn marks_between_words_are_left_out_wherever_they_stand(parts in prop::collection::vec(("[a-z]{1,8}", 0..6_usize), 1..8)) {
+    fn marks_between_words_are_removed_wherever_they_stand(parts in prop::collection::vec(("[a-z]{1,8}", 0..6_usize), 1..8)) {
         const MARKS: [&str; 6] = ["", "<expr type=\"break\" label=\"1s\"/>", "[laughs]", "<break time=\"1s\"/>", "<emotion value=\"sad\"/>", "</expr>"];
         let line: Vec<String> = parts.iter().map(|(word, mark)| format!("{word} {}", MARKS[*mark])).collect();
         let heard = words(&line.join(" ")).split_whitespace().collect::<Vec<_>>().join(" ");

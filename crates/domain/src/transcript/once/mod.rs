@@ -25,19 +25,19 @@ use super::{Role, Transcript};
 pub fn once(mut sessions: Vec<Transcript>, room: Option<Transcript>) -> Vec<Transcript> {
     let room = room.map(|mut room| {
         for session in &sessions {
-            let gone = told_by_session(session, &room);
-            leave_out(&mut room, &gone);
+            let gone = reported_by_session(session, &room);
+            remove(&mut room, &gone);
         }
         room
     });
     among(&mut sessions);
     for (from, to) in pairs(sessions.len()) {
-        let gone = told_as_users(&sessions[from], &sessions[to]);
-        leave_out(&mut sessions[to], &gone);
+        let gone = reported_as_users(&sessions[from], &sessions[to]);
+        remove(&mut sessions[to], &gone);
     }
     for session in &mut sessions {
-        let gone = room.as_ref().map(|room| told_as_users(room, session)).unwrap_or_default();
-        leave_out(session, &gone);
+        let gone = room.as_ref().map(|room| reported_as_users(room, session)).unwrap_or_default();
+        remove(session, &gone);
     }
     sessions.extend(room);
     sessions
@@ -50,8 +50,8 @@ fn among(sessions: &mut [Transcript]) {
     surest.sort_by_key(|at| std::cmp::Reverse(exact_percent(&sessions[*at])));
     for (rank, &later) in surest.iter().enumerate() {
         for &earlier in &surest[..rank] {
-            let gone = told_in_both(&sessions[earlier], &sessions[later]);
-            leave_out(&mut sessions[later], &gone);
+            let gone = reported_in_both(&sessions[earlier], &sessions[later]);
+            remove(&mut sessions[later], &gone);
         }
     }
 }
@@ -66,7 +66,7 @@ fn exact_percent(transcript: &Transcript) -> usize {
     100 * exact / transcript.turns.len().max(1)
 }
 
-fn leave_out(transcript: &mut Transcript, gone: &HashSet<usize>) {
+fn remove(transcript: &mut Transcript, gone: &HashSet<usize>) {
     let mut at = 0..;
     transcript.turns.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
 }
@@ -78,30 +78,30 @@ fn of(lines: &[Line], role: Role) -> impl Iterator<Item = &Line> {
 }
 
 /// The room's turns that a session reports as well.
-fn told_by_session(session: &Transcript, room: &Transcript) -> HashSet<usize> {
-    let (told, heard) = (lines(session, 0), lines(room, 0));
-    let told = lines(session, shift(&heard, &told));
+fn reported_by_session(session: &Transcript, room: &Transcript) -> HashSet<usize> {
+    let (kept, checked) = (lines(session, 0), lines(room, 0));
+    let kept = lines(session, shift(&checked, &kept));
     let same = |role| {
-        let mut stream = Stream::new(of(&told, role));
-        stream.take_all(of(&heard, role).collect(), |_| line::NEAR, role == Role::Agent)
+        let mut stream = Stream::new(of(&kept, role));
+        stream.take_all(of(&checked, role).collect(), |_| line::NEAR, role == Role::Agent)
     };
     ROLES.into_iter().flat_map(same).collect()
 }
 
 /// The turns of the session `later` that `earlier`, which is ranked before it, reports as well.
-fn told_in_both(earlier: &Transcript, later: &Transcript) -> HashSet<usize> {
-    let (told, heard) = (lines(earlier, 0), lines(later, 0));
-    let told = lines(earlier, shift(&heard, &told));
-    let same = |role| Stream::new(of(&told, role)).take_all(of(&heard, role).collect(), Line::reach, false);
+fn reported_in_both(earlier: &Transcript, later: &Transcript) -> HashSet<usize> {
+    let (kept, checked) = (lines(earlier, 0), lines(later, 0));
+    let kept = lines(earlier, shift(&checked, &kept));
+    let same = |role| Stream::new(of(&kept, role)).take_all(of(&checked, role).collect(), Line::reach, false);
     ROLES.into_iter().flat_map(same).collect()
 }
 
 /// The turns that a session reports as a user's although an agent spoke them, whose own account has them as well.
-fn told_as_users(agents: &Transcript, session: &Transcript) -> HashSet<usize> {
-    let (told, heard) = (lines(agents, 0), lines(session, 0));
-    let told = lines(agents, shift(&heard, &told));
-    let stream = Stream::new(of(&told, Role::Agent));
-    of(&heard, Role::User).filter(|line| stream.sounds_with(line)).map(|line| line.turn).collect()
+fn reported_as_users(agents: &Transcript, session: &Transcript) -> HashSet<usize> {
+    let (kept, checked) = (lines(agents, 0), lines(session, 0));
+    let kept = lines(agents, shift(&checked, &kept));
+    let stream = Stream::new(of(&kept, Role::Agent));
+    of(&checked, Role::User).filter(|line| stream.sounds_with(line)).map(|line| line.turn).collect()
 }
 
 #[cfg(test)]

@@ -103,16 +103,16 @@ impl<'l> Stream<'l> {
     /// Takes the lines that a line of the other account begins with: of an interrupted agent a session has what was heard, and the
     /// room all that was to be said.
     fn take_beginning(&mut self, line: &Line, reach: i64) -> bool {
-        let (mut told, mut taken) = (0, Vec::new());
+        let (mut matched, mut taken) = (0, Vec::new());
         for (at, own) in self.lines.iter().enumerate().filter(|(_, own)| own.distance(line) <= reach) {
-            let end = told + own.spoken.letters.len();
+            let end = matched + own.spoken.letters.len();
             let is_cut = own.interrupted && own.spoken.letters.len() >= CUT;
-            let begins = line.spoken.letters[told..].starts_with(&own.spoken.letters);
+            let begins = line.spoken.letters[matched..].starts_with(&own.spoken.letters);
             if begins
                 && (line.spoken.is_boundary(end) || is_cut)
                 && !self.taken[self.offsets[at]..self.offsets[at + 1]].contains(&true)
             {
-                told = end;
+                matched = end;
                 taken.push(at);
                 if !line.spoken.is_boundary(end) {
                     break;

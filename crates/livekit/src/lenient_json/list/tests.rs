@@ -91,7 +91,7 @@ fn an_item_that_is_too_large_costs_that_item() {
 }
 
 #[test]
-fn what_stands_beside_the_list_may_be_long() {
+fn other_members_may_be_long() {
     let long = "[".repeat(50) + &"0,".repeat(200_000) + &"]".repeat(50);
     let text = format!(r#"{{"a":{long},"b":"{}","items":[{{"at":1}}]}}"#, "\\\"z".repeat(100_000));
     assert_eq!(shape(&text), ("1".to_owned(), false));

@@ -194,8 +194,8 @@ mod tests {
         assert_eq!(withheld.log_record(stretch[0].start - 1, stretch[0].start - 1, None), Fate::Stays);
         let untimed = serde_json::json!({"message": {"content": []}});
         assert_eq!(withheld.log_record(stretch[0].end + 20_000_000_000, 0, Some(&untimed)), Fate::Goes);
-        let told = serde_json::json!({"message": {"metrics": {"startedSpeakingAt": "2033-05-18T03:33:25Z"}}});
-        assert_eq!(withheld.log_record(late, late, Some(&told)), Fate::Goes);
+        let of_node = serde_json::json!({"message": {"metrics": {"startedSpeakingAt": "2033-05-18T03:33:25Z"}}});
+        assert_eq!(withheld.log_record(late, late, Some(&of_node)), Fate::Goes);
     }
 
     proptest! {

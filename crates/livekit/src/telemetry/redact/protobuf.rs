@@ -221,8 +221,8 @@ fn time(message: &[u8], number: u64) -> Option<i64> {
 }
 
 fn split<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-    let (content, behind) = rest.split_at_checked(count)?;
-    *rest = behind;
+    let (content, after) = rest.split_at_checked(count)?;
+    *rest = after;
     Some(content)
 }
 

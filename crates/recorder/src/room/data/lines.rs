@@ -33,7 +33,7 @@ impl Line {
     }
 
     /// Whether nothing of it may be kept, because of whose it is.
-    pub fn is_left_out(&self, people: &People) -> bool {
+    pub fn is_excluded(&self, people: &People) -> bool {
         people.is_line_excluded(self.track.as_deref(), &self.sender)
     }
 

@@ -42,7 +42,7 @@ impl Away {
 
 /// A participant's track from which packets were received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct ReceivedTrack {
     /// LiveKit's track id.
     pub track_sid: String,
     /// The participant's identity; empty when LiveKit never described it.
@@ -247,10 +247,10 @@ impl Assembler {
 
     /// The tracks from which packets were received, in the order in which they began, as placed by [`Assembler::index`]. A track
     /// received over several streams (its publisher or we reconnected) is one.
-    pub fn heard(&self) -> Vec<Heard> {
+    pub fn received_tracks(&self) -> Vec<ReceivedTrack> {
         let Some(index) = self.index() else { return Vec::new() };
         let end = i64::try_from(index.samples).unwrap_or(clock::LONGEST);
-        let mut tracks: Vec<Heard> = Vec::new();
+        let mut tracks: Vec<ReceivedTrack> = Vec::new();
         for placed in &index.streams {
             let (Some(stream), Some(placement)) = (self.streams.get(&placed.stream), &placed.placement) else {
                 continue;
@@ -262,7 +262,7 @@ impl Assembler {
                 continue;
             }
             let person = self.people.get(&stream.about.participant_sid);
-            tracks.push(Heard {
+            tracks.push(ReceivedTrack {
                 track_sid: stream.about.track_sid.clone(),
                 identity: person.map(|person| person.identity.clone()).unwrap_or_default(),
                 kind: stream.about.kind.clone(),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use echosphere_media::offset::{self, Fit, Pair, Sound};
+use echosphere_media::offset::{self, Features, Fit, Pair};
 use echosphere_recorder::sound::SideGap;
 
 use crate::rendering::{CaptureRenderer, Error, Rendering};
@@ -21,8 +21,8 @@ pub(super) struct Offset<'a> {
     room: &'a CaptureRenderer,
     is_mixed: bool,
     session: &'a CaptureRenderer,
-    /// By the clocks: the session's sample number is the room's plus this.
-    behind: i64,
+    /// How much later the room's sound began, by the clocks: the session's sample number is the room's plus this.
+    lag: i64,
     /// What was found last, for the agent's side and for the others'.
     found: [Option<Found>; 2],
 }
@@ -31,13 +31,13 @@ pub(super) struct Offset<'a> {
 struct Found {
     /// Where in the room, in samples.
     at: i64,
-    /// What is added to `behind`; `None` when the two are not the same sound.
+    /// What is added to `lag`; `None` when the two are not the same sound.
     shift: Option<i64>,
 }
 
 impl<'a> Offset<'a> {
-    pub(super) fn new(room: &'a CaptureRenderer, is_mixed: bool, session: &'a CaptureRenderer, behind: i64) -> Self {
-        Self { room, is_mixed, session, behind, found: [None, None] }
+    pub(super) fn new(room: &'a CaptureRenderer, is_mixed: bool, session: &'a CaptureRenderer, lag: i64) -> Self {
+        Self { room, is_mixed, session, lag, found: [None, None] }
     }
 
     /// What is added to the samples of a side gap to get the session's. `None` when the session has another sound around it.
@@ -50,7 +50,7 @@ impl<'a> Offset<'a> {
         // The two sides took different paths to the agent, so each has a shift of its own; that of the other is better than none.
         let other = self.found[1 - side].filter(is_near).and_then(|found| found.shift);
         let shift = self.found[side].and_then(|found| found.shift).or(other);
-        Ok(shift.map(|shift| self.behind + shift))
+        Ok(shift.map(|shift| self.lag + shift))
     }
 
     /// Compares both sides around a side gap.
@@ -61,12 +61,12 @@ impl<'a> Offset<'a> {
         let after = whole(end..(end + AROUND).min(length).max(end));
         let (mut agent, mut others) = (Vec::new(), Vec::new());
         for range in [before, after].into_iter().filter(|range| !range.is_empty()) {
-            let theirs = range.start + self.behind - WIDEST..range.end + self.behind + WIDEST;
+            let theirs = range.start + self.lag - WIDEST..range.end + self.lag + WIDEST;
             let first = self.room.listen(rendering, range).await?;
             let second = self.session.listen(rendering, theirs).await?;
-            let pair = |channel| Pair { first: Sound::of(&first, channel), second: Sound::of(&second, channel) };
+            let pair = |channel| Pair { first: Features::of(&first, channel), second: Features::of(&second, channel) };
             if self.is_mixed {
-                let mix = Pair { first: Sound::of(&first, 0), second: Sound::of(&mixed(&second), 0) };
+                let mix = Pair { first: Features::of(&first, 0), second: Features::of(&mixed(&second), 0) };
                 agent.push(mix.clone());
                 others.push(mix);
             } else {

@@ -85,7 +85,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "recorder.poll_every",
         variable: "ECHOSPHERE_RECORDER_POLL_EVERY",
         default: "5s",
-        meaning: "How often LiveKit is asked for its rooms while its webhooks tell nothing.",
+        meaning: "How often LiveKit is asked for its rooms while its webhooks report nothing.",
         apply: set!(config.recorder.poll_every, sweep_every),
     },
     Setting {
@@ -99,7 +99,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "recorder.keep_log",
         variable: "ECHOSPHERE_RECORDER_KEEP_LOG",
         default: "forever",
-        meaning: "How long the capture log of a room, the lossless master, is kept behind the end of the recording: forever, or a duration. Without it there are no single tracks, a lost segment cannot be made again, and a later session fills no gaps.",
+        meaning: "How long the capture log of a room, the lossless master, is kept after the end of the recording: forever, or a duration. Without it there are no single tracks, a lost segment cannot be made again, and a later session fills no gaps.",
         apply: |draft, text| {
             draft.config.recorder.keep_log = if text == "forever" { None } else { Some(value::duration(text)?) };
             Ok(())
@@ -109,7 +109,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "recorder.exclude_kinds",
         variable: "ECHOSPHERE_RECORDER_EXCLUDE_KINDS",
         default: "none",
-        meaning: "LiveKit's kinds of participants that are left out, separated by commas: STANDARD, SIP, AGENT, INGRESS.",
+        meaning: "LiveKit's kinds of participants that are excluded, separated by commas: STANDARD, SIP, AGENT, INGRESS.",
         apply: set!(config.recorder.exclude_kinds, list),
     },
     Setting {

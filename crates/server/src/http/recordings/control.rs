@@ -41,8 +41,9 @@ pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderM
     if app.stop.is_cancelled() {
         return Err(Problem::unavailable("the server is stopping; the next one goes on with the room"));
     }
+    let mut changed = app.store.changes().of(recording.id);
     // The task that has the room may not listen any more, and still be storing the rest.
-    if !app.recorder.registry.tell(recording.id, Command::Stop)
+    if !app.recorder.registry.send(recording.id, Command::Stop)
         && !app.recorder.registry.has(recording.id)
         && !recording.state.status.is_terminal()
     {
@@ -50,15 +51,21 @@ pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderM
         app.store.room_ended(recording.id, clock::now()).await?;
         app.jobs.bell.ring();
     }
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let (recording, captures) = super::find(&app, &caller, recording.id).await?;
-        if recording.state.status.is_terminal() || tokio::time::Instant::now() > deadline {
-            let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
-            return Ok((StatusCode::OK, Json(shown)));
+    let over = async {
+        loop {
+            let (recording, _) = super::find(&app, &caller, recording.id).await?;
+            if recording.state.status.is_terminal() {
+                return Ok::<_, Problem>(());
+            }
+            changed.next().await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    if let Ok(failed) = tokio::time::timeout(PATIENCE, over).await {
+        failed?;
     }
+    let (recording, captures) = super::find(&app, &caller, recording.id).await?;
+    let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
+    Ok((StatusCode::OK, Json(shown)))
 }
 
 /// Keeps nothing from now on, until it is resumed. Nothing of a pause is kept, whichever source brings it.
@@ -72,7 +79,7 @@ pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderM
     ),
 )]
 pub async fn pause(State(app): State<SharedApp>, caller: Caller, headers: HeaderMap, Path(id): Path<String>) -> Answer {
-    tell(&app, &caller, &headers, &id, true).await
+    set_paused(&app, &caller, &headers, &id, true).await
 }
 
 /// Keeps again.
@@ -91,10 +98,10 @@ pub async fn resume(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Answer {
-    tell(&app, &caller, &headers, &id, false).await
+    set_paused(&app, &caller, &headers, &id, false).await
 }
 
-/// Who is to be left out.
+/// Who is to be excluded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Exclude {
@@ -102,7 +109,7 @@ pub struct Exclude {
     pub identity: String,
 }
 
-/// Leaves a participant out from now on: sound, messages and speaker activity, whichever source brings them, to the end of
+/// Excludes a participant from now on: sound, messages and speaker activity, whichever source brings them, to the end of
 /// the recording. What was kept of them before stays.
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/exclude", tag = "recordings", operation_id = "excludeParticipant",
@@ -130,7 +137,7 @@ pub async fn exclude(
     Ok((StatusCode::OK, Json(shown)))
 }
 
-async fn tell(app: &SharedApp, caller: &Caller, headers: &HeaderMap, id: &str, paused: bool) -> Answer {
+async fn set_paused(app: &SharedApp, caller: &Caller, headers: &HeaderMap, id: &str, paused: bool) -> Answer {
     let (recording, captures) = going_on(app, caller, id).await?;
     // The row first: whatever happens next, sources that come later are redacted by it.
     app.store.note_pause(recording.id, paused, clock::now()).await?;
@@ -149,7 +156,7 @@ async fn going_on(app: &SharedApp, caller: &Caller, id: &str) -> Result<(Recordi
 }
 
 fn send(app: &SharedApp, recording: RecordingId, command: Command) -> Result<(), Problem> {
-    if app.recorder.registry.tell(recording, command) {
+    if app.recorder.registry.send(recording, command) {
         return Ok(());
     }
     Err(Problem::not_recording("the room is over; what was heard of it is being kept"))

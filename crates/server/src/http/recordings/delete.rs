@@ -33,7 +33,7 @@ pub async fn delete(
     let asked = app.store.request_deletion(&caller.project, recording.id, clock::now()).await?;
     let recording = asked.ok_or_else(|| super::not_found(&id))?;
     // Nothing more of it is kept; its bytes are deleted when the room has been left (`jobs::erase`).
-    app.recorder.registry.tell(recording.id, Command::Stop);
+    app.recorder.registry.send(recording.id, Command::Stop);
     app.jobs.bell.ring();
     tracing::info!(recording = %recording.id, project = %recording.project, "deletion was asked for");
     let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;

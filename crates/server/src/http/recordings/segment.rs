@@ -22,7 +22,7 @@ use crate::rendering::{Error, PoolError, Rendered};
     params(
         ("id" = String, Path, description = "The recording's id"),
         ("rendition" = String, Path, description = "The rendition: audio"),
-        ("segment" = String, Path, description = "The segment's number, from 0, with .ts behind it", example = "0.ts"),
+        ("segment" = String, Path, description = "The segment's number, from 0, with .ts after it", example = "0.ts"),
         Signed,
     ),
     responses(

@@ -36,13 +36,13 @@ pub struct Start {
     pub labels: BTreeMap<String, String>,
     /// `agent_left` (agents on the left, everybody else on the right) or `mix`.
     pub layout: Option<String>,
-    /// Identities of participants who are left out.
+    /// Identities of participants who are excluded.
     #[serde(default)]
     pub exclude: Vec<String>,
-    /// LiveKit's kinds of participants who are left out, beside those that the configuration names: `STANDARD`, `SIP`, ...
+    /// LiveKit's kinds of participants who are excluded, besides those that the configuration names: `STANDARD`, `SIP`, ...
     #[serde(default)]
     pub exclude_kinds: Vec<String>,
-    /// Participants with one of these attributes are left out, from when they have it to when they have it no more;
+    /// Participants with one of these attributes are excluded, from when they have it to when they have it no more;
     /// `echosphere.record` = `false` always counts.
     #[serde(default)]
     pub exclude_attributes: BTreeMap<String, String>,

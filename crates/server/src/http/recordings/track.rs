@@ -29,7 +29,7 @@ const LONGEST_NAME: usize = 120;
     get, path = "/v1/recordings/{id}/tracks/{track}", tag = "playback", operation_id = "getTrack",
     params(
         ("id" = String, Path, description = "The recording's id"),
-        ("track" = String, Path, description = "The track's id, with .ogg behind it", example = "TR_AMbcdefgh.ogg"),
+        ("track" = String, Path, description = "The track's id, with .ogg after it", example = "TR_AMbcdefgh.ogg"),
         Signed,
     ),
     responses(

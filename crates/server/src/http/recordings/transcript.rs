@@ -43,7 +43,7 @@ pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Re
     // While a room goes on, its transcript is with the task that records it.
     let mut room =
         rooms.into_iter().map(|(_, transcript)| transcript).next().or_else(|| app.recorder.registry.transcript(id));
-    sessions.iter_mut().chain(&mut room).for_each(markup::leave_out_marks);
+    sessions.iter_mut().chain(&mut room).for_each(markup::remove_marks);
     let has_room = room.is_some();
     let mut transcripts = once(sessions, room);
     // A room that adds no turns says nothing about how certain the times are.

@@ -188,19 +188,19 @@ pub struct Page {
 pub struct Transcript {
     /// The recording.
     pub recording_id: String,
-    /// How the times of the turns were settled.
+    /// How the times of the turns were found.
     pub alignment: Alignment,
     /// The turns, in the order in which they began.
     pub turns: Vec<Turn>,
 }
 
-/// How the times of a transcript were settled.
+/// How the times of a transcript were found.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Alignment {
     /// `reported`, `voice_activity`, `none`.
     #[schema(value_type = String)]
     pub method: echosphere_domain::transcript::Method,
-    /// How far the sound lies behind the reported times, in milliseconds.
+    /// How much later the sound is than the reported times, in milliseconds.
     pub offset_ms: i64,
     /// 0 to 1.
     pub confidence: f64,

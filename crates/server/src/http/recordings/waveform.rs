@@ -35,7 +35,7 @@ pub struct Body {
     data: Vec<i8>,
 }
 
-/// What is told while there are no peaks yet.
+/// The answer while there are no peaks yet.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Progress {
     /// Always `rendering`.

@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek, SeekFrom};
 use std::path::Path;
 
 use echosphere_domain::id::CaptureId;
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Source};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Extent, Source};
 
 use super::Read;
 use crate::error;
@@ -77,18 +77,22 @@ fn is_same_session(new: &Capture, other: &Capture) -> bool {
 }
 
 fn length(capture: &Capture, sameness: Sameness) -> u64 {
-    let length = |audio: &Audio| if sameness == Sameness::Bytes { audio.length } else { audio.samples };
+    let length = |audio: &Audio| match sameness {
+        Sameness::Bytes => audio.extent().map_or(0, |extent| extent.length),
+        _ => audio.samples,
+    };
     capture.audio.as_ref().map_or(0, length)
 }
 
 /// Whether the first `length` bytes of both sounds are the same.
 async fn begins_alike(jobs: &Jobs, new: &Capture, other: &Capture, path: &Path, length: u64) -> Result<bool, Error> {
-    let (Some(new), Some(other)) = (&new.audio, &other.audio) else { return Ok(false) };
+    let extent = |capture: &Capture| capture.audio.as_ref().and_then(Audio::extent).cloned();
+    let (Some(new), Some(other)) = (extent(new), extent(other)) else { return Ok(false) };
     let mut at = 0;
     while at < length {
         let count = PIECE.min(length - at);
         let stored = jobs.objects.get_range(&other.key, other.offset + at..other.offset + at + count).await?;
-        let spooled = read_file(path, new, at, count);
+        let spooled = read_file(path, &new, at, count);
         let spooled = spooled.map_err(error::Error::io("read a spooled upload"))?;
         if stored != spooled {
             return Ok(false);
@@ -98,9 +102,9 @@ async fn begins_alike(jobs: &Jobs, new: &Capture, other: &Capture, path: &Path, 
     Ok(true)
 }
 
-fn read_file(path: &Path, audio: &Audio, at: u64, count: u64) -> std::io::Result<Vec<u8>> {
+fn read_file(path: &Path, extent: &Extent, at: u64, count: u64) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(audio.offset + at))?;
+    file.seek(SeekFrom::Start(extent.offset + at))?;
     let mut bytes = Vec::new();
     file.take(count).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -7,7 +7,7 @@
 //! They are kept as they came, compressed if they came compressed, and read on the threads of [`crate::readers`].
 
 mod content;
-mod keep;
+mod store;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use echosphere_livekit::telemetry::InflateError;
 use super::Uploads;
 
 pub use self::content::{Content, Error as ContentError, remove_leftovers};
-use self::keep::keep;
+use self::store::store_request;
 
 /// The largest request, before and after inflation, in bytes.
 pub const MAX_LENGTH: usize = 64 << 20;
@@ -88,7 +88,7 @@ pub struct TelemetryQueue {
 
 impl TelemetryQueue {
     /// Stores a request, or lets it wait. Returns within moments; with an error when it can never be stored.
-    pub async fn take(&self, uploads: &Arc<Uploads>, id: UploadId, request: Request) -> Result<(), InflateError> {
+    pub async fn accept(&self, uploads: &Arc<Uploads>, id: UploadId, request: Request) -> Result<(), InflateError> {
         if !self.begin(&request.project) {
             self.push(id, request);
             return Ok(());
@@ -96,7 +96,7 @@ impl TelemetryQueue {
         let uploads = Arc::clone(uploads);
         // It goes on after the sender was answered, or is gone.
         let stored = tokio::spawn(async move {
-            let stored = keep(&uploads, id, &request).await;
+            let stored = store_request(&uploads, id, &request).await;
             uploads.telemetry.end(&request.project);
             match stored {
                 Ok(()) => Ok(()),
@@ -184,7 +184,7 @@ pub async fn run(uploads: Arc<Uploads>) {
 /// Retries what waits of a project, up to the first request that still cannot be stored.
 async fn try_again(uploads: &Arc<Uploads>, project: &ProjectId) {
     while let Some((id, request)) = uploads.telemetry.pop(project) {
-        match keep(uploads, id, &request).await {
+        match store_request(uploads, id, &request).await {
             Ok(()) => {}
             Err(Error::Unreadable(error)) => tracing::warn!(%error, "telemetry cannot be read"),
             Err(error) => {

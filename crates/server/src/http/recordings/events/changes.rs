@@ -20,21 +20,21 @@ struct Segment {
 /// The events of everything that is in `new` and was not in `old`. `show` turns a recording into what the API shows.
 pub(super) fn since(old: Option<&Snapshot>, new: &Snapshot, show: impl Fn(&Snapshot) -> view::Recording) -> Vec<Frame> {
     let mut events = Vec::new();
-    let mut tell = |name: &'static str, data: String| events.push(Frame::new(name, data));
+    let mut push = |name: &'static str, data: String| events.push(Frame::new(name, data));
     if old.is_none_or(|old| is_other(old, new)) {
-        tell("status", json(&show(new)));
+        push("status", json(&show(new)));
     }
     match old {
-        Some(old) if all_stay(old, new) => changed(old, new).for_each(|turn| tell("turn", turn.clone())),
+        Some(old) if all_stay(old, new) => changed(old, new).for_each(|turn| push("turn", turn.clone())),
         _ => events.push(Frame::new("turns", new.all_turns.clone())),
     }
-    let mut tell = |name: &'static str, data: String| events.push(Frame::new(name, data));
+    let mut push = |name: &'static str, data: String| events.push(Frame::new(name, data));
     if old.is_some_and(|old| (old.segments, old.recording.duration) != (new.segments, new.recording.duration)) {
         let segment = Segment { segments: new.segments, duration_ms: new.recording.duration.as_millis() };
-        tell("segment", json(&segment));
+        push("segment", json(&segment));
     }
     if new.is_over {
-        tell("end", "{}".to_owned());
+        push("end", "{}".to_owned());
     }
     events
 }

@@ -42,10 +42,10 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How soon a client reconnects after its connection broke.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// What happens to a recording, as it happens. The first events tell the present state, so that a late listener lacks nothing:
+/// What happens to a recording, as it happens. The first events give the present state, so that a late listener lacks nothing:
 /// `status` (the recording), `turns` (the transcript). Then `status` whenever it changes, `turn` for each turn that is new or
 /// changed (by its `id`), `turns` when all are new, `segment` when there is more to hear, `end` after COMPLETED or FAILED.
-/// A client that comes back with the `Last-Event-ID` of the present state is not told it again; when the recording is over, it
+/// A client that comes back with the `Last-Event-ID` of the present state does not get it again; when the recording is over, it
 /// is answered 204, after which an `EventSource` stays away.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/events", tag = "recordings", operation_id = "watchRecording",
@@ -56,7 +56,7 @@ const RETRY: Duration = Duration::from_secs(2);
     ),
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream", body = String),
-        (status = 204, description = "The recording is over, and the client was told before"),
+        (status = 204, description = "The recording is over, and the client knows it already"),
         (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many listen", body = Problem, content_type = "application/problem+json"),
     ),
@@ -83,7 +83,7 @@ pub async fn get(
         app,
         newest,
         last,
-        told: None,
+        sent: None,
         queue: VecDeque::new(),
         pieces: VecDeque::new(),
         place,
@@ -109,7 +109,8 @@ struct Listener {
     newest: watch::Receiver<Newest>,
     /// The id of the last event that the client received before this request.
     last: Option<String>,
-    told: Option<Arc<Snapshot>>,
+    /// The state that was sent last.
+    sent: Option<Arc<Snapshot>>,
     queue: VecDeque<Frame>,
     /// What is left of the event that is being sent.
     pieces: VecDeque<Bytes>,
@@ -136,15 +137,15 @@ impl Listener {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
             }
-            if self.told.as_ref().is_some_and(|told| told.is_over) || self.app.stop.is_cancelled() {
+            if self.sent.as_ref().is_some_and(|sent| sent.is_over) || self.app.stop.is_cancelled() {
                 return None;
             }
             if !self.may_stay().await {
                 return None;
             }
             let newest = self.newest.borrow_and_update().clone();
-            if let Some(newest) = newest.filter(|newest| self.told.as_ref().is_none_or(|told| told.id != newest.id)) {
-                self.tell(newest);
+            if let Some(newest) = newest.filter(|newest| self.sent.as_ref().is_none_or(|sent| sent.id != newest.id)) {
+                self.enqueue(newest);
                 continue;
             }
             let look_again = self.look_again();
@@ -174,8 +175,8 @@ impl Listener {
         (self.looked + LOOK).min(Instant::now() + left)
     }
 
-    fn tell(&mut self, newest: Arc<Snapshot>) {
-        let is_first = self.told.is_none();
+    fn enqueue(&mut self, newest: Arc<Snapshot>) {
+        let is_first = self.sent.is_none();
         if is_first && self.last.as_deref() == Some(&newest.id) {
             self.queue.push_back(Frame::comment("nothing new", RETRY));
         } else {
@@ -183,7 +184,7 @@ impl Listener {
                 let (captures, same_room) = (snapshot.captures.clone(), snapshot.same_room.clone());
                 super::show(&self.app, &self.base, &self.caller, snapshot.recording.clone(), captures, same_room)
             };
-            let mut events = changes::since(self.told.as_deref(), &newest, show);
+            let mut events = changes::since(self.sent.as_deref(), &newest, show);
             if is_first && !events.is_empty() {
                 events.insert(0, Frame::comment("the present state", RETRY));
             }
@@ -193,6 +194,6 @@ impl Listener {
             }
             self.queue.extend(events);
         }
-        self.told = Some(newest);
+        self.sent = Some(newest);
     }
 }

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gives_up_a_place_is_told() {
+    async fn who_gives_up_a_place_is_notified() {
         let places = Places::new(5);
         let first = places.take(&project("a"), recording(1)).unwrap();
         let _rest: Vec<_> = (2..6).map(|n| places.take(&project("a"), recording(n)).unwrap()).collect();

@@ -1,4 +1,5 @@
-//! One task for each recording that is being watched: reads its state at intervals, and hands each new one to all clients.
+//! One task for each recording that is being watched: reads its state when something of it was written, and hands each new one to
+//! all clients.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::transcript::Transcript;
+use echosphere_store::Changed;
 use tokio::sync::watch;
 
 use super::places::{Place, Places};
@@ -16,8 +18,12 @@ use crate::entropy;
 use crate::http::recordings::transcript;
 use crate::http::state::{App, SharedApp};
 
-/// How often to look.
+/// How often to look at what only memory has: whether somebody still listens, and what was said in a room that goes on.
 const LOOK: Duration = Duration::from_millis(250);
+/// The least time between two readings of the rows: one of them shows all writes of a burst.
+const SPACING: Duration = Duration::from_millis(50);
+/// How long to wait before rows that could not be read are read again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The newest state; none before the first look.
 pub type Newest = Option<Arc<Snapshot>>;
@@ -60,6 +66,11 @@ impl Watchers {
         receiver
     }
 
+    /// Whether there is a client.
+    fn is_listened_to(&self, recording: RecordingId) -> bool {
+        self.looking().get(&recording).is_some_and(|sender| sender.receiver_count() > 0)
+    }
+
     /// Hands out a state. False when there is no client, or nothing more is to come: then the task is removed and has to end.
     fn publish(&self, recording: RecordingId, newest: Newest) -> bool {
         let mut looking = self.looking();
@@ -82,23 +93,39 @@ type Signs = (Recording, Vec<Capture>, Option<Transcript>);
 async fn look_on(app: SharedApp, recording: Recording) {
     let (name, id) = (entropy::suffix(), recording.id);
     let mut known: Option<Signs> = None;
+    let mut changed = app.store.changes().of(id);
     for number in 0_u64.. {
-        let newest = match look(&app, &recording, &mut known, &format!("{name}-{number}")).await {
-            Ok(newest) => newest,
-            Err(error) => {
-                tracing::warn!(recording = %id, %error, "a recording that is watched cannot be read now");
-                None
-            }
-        };
-        if !app.watchers.publish(id, newest) {
+        let newest = look(&app, &recording, &mut known, &format!("{name}-{number}")).await;
+        let failed = newest.as_ref().err().map(|error| {
+            tracing::warn!(recording = %id, %error, "a recording that is watched cannot be read now");
+        });
+        if !app.watchers.publish(id, newest.unwrap_or_default()) {
             return;
         }
+        let pause = if failed.is_some() { AGAIN } else { SPACING };
+        let said = known.as_ref().and_then(|(_, _, said)| said.as_ref());
+        let next = async {
+            tokio::time::sleep(pause).await;
+            if failed.is_none() {
+                something_new(&app, id, said, &mut changed).await;
+            }
+        };
         tokio::select! {
             () = app.stop.cancelled() => break,
-            () = tokio::time::sleep(LOOK) => {}
+            () = next => {}
         }
     }
     app.watchers.looking().remove(&id);
+}
+
+/// Waits until something of a recording was written, something else was said in its room, or nobody listens any more.
+async fn something_new(app: &App, id: RecordingId, said: Option<&Transcript>, changed: &mut Changed) {
+    loop {
+        match tokio::time::timeout(LOOK, changed.next()).await {
+            Err(_) if app.watchers.is_listened_to(id) && app.recorder.registry.transcript(id).as_ref() == said => {}
+            Ok(()) | Err(_) => return,
+        }
+    }
 }
 
 /// A new state, if there is one.

@@ -1,0 +1,58 @@
+//! Tests of `measured`.
+
+use echosphere_media::tracks::TrackLevels;
+
+use super::*;
+
+const SECOND: u64 = 48_000;
+
+/// Windows of 3.99 s in which stream 7 speaks in every second one.
+fn call(windows: Range<u64>, measured: &mut Measured) {
+    for number in windows {
+        let levels = if number % 2 == 0 { [vec![20; 94], vec![75; 187], vec![20; 93]].concat() } else { vec![20; 374] };
+        let window = Window {
+            peaks: vec![if number % 2 == 0 { 50 } else { 1 }; 187 * 4],
+            tracks: vec![TrackLevels { stream: 7, levels }],
+            ..Window::default()
+        };
+        measured.push(&window, 187);
+    }
+}
+
+fn spoken(measured: &Measured) -> Vec<Range<u64>> {
+    measured.spoken().find(|(stream, _)| *stream == 7).map(|(_, spoken)| spoken).unwrap_or_default()
+}
+
+fn right(windows: Range<u64>) -> Vec<Range<u64>> {
+    let begin = |number: u64| number * 187 * 1_024;
+    windows.step_by(2).map(|n| begin(n) + 94 * 512..begin(n) + (94 + 187) * 512).collect()
+}
+
+#[test]
+fn what_was_spoken_stays_where_it_was_and_memory_stays_flat() {
+    let mut measured = Measured::default();
+    for at in 0..450 {
+        call(at..at + 1, &mut measured);
+        assert_eq!(spoken(&measured).len() as u64, at / 2 + 1);
+    }
+    assert_eq!(spoken(&measured), right(0..450));
+    assert!(measured.tracks[&7].levels.capacity() < 4 * KEPT);
+    assert!(measured.until() > 1_790 * SECOND);
+    let waveform = measured.waveform(1_000);
+    assert!(waveform.data.contains(&50) && waveform.length() <= 1_000);
+}
+
+#[test]
+fn what_an_earlier_process_heard_comes_before() {
+    let (mut earlier, mut whole) = (Measured::default(), Measured::default());
+    call(0..10, &mut earlier);
+    call(0..20, &mut whole);
+    let mut later = Measured::begin_at(earlier.frames);
+    call(10..20, &mut later);
+    assert_eq!(later.waveform(100_000).length(), whole.waveform(100_000).length());
+    let before = later.windows();
+    later.after(earlier);
+    assert_eq!(spoken(&later), right(0..20));
+    assert!(later.windows() > before && later.until() == whole.until());
+    assert_eq!(later.waveform(100_000).length(), whole.waveform(100_000).length());
+}

@@ -1,0 +1,132 @@
+//! A store that is known by its marker, an object with the store's id: so what is absent from it is lost, and what is absent
+//! because its disk is not mounted, or because another folder stands in its place, is not.
+
+use std::ops::Range;
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use echosphere_domain::key::ObjectKey;
+
+use crate::{Error, ObjectMeta, ObjectStore, Result};
+
+/// The key of the marker.
+pub const MARKER: &str = "echosphere-store-id";
+/// The longest id that is read, in bytes.
+const LONGEST_ID: u64 = 64;
+
+/// A store with a marker. While the marker cannot be read, or is another one, nothing is written, deleted or called absent.
+#[derive(Debug, Clone)]
+pub struct MarkedStore<S> {
+    inner: S,
+    id: String,
+    marker: ObjectKey,
+}
+
+impl<S: ObjectStore> MarkedStore<S> {
+    /// Opens a store. `known` is its id, if it was opened before: then it is expected to have it. One that is opened for the first
+    /// time says which id it has, or is given `new`.
+    ///
+    /// # Errors
+    ///
+    /// A store that is opened for the first time, and cannot be read or written.
+    pub async fn open(inner: S, known: Option<String>, new: String) -> Result<Self> {
+        let marker = ObjectKey::parse(MARKER).map_err(|_| Error::Foreign { marker: MARKER })?;
+        let id = match known {
+            Some(known) => known,
+            None => match read(&inner, &marker).await? {
+                Some(id) => id,
+                None => {
+                    inner.put(&marker, Bytes::from(new.clone())).await?;
+                    new
+                }
+            },
+        };
+        Ok(Self { inner, id, marker })
+    }
+
+    /// The store's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Checks that this is the store that it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Foreign`] when it is another one, or none at all.
+    pub async fn prove(&self) -> Result<()> {
+        match read(&self.inner, &self.marker).await? {
+            Some(id) if id == self.id => Ok(()),
+            _ => Err(Error::Foreign { marker: MARKER }),
+        }
+    }
+}
+
+async fn read(store: &impl ObjectStore, marker: &ObjectKey) -> Result<Option<String>> {
+    match store.get_range(marker, 0..LONGEST_ID).await {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[async_trait]
+impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
+    async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()> {
+        self.prove().await?;
+        self.inner.put(key, bytes).await
+    }
+
+    async fn put_file(&self, key: &ObjectKey, file: &Path) -> Result<()> {
+        self.prove().await?;
+        self.inner.put_file(key, file).await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>> {
+        let found = self.inner.head(key).await?;
+        if found.is_none() {
+            self.prove().await?;
+        }
+        Ok(found)
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Bytes> {
+        let read = self.inner.get(key).await;
+        if let Err(Error::NotFound(_)) = read {
+            self.prove().await?;
+        }
+        read
+    }
+
+    async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes> {
+        let read = self.inner.get_range(key, range).await;
+        if let Err(Error::NotFound(_)) = read {
+            self.prove().await?;
+        }
+        read
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+        self.prove().await?;
+        self.inner.delete(key).await
+    }
+
+    async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {
+        self.prove().await?;
+        self.inner.delete_many(keys).await
+    }
+
+    async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>> {
+        self.prove().await?;
+        self.inner.list(folder).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.prove().await?;
+        self.inner.check().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Tells whoever watches a recording that rows of it were written.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use echosphere_domain::id::RecordingId;
+use tokio::sync::watch;
+
+/// The recordings that are watched. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Changes(Arc<Mutex<HashMap<RecordingId, watch::Sender<()>>>>);
+
+/// One who watches a recording.
+#[derive(Debug)]
+pub struct Changed(watch::Receiver<()>);
+
+impl Changes {
+    fn watched(&self) -> MutexGuard<'_, HashMap<RecordingId, watch::Sender<()>>> {
+        // Each change of the map is a single call.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches a recording from now on: whatever is read of it after this call, a later write is not missed.
+    pub fn of(&self, recording: RecordingId) -> Changed {
+        let mut watched = self.watched();
+        watched.retain(|_, sender| sender.receiver_count() > 0);
+        Changed(watched.entry(recording).or_insert_with(|| watch::Sender::new(())).subscribe())
+    }
+
+    /// Rows of a recording were written, durably.
+    pub(crate) fn note(&self, recording: RecordingId) {
+        if let Some(sender) = self.watched().get(&recording) {
+            sender.send_replace(());
+        }
+    }
+}
+
+impl Changed {
+    /// Waits until rows of it were written since the last call, or since it is watched; returns at once when they were meanwhile.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Not reached: a sender stays for as long as it has a receiver.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use echosphere_domain::id::RecordingId;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn who_watches_misses_no_write_and_hears_of_no_other_recording() {
+        let changes = Changes::default();
+        let [one, other] = [1, 2].map(|number| RecordingId::new(Uuid::from_u128(number)));
+        changes.note(one);
+        let mut changed = changes.of(one);
+        let mut again = changes.of(one);
+        changes.note(other);
+        let is_told = async |changed: &mut Changed| {
+            tokio::select! {
+                biased;
+                () = changed.next() => true,
+                () = std::future::ready(()) => false,
+            }
+        };
+        assert!(!is_told(&mut changed).await);
+        changes.note(one);
+        changes.note(one);
+        assert!(is_told(&mut changed).await && is_told(&mut again).await, "also of what was written before it waits");
+        assert!(!is_told(&mut changed).await, "of two writes at once");
+        drop((changed, again));
+        drop(changes.of(other));
+        assert_eq!(changes.watched().len(), 1, "nobody watches the first any more");
+    }
+}

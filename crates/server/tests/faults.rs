@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use echosphere_testkit::server::Server;
+use echosphere_testkit::server::{Server, files};
 use echosphere_testkit::session::{self, Session};
 use echosphere_testkit::{hostile, http};
 use serde_json::json;
@@ -19,12 +19,6 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 #[expect(clippy::disallowed_methods, reason = "the number of kills is the test's own setting")]
 fn kills() -> usize {
     std::env::var("ECHOSPHERE_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100)
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// Pseudo-random, the same in every run.

@@ -4,11 +4,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use echosphere_testkit::http::{self, Answer};
-use echosphere_testkit::server::{KEY, SECRET, Server};
+use echosphere_testkit::server::{KEY, SECRET, Server, files};
 use echosphere_testkit::session::{self, Session};
 use serde_json::{Value, json};
 
@@ -97,12 +97,6 @@ fn body(number: u32, room_name: Option<&str>, redaction: bool) -> Vec<u8> {
         [head.as_bytes(), content, b"\r\n"].concat()
     };
     [part("header", &header), part("chat_history", chat.to_string().as_bytes()), b"--b--\r\n".to_vec()].concat()
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// The files below the data directory that have one of these.
@@ -347,7 +341,7 @@ fn what_is_rendered_while_it_is_deleted_goes_too() {
     assert_eq!(session::hour_long().upload(server.address).status, 200);
     soon("it can be played", || server.recordings().iter().any(|recording| recording["status"] == "COMPLETED"));
     let id = server.recordings()[0]["id"].as_str().unwrap().to_owned();
-    let objects = || files(&server.data().join("objects"));
+    let objects = || server.objects();
     soon("segments are being stored", || objects().len() > 3);
     // Somebody listens meanwhile.
     let segment = |number: usize| format!("/v1/recordings/{id}/renditions/audio/segments/{number}.ts");
@@ -428,7 +422,7 @@ fn killed_while_it_deletes_it_finishes_after_the_restart() {
     for id in &deleted {
         assert_eq!(ask(&server, "GET", &format!("/v1/recordings/{id}")).status, 410, "{id}");
     }
-    assert!(files(&server.data().join("objects")).is_empty());
+    assert_eq!(server.objects(), Vec::<PathBuf>::new());
     assert_eq!(holding(&server, &marks), Vec::<String>::new());
     // What comes again stays away; and the marks would be found if it did not.
     assert_eq!(session.renamed(0).upload(server.address).status, 200);

@@ -32,17 +32,14 @@ impl<S: ObjectStore> MarkedStore<S> {
     /// A store that is opened for the first time, and cannot be read or written.
     pub async fn open(inner: S, known: Option<String>, new: String) -> Result<Self> {
         let marker = ObjectKey::parse(MARKER).map_err(|_| Error::Foreign { marker: MARKER })?;
-        let id = match known {
-            Some(known) => known,
-            None => match read(&inner, &marker).await? {
-                Some(id) => id,
-                None => {
-                    inner.put(&marker, Bytes::from(new.clone())).await?;
-                    new
-                }
-            },
-        };
-        Ok(Self { inner, id, marker })
+        if let Some(id) = known {
+            return Ok(Self { inner, id, marker });
+        }
+        if let Some(id) = read(&inner, &marker).await? {
+            return Ok(Self { inner, id, marker });
+        }
+        inner.put(&marker, Bytes::from(new.clone())).await?;
+        Ok(Self { inner, id: new, marker })
     }
 
     /// The store's id.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use echosphere_storage::marked::MARKER;
 use serde_json::Value;
 
 use crate::http::{self, Answer};
@@ -85,6 +86,13 @@ impl Server {
         self.dir.join("data")
     }
 
+    /// The files of object storage, without its marker.
+    pub fn objects(&self) -> Vec<PathBuf> {
+        let mut files = files(&self.data().join("objects"));
+        files.retain(|path| path.file_name().is_some_and(|name| name != MARKER));
+        files
+    }
+
     /// GET of a path.
     pub fn get(&self, target: &str) -> Answer {
         self.send("GET", target, &[], &[])
@@ -146,6 +154,13 @@ impl Server {
         }
         panic!("{open} tasks are left, and nothing gets done:\n{}", self.log());
     }
+}
+
+/// The files in a folder, at any depth; none when there is no folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 impl Drop for Server {

@@ -4,10 +4,8 @@
 
 mod refused;
 
-use std::path::Path;
-
 use echosphere_testkit::http::{self, Answer};
-use echosphere_testkit::server::Server;
+use echosphere_testkit::server::{Server, files};
 use echosphere_testkit::session::{self, ALL, Session};
 use serde_json::{Value, json};
 
@@ -205,12 +203,6 @@ fn what_cannot_be_read_is_kept_with_its_reason() {
     assert!(recordings[0]["captures"][0]["error"].as_str().unwrap().contains("not an Ogg file"), "{}", recordings[0]);
 }
 
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
 #[test]
 fn telemetry_is_accepted_and_names_the_room() {
     let (_dir, server) = server(&[]);
@@ -250,14 +242,14 @@ fn bomb(size: usize) -> Vec<u8> {
 
 #[test]
 fn deletion_is_finished_before_it_is_said() {
-    let (dir, server) = server(&[]);
+    let (_dir, server) = server(&[]);
     Session::load("reservation").upload(server.address);
     let id = server.settled()[0]["id"].as_str().unwrap().to_owned();
     let answer = server.send("DELETE", &format!("/v1/recordings/{id}"), &[], &[]);
     assert_eq!((answer.status, &answer.json()["deletion"]), (202, &json!("pending")));
     assert!(server.settled().is_empty());
     assert_eq!(server.get(&format!("/v1/recordings/{id}")).status, 410);
-    assert!(files(&dir.path().join("data/objects")).is_empty());
+    assert!(server.objects().is_empty());
     // The same session again: it was deleted, and stays so.
     Session::load("reservation").upload(server.address);
     assert!(server.settled().iter().all(|recording| recording["id"] != id.as_str()));

@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use echosphere_testkit::http;
-use echosphere_testkit::server::{KEY, SECRET, Server};
+use echosphere_testkit::server::{KEY, SECRET, Server, files};
 use echosphere_testkit::session::{self, Session};
 use serde_json::json;
 
-use super::{PROGRAM, UPLOAD, bearer, files, post, server};
+use super::{PROGRAM, UPLOAD, bearer, post, server};
 
 #[test]
 fn only_a_good_token_opens_the_door() {
@@ -114,8 +114,8 @@ fn a_body_over_the_limit_gets_an_answer() {
 
 #[test]
 fn path_tricks_find_nothing_and_leave_nothing() {
-    let (dir, server) = server(&[]);
-    let before = files(&dir.path().join("data/objects"));
+    let (_dir, server) = server(&[]);
+    let before = server.objects();
     for id in ["..", "%2e%2e%2f%2e%2e", "..%00", "1", "01A20A52-F05C-7EAD-9F6B-2DA16A9AAEE8", "%252e%252e"] {
         for rest in ["", "/transcript", "/playlist.m3u8", "/renditions/audio/segments/0.ts"] {
             let answer = server.get(&format!("/v1/recordings/{id}{rest}"));
@@ -131,5 +131,5 @@ fn path_tricks_find_nothing_and_leave_nothing() {
         let answer = server.get(path);
         assert!(matches!(answer.status, 403 | 404 | 400), "{path}: {}", answer.status);
     }
-    assert_eq!(files(&dir.path().join("data/objects")), before);
+    assert_eq!(server.objects(), before);
 }

@@ -130,7 +130,9 @@ impl SqliteStore {
         let task = tokio::spawn(async move {
             let mut writer = writer.lock().await;
             let (value, changed) = transact(&mut writer, action, work).await?;
-            changed.into_iter().for_each(|recording| changes.note(recording));
+            for recording in changed {
+                changes.note(recording);
+            }
             Ok(value)
         });
         task.await.unwrap_or_else(|error| Err(Error::Interrupted { action, reason: error.to_string() }))

@@ -79,7 +79,7 @@ fn is_same_session(new: &Capture, other: &Capture) -> bool {
 fn length(capture: &Capture, sameness: Sameness) -> u64 {
     let length = |audio: &Audio| match sameness {
         Sameness::Bytes => audio.extent().map_or(0, |extent| extent.length),
-        _ => audio.samples,
+        Sameness::Length => audio.samples,
     };
     capture.audio.as_ref().map_or(0, length)
 }

@@ -262,28 +262,6 @@ fn a_session_that_asks_for_redaction_is_refused_and_nothing_of_it_is_kept() {
 }
 
 #[test]
-fn requests_that_meet_at_one_upload_leave_nothing_behind() {
-    let (_dir, server) = server(&[]);
-    let garbage = vec![b'x'; 4 << 20];
-    assert_eq!(send(&server, &garbage), 200);
-    server.settled();
-    let id = waits(&server, "quarantined")[0]["id"].as_str().unwrap().to_owned();
-    let target = format!("/v1/uploads/{id}/reprocess");
-    for _ in 0..10 {
-        let statuses: Vec<u16> = std::thread::scope(|scope| {
-            let asked: Vec<_> = (0..6).map(|_| scope.spawn(|| ask(&server, "POST", &target).status)).collect();
-            asked.into_iter().map(|one| one.join().unwrap()).collect()
-        });
-        assert!(statuses.contains(&202) && statuses.iter().all(|status| [202, 404].contains(status)), "{statuses:?}");
-        soon("it is in quarantine again", || waits(&server, "quarantined").len() == 1);
-        server.settled();
-        let left: Vec<_> = std::fs::read_dir(server.data().join("spool")).unwrap().flatten().collect();
-        assert!(left.is_empty(), "{left:?}");
-    }
-    assert!(ask(&server, "GET", &format!("/v1/uploads/{id}/body")).body.ends_with(&garbage));
-}
-
-#[test]
 fn quarantine_can_be_listed_fetched_read_again_and_deleted() {
     let (_dir, server) = server(&[]);
     let garbage = b"SECRETWORDS that cannot be read".to_vec();

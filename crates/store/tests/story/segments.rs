@@ -9,7 +9,7 @@ use echosphere_domain::segment::{AUDIO_RENDITION, Location};
 use echosphere_domain::time::MediaTime;
 use echosphere_store::{Purpose, StoredSegment};
 
-use crate::work::key;
+use crate::work::{is_told, key};
 use crate::world::{World, at, mine};
 
 on_each! {
@@ -40,7 +40,9 @@ async fn a_segment_stays_where_it_was_stored_first(mut world: World) {
         let stored = [StoredSegment { index: 0, key: key.clone(), offset: 0, length: 9 }];
         store.segments_stored(id, AUDIO_RENDITION, revision, &stored, at(2)).await.unwrap()
     };
-    assert!(note(1, &first).await && note(1, &second).await);
+    let mut changed = store.changes().of(id);
+    assert!(note(1, &first).await && is_told(&mut changed).await);
+    assert!(note(1, &second).await);
     let segment = store.segment(id, AUDIO_RENDITION, 0).await.unwrap().unwrap();
     assert_eq!(segment.location, Location::Stored { key: first.clone(), offset: 0, length: 9 });
     assert!(!note(0, &stale).await && !note(0, &first).await, "of a revision that is not current");

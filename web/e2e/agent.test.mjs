@@ -81,7 +81,7 @@ test('with the disk full at the first attempt it still arrives whole', async () 
   const data = join(dir, 'data');
   mkdirSync(data);
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', data]);
-  const server = await EchoSphere.start({ ECHOSPHERE_UPLOADS_RETRY_DELAY: '2s' }, dir);
+  const server = await EchoSphere.start({ ECHOSPHERE_UPLOADS_RETRY_DELAY: '2s', ECHOSPHERE_RECORDER_MIN_FREE_DISK: '0' }, dir);
   try {
     const filler = join(data, 'filler');
     try { writeFileSync(filler, Buffer.alloc(16 << 20)); } catch { /* full is what it should be */ }

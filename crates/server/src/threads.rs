@@ -100,11 +100,6 @@ impl<S: 'static, Q: Queue<S>> Threads<S, Q> {
         self.shared.wake.notify_all();
         drop(waiting);
     }
-
-    #[cfg(test)]
-    pub fn look<T>(&self, look: impl FnOnce(&Q) -> T) -> Option<T> {
-        self.shared.queue().as_ref().map(look)
-    }
 }
 
 impl<S, Q> Drop for Threads<S, Q> {

@@ -94,7 +94,8 @@ fn segments_due(session: &RoomSession) -> u32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_of_a_call_is_stored_and_told_when_it_is_due_and_not_before() {
     let house = House::new().await;
-    let session = listened_to(&house, 7).await;
+    // The second one has ended, and is not due.
+    let session = listened_to(&house, 8).await;
     let id = session.recording.id;
     let mut changed = house.app.store.changes().of(id);
     let (mut next, before) = (0, segments_due(&session));

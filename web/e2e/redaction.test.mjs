@@ -135,6 +135,9 @@ test('a pause: neither its words nor its sound are anywhere, and all around it i
     const last = await held.line(2);
     await held.bye();
     const recording = await settled(server, body.id);
+    // On a busy machine the agent's last telemetry comes after its session upload.
+    const isTold = () => find(everything(server), 'lighthouse').some((path) => path.includes('telemetry/'));
+    await until('the telemetry of the last line', isTold, 60);
     assert.ok(secret.at > pausedBy && secret.until < resumedFrom);
     const gap = recording.gaps.find(({ reason }) => reason === 'paused');
     // A request is carried out at some time between being sent and being answered.

@@ -271,11 +271,17 @@ function moved(text, dropped) {
   return kept + end;
 }
 
+/** Up to where a page has loaded the sound (s). */
+function loadedUntil() {
+  const { buffered } = document.querySelector('echosphere-player').audio;
+  return buffered.length ? buffered.end(buffered.length - 1) : 0;
+}
+
 /** A page that plays a call. Its playlists can be refused, and in the end have other addresses, and fewer segments. */
 async function listener(open, id, dropped) {
   const page = await open.newPage();
   const asked = [];
-  const heard = { page, asked, refuse: 0, elsewhere: 0 };
+  const heard = { page, asked, refuse: 0, elsewhere: 0, loaded: undefined };
   await page.route('**/moved/**', (route) => {
     heard.elsewhere += 1;
     return route.continue({ url: route.request().url().replace('/moved/', '/') });
@@ -289,6 +295,7 @@ async function listener(open, id, dropped) {
     }
     const response = await route.fetch().catch(() => null);
     const text = await response?.text().catch(() => null);
+    if (text?.includes('#EXT-X-ENDLIST')) heard.loaded ??= await page.evaluate(loadedUntil).catch(() => 0);
     if (!text) await route.abort().catch(() => {});
     else await route.fulfill({ response, body: text.includes('#EXT-X-ENDLIST') ? moved(text, dropped) : text }).catch(() => {});
   });
@@ -384,7 +391,8 @@ test('a call that is refused in between, and ends elsewhere, is heard to its end
       await until('the end', async () => (await heard.state()).over > 0, 20);
       const last = await heard.state();
       assert.ok(Math.abs(last.length - seconds) < 2.5 && last.at <= last.length, JSON.stringify([last, seconds]));
-      assert.ok(heard.elsewhere > 0);
+      // On a busy machine it may have had all of it when it learned that the call was over.
+      assert.ok(heard.elsewhere > 0 || heard.loaded > last.length - 0.5, JSON.stringify([heard.elsewhere, heard.loaded, last]));
       assert.equal(last.loaded, loaded);
       await isWell(heard.page);
     }

@@ -174,12 +174,18 @@ export function assertInPlace(found, expected) {
     assert.ok(Math.abs(constants[identity]) <= 150, `${identity}: ${constants[identity]} ms`);
     if (process.env.E2E_CODES) console.log(`# ${identity}: ${mine.map((code) => `${code.second}:${code.off_ms}/${code.score}`).join(' ')}`);
     const late = (found.late ?? []).filter((line) => line.identity === identity);
+    const requeued = [];
     for (const code of mine) {
       const constant = constantAt(code, mine, late, constants[identity]);
       const isTogether = found.some((other) => other.identity !== identity && other.channel === code.channel && Math.abs(other.sent - code.sent) < 0.3);
       assert.ok(code.score > (isTogether ? HEARD_TOGETHER : HEARD), `${identity} second ${code.second} is missing: ${around(code, found)}`);
-      assert.ok(Math.abs(code.off_ms - constant) <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}: ${around(code, found)}`);
+      const moved = Math.abs(code.off_ms - constant);
+      if (moved > 20 && moved <= REQUEUED) requeued.push(code.second);
+      else assert.ok(moved <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}: ${around(code, found)}`);
     }
+    // A speaker who is held up sends a word a packet or two late, now and then, and does not know it.
+    assert.ok(requeued.length <= 1 + mine.length / 20, `${identity}: seconds ${requeued} lie elsewhere`);
+    if (requeued.length > 0) console.log(`# ${identity}: seconds ${requeued} were sent late`);
   }
   return constants;
 }

@@ -7,8 +7,13 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use crate::{Error, Result};
 
-/// The tables that a recording's page is read from, and their columns with its id.
-const TABLES: [(&str, &str); 3] = [("recordings", "id"), ("captures", "recording"), ("segments", "recording")];
+/// The tables that a recording's page is read from, their columns with its id, and what is noted of their rows. Segments come and
+/// go by the thousand, and the row of their recording changes with them: only what changes in them is noted.
+const TABLES: [(&str, &str, &[&str]); 3] = [
+    ("recordings", "id", &["INSERT", "UPDATE", "DELETE"]),
+    ("captures", "recording", &["INSERT", "UPDATE", "DELETE"]),
+    ("segments", "recording", &["UPDATE"]),
+];
 
 const ACTION: &str = "note which recordings change";
 
@@ -22,8 +27,9 @@ pub(super) async fn watch(connection: &mut SqliteConnection) -> Result<()> {
         "PRAGMA temp_store = MEMORY".to_owned(),
         "CREATE TEMP TABLE changed (recording TEXT PRIMARY KEY) WITHOUT ROWID".to_owned(),
     ];
-    for (table, column) in TABLES {
-        for (event, row) in [("INSERT", "new"), ("UPDATE", "new"), ("DELETE", "old")] {
+    for (table, column, events) in TABLES {
+        for event in events {
+            let row = if *event == "DELETE" { "old" } else { "new" };
             // Not INSERT OR IGNORE: the conflict clause of the statement that fires a trigger takes the place of the trigger's own.
             statements.push(format!(
                 "CREATE TEMP TRIGGER changed_{table}_{event} AFTER {event} ON main.{table} BEGIN

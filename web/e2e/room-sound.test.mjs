@@ -68,7 +68,8 @@ describe('the sound of rooms', { concurrency: true }, () => {
     const recording = await reached(server, id, 'COMPLETED', 40);
     const { pcm } = await sound(recording);
     const found = await codes(recording, pcm, people.said(), ['agent']);
-    const constants = assertInPlace(found, (code) => code.sent > zero(recording) + 2 && isWhole(code, people.said()));
+    // On a busy machine a word or two at the beginning of a burst come a packet or two later than their speaker says.
+    const constants = assertInPlace(found, (code) => code.sent > zero(recording) + 2 && isWhole(code, people.said()), 2);
     console.log(`# in bursts: ${JSON.stringify(constants)} ms; ${found.length} codes`);
   });
 

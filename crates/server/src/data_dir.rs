@@ -106,8 +106,7 @@ impl DataDir {
     ///
     /// The file system does not say.
     pub fn free(&self) -> io::Result<u64> {
-        let stat = rustix::fs::statvfs(&self.root)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        free(&self.root)
     }
 
     /// Refuses when fewer than `least` bytes are free on its disk: what is left is for rooms that are being recorded.
@@ -245,6 +244,12 @@ fn write_durably(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_folder(path.parent().unwrap_or(path))
+}
+
+/// Bytes that are free for this user on the disk of a folder.
+pub fn free(folder: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Makes the entries of a folder durable.

@@ -13,7 +13,7 @@ use echosphere_recorder::wire::Wire;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, KeyPair};
-use crate::{clock, entropy};
+use crate::{clock, data_dir, entropy};
 
 /// Less free space than this is worth a warning, in bytes: about a day of one room, with its segments.
 const LITTLE_SPACE: u64 = 2 << 30;
@@ -88,14 +88,14 @@ fn disk(config: &Config) -> Finding {
             "free space, or set ECHOSPHERE_DATA_DIR to another folder",
         );
     }
-    match rustix::fs::statvfs(folder) {
-        Ok(space) if space.f_bavail * space.f_frsize < LITTLE_SPACE => Finding::Poor(
-            format!("only {} MiB are free in {}", (space.f_bavail * space.f_frsize) >> 20, folder.display()),
+    match data_dir::free(folder) {
+        Ok(free) if free < LITTLE_SPACE => Finding::Poor(
+            format!("only {} MiB are free in {}", free >> 20, folder.display()),
             "a recorded hour takes about 60 MiB; free some space".to_owned(),
         ),
-        Ok(space) => Finding::Good(format!(
+        Ok(free) => Finding::Good(format!(
             "{} GiB free in {}, a synced write takes {:.1} ms",
-            (space.f_bavail * space.f_frsize) >> 30,
+            free >> 30,
             folder.display(),
             took.as_secs_f64() * 1e3
         )),

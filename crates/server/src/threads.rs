@@ -93,7 +93,9 @@ impl<S: 'static, Q: Queue<S>> Threads<S, Q> {
         self.shared.wake.notify_one();
         result.await.map_err(|_| Refusal::Stopped)
     }
+}
 
+impl<S, Q> Threads<S, Q> {
     /// Ends the threads after their current work; what waits is dropped.
     pub fn stop(&self) {
         let waiting = self.shared.queue().take();
@@ -104,8 +106,7 @@ impl<S: 'static, Q: Queue<S>> Threads<S, Q> {
 
 impl<S, Q> Drop for Threads<S, Q> {
     fn drop(&mut self) {
-        self.shared.queue().take();
-        self.shared.wake.notify_all();
+        self.stop();
     }
 }
 

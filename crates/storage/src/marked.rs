@@ -60,6 +60,16 @@ impl<S: ObjectStore> MarkedStore<S> {
     }
 }
 
+impl<S: ObjectStore> MarkedStore<S> {
+    /// What was read; that it is absent is said only of a store that is proven to be this one.
+    async fn proven(&self, read: Result<Bytes>) -> Result<Bytes> {
+        if let Err(Error::NotFound(_)) = read {
+            self.prove().await?;
+        }
+        read
+    }
+}
+
 async fn read(store: &impl ObjectStore, marker: &ObjectKey) -> Result<Option<String>> {
     match store.get_range(marker, 0..LONGEST_ID).await {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
@@ -89,19 +99,11 @@ impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
     }
 
     async fn get(&self, key: &ObjectKey) -> Result<Bytes> {
-        let read = self.inner.get(key).await;
-        if let Err(Error::NotFound(_)) = read {
-            self.prove().await?;
-        }
-        read
+        self.proven(self.inner.get(key).await).await
     }
 
     async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes> {
-        let read = self.inner.get_range(key, range).await;
-        if let Err(Error::NotFound(_)) = read {
-            self.prove().await?;
-        }
-        read
+        self.proven(self.inner.get_range(key, range).await).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {

@@ -160,9 +160,9 @@ function constantAt(code, mine, late, usual) {
   return constant;
 }
 
-/** Checks that every code is where it was sent, but for one constant a speaker (ms) as long as their sound does not run dry; returns the
- * constants, each the median of all. */
-export function assertInPlace(found, expected) {
+/** Checks that every code is where it was sent, within 20 ms, but for one constant a speaker (ms) as long as their sound does not run dry; returns the
+ * constants, each the median of all. So many codes of a speaker may be off by as much as a queue that ran dry unnoticed. */
+export function assertInPlace(found, expected, mostRequeued = 0) {
   const constants = {};
   for (const identity of new Set(found.map((code) => code.identity))) {
     const mine = found.filter((code) => code.identity === identity && expected(code));
@@ -183,9 +183,8 @@ export function assertInPlace(found, expected) {
       if (moved > 20 && moved <= REQUEUED) requeued.push(code.second);
       else assert.ok(moved <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}: ${around(code, found)}`);
     }
-    // A speaker who is held up sends a word a packet or two late, now and then, and does not know it.
-    assert.ok(requeued.length <= 1 + mine.length / 20, `${identity}: seconds ${requeued} lie elsewhere`);
-    if (requeued.length > 0) console.log(`# ${identity}: seconds ${requeued} were sent late`);
+    assert.ok(requeued.length <= mostRequeued, `${identity}: seconds ${requeued} lie elsewhere: ${around(mine.find((code) => code.second === requeued[0]), found)}`);
+    if (requeued.length > 0) console.log(`# ${identity}: seconds ${requeued} lie up to ${REQUEUED} ms elsewhere`);
   }
   return constants;
 }

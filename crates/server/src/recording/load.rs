@@ -69,14 +69,14 @@ impl Alarms {
     /// Says that too much waits for object storage, and that it does no more.
     fn spool(&mut self, is_on: bool, waiting: u64, limit: u64) {
         metrics::gauge!("echosphere_spool_alarm").set(f64::from(u8::from(is_on)));
-        match (std::mem::replace(&mut self.spool, is_on), is_on) {
-            (false, true) => tracing::error!(
+        match turned(&mut self.spool, is_on) {
+            Some(true) => tracing::error!(
                 waiting,
                 limit,
                 "half of what may wait on the disk waits there: object storage is away or too slow; at the limit no more rooms are recorded"
             ),
-            (true, false) => tracing::info!(waiting, limit, "object storage has caught up"),
-            _ => {}
+            Some(false) => tracing::info!(waiting, limit, "object storage has caught up"),
+            None => {}
         }
     }
 
@@ -84,16 +84,21 @@ impl Alarms {
     fn disk(&mut self, is_on: bool, free: u64, limit: u64) {
         metrics::gauge!("echosphere_disk_free_bytes").set(free as f64);
         metrics::gauge!("echosphere_disk_alarm").set(f64::from(u8::from(is_on)));
-        match (std::mem::replace(&mut self.disk, is_on), is_on) {
-            (false, true) => tracing::error!(
+        match turned(&mut self.disk, is_on) {
+            Some(true) => tracing::error!(
                 free,
                 limit,
                 "the disk of the data directory is nearly full: rooms that are being recorded go on, no more are begun, uploads and telemetry are refused (recorder.min_free_disk)"
             ),
-            (true, false) => tracing::info!(free, limit, "the disk of the data directory has space again"),
-            _ => {}
+            Some(false) => tracing::info!(free, limit, "the disk of the data directory has space again"),
+            None => {}
         }
     }
+}
+
+/// What an alarm is now, if it was something else before.
+fn turned(was: &mut bool, is_on: bool) -> Option<bool> {
+    (std::mem::replace(was, is_on) != is_on).then_some(is_on)
 }
 
 async fn measure(recorder: &Recorder, alarms: &mut Alarms) {

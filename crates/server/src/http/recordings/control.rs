@@ -53,17 +53,17 @@ pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderM
     }
     let over = async {
         loop {
-            let (recording, _) = super::find(&app, &caller, recording.id).await?;
-            if recording.state.status.is_terminal() {
-                return Ok::<_, Problem>(());
+            let found = super::find(&app, &caller, recording.id).await?;
+            if found.0.state.status.is_terminal() {
+                return Ok::<_, Problem>(found);
             }
             changed.next().await;
         }
     };
-    if let Ok(failed) = tokio::time::timeout(PATIENCE, over).await {
-        failed?;
-    }
-    let (recording, captures) = super::find(&app, &caller, recording.id).await?;
+    let (recording, captures) = match tokio::time::timeout(PATIENCE, over).await {
+        Ok(found) => found?,
+        Err(_) => super::find(&app, &caller, recording.id).await?,
+    };
     let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
     Ok((StatusCode::OK, Json(shown)))
 }

@@ -180,10 +180,9 @@ export function assertInPlace(found, expected, mostRequeued = 0) {
       const isTogether = found.some((other) => other.identity !== identity && other.channel === code.channel && Math.abs(other.sent - code.sent) < 0.3);
       assert.ok(code.score > (isTogether ? HEARD_TOGETHER : HEARD), `${identity} second ${code.second} is missing: ${around(code, found)}`);
       const moved = Math.abs(code.off_ms - constant);
-      if (moved > 20 && moved <= REQUEUED) requeued.push(code.second);
+      if (moved > 20 && moved <= REQUEUED && requeued.length < mostRequeued) requeued.push(code.second);
       else assert.ok(moved <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}: ${around(code, found)}`);
     }
-    assert.ok(requeued.length <= mostRequeued, `${identity}: seconds ${requeued} lie elsewhere: ${around(mine.find((code) => code.second === requeued[0]), found)}`);
     if (requeued.length > 0) console.log(`# ${identity}: seconds ${requeued} lie up to ${REQUEUED} ms elsewhere`);
   }
   return constants;

@@ -106,10 +106,11 @@ describe('holes are filled', { concurrency: true }, () => {
       const { found } = await heard(recording, said);
       const secret = inside(found, pause, recording);
       assert.ok(secret.length >= 8 && secret.every((code) => code.score < SILENT && code.other < SILENT), JSON.stringify(secret));
-      // The edges of the hole are not told any more: each second of it has its codes, but for two at its seams.
+      // Where the hole was is no longer said: each second of it has its codes, but at its two seams, where both speakers may be cut.
       const expected = found.filter((code) => isWhole(code, said) && !secret.includes(code) && isClear(code, pause, recording));
       const damaged = expected.filter((code) => code.score < HEARD);
-      assert.ok(damaged.length <= 2, JSON.stringify(damaged));
+      const seams = new Set(damaged.map(({ second }) => second));
+      assert.ok(seams.size <= 2, JSON.stringify(damaged));
       const constants = assertInPlace(found, (code) => expected.includes(code) && !damaged.includes(code));
       console.log(`# ${expected.length} codes, ${damaged.length} at seams; ${JSON.stringify(constants)} ms`);
     } finally {

@@ -72,6 +72,11 @@ uuid_id!(
     "upload"
 );
 uuid_id!(
+    /// A process of EchoSphere, the same from start to start: who owns a room that is being recorded, or has a task.
+    NodeId,
+    "node"
+);
+uuid_id!(
     /// A unit of background work. (LiveKit's own word *job* is kept for the agent's job.)
     TaskId,
     "task"

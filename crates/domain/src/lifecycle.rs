@@ -4,10 +4,14 @@
 //! [`step`] is total: every event in every state has a defined answer, and repeated or reordered events are normal.
 //! Besides the status there are `partial`, `deletion`, `tier` and `revision`, which may still change after the end.
 
+pub mod capture;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::time::WallTime;
 
 /// The status of a recording, as the API shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,10 +76,19 @@ pub enum Deletion {
     /// Not requested.
     #[default]
     None,
+    /// To be requested at a time ([`State::delete_at`]); the only one that goes back.
+    Scheduled,
     /// Requested; bytes may still exist.
     Pending,
     /// The bytes are gone.
     Done,
+}
+
+impl Deletion {
+    /// Whether it was requested: from then on nothing more is kept, and it never goes back.
+    pub const fn is_requested(self) -> bool {
+        matches!(self, Self::Pending | Self::Done)
+    }
 }
 
 /// Where the bytes of a recording are kept.
@@ -122,8 +135,14 @@ pub struct State {
     pub reason: Option<Reason>,
     /// Which version of the segment index is current; 0 before there is one. Media time zero never changes.
     pub revision: u32,
+    /// Whether its room is over while the rest of what was heard is still on its way to storage: the room's name is free again.
+    pub is_over: bool,
     /// How far a deletion is.
     pub deletion: Deletion,
+    /// When it is to be deleted, if its deletion is scheduled.
+    pub delete_at: Option<WallTime>,
+    /// Whether it is under legal hold: as long as it is, no deletion begins.
+    pub is_held: bool,
     /// Where the bytes are.
     pub tier: Tier,
 }
@@ -136,9 +155,17 @@ impl State {
             partial: false,
             reason: None,
             revision: 0,
+            is_over: false,
             deletion: Deletion::None,
+            delete_at: None,
+            is_held: false,
             tier: Tier::Hot,
         }
+    }
+
+    /// Whether it is the one live recording of its room: no other of the same room may be, and none of that name.
+    pub const fn holds_room(&self) -> bool {
+        matches!(self.status, Status::Starting | Status::Active) && !self.is_over && !self.deletion.is_requested()
     }
 }
 
@@ -164,7 +191,9 @@ pub enum Content {
 pub enum Event {
     /// The first sound of a room that is being recorded was kept.
     Heard,
-    /// The recorded room has ended, or recording was stopped.
+    /// The recorded room has ended, or recording was stopped; what was heard of it is not all in storage yet.
+    RoomOver,
+    /// The same, and all that was heard is in storage.
     RoomEnded,
     /// A session upload joined it and is about to be read.
     UploadJoined,
@@ -174,6 +203,14 @@ pub enum Event {
     SegmentLost,
     /// Its deletion was requested.
     DeletionRequested,
+    /// Its deletion was scheduled for a time, or for another one.
+    DeletionScheduled(WallTime),
+    /// A scheduled deletion was called off.
+    DeletionCancelled,
+    /// It came under legal hold, or the hold was lifted.
+    HoldSet(bool),
+    /// Time has passed: what is scheduled may be due.
+    TimePassed,
     /// The last of its bytes is gone.
     Erased,
 }
@@ -192,32 +229,54 @@ pub enum Effect {
     Finalize,
 }
 
-/// Decides what an event does to a recording, and what has to follow.
+/// Decides what an event does to a recording at a time, and what has to follow.
 ///
 /// A new recording steps from [`State::starting`]. The caller stores the new state and the effects in one transaction.
-pub fn step(state: State, event: Event) -> (State, Vec<Effect>) {
+pub fn step(state: State, event: Event, now: WallTime) -> (State, Vec<Effect>) {
     match event {
-        _ if state.deletion != Deletion::None => step_deleted(state, event),
+        _ if state.deletion.is_requested() => step_deleted(state, event),
         Event::Heard => (heard(state), Vec::new()),
+        Event::RoomOver => (State { is_over: true, ..state }, Vec::new()),
         Event::RoomEnded => room_ended(state),
         Event::UploadJoined => (upload_joined(state), Vec::new()),
         Event::Published(content) => published(state, content),
         Event::SegmentLost => (State { partial: true, ..state }, Vec::new()),
-        Event::DeletionRequested => (State { deletion: Deletion::Pending, ..state }, vec![Effect::Erase]),
+        Event::DeletionRequested if state.is_held => (state, Vec::new()),
+        Event::DeletionRequested => deletion_begins(state),
+        Event::DeletionScheduled(at) => due(State { deletion: Deletion::Scheduled, delete_at: Some(at), ..state }, now),
+        Event::DeletionCancelled => (State { deletion: Deletion::None, delete_at: None, ..state }, Vec::new()),
+        Event::HoldSet(is_held) => due(State { is_held, ..state }, now),
+        Event::TimePassed => due(state, now),
         // Without a request there is nothing to finish: the message is about a deletion that was never requested here.
         Event::Erased => (state, Vec::new()),
     }
+}
+
+fn deletion_begins(state: State) -> (State, Vec<Effect>) {
+    (State { deletion: Deletion::Pending, delete_at: None, ..state }, vec![Effect::Erase])
+}
+
+/// A scheduled deletion begins when its time has come, unless something holds the recording.
+fn due(state: State, now: WallTime) -> (State, Vec<Effect>) {
+    let is_due = state.deletion == Deletion::Scheduled && state.delete_at.is_some_and(|at| at <= now);
+    if is_due && !state.is_held { deletion_begins(state) } else { (state, Vec::new()) }
 }
 
 /// A deleted recording gains nothing; whatever still arrives for it is erased as well.
 fn step_deleted(state: State, event: Event) -> (State, Vec<Effect>) {
     match event {
         Event::Erased => (State { deletion: Deletion::Done, ..state }, Vec::new()),
-        Event::UploadJoined | Event::Published(_) => {
-            (State { deletion: Deletion::Pending, ..state }, vec![Effect::Erase])
-        }
+        Event::UploadJoined | Event::Published(_) => deletion_begins(state),
         Event::DeletionRequested if state.deletion == Deletion::Pending => (state, vec![Effect::Erase]),
-        Event::DeletionRequested | Event::SegmentLost | Event::Heard | Event::RoomEnded => (state, Vec::new()),
+        Event::RoomOver => (State { is_over: true, ..state }, Vec::new()),
+        Event::DeletionRequested
+        | Event::DeletionScheduled(_)
+        | Event::DeletionCancelled
+        | Event::HoldSet(_)
+        | Event::TimePassed
+        | Event::SegmentLost
+        | Event::Heard
+        | Event::RoomEnded => (state, Vec::new()),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CaptureId, ProjectId, RecordingId, UploadId};
 use crate::key::{ObjectKey, RecordingPrefix};
 use crate::lifecycle::State;
+use crate::location::{ByteRange, Location};
 use crate::time::{MediaTime, WallTime};
 
 /// What a user sees: one conversation, whatever sources it was captured from.
@@ -221,8 +222,8 @@ pub struct Audio {
 /// What is kept of a capture's sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Master {
-    /// Ogg Opus inside an object: the body of a session upload, or its sound alone.
-    Ogg(Extent),
+    /// Ogg Opus: a part of the body of a session upload, or an object of its own.
+    Ogg(Location),
     /// The capture log of a room, in chunks: an object each.
     Log {
         /// Its first chunk.
@@ -236,9 +237,11 @@ pub enum Master {
     },
     /// Segments that somebody else made. They are listed as they are, and nothing is rendered.
     Segments,
+    /// A file that somebody else made, as it came.
+    File(Location),
 }
 
-/// A part of an object.
+/// A part of an object of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extent {
     /// The object.
@@ -250,12 +253,11 @@ pub struct Extent {
 }
 
 impl Audio {
-    /// Where its Ogg Opus is, if it is that.
-    pub fn extent(&self) -> Option<&Extent> {
-        match &self.master {
-            Master::Ogg(extent) => Some(extent),
-            Master::Log { .. } | Master::Segments => None,
-        }
+    /// Where its Ogg Opus is, if it is that, and ours.
+    pub fn extent(&self) -> Option<Extent> {
+        let Master::Ogg(location) = &self.master else { return None };
+        let (key, ByteRange { offset, length }) = (location.own()?, location.range?);
+        Some(Extent { key: key.clone(), offset, length })
     }
 
     /// Whether there is a capture log that can be read.
@@ -269,8 +271,8 @@ impl Audio {
     }
 }
 
-/// How [`Audio`] is stored: flat, as all versions have written it. Without a key, somebody else made its segments; without chunks,
-/// it is Ogg.
+/// How [`Audio`] is stored: an own Ogg and a log flat, as all versions have written them (without chunks, it is Ogg); any other master by
+/// its location. With neither, somebody else made its segments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct StoredAudio {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -281,6 +283,8 @@ struct StoredAudio {
     offset: u64,
     #[serde(default)]
     length: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elsewhere: Option<Elsewhere>,
     samples: u64,
     segment_ms: u32,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -289,13 +293,23 @@ struct StoredAudio {
     fills: Vec<Fill>,
 }
 
+/// A master that is not stored flat.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Elsewhere {
+    Ogg(Location),
+    File(Location),
+}
+
 impl From<StoredAudio> for Audio {
     fn from(stored: StoredAudio) -> Self {
-        let StoredAudio { key, chunks, offset, length, samples, segment_ms, is_gone, fills } = stored;
-        let master = match key {
-            None => Master::Segments,
-            Some(key) if chunks == 0 => Master::Ogg(Extent { key, offset, length }),
-            Some(first) => Master::Log { first, chunks, length, is_gone },
+        let StoredAudio { key, chunks, offset, length, elsewhere, samples, segment_ms, is_gone, fills } = stored;
+        let master = match (elsewhere, key) {
+            (Some(Elsewhere::Ogg(location)), _) => Master::Ogg(location),
+            (Some(Elsewhere::File(location)), _) => Master::File(location),
+            (None, None) => Master::Segments,
+            (None, Some(key)) if chunks == 0 => Master::Ogg(Location::part(key, offset, length)),
+            (None, Some(first)) => Master::Log { first, chunks, length, is_gone },
         };
         Self { master, samples, segment_ms, fills }
     }
@@ -303,13 +317,28 @@ impl From<StoredAudio> for Audio {
 
 impl From<Audio> for StoredAudio {
     fn from(audio: Audio) -> Self {
+        let extent = audio.extent();
         let Audio { master, samples, segment_ms, fills } = audio;
-        let (key, chunks, offset, length, is_gone) = match master {
-            Master::Ogg(Extent { key, offset, length }) => (Some(key), 0, offset, length, false),
-            Master::Log { first, chunks, length, is_gone } => (Some(first), chunks, 0, length, is_gone),
-            Master::Segments => (None, 0, 0, 0, false),
+        let bare = Self {
+            key: None,
+            chunks: 0,
+            offset: 0,
+            length: 0,
+            elsewhere: None,
+            samples,
+            segment_ms,
+            is_gone: false,
+            fills,
         };
-        Self { key, chunks, offset, length, samples, segment_ms, is_gone, fills }
+        match (master, extent) {
+            (Master::Ogg(_), Some(Extent { key, offset, length })) => Self { key: Some(key), offset, length, ..bare },
+            (Master::Ogg(location), None) => Self { elsewhere: Some(Elsewhere::Ogg(location)), ..bare },
+            (Master::File(location), _) => Self { elsewhere: Some(Elsewhere::File(location)), ..bare },
+            (Master::Log { first, chunks, length, is_gone }, _) => {
+                Self { key: Some(first), chunks, length, is_gone, ..bare }
+            }
+            (Master::Segments, _) => bare,
+        }
     }
 }
 
@@ -338,6 +367,7 @@ impl Fill {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::location::{ForeignKey, Key};
 
     fn read(json: &str) -> Audio {
         serde_json::from_str(json).unwrap()
@@ -348,7 +378,7 @@ mod tests {
         let ogg = r#"{"key":"a/upload.multipart","chunks":0,"offset":7,"length":9,"samples":480,"segment_ms":4000}"#;
         let log = r#"{"key":"a/log/00000.esc","chunks":3,"offset":0,"length":9,"samples":480,"segment_ms":4000,"is_gone":true}"#;
         let key = |text: &str| ObjectKey::parse(text).unwrap();
-        assert_eq!(read(ogg).master, Master::Ogg(Extent { key: key("a/upload.multipart"), offset: 7, length: 9 }));
+        assert_eq!(read(ogg).master, Master::Ogg(Location::part(key("a/upload.multipart"), 7, 9)));
         let gone = Master::Log { first: key("a/log/00000.esc"), chunks: 3, length: 9, is_gone: true };
         assert_eq!(read(log).master, gone);
         for json in [ogg, log] {
@@ -359,7 +389,15 @@ mod tests {
             read(r#"{"key":"a","offset":7,"length":9,"samples":480,"segment_ms":4000}"#).extent().unwrap().offset,
             7
         );
-        let given = Audio { master: Master::Segments, ..read(ogg) };
-        assert_eq!(read(&serde_json::to_string(&given).unwrap()), given);
+        let theirs = Location {
+            key: Key::Foreign(ForeignKey::new("their key.mp3").unwrap()),
+            range: None,
+            ..Location::part(key("a"), 0, 0)
+        };
+        for master in [Master::Segments, Master::Ogg(theirs.clone()), Master::File(theirs)] {
+            let given = Audio { master, ..read(ogg) };
+            assert_eq!(given.extent(), None);
+            assert_eq!(read(&serde_json::to_string(&given).unwrap()), given);
+        }
     }
 }

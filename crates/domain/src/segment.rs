@@ -3,28 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::CaptureId;
-use crate::key::ObjectKey;
+use crate::location::Location;
 use crate::time::{MediaTime, WallTime};
 use crate::timeline::{Span, Timeline};
 
-/// The rendition that every recording with sound has.
-pub const AUDIO_RENDITION: &str = "audio";
-
-/// Where the bytes of a segment are.
+/// Whether a segment's bytes are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum Location {
+#[serde(rename_all = "snake_case")]
+pub enum SegmentState {
     /// Not stored yet; it can be rendered from the capture's kept master.
     Renderable,
-    /// In object storage. Several segments may share one object.
-    Stored {
-        /// The object.
-        key: ObjectKey,
-        /// Bytes before the segment in that object.
-        offset: u64,
-        /// The segment's length in bytes.
-        length: u64,
-    },
+    /// Stored there. Several segments may share one object.
+    Stored(Location),
     /// Neither stored nor renderable: listed as a gap (RFC 8216bis section 4.4.4.7), never left out.
     Missing {
         /// Why: one of the values of `gaps[].reason`.
@@ -51,8 +41,8 @@ pub struct Segment {
     pub wall_start: WallTime,
     /// RFC 6381 codecs, for example `mp4a.40.2`.
     pub codecs: String,
-    /// Where its bytes are.
-    pub location: Location,
+    /// Whether its bytes are stored, and where.
+    pub state: SegmentState,
 }
 
 /// The timeline that a segment list defines.

@@ -8,6 +8,7 @@
 //! chunks/            chunks that object storage has not taken yet
 //! spool/             uploads until they are ingested, and telemetry requests that wait in a file
 //! secrets/           file mode 0600, made at the first start
+//! node-id            who the process that uses it is: the owner of the rooms that it records
 //! store-id           the id of the object storage that belongs to it (see `echosphere_storage::marked`)
 //! sign-in-link       the sign-in link of this start, if no terminal shows it; removed when it is used
 //! server-url         the URL of the running server
@@ -18,13 +19,16 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use echosphere_domain::id::UploadId;
+use echosphere_domain::id::{NodeId, UploadId};
 use secrecy::SecretString;
 
 use crate::{entropy, private};
 
 /// The name of the file that contains the sign-in link of this start.
 pub const SIGN_IN_LINK: &str = "sign-in-link";
+
+/// The name of the file that contains the id of the node.
+const NODE_ID: &str = "node-id";
 
 /// The name of the file that contains the id of the object storage.
 pub const STORE_ID: &str = "store-id";
@@ -55,6 +59,14 @@ pub enum Error {
     /// Everybody on this machine can access it.
     #[error(transparent)]
     Open(#[from] private::Error),
+    /// The node's file contains something else.
+    #[error(
+        "{path} does not hold the id of a node; restore it from a backup, or delete it to have a new one made: rooms that were being recorded are gone on with a minute later"
+    )]
+    Node {
+        /// The file.
+        path: PathBuf,
+    },
     /// A secret's file contains something else.
     #[error("{path} does not hold a secret of ours; restore it from a backup, or delete it to have a new one made")]
     Secret {
@@ -131,6 +143,18 @@ impl DataDir {
     /// The id of the object storage that belongs to it; `None` before one was opened.
     pub fn store_id(&self) -> Option<String> {
         read_private(&self.root, STORE_ID).map(|id| id.trim().to_owned())
+    }
+
+    /// Who the process that uses it is, from start to start: `new` at the first one.
+    pub fn node_id(&self, new: NodeId) -> Result<NodeId, Error> {
+        let path = self.root.join(NODE_ID);
+        match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| Error::Node { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.write_private(NODE_ID, &new.to_string()).map(|_| new)
+            }
+            Err(source) => Err(io_error("read", &path, source)),
+        }
     }
 
     /// The folder of chunks that wait for object storage.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::name;
+use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{Participant, Recording};
 use echosphere_livekit::webhook::{Event, Person};
 use echosphere_recorder::room::people::Exclusions;
@@ -15,7 +16,7 @@ use echosphere_store::{Error, Store};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::names;
-use crate::recording_options::RecordingOptions;
+use crate::recording_options::exclusions;
 
 /// The most that the attributes and the kind of one participant may take, in bytes of names and values: what LiveKit allows for the
 /// attributes by default (livekit-server, pkg/config, `max_attributes_size`).
@@ -42,8 +43,11 @@ impl Participants {
             return Ok(());
         }
         let (now, known) = (self.clock.now(), participant(person));
-        if RecordingOptions::default().exclusions(&self.config).covers(&known.identity, &known.kind, &known.attributes)
-        {
+        if exclusions(&RecordingOptions::default(), &self.config).covers(
+            &known.identity,
+            &known.kind,
+            &known.attributes,
+        ) {
             return self.store.leave_out(project, &event.room_sid, &known.identity, now).await;
         }
         if !fits(person) {
@@ -94,10 +98,10 @@ impl Participants {
 
     /// Who is excluded from a recording. What one recording of a room excludes is excluded from all of them.
     async fn rules(&self, recording: RecordingId) -> Result<Vec<Exclusions>, Error> {
-        let mut by_name = RecordingOptions::default().exclusions(&self.config);
+        let mut by_name = exclusions(&RecordingOptions::default(), &self.config);
         by_name.identities.extend(self.store.excluded(recording).await?);
         let options = self.store.redactions(recording).await?.options;
-        let of_options = options.iter().map(|options| RecordingOptions::from_json(options).exclusions(&self.config));
+        let of_options = options.iter().map(|options| exclusions(options, &self.config));
         Ok(of_options.chain([by_name]).collect())
     }
 }

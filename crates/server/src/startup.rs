@@ -14,13 +14,13 @@ use tokio_util::task::TaskTracker;
 
 #[cfg(test)]
 pub use self::assemble::assemble_over;
-use crate::auto_record::{self, webhook_inbox};
+use crate::auto_record::{self, inbox};
 use crate::config::{Config, UnknownRoom};
 use crate::connections::{self, Listener};
 use crate::http;
 use crate::http::state::SharedApp;
 use crate::jobs::{self, clean};
-use crate::recording::{self, load};
+use crate::recording::{self, load, owner};
 use crate::signals::Stop;
 use crate::uploads::{held, recover, telemetry_queue};
 use crate::{data_dir, error, private, sign_in};
@@ -93,7 +93,7 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
         cleaned => cleaned?,
     }
     recover::recover(&app.uploads).await?;
-    app.store.expire_leases().await?;
+    app.store.release_tasks(app.jobs.node).await?;
     announce(&app.config);
     recording::resume(&app.recorder, journals).await.map_err(jobs::Error::from)?;
     let background = TaskTracker::new();
@@ -101,7 +101,8 @@ pub async fn run(mut config: Config, ready: impl FnOnce(&SharedApp)) -> Result<(
     background.spawn(telemetry_queue::run(Arc::clone(&app.uploads)));
     background.spawn(held::run(Arc::clone(&app.uploads)));
     background.spawn(auto_record::poll(Arc::clone(&app.auto_record)));
-    background.spawn(webhook_inbox::run(Arc::clone(&app.auto_record)));
+    background.spawn(inbox::run(Arc::clone(&app.auto_record)));
+    background.spawn(owner::run(Arc::clone(&app.recorder)));
     background.spawn(load::watch(Arc::clone(&app.recorder)));
     background.spawn(forget_sign_ins(app.clone()));
     background.close();

@@ -9,12 +9,13 @@ use std::time::Duration;
 use axum::body::Body as HttpBody;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
 use echosphere_domain::key::ObjectKey;
+use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{Capture, Recording};
-use echosphere_domain::segment::{AUDIO_RENDITION, Segment};
+use echosphere_domain::segment::Segment;
 use echosphere_domain::time::WallTime;
 use echosphere_recorder::log::journal::Recovered;
 use echosphere_recorder::log::{Body, Ended, Joined, Packet, Participant, Stream, Track};
-use echosphere_store::{Begun, Filter, NewLive, sqlite};
+use echosphere_store::{Begun, Filter, NewLive, OwnedRoom, sqlite};
 use echosphere_testkit::objects::MemoryObjects;
 use echosphere_testkit::session::Session;
 use opus::{Application, Channels, Encoder};
@@ -25,7 +26,6 @@ use crate::config;
 use crate::data_dir::DataDir;
 use crate::http::state::SharedApp;
 use crate::jobs;
-use crate::recording_options::RecordingOptions;
 use crate::startup::assemble_over;
 use crate::uploads::receive::{self, Refusal};
 
@@ -80,6 +80,24 @@ impl House {
         (Self { folder, environment, app, bytes, now }, recovered)
     }
 
+    /// Another process over the same rows and objects, with a data directory of its own: another node.
+    pub fn another_node(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut environment = self.environment.clone();
+        environment.insert("ECHOSPHERE_DATA_DIR".to_owned(), folder.path().display().to_string());
+        let config = config::load(None, &environment).unwrap();
+        let data = DataDir::open(&config.data_dir).unwrap();
+        let (store, bytes) = (Arc::clone(&self.app.store), self.bytes.clone());
+        let clock = self.app.recorder.clock.clone();
+        let (app, _) = assemble_over(config, data, store, Arc::new(bytes.clone()), clock).unwrap();
+        Self { folder, environment, app, bytes, now: Arc::clone(&self.now) }
+    }
+
+    /// A room that this process records, by its recording.
+    pub fn room(&self, recording: RecordingId) -> OwnedRoom {
+        OwnedRoom { recording, owner: self.app.recorder.node }
+    }
+
     /// The project of everything here.
     pub fn project(&self) -> ProjectId {
         self.app.config.projects[0].id.clone()
@@ -128,7 +146,7 @@ impl House {
 
     /// The segments of a recording.
     pub async fn segments(&self, recording: RecordingId) -> Vec<Segment> {
-        self.app.store.segments(recording, AUDIO_RENDITION).await.unwrap()
+        self.app.store.segment_index(recording).await.unwrap()
     }
 
     /// The keys of stored objects with this ending.
@@ -146,9 +164,10 @@ impl House {
             room_name: name.to_owned(),
             session_id: None,
             labels: BTreeMap::new(),
-            settings: RecordingOptions::default().to_json(),
-            paused: false,
+            options: RecordingOptions::default(),
             once: None,
+            owner: self.app.recorder.node,
+            lease_until: now.after(Duration::from_secs(60)),
             now,
         };
         match self.app.store.begin_live(&new).await.unwrap() {

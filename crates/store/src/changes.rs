@@ -1,4 +1,4 @@
-//! Tells whoever watches a recording that rows of it were written.
+//! Tells whoever watches a recording, or the inbox, that rows of it were written.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,18 +6,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use echosphere_domain::id::RecordingId;
 use tokio::sync::watch;
 
-/// The recordings that are watched. Clones share them.
+/// The recordings and the inbox, as far as they are watched. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Changes(Arc<Mutex<HashMap<RecordingId, watch::Sender<()>>>>);
+pub struct Changes(Arc<Watched>);
 
-/// One who watches a recording.
+#[derive(Debug, Default)]
+struct Watched {
+    recordings: Mutex<HashMap<RecordingId, watch::Sender<()>>>,
+    inbox: watch::Sender<()>,
+}
+
+/// One who watches a recording, or the inbox.
 #[derive(Debug)]
 pub struct Changed(watch::Receiver<()>);
 
 impl Changes {
     fn watched(&self) -> MutexGuard<'_, HashMap<RecordingId, watch::Sender<()>>> {
         // Each change of the map is a single call.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.recordings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Watches a recording from now on: whatever is read of it after this call, a later write is not missed.
@@ -25,6 +31,17 @@ impl Changes {
         let mut watched = self.watched();
         watched.retain(|_, sender| sender.receiver_count() > 0);
         Changed(watched.entry(recording).or_insert_with(|| watch::Sender::new(())).subscribe())
+    }
+
+    /// Watches the inbox from now on: whatever is read of it after this call, an event that this process stores later, or that it makes
+    /// due again, is not missed.
+    pub fn inbox(&self) -> Changed {
+        Changed(self.0.inbox.subscribe())
+    }
+
+    /// Something to do was written into the inbox, durably.
+    pub(crate) fn note_inbox(&self) {
+        self.0.inbox.send_replace(());
     }
 
     /// Rows of a recording were written, durably.
@@ -39,7 +56,7 @@ impl Changed {
     /// Waits until rows of it were written since the last call, or since it is watched; returns at once when they were meanwhile.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // Not reached: a sender stays for as long as it has a receiver.
+            // The store is gone, and writes nothing more.
             std::future::pending::<()>().await;
         }
     }
@@ -74,5 +91,11 @@ mod tests {
         drop((changed, again));
         drop(changes.of(other));
         assert_eq!(changes.watched().len(), 1, "nobody watches the first any more");
+        let mut inbox = changes.inbox();
+        changes.note(one);
+        assert!(!is_told(&mut inbox).await);
+        changes.note_inbox();
+        assert!(is_told(&mut inbox).await && !is_told(&mut inbox).await);
+        assert!(!is_told(&mut changes.of(one)).await);
     }
 }

@@ -52,6 +52,9 @@ pub enum Error {
     /// The lease was lost: another worker has the task, or it is finished. The result must be thrown away.
     #[error("the lease on task {0} is no longer ours")]
     LeaseLost(echosphere_domain::id::TaskId),
+    /// Another node records the room. Whatever this one knows of it must not be written.
+    #[error("the room of recording {0} is another node's")]
+    NotOwner(echosphere_domain::id::RecordingId),
     /// The recording changed since it was read; read it again and decide again.
     #[error("recording {0} changed in the meantime")]
     Conflict(echosphere_domain::id::RecordingId),
@@ -67,6 +70,12 @@ impl Error {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Interrupted { .. })
+    }
+
+    /// The failure of a transaction, for another call that was in it.
+    pub(crate) fn of(&self, action: &'static str) -> Self {
+        let source = std::error::Error::source(self).unwrap_or(self).to_string().into();
+        if self.is_transient() { Self::Unavailable { action, source } } else { Self::Refused { action, source } }
     }
 
     /// Sorts the driver's errors into those that may pass and those that will not.

@@ -4,6 +4,9 @@
 //! [`Deletions::rewrite`], which work on the whole database file), so that a caller never holds a transaction open and a
 //! second database can be put behind the same boundary. SQLite is the embedded default.
 //!
+//! What is decided about rows (effects, conflicts, who joins what) is in `rules`, written once for every database over the statements
+//! in `rows`, which each database implements.
+//!
 //! Each method's comment says its scope, unless the method is about the database itself:
 //!
 //! - *Scope: project.* It is given a project, and reads and writes only that project's rows.
@@ -19,6 +22,8 @@ mod live;
 mod objects;
 mod people;
 mod recordings;
+mod rows;
+mod rules;
 mod segments;
 mod sessions;
 mod sign_ins;
@@ -30,8 +35,8 @@ mod uploads;
 pub use changes::{Changed, Changes};
 pub use deletions::{Belongings, Deletions, Erasure, Gone, SessionIds};
 pub use error::{Error, Result};
-pub use inbox::{Inbox, Webhook};
-pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, Redactions, Repeated, Stretch};
+pub use inbox::{Answer, Applied, Command, Event, EventId, Inbox, Origin, What};
+pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, OwnedRoom, Redactions, Repeated, Stretch};
 pub use objects::{Objects, Purpose, SweepCandidate};
 pub use people::People;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
@@ -65,7 +70,7 @@ pub trait Store:
     /// Whether the database answers and accepts writes; for `/readyz`.
     async fn ping(&self) -> Result<()>;
 
-    /// The recordings that are watched: what is written to one of them by this process is told there.
+    /// What is watched: whoever watches a recording or the inbox is told there of what this process writes.
     fn changes(&self) -> &Changes;
 
     /// Waits for running calls, and leaves the database ready to be closed.

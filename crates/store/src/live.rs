@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::id::{CaptureId, NodeId, ProjectId, RecordingId};
+use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{Capture, Participant, Recording, Track};
+use echosphere_domain::rendition::Rendition;
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::{MediaTime, WallTime};
 use serde::{Deserialize, Serialize};
@@ -44,12 +46,14 @@ pub struct NewLive {
     pub session_id: Option<String>,
     /// The user's own key-value pairs.
     pub labels: BTreeMap<String, String>,
-    /// The options of the recording, in the server's own form.
-    pub settings: String,
-    /// Whether keeping is paused from the start.
-    pub paused: bool,
+    /// The options of the recording.
+    pub options: RecordingOptions,
     /// The key of the request, if it has one.
     pub once: Option<Once>,
+    /// The node that will record the room.
+    pub owner: NodeId,
+    /// Until when the room is the owner's, unless it prolongs that.
+    pub lease_until: WallTime,
     /// Now.
     pub now: WallTime,
 }
@@ -81,10 +85,22 @@ pub struct LiveRow {
     pub recording: Recording,
     /// The recorder's capture.
     pub capture: Capture,
-    /// The options of the recording, in the server's own form.
-    pub settings: String,
+    /// The options of the recording.
+    pub options: RecordingOptions,
     /// Whether it is paused now.
     pub paused: bool,
+    /// The node that owned it before it was claimed, if one did.
+    pub previous_owner: Option<NodeId>,
+}
+
+/// A room that is being recorded, and who records it: what is written about the room is refused (`Error::NotOwner`) when another node
+/// owns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnedRoom {
+    /// The room's recording.
+    pub recording: RecordingId,
+    /// The node that records it.
+    pub owner: NodeId,
 }
 
 /// Somebody who was seen in a room and is left out of its recording. Who it was is not stored.
@@ -103,8 +119,8 @@ pub struct Redactions {
     pub pauses: Vec<Stretch>,
     /// Those who were seen and left out.
     pub left_out: Vec<LeftOut>,
-    /// The options of the room's recordings, in the server's own form.
-    pub options: Vec<String>,
+    /// The options of the room's recordings.
+    pub options: Vec<RecordingOptions>,
 }
 
 /// Recordings of rooms while they go on.
@@ -117,39 +133,44 @@ pub trait Live {
     /// What an earlier request with the same key asked for in the last 24 h. Scope: project.
     async fn repeated(&self, project: &ProjectId, once: &Once, now: WallTime) -> Result<Option<Repeated>>;
 
+    /// The rooms that are being recorded and are a node's own, or whose lease has expired: from now on all of them are the node's,
+    /// until `lease_until`. Of one whose options cannot be read, they are the defaults. Scope: all projects.
+    async fn claim_rooms(&self, owner: NodeId, now: WallTime, lease_until: WallTime) -> Result<Vec<LiveRow>>;
+
+    /// The captures of the rooms that are being recorded and are other nodes'. Scope: all projects.
+    async fn captures_elsewhere(&self, owner: NodeId) -> Result<Vec<CaptureId>>;
+
+    /// Prolongs the leases of a node's rooms that are being recorded, and returns these. Scope: all projects.
+    async fn prolong_rooms(&self, owner: NodeId, lease_until: WallTime) -> Result<Vec<RecordingId>>;
+
     /// Stores which tracks a recording's capture log has. Scope: id.
     async fn note_tracks(&self, recording: RecordingId, tracks: &[Track]) -> Result<()>;
 
     /// The room was joined: stores its sid. If another recording of the same project is recording this very room, its id is
     /// returned instead. Scope: id.
-    async fn room_joined(&self, recording: RecordingId, room_sid: &str) -> Result<Option<RecordingId>>;
+    async fn room_joined(&self, room: OwnedRoom, room_sid: &str) -> Result<Option<RecordingId>>;
 
     /// The first sound was kept: the recording steps by `Event::Heard`. Scope: id.
-    async fn heard(&self, recording: RecordingId, started_at: WallTime) -> Result<()>;
+    async fn heard(&self, room: OwnedRoom, started_at: WallTime) -> Result<()>;
 
     /// Appends to the index the segments that were rendered and stored while the room goes on, and stores the recording's new
     /// length; participants replace the list if not empty. Only an ACTIVE recording without a requested deletion changes.
     /// Scope: id.
     async fn append_segments(
         &self,
-        recording: RecordingId,
+        room: OwnedRoom,
+        rendition: &Rendition,
         segments: &[Segment],
         duration: MediaTime,
         participants: &[Participant],
         now: WallTime,
     ) -> Result<()>;
 
-    /// Keeping is paused, or resumed. Scope: id.
-    async fn note_pause(&self, recording: RecordingId, paused: bool, at: WallTime) -> Result<()>;
-
-    /// An identity is left out from now on. Scope: id.
-    async fn note_excluded(&self, recording: RecordingId, identity: &str) -> Result<()>;
-
-    /// The identities that [`Live::note_excluded`] stored. Scope: id.
+    /// The identities that were excluded while the room went on. Scope: id.
     async fn excluded(&self, recording: RecordingId) -> Result<Vec<String>>;
 
     /// Somebody who is left out was seen in the room. Scope: id.
-    async fn note_left_out(&self, recording: RecordingId, who: LeftOut) -> Result<()>;
+    async fn note_left_out(&self, room: OwnedRoom, who: LeftOut) -> Result<()>;
 
     /// What must not be kept of a recording's room, according to all recordings of that room: a session lasts as long as its room,
     /// so what one recording leaves out counts for all. Scope: id.
@@ -163,12 +184,13 @@ pub trait Live {
         room_sid: Option<&str>,
     ) -> Result<Redactions>;
 
-    /// The room has ended, or recording was stopped, but what was kept is not all in storage yet. From now on a room of that name,
-    /// this one too, may be recorded again. Scope: id.
-    async fn room_over(&self, recording: RecordingId) -> Result<()>;
+    /// The room has ended, or recording was stopped, but what was kept is not all in storage yet: the recording steps by
+    /// `Event::RoomOver`. From now on a room of that name, this one too, may be recorded again. Scope: id.
+    async fn room_over(&self, room: OwnedRoom, now: WallTime) -> Result<()>;
 
-    /// The room has ended, or recording was stopped: what was kept is finalized in the background (`TaskKind::Finalize`). Scope: id.
-    async fn room_ended(&self, recording: RecordingId, now: WallTime) -> Result<()>;
+    /// The room has ended, or recording was stopped: what was kept is finalized in the background (`TaskKind::Finalize`). The room has
+    /// no owner any more. Scope: id.
+    async fn room_ended(&self, room: OwnedRoom, now: WallTime) -> Result<()>;
 
     /// Gives up the capture logs of completed recordings that ended before a time and have no segment left to render: their chunks
     /// are condemned, and single tracks are no longer available. Returns how many. Scope: all projects.
@@ -177,9 +199,6 @@ pub trait Live {
     /// Whether that very room was recorded by a recorder, or is being recorded. Scope: project.
     async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool>;
 
-    /// The options of a recording of a room, in the server's own form; `None` for one without a recorder. Scope: id.
-    async fn live_settings(&self, recording: RecordingId) -> Result<Option<String>>;
-
-    /// The rooms that are being recorded according to the rows: at the start, those of an earlier process. Scope: all projects.
-    async fn live(&self) -> Result<Vec<LiveRow>>;
+    /// The options of a recording of a room; `None` for one without a recorder. Scope: id.
+    async fn recording_options(&self, recording: RecordingId) -> Result<Option<RecordingOptions>>;
 }

@@ -5,6 +5,7 @@ use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::{Content, Status};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap, Participant, Recording};
+use echosphere_domain::rendition::Rendition;
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
@@ -64,7 +65,9 @@ pub struct Publication {
     /// What all captures amount to; `None` while a room is still being recorded: then only the capture, `supersedes` and `facts`
     /// are written, and the segment index keeps growing.
     pub content: Option<Content>,
-    /// The segments of the new revision, of the audio rendition, in order.
+    /// A rendition of the new revision; it takes the place of the one with its id.
+    pub rendition: Rendition,
+    /// Its segments, in order.
     pub segments: Vec<Segment>,
     /// What is missing.
     pub gaps: Vec<Gap>,
@@ -138,6 +141,27 @@ pub trait Recordings {
     /// have of their own are deleted. With a session's own recording, the room's recording gives the session up
     /// (`TaskKind::Compose`); the session's body then belongs to the deleted recording.
     async fn request_deletion(&self, project: &ProjectId, id: RecordingId, now: WallTime) -> Result<Option<Recording>>;
+
+    /// Schedules the deletion of a recording for a time, or calls it off: steps it by `Event::DeletionScheduled` or
+    /// `Event::DeletionCancelled`. Returns the recording as it is now; `None` when the project has no such recording (or its deletion
+    /// is done). Scope: project.
+    async fn schedule_deletion(
+        &self,
+        project: &ProjectId,
+        id: RecordingId,
+        at: Option<WallTime>,
+        now: WallTime,
+    ) -> Result<Option<Recording>>;
+
+    /// Puts a recording under legal hold, or lifts the hold: steps it by `Event::HoldSet`. Returns the recording as it is now; `None`
+    /// when the project has no such recording (or its deletion is done). Scope: project.
+    async fn set_hold(
+        &self,
+        project: &ProjectId,
+        id: RecordingId,
+        is_held: bool,
+        now: WallTime,
+    ) -> Result<Option<Recording>>;
 
     /// How many recordings there are of each status, deleted ones left out; for metrics. Scope: all projects.
     async fn count_by_status(&self) -> Result<Vec<(Status, u64)>>;

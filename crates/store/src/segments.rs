@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::RecordingId;
-use echosphere_domain::key::ObjectKey;
+use echosphere_domain::location::Location;
+use echosphere_domain::rendition::{Rendition, RenditionId};
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::WallTime;
 
@@ -13,22 +14,25 @@ use crate::Result;
 pub struct StoredSegment {
     /// Its position in the playlist.
     pub index: u32,
-    /// The object; announced before it was written.
-    pub key: ObjectKey,
-    /// Its offset in that object, in bytes.
-    pub offset: u64,
-    /// Its length in bytes.
-    pub length: u64,
+    /// Where it is; its object was announced before it was written.
+    pub location: Location,
 }
 
 /// The segment index.
 #[async_trait]
 pub trait Segments {
+    /// The renditions of a recording, the one that its timeline is made from first. Scope: id.
+    async fn renditions(&self, recording: RecordingId) -> Result<Vec<Rendition>>;
+
+    /// The segment index of a recording: all segments of the current revision, in order, of the rendition that its timeline is made
+    /// from. Scope: id.
+    async fn segment_index(&self, recording: RecordingId) -> Result<Vec<Segment>>;
+
     /// All segments of a rendition of the current revision, in order. Scope: id.
-    async fn segments(&self, recording: RecordingId, rendition: &str) -> Result<Vec<Segment>>;
+    async fn segments(&self, recording: RecordingId, rendition: &RenditionId) -> Result<Vec<Segment>>;
 
     /// One segment of the current revision. Scope: id.
-    async fn segment(&self, recording: RecordingId, rendition: &str, index: u32) -> Result<Option<Segment>>;
+    async fn segment(&self, recording: RecordingId, rendition: &RenditionId, index: u32) -> Result<Option<Segment>>;
 
     /// Notes that segments are stored, and makes their objects live, in one transaction. A segment that is stored already keeps
     /// its first location, and the new object is condemned (unless it is the same key); if the revision is no longer current, or
@@ -37,7 +41,7 @@ pub trait Segments {
     async fn segments_stored(
         &self,
         recording: RecordingId,
-        rendition: &str,
+        rendition: &RenditionId,
         revision: u32,
         stored: &[StoredSegment],
         now: WallTime,
@@ -49,7 +53,7 @@ pub trait Segments {
     async fn segment_lost(
         &self,
         recording: RecordingId,
-        rendition: &str,
+        rendition: &RenditionId,
         revision: u32,
         index: u32,
         reason: &str,

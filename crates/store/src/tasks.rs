@@ -4,7 +4,7 @@
 //! writes at the end is refused when the generation is no longer its own.
 
 use async_trait::async_trait;
-use echosphere_domain::id::TaskId;
+use echosphere_domain::id::{NodeId, TaskId};
 use echosphere_domain::time::WallTime;
 
 use crate::Result;
@@ -111,8 +111,14 @@ pub trait Tasks {
     async fn enqueue(&self, task: &NewTask) -> Result<()>;
 
     /// Claims the most urgent due task of these kinds (in the order of `TaskKind::ALL`, then of `run_at`): one that waits, or one
-    /// whose lease ran out. Its generation and attempts rise by one. Scope: all projects.
-    async fn claim(&self, kinds: &[TaskKind], now: WallTime, lease_until: WallTime) -> Result<Option<Claim>>;
+    /// whose lease ran out. Its generation and attempts rise by one, and it is noted which node claimed it. Scope: all projects.
+    async fn claim(
+        &self,
+        kinds: &[TaskKind],
+        owner: NodeId,
+        now: WallTime,
+        lease_until: WallTime,
+    ) -> Result<Option<Claim>>;
 
     /// Extends a lease; `Error::LeaseLost` when it is no longer ours. Scope: id.
     async fn heartbeat(&self, lease: &Lease, until: WallTime) -> Result<()>;
@@ -123,9 +129,9 @@ pub trait Tasks {
     /// Gives a task back, or gives it up; `Error::LeaseLost` when it is no longer ours. Scope: id.
     async fn fail(&self, lease: &Lease, failure: &Failure) -> Result<()>;
 
-    /// Makes all leases run out at once. Only for a process that holds the lock of the data directory and so knows that there is no
-    /// other worker. Scope: all projects.
-    async fn expire_leases(&self) -> Result<()>;
+    /// Makes the leases of a node's tasks run out at once. Only for a process that has just started as that node, and so knows that
+    /// nobody works on them. Scope: all projects.
+    async fn release_tasks(&self, owner: NodeId) -> Result<()>;
 
     /// How many tasks of each kind are open and dead; for metrics, and for tests to see that no work is left. Scope: all projects.
     async fn task_counts(&self) -> Result<Vec<TaskCounts>>;

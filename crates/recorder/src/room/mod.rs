@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use livekit_protocol as proto;
 use livekit_signaling::{SignalClient, SignalEvent, SignalEvents};
 use proto::signal_request::Message as Request;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use self::data::Filter;
 use self::peer::{Peer, StreamNumbers};
@@ -86,6 +86,29 @@ pub enum Command {
     Resume,
     /// Exclude this identity from now on.
     Exclude(String),
+}
+
+/// A command on its way to a room, and who waits until the room has acted on it.
+#[derive(Debug)]
+pub struct Order {
+    /// The command.
+    pub command: Command,
+    /// Told when the room has acted on it; dropped when the room was over before.
+    pub acted: Option<oneshot::Sender<()>>,
+}
+
+impl Order {
+    /// The room has acted on it.
+    pub fn done(acted: Option<oneshot::Sender<()>>) {
+        // Who waited for it may be gone.
+        let _ = acted.map(|acted| acted.send(()));
+    }
+}
+
+impl From<Command> for Order {
+    fn from(command: Command) -> Self {
+        Self { command, acted: None }
+    }
 }
 
 /// Why recording a room ended.
@@ -177,17 +200,13 @@ struct Room<'l> {
 /// of it.
 pub fn run(
     settings: Settings,
-    commands: mpsc::UnboundedReceiver<Command>,
+    orders: mpsc::UnboundedReceiver<Order>,
     listener: &mut dyn Listener,
 ) -> Pin<Box<dyn Future<Output = End> + Send + '_>> {
-    Box::pin(record(settings, commands, listener))
+    Box::pin(record(settings, orders, listener))
 }
 
-async fn record(
-    settings: Settings,
-    mut commands: mpsc::UnboundedReceiver<Command>,
-    listener: &mut dyn Listener,
-) -> End {
+async fn record(settings: Settings, mut orders: mpsc::UnboundedReceiver<Order>, listener: &mut dyn Listener) -> End {
     let transport = match Transport::open(settings.local, Instant::now()) {
         Ok(transport) => transport,
         Err(error) => return End::Lost(format!("no UDP socket: {error}")),
@@ -226,7 +245,7 @@ async fn record(
             Flow::Resume(why) => room.resume(&mut link, &why),
             Flow::Rejoin(why) => room.rejoin(&mut link, &why).await,
         }
-        flow = room.step(&mut link, &mut commands).await;
+        flow = room.step(&mut link, &mut orders).await;
     };
     room.leave(&link, &end).await;
     end
@@ -244,7 +263,7 @@ struct Signalling {
 
 /// What a room was woken by.
 enum Woken {
-    Command(Command),
+    Order(Order),
     Signal(Option<SignalEvent>),
     Back(Result<signal::Back, tokio::task::JoinError>),
     Tcp(transport::TcpPacket),
@@ -254,7 +273,7 @@ enum Woken {
 
 impl Room<'_> {
     /// Waits for one event and handles it.
-    async fn step(&mut self, link: &mut Signalling, commands: &mut mpsc::UnboundedReceiver<Command>) -> Flow {
+    async fn step(&mut self, link: &mut Signalling, orders: &mut mpsc::UnboundedReceiver<Order>) -> Flow {
         let deadline = self.poll();
         for request in std::mem::take(&mut self.ask) {
             link.client.send(request).await;
@@ -262,7 +281,7 @@ impl Room<'_> {
         let wake = self.next_look(Instant::now());
         let woken = tokio::select! {
             biased;
-            command = commands.recv() => Woken::Command(command.unwrap_or(Command::HandOver)),
+            order = orders.recv() => Woken::Order(order.unwrap_or(Order::from(Command::HandOver))),
             event = link.events.recv(), if !link.is_gone => Woken::Signal(event),
             back = async { link.attempt.as_mut().expect("checked by the condition").await }, if link.attempt.is_some() => Woken::Back(back),
             Some(connected) = self.transport.connecting.join_next() => Woken::Connected(connected),
@@ -279,7 +298,11 @@ impl Room<'_> {
             self.peer.timeout(now);
         }
         match woken {
-            Woken::Command(command) => self.command(command),
+            Woken::Order(Order { command, acted }) => {
+                let flow = self.command(command);
+                Order::done(acted);
+                flow
+            }
             Woken::Signal(Some(SignalEvent::Message(message))) => self.message(link, *message).await,
             Woken::Signal(Some(SignalEvent::Close(_))) if link.attempt.is_some() => Flow::Go,
             Woken::Signal(Some(SignalEvent::Close(why))) => Flow::Resume(why.into_owned()),

@@ -5,18 +5,17 @@ use std::collections::HashMap;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::lifecycle::{Content, Reason};
 use echosphere_domain::recording::{Audio, CaptureStatus, Gap, Master};
-use echosphere_domain::segment::{Location, Segment};
+use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
 
 use super::capture_input::CaptureInput;
+use crate::rendering::aac;
 
 /// How much a capture may overlap the end of the one before and still follow it, in nanoseconds (0.5 s). One that overlaps more is
 /// not listed: what is heard in two captures at once is not listed twice.
 const SLACK: i64 = 500_000_000;
-/// The RFC 6381 codec string of AAC-LC.
-pub const CODECS: &str = "mp4a.40.2";
 
 /// The segment index that captures amount to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,7 +40,7 @@ type Stored<'s> = HashMap<(CaptureId, u32), &'s Segment>;
 pub fn compose(inputs: &[CaptureInput], current: &[Segment]) -> SegmentIndex {
     let stored: Stored<'_> = current
         .iter()
-        .filter(|segment| !matches!(segment.location, Location::Renderable))
+        .filter(|segment| !matches!(segment.state, SegmentState::Renderable))
         .map(|segment| ((segment.capture, segment.capture_index), segment))
         .collect();
     let mut index = SegmentIndex::default();
@@ -137,6 +136,7 @@ fn append(index: &mut SegmentIndex, input: &CaptureInput, audio: &Audio, stored:
     let (start, wall) = (index.duration, started(input));
     let first = index.segments.last().map_or(0, |last| last.discontinuity + 1);
     let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
+    let codecs = aac().codecs;
     for capture_index in 0..grid.segments() {
         let frames = grid.segment(capture_index);
         let (into, end) = (media_time(frames.start), media_time(frames.end));
@@ -153,8 +153,8 @@ fn append(index: &mut SegmentIndex, input: &CaptureInput, audio: &Audio, stored:
             media_start: start + into,
             duration: end - into,
             wall_start: wall.plus_nanos(into.as_nanos()),
-            codecs: CODECS.to_owned(),
-            location: known.map_or(Location::Renderable, |known| known.location.clone()),
+            codecs: codecs.clone(),
+            state: known.map_or(SegmentState::Renderable, |known| known.state.clone()),
         });
     }
     conclude(index, input, start);

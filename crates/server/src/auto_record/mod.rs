@@ -1,6 +1,6 @@
 //! Records rooms automatically, by the rules of the configuration: those that LiveKit's webhooks name, or that polling finds.
 
-pub mod webhook_inbox;
+pub mod inbox;
 
 mod retries;
 
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_livekit::webhook::Event;
-use echosphere_recorder::rooms::RoomService;
-use echosphere_store::Store;
+use echosphere_recorder::rooms::{Room, RoomService};
+use echosphere_store::{Event as InboxEvent, EventId, Origin, Store, What};
 use sha2::{Digest, Sha256};
 
 use self::retries::Retries;
@@ -19,7 +19,7 @@ use crate::config::{self, Config, matches_pattern};
 use crate::names;
 use crate::participants::Participants;
 use crate::recording::{Error, Recorder, RecordingRequest, start};
-use crate::signals::{Bell, Stop};
+use crate::signals::Stop;
 use crate::uploads::exclusion::Exclusion;
 
 /// How often LiveKit is polled while webhooks come: then polling is only for what they missed.
@@ -37,8 +37,6 @@ pub struct AutoRecord {
     pub exclusion: Exclusion,
     /// Who was in rooms.
     pub participants: Participants,
-    /// Wakes the processing of the inbox.
-    pub inbox: Bell,
     /// When the last webhook came that may begin a recording.
     pub last_webhook: LastWebhook,
     /// When rooms that were begun may be begun again, if they could not be joined.
@@ -58,7 +56,6 @@ impl AutoRecord {
             participants: recorder.participants.clone(),
             stop: recorder.stop.clone(),
             clock: recorder.clock.clone(),
-            inbox: Bell::default(),
             last_webhook: LastWebhook::default(),
             retries: Mutex::default(),
             recorder,
@@ -143,10 +140,36 @@ async fn look(auto: &AutoRecord, project: &ProjectId) -> Result<(), echosphere_r
         let agent = !rule.agents
             || service.people(&room.name, auto.clock.now()).await?.iter().any(|person| person.kind == "AGENT");
         if agent {
-            begin(auto, project, &room.name, &room.sid).await;
+            note_found(auto, project, room).await;
         }
     }
     Ok(())
+}
+
+/// Puts a room that polling found into the inbox.
+async fn note_found(auto: &AutoRecord, project: &ProjectId, room: Room) {
+    let now = auto.clock.now();
+    let found = InboxEvent {
+        id: EventId { project: project.clone(), origin: Origin::Poll, id: room.sid.clone() },
+        what: What::RoomFound,
+        recording: None,
+        room_sid: room.sid,
+        room_name: room.name,
+        asked_by: None,
+        created_at: None,
+        received_at: now,
+        attempts: 0,
+    };
+    if let Err(error) = auto.store.apply(&found, now).await {
+        tracing::warn!(%project, %error, "a room that was found cannot be noted now; it is found again");
+    }
+}
+
+/// Handles a room that polling found: it is to be recorded, if it was not meanwhile.
+async fn room_found(auto: &AutoRecord, project: &ProjectId, name: &str, sid: &str) {
+    if !is_recorded(auto, project, sid).await {
+        begin(auto, project, name, sid).await;
+    }
 }
 
 /// Whether a room was recorded already: somebody may have stopped that on purpose.

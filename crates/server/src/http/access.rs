@@ -75,6 +75,17 @@ impl Caller {
         }
     }
 
+    /// How the caller was authenticated, for the record of who asked for what: never a name.
+    pub fn kind(&self) -> &'static str {
+        match self.proof {
+            Proof::ApiKey => "api_key",
+            Proof::Token { .. } => "token",
+            Proof::SignIn { .. } => "sign_in",
+            Proof::Link { .. } => "link",
+            Proof::Local => "local",
+        }
+    }
+
     /// The signature of the link that the caller used.
     pub fn link(&self) -> Option<&str> {
         match &self.proof {

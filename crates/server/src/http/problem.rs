@@ -83,6 +83,8 @@ problems! {
     already_recording = CONFLICT, "already-recording", "The room is being recorded already";
     /// The Idempotency-Key was used for another request.
     key_reused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The Idempotency-Key was used for another request";
+    /// The recording is under legal hold.
+    on_hold = CONFLICT, "on-hold", "The recording is under legal hold";
     /// The recording is over.
     not_recording = CONFLICT, "not-recording", "The room is not being recorded";
     /// Too many sign-ins failed.

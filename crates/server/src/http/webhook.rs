@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use echosphere_livekit::webhook::{self, Received};
-use echosphere_store::Webhook;
+use echosphere_store::{Applied, Event, EventId, Origin, What};
 
 use super::problem::Problem;
 use crate::http::state::SharedApp;
@@ -67,23 +67,20 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
         let applied = app.uploads.exclusion.room_named(&project, &event.room_sid, &event.room_name).await;
         applied.inspect_err(|_| count("failed"))?;
     }
-    let webhook = Webhook {
-        project,
-        id: event.id,
-        event: event.name,
+    let happened = Event {
+        id: EventId { project, origin: Origin::Webhook, id: event.id },
+        what: What::Livekit { event: event.name, body: if is_excluded { String::new() } else { body } },
+        recording: None,
         room_sid: event.room_sid,
         // It may be shortened: what the webhook asks for is read from the body, which has the whole name.
         room_name: names::one("room_name", &event.room_name).filter(|_| !is_excluded).unwrap_or_default(),
+        asked_by: None,
         created_at: event.created_at,
         received_at: now,
-        body: if is_excluded { String::new() } else { body },
         attempts: 0,
     };
-    let is_new = app.store.receive_webhook(&webhook).await.inspect_err(|_| count("failed"))?;
-    count(if is_new { "received" } else { "duplicate" });
-    if is_new {
-        app.auto_record.inbox.ring();
-    }
+    let applied = app.store.apply(&happened, now).await.inspect_err(|_| count("failed"))?;
+    count(if applied == Applied::Known { "duplicate" } else { "received" });
     Ok(StatusCode::OK)
 }
 

@@ -2,9 +2,8 @@
 //!
 //! Everything is read from object storage, so that any process can do it, whichever one recorded the room.
 
-use echosphere_domain::lifecycle::{Content, Reason};
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Master, Recording, Source};
-use echosphere_domain::segment::AUDIO_RENDITION;
+use echosphere_domain::lifecycle::{Content, Reason, capture};
+use echosphere_domain::recording::{Audio, Capture, Master, Recording, Source};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_recorder::log::ended;
 use echosphere_recorder::room_transcript::RoomTranscript;
@@ -15,7 +14,7 @@ use super::{Error, Jobs, payload};
 use crate::assembly::capture_input::{self, CaptureInput};
 use crate::assembly::gap_fill;
 use crate::assembly::segment_index::{self, SegmentIndex};
-use crate::recording_options::RecordingOptions;
+use crate::recording_options;
 use crate::redaction::RedactionSpans;
 use crate::rendering::capture_log::{self, LAG};
 use crate::rendering::{self, CaptureRenderer};
@@ -57,8 +56,8 @@ struct Log {
 }
 
 async fn read(jobs: &Jobs, recording: &Recording, capture: &Capture) -> Result<Log, Error> {
-    let options = RecordingOptions::of(jobs.store.as_ref(), recording.id).await?;
-    let assembler = Assembler::new(options.layout(), LAG.as_nanos() as i64);
+    let options = jobs.store.recording_options(recording.id).await?.unwrap_or_default();
+    let assembler = Assembler::new(recording_options::layout(&options), LAG.as_nanos() as i64);
     let mut log = Log { assembler, words: RoomTranscript::default(), chunks: 0, bytes: 0, is_torn: false };
     log.chunks = capture_log::read(&jobs.objects, recording, capture.attempt, |number, length, chunk| {
         log.bytes += length as u64;
@@ -87,7 +86,7 @@ async fn publication(
         capture_input::load(&jobs.rendering, recording, captures.iter().filter(|other| other.id != capture.id)).await?;
     all.push(input(recording, &capture, index.as_ref()));
     let filled = gap_fill::fill(&jobs.assembly, &mut all, spans).await?;
-    let current = jobs.store.segments(recording.id, AUDIO_RENDITION).await?;
+    let current = jobs.store.segment_index(recording.id).await?;
     let composed = segment_index::compose(&all, &current);
     let content = segment_index::content(&composed, &all, silence(log));
     let words = log.words.transcript();
@@ -102,6 +101,7 @@ async fn publication(
         supersedes: Vec::new(),
         filled,
         content: Some(content),
+        rendition: rendering::aac(),
         segments,
         gaps,
         duration,
@@ -165,11 +165,8 @@ fn conclude(capture: &mut Capture, jobs: &Jobs, recording: &Recording, log: &Log
             fills: Vec::new(),
         });
     }
-    capture.status = match (index, problems.is_empty()) {
-        (_, true) => CaptureStatus::Complete,
-        (Some(_), false) => CaptureStatus::Partial,
-        (None, false) => CaptureStatus::Failed,
-    };
+    let read = capture::Event::Read { is_whole: problems.is_empty(), is_usable: index.is_some() };
+    capture.status = capture::step(capture.status, read);
     if log.assembler.ended() == Some(ended::MAX_DURATION) {
         // Nothing is wrong with it, but a user who misses the rest should find out why there is none.
         problems.push("the recording was as long as recorder.max_duration allows, and was ended".to_owned());

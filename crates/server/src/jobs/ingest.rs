@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
-use echosphere_domain::lifecycle::{Deletion, Reason};
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Extent, Master, Recording, Source};
-use echosphere_domain::segment::AUDIO_RENDITION;
+use echosphere_domain::lifecycle::{Reason, capture};
+use echosphere_domain::location::{ByteRange, Location};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Master, Recording, Source};
 use echosphere_domain::session::Session;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
@@ -24,7 +24,7 @@ use super::{Error, Jobs};
 use crate::assembly::capture_input::{self, CaptureInput};
 use crate::assembly::{gap_fill, segment_index};
 use crate::redaction::{self, RedactionSpans};
-use crate::rendering::{CaptureRenderer, channel_map};
+use crate::rendering::{CaptureRenderer, aac, channel_map};
 use crate::uploads::body::{self, Body};
 use crate::uploads::exclusion::{self, Answer};
 use crate::uploads::refusal;
@@ -191,7 +191,7 @@ async fn ingest(jobs: &Jobs, claim: &Claim, upload: &Upload, path: &Path, body: 
     let publication = publication(jobs, &recording, &captures, read, supersedes, facts, &spans).await?;
     let partial = publication.content;
     let published = jobs.store.publish(&publication, &claim.lease).await?;
-    if published.state.deletion != Deletion::None {
+    if published.state.deletion.is_requested() {
         // The task is finished; its files go with the recording.
         return Ok(true);
     }
@@ -274,11 +274,7 @@ impl Read {
             Some(sound) => match sound.index {
                 Ok(found) => {
                     let audio = Audio {
-                        master: Master::Ogg(Extent {
-                            key: joined.body.clone(),
-                            offset: sound.offset,
-                            length: sound.length,
-                        }),
+                        master: Master::Ogg(Location::part(joined.body.clone(), sound.offset, sound.length)),
                         samples: found.total_samples(),
                         segment_ms: jobs.config.segment_duration.as_millis() as u32,
                         fills: Vec::new(),
@@ -307,7 +303,9 @@ impl Read {
         settle_times(&mut capture, upload, header, index.as_ref(), transcript.as_ref());
         let whole = header.duration_ms.map_or(MediaTime::ZERO, |ms| MediaTime::from_millis(ms as i64));
         let gaps = index.as_ref().map(|index| capture_input::of_ogg(index, cut, whole)).unwrap_or_default();
-        capture.status = if problems.is_empty() { CaptureStatus::Complete } else { CaptureStatus::Partial };
+        // Its header was read at least.
+        let read = capture::Event::Read { is_whole: problems.is_empty(), is_usable: true };
+        capture.status = capture::step(capture.status, read);
         capture.error = (!problems.is_empty()).then(|| problems.join("; "));
         Self { input: CaptureInput::new(capture, gaps), index, transcript, silent }
     }
@@ -332,13 +330,13 @@ impl Read {
         let extent = capture.audio.as_ref().and_then(Audio::extent);
         let silenced = match (extent, &self.index, header.start_time) {
             (Some(extent), Some(index), Some(start)) => {
-                redaction::silence(spans, start, extent, index, &spooled.body, &spooled.silenced).await?
+                redaction::silence(spans, start, &extent, index, &spooled.body, &spooled.silenced).await?
             }
             _ => None,
         };
         match (silenced, &mut capture.audio) {
-            (Some(silenced), Some(Audio { master: Master::Ogg(extent), .. })) => {
-                (extent.offset, extent.length) = (0, silenced.length);
+            (Some(silenced), Some(Audio { master: Master::Ogg(sound), .. })) => {
+                sound.range = Some(ByteRange { offset: 0, length: silenced.length });
                 self.index = Some(silenced.index);
             }
             (_, audio) => {
@@ -395,7 +393,7 @@ pub(super) async fn publication(
     facts: SessionFacts,
     spans: &RedactionSpans,
 ) -> Result<Publication, Error> {
-    let current = jobs.store.segments(recording.id, AUDIO_RENDITION).await?;
+    let current = jobs.store.segment_index(recording.id).await?;
     // Until its room is finalized, the recorder's log is what is heard; the session is assembled with it then.
     let is_live = captures
         .iter()
@@ -405,9 +403,9 @@ pub(super) async fn publication(
     let mut input = read.input.clone();
     let audio_index = read.index.as_ref().map(OpusIndex::to_bytes);
     input.renderer = match (&input.capture.audio, read.index.take()) {
-        (Some(audio), Some(index)) => audio
-            .extent()
-            .map(|extent| CaptureRenderer::ogg(audio.clone(), extent.clone(), index, channel_map(Source::Upload))),
+        (Some(audio), Some(index)) => {
+            audio.extent().map(|extent| CaptureRenderer::ogg(audio.clone(), extent, index, channel_map(Source::Upload)))
+        }
         _ => None,
     };
     inputs.push(input);
@@ -427,6 +425,7 @@ pub(super) async fn publication(
         supersedes,
         filled,
         content: (!is_live).then_some(content),
+        rendition: aac(),
         segments: composed.segments,
         gaps: composed.gaps,
         duration: composed.duration,

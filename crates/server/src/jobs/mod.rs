@@ -21,7 +21,7 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{NodeId, RecordingId};
 use echosphere_store::Store;
 use uuid::Uuid;
 
@@ -51,6 +51,8 @@ pub trait Rooms: Send + Sync {
 
 /// What background work needs.
 pub struct Jobs {
+    /// Who this process is.
+    pub node: NodeId,
     /// The configuration.
     pub config: Arc<Config>,
     /// Where uploads are spooled.

@@ -1,8 +1,7 @@
 //! Recomposes a recording: makes its segment index anew after captures came or went.
 
-use echosphere_domain::lifecycle::{Deletion, Reason};
+use echosphere_domain::lifecycle::Reason;
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
-use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::transcript::{Alignment, Method, Transcript};
 use echosphere_store::{Claim, Publication, SessionFacts};
 
@@ -10,11 +9,12 @@ use super::{Error, Jobs, payload};
 use crate::assembly::segment_index::{self, SegmentIndex};
 use crate::assembly::{capture_input, gap_fill};
 use crate::redaction::RedactionSpans;
+use crate::rendering::aac;
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let (project, id) = payload::recording(claim)?;
     let found = jobs.store.recording(&project, id).await?;
-    let found = found.filter(|(recording, _)| recording.state.deletion == Deletion::None);
+    let found = found.filter(|(recording, _)| !recording.state.deletion.is_requested());
     let publication = match &found {
         // A room that is still under way is assembled when it is finalized.
         Some((recording, captures)) if !is_under_way(captures) => publication(jobs, recording, captures).await?,
@@ -43,7 +43,7 @@ pub(super) async fn publication(
     let is_read = |capture: &&Capture| !matches!(capture.status, CaptureStatus::Processing | CaptureStatus::Superseded);
     let lead = captures.iter().filter(is_read).max_by_key(|capture| capture.is_of_room());
     let Some(lead) = lead else { return Ok(None) };
-    let current = jobs.store.segments(recording.id, AUDIO_RENDITION).await?;
+    let current = jobs.store.segment_index(recording.id).await?;
     let kept = captures.iter().filter(|capture| capture.status != CaptureStatus::Superseded);
     let mut inputs = capture_input::load(&jobs.rendering, recording, kept).await?;
     let spans = RedactionSpans::of(jobs.store.as_ref(), recording.id).await?;
@@ -67,6 +67,7 @@ pub(super) async fn publication(
         supersedes: Vec::new(),
         filled,
         content: Some(content),
+        rendition: aac(),
         segments,
         gaps,
         duration,

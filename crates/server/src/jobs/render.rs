@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use echosphere_domain::id::CaptureId;
+use echosphere_domain::location::Location;
 use echosphere_domain::recording::{Audio, Capture, Recording};
-use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
 use futures_util::StreamExt;
@@ -48,7 +49,7 @@ struct Done {
 impl Job<'_> {
     async fn render(&self) -> Result<Analysis, Error> {
         let (jobs, id) = (self.jobs, self.recording.id);
-        let segments = jobs.store.segments(id, AUDIO_RENDITION).await?;
+        let segments = jobs.store.segment_index(id).await?;
         let mut renderers: HashMap<CaptureId, CaptureRenderer> = HashMap::new();
         for capture in &self.captures {
             if let Some(renderer) = jobs.rendering.renderer(&self.recording, &self.captures, capture).await? {
@@ -89,7 +90,7 @@ impl Job<'_> {
         renderers: &HashMap<CaptureId, CaptureRenderer>,
     ) -> Result<(), Error> {
         let wanted = segments.iter().filter(|segment| {
-            segment.location == Location::Renderable && !is_silent(segment, renderers.get(&segment.capture))
+            segment.state == SegmentState::Renderable && !is_silent(segment, renderers.get(&segment.capture))
         });
         let keys: Vec<_> = wanted.map(|segment| self.key(segment)).collect();
         for keys in keys.chunks(512) {
@@ -107,7 +108,7 @@ impl Job<'_> {
         let frames = segment.duration.ticks().unsigned_abs() / echosphere_media::grid::TICKS_PER_FRAME;
         let mut done = Done { capture, window: Ok(Window::default()), index, stored: None, frames };
         let is_there = |renderer: &&CaptureRenderer| {
-            !renderer.audio().is_gone() && !matches!(segment.location, Location::Missing { .. })
+            !renderer.audio().is_gone() && !matches!(segment.state, SegmentState::Missing { .. })
         };
         // Silence that is only claimed costs nothing: it is rendered on demand, and its measurements are known.
         let Some(renderer) = renderer.filter(is_there).filter(|renderer| !renderer.is_silent(segment.capture_index))
@@ -117,10 +118,10 @@ impl Job<'_> {
         match renderer.render(&self.jobs.rendering, Priority::Background, segment.capture_index).await {
             Ok((ts, window)) => {
                 done.window = Ok(window);
-                if segment.location == Location::Renderable {
+                if segment.state == SegmentState::Renderable {
                     let (key, length) = (self.key(segment), ts.len() as u64);
                     self.jobs.objects.put_announced(self.recording.id, &key, ts).await?;
-                    done.stored = Some(StoredSegment { index, key, offset: 0, length });
+                    done.stored = Some(StoredSegment { index, location: Location::part(key, 0, length) });
                 }
                 Ok(done)
             }
@@ -141,7 +142,7 @@ impl Job<'_> {
             Err(error) => {
                 tracing::error!(recording = %self.recording.id, segment = done.index, %error, "a segment is lost");
                 let (id, revision) = (self.recording.id, self.revision);
-                self.jobs.store.segment_lost(id, AUDIO_RENDITION, revision, done.index, "storage_lost").await?;
+                self.jobs.store.segment_lost(id, &rendering::aac_id(), revision, done.index, "storage_lost").await?;
                 Window::default()
             }
         };
@@ -177,7 +178,7 @@ impl Job<'_> {
     async fn note(&self, batch: &mut Vec<StoredSegment>) -> Result<(), Error> {
         if !batch.is_empty() {
             let (id, revision) = (self.recording.id, self.revision);
-            self.jobs.store.segments_stored(id, AUDIO_RENDITION, revision, batch, self.jobs.clock.now()).await?;
+            self.jobs.store.segments_stored(id, &rendering::aac_id(), revision, batch, self.jobs.clock.now()).await?;
             batch.clear();
         }
         Ok(())

@@ -8,9 +8,9 @@ mod split;
 use std::io::Cursor;
 
 use echosphere_domain::id::{CaptureId, RecordingId};
-use echosphere_domain::lifecycle::{Deletion, Reason};
+use echosphere_domain::lifecycle::{Reason, capture};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
-use echosphere_domain::segment::{AUDIO_RENDITION, Segment, timeline};
+use echosphere_domain::segment::{Segment, timeline};
 use echosphere_domain::session;
 use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::session_upload::header::Header;
@@ -35,13 +35,13 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     // A recording that is still under way is looked at when it is finalized; a deleted one never is.
     let found = found.filter(|(recording, captures)| {
         let is_settled = recording.state.status.is_terminal() && !recompose::is_under_way(captures);
-        is_settled && recording.state.deletion == Deletion::None
+        is_settled && !recording.state.deletion.is_requested()
     });
     let Some((recording, captures)) = found else { return Ok(jobs.store.complete(&claim.lease).await?) };
     let Some(session) = captures.iter().find(|found| found.id == capture && is_kept(found)) else {
         return Ok(jobs.store.complete(&claim.lease).await?);
     };
-    let segments = jobs.store.segments(id, AUDIO_RENDITION).await?;
+    let segments = jobs.store.segment_index(id).await?;
     if is_in_a_row(&captures, &segments)
         && let Some(publication) = recompose::publication(jobs, &recording, &captures).await?
     {
@@ -129,15 +129,17 @@ async fn give_its_own(
 /// A session as it is read for its own recording: as it was uploaded, without fills and without times refined by the room's sound.
 fn read(capture: Capture, session: &Capture, index: Option<OpusIndex>, transcript: Option<Transcript>) -> Read {
     let audio = session.audio.clone().map(|audio| Audio { fills: Vec::new(), ..audio });
+    let is_whole = session.status == CaptureStatus::Complete;
+    let read = capture::Event::Read { is_whole, is_usable: session.status != CaptureStatus::Failed };
     let capture = Capture {
-        status: session.status,
+        status: capture::step(capture.status, read),
         started_at: session.started_at,
         ended_at: session.ended_at,
         error: session.error.clone(),
         audio: audio.clone(),
         ..capture
     };
-    let extent = audio.as_ref().and_then(Audio::extent).cloned();
+    let extent = audio.as_ref().and_then(Audio::extent);
     let input = match (audio, extent, &index) {
         (Some(audio), Some(extent), Some(index)) => {
             capture_input::of(capture, CaptureRenderer::ogg(audio, extent, index.clone(), channel_map(Source::Upload)))

@@ -1,4 +1,5 @@
-//! The sweeper: periodically deletes announced objects that nothing needs any more, old capture logs, and expired quarantine.
+//! The sweeper: periodically begins deletions that are due, and deletes announced objects that nothing needs any more, old capture
+//! logs, and expired quarantine.
 //!
 //! It goes by rows, never by a listing: buckets hold other people's data.
 
@@ -19,6 +20,9 @@ pub(super) async fn run(jobs: Arc<Jobs>) {
             () = jobs.stop.cancelled() => return,
             () = tokio::time::sleep(jobs.config.sweep_every) => {}
         }
+        if let Err(error) = begin_due_deletions(&jobs).await {
+            tracing::warn!(%error, "scheduled deletions cannot begin now");
+        }
         if let Err(error) = give_up_logs(&jobs).await {
             tracing::warn!(%error, "capture logs cannot be given up now");
         }
@@ -29,6 +33,15 @@ pub(super) async fn run(jobs: Arc<Jobs>) {
             tracing::warn!(%error, "the sweep stopped; the next one goes on");
         }
     }
+}
+
+async fn begin_due_deletions(jobs: &Jobs) -> Result<(), super::Error> {
+    let begun = jobs.store.time_passed(jobs.clock.now()).await?;
+    if begun > 0 {
+        tracing::info!(recordings = begun, "scheduled deletions have begun");
+        jobs.bell.ring();
+    }
+    Ok(())
 }
 
 /// Gives up the capture logs that were kept for `recorder.keep_log`; the sweep then deletes them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use echosphere_domain::id::UploadId;
 use echosphere_domain::lifecycle::{Deletion, Reason, Status};
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
-use echosphere_domain::segment::Location;
+use echosphere_domain::segment::SegmentState;
 use echosphere_recorder::log::ended;
 use echosphere_store::{Purpose, UploadState};
 
@@ -104,8 +104,9 @@ mod render {
         let segments = house.segments(recording.id).await;
         assert!(segments.len() > 10);
         for segment in &segments {
-            let Location::Stored { key, length, .. } = &segment.location else { panic!("{segment:?}") };
-            assert_eq!(house.app.objects.head(key).await.unwrap().unwrap().size, *length);
+            let SegmentState::Stored(location) = &segment.state else { panic!("{segment:?}") };
+            let (key, length) = (location.own().unwrap(), location.range.unwrap().length);
+            assert_eq!(house.app.objects.head(key).await.unwrap().unwrap().size, length);
         }
         assert!(house.app.store.analysis(recording.id).await.unwrap().is_some());
     }
@@ -114,7 +115,8 @@ mod render {
     async fn without_its_master_a_segment_is_a_gap_that_says_why() {
         let (house, recording, captures) = rendered().await;
         let segments = house.segments(recording.id).await;
-        let Location::Stored { key, .. } = &segments[3].location else { panic!("{segments:?}") };
+        let SegmentState::Stored(location) = &segments[3].state else { panic!("{segments:?}") };
+        let key = location.own().unwrap();
         assert!(house.bytes.lose(key) && house.bytes.lose(&house.stored("upload.multipart")[0]));
         let rendered = house.app.rendering.render_now(&recording, &captures, &segments[3]).await.unwrap();
         assert!(rendered.is_none());
@@ -127,7 +129,8 @@ mod render {
     async fn a_segment_that_storage_lost_is_rendered_again_byte_for_byte() {
         let (house, recording, captures) = rendered().await;
         let segment = house.segments(recording.id).await.remove(3);
-        let Location::Stored { key, .. } = &segment.location else { panic!("{segment:?}") };
+        let SegmentState::Stored(location) = &segment.state else { panic!("{segment:?}") };
+        let key = location.own().unwrap();
         let before = house.app.objects.get(key).await.unwrap();
         assert!(house.bytes.lose(key));
         house.app.rendering.render_now(&recording, &captures, &segment).await.unwrap().unwrap();
@@ -214,12 +217,12 @@ mod finalize {
         let chunk = room_chunk(capture.id, "call", now, seconds, end);
         let key = recording.prefix.log_chunk(capture.attempt, 0);
         house.app.objects.put(&recording, Purpose::Log, &key, chunk).await.unwrap();
-        house.app.store.room_joined(recording.id, "RM_call").await.unwrap();
+        house.app.store.room_joined(house.room(recording.id), "RM_call").await.unwrap();
         if seconds > 0 {
-            house.app.store.heard(recording.id, now).await.unwrap();
+            house.app.store.heard(house.room(recording.id), now).await.unwrap();
         }
         house.pass(Duration::from_secs(seconds));
-        house.app.store.room_ended(recording.id, house.app.jobs.clock.now()).await.unwrap();
+        house.app.store.room_ended(house.room(recording.id), house.app.jobs.clock.now()).await.unwrap();
     }
 
     #[tokio::test]
@@ -236,7 +239,7 @@ mod finalize {
         assert_eq!(recording.participants.iter().map(|who| who.identity.as_str()).collect::<Vec<_>>(), ["helper"]);
         assert_eq!(recording.tracks.iter().map(|track| track.id.as_str()).collect::<Vec<_>>(), ["TR_helper"]);
         let segments = house.segments(recording.id).await;
-        assert!(segments.iter().all(|segment| matches!(segment.location, Location::Stored { .. })));
+        assert!(segments.iter().all(|segment| matches!(segment.state, SegmentState::Stored(_))));
     }
 
     #[tokio::test]

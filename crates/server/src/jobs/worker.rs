@@ -76,7 +76,7 @@ async fn lane(jobs: Arc<Jobs>, kinds: &'static [TaskKind]) {
 
 async fn claim(jobs: &Jobs, kinds: &[TaskKind]) -> Result<Option<Claim>, echosphere_store::Error> {
     let now = jobs.clock.now();
-    jobs.store.claim(kinds, now, now.after(LEASE)).await
+    jobs.store.claim(kinds, jobs.node, now, now.after(LEASE)).await
 }
 
 async fn work_on(jobs: &Arc<Jobs>, claim: Claim) {

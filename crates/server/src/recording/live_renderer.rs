@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::location::Location;
+use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::WallTime;
 use echosphere_media::grid::Grid;
 use echosphere_media::render::{Window, track_range};
@@ -14,10 +15,10 @@ use echosphere_store::Purpose;
 use super::horizon::Due;
 use super::measured::Measured;
 use super::session::RoomSession;
-use crate::assembly::segment_index::{CODECS, media_time};
+use crate::assembly::segment_index::media_time;
 use crate::config::Config;
 use crate::rendering::capture_log::{self, LAG};
-use crate::rendering::{Error, Priority};
+use crate::rendering::{Error, Priority, aac};
 
 /// How late rendering may get, in nanoseconds, before it reads what it needs from chunks (6 s).
 const MAY_BE_LATE: i64 = 6_000_000_000;
@@ -61,13 +62,13 @@ impl RoomSession {
             Some(tracks) => tracks,
             None => self.tracks_of_chunks(&track_range(&frames)).await?,
         };
-        let window = frames.clone();
+        let (window, rendition) = (frames.clone(), aac());
         let rendered = recorder.rendering.pool.run(Priority::Live, move |renderer| {
             let rendered = renderer.render_tracks(&tracks, &[], window.clone())?;
             Ok::<_, echosphere_media::render::Error>((rendered.to_ts(number, window.start), rendered))
         });
         let (ts, rendered) = rendered.await??;
-        let key = recording.prefix.segment(*attempt, AUDIO_RENDITION, 1, number);
+        let key = recording.prefix.segment(*attempt, rendition.id.as_str(), 1, number);
         let length = ts.len() as u64;
         recorder.objects.put(recording, Purpose::Segment, &key, ts).await?;
         let (start, end) = (media_time(frames.start), media_time(frames.end));
@@ -79,12 +80,15 @@ impl RoomSession {
             media_start: start,
             duration: end - start,
             wall_start: WallTime::from_nanos(zero).plus_nanos(start.as_nanos()),
-            codecs: CODECS.to_owned(),
-            location: Location::Stored { key, offset: 0, length },
+            codecs: rendition.codecs.clone(),
+            state: SegmentState::Stored(Location::part(key, 0, length)),
         };
         let participants =
             recorder.participants.with_named(&recording.project, recording.id, sid.as_deref(), seen).await?;
-        recorder.store.append_segments(recording.id, &[segment], end, &participants, recorder.clock.now()).await?;
+        recorder
+            .store
+            .append_segments(self.room(), &rendition, &[segment], end, &participants, recorder.clock.now())
+            .await?;
         self.measured().push(&rendered, frames.end - frames.start);
         metrics::counter!("echosphere_live_segments_total").increment(1);
         Ok(())

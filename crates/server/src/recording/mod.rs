@@ -1,6 +1,7 @@
 //! Rooms that this process records: begun, listened to, persisted, handed over, and resumed after a restart.
 
 mod admission;
+mod ask;
 mod chunk_outbox;
 mod chunk_uploader;
 mod horizon;
@@ -8,6 +9,7 @@ mod listener;
 mod live_renderer;
 pub mod load;
 mod measured;
+pub mod owner;
 mod persister;
 mod reach;
 mod registry;
@@ -20,13 +22,15 @@ mod tests;
 mod transcript;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::id::{NodeId, ProjectId, RecordingId};
 use echosphere_domain::name;
 use echosphere_recorder::wire::Wire;
 use echosphere_store::{Repeated, Store};
 
 pub use self::admission::Refusal;
+pub use self::ask::{Asked, ask, ask_deletion};
 use self::load::Gauge;
 pub use self::registry::Registry;
 pub use self::resume::{journals, resume};
@@ -39,8 +43,13 @@ use crate::participants::Participants;
 use crate::rendering::Rendering;
 use crate::signals::{Bell, Stop};
 
+/// How long a room is its owner's without being prolonged. A process that hangs for less keeps its rooms.
+const LEASE: Duration = Duration::from_secs(60);
+
 /// What recording rooms needs.
 pub struct Recorder {
+    /// Who this process is: the owner of the rooms that it records.
+    pub node: NodeId,
     /// How rooms are recorded.
     pub config: Arc<Config>,
     /// The data directory, whose disk has to have free space.

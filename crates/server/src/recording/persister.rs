@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use echosphere_domain::lifecycle::Status;
 use echosphere_domain::time::WallTime;
-use echosphere_recorder::room::Command;
+use echosphere_recorder::room::{Command, Order};
 use tokio::sync::oneshot;
 
 use super::session::RoomSession;
@@ -121,10 +121,10 @@ async fn end(session: &RoomSession, known: &mut Known) -> Result<(), Error> {
     session.cut().await.map_err(Error::io("keep a chunk"))?;
     known.write(session).await?;
     if tokio::time::timeout(PROMPT, session.outbox.emptied()).await.is_err() {
-        session.recorder.store.room_over(session.recording.id).await?;
+        session.recorder.store.room_over(session.room(), session.recorder.clock.now()).await?;
         session.outbox.emptied().await;
     }
-    session.recorder.store.room_ended(session.recording.id, session.recorder.clock.now()).await?;
+    session.recorder.store.room_ended(session.room(), session.recorder.clock.now()).await?;
     Ok(())
 }
 
@@ -145,9 +145,9 @@ impl Known {
         if !self.is_joined {
             let sid = session.capture().assembler().room().map(|room| room.room_sid.clone());
             if let Some(sid) = sid {
-                if let Some(other) = store.room_joined(id, &sid).await? {
+                if let Some(other) = store.room_joined(session.room(), &sid).await? {
                     tracing::warn!(recording = %id, %other, "the room is recorded already; this recording is given up");
-                    let _ = session.commands.send(Command::Stop);
+                    let _ = session.orders.send(Order::from(Command::Stop));
                 }
                 self.is_joined = true;
             }
@@ -155,7 +155,7 @@ impl Known {
         loop {
             let next = session.excluded().first().cloned();
             let Some((identity, who)) = next else { break };
-            store.note_left_out(id, who).await?;
+            store.note_left_out(session.room(), who).await?;
             let sid = session.capture().assembler().room().map(|room| room.room_sid.clone());
             if let Some(sid) = sid {
                 store.leave_out(&session.recording.project, &sid, &identity, session.recorder.clock.now()).await?;
@@ -165,7 +165,7 @@ impl Known {
         if !self.is_heard {
             let zero = session.capture().assembler().zero();
             if let Some(zero) = zero {
-                store.heard(id, WallTime::from_nanos(zero)).await?;
+                store.heard(session.room(), WallTime::from_nanos(zero)).await?;
                 self.is_heard = true;
             }
         }

@@ -1,4 +1,4 @@
-//! The registry of rooms that this process records: sends them commands, and reads their state so far.
+//! The registry of rooms that this process records: gives them orders, and reads their state so far.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::recording::Track;
 use echosphere_domain::transcript::Transcript;
 use echosphere_media::peaks::Waveform;
+use echosphere_recorder::log::Entry;
 use echosphere_recorder::log::journal::{self, Journal};
 use echosphere_recorder::log::spool::Spool;
-use echosphere_recorder::room::Command;
+use echosphere_recorder::room::{Command, Order};
 use echosphere_recorder::sound::Index;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -29,7 +30,7 @@ const HAND_OVER: Duration = Duration::from_secs(10);
 /// A room that this process records.
 pub(super) struct Running {
     pub session: Arc<RoomSession>,
-    pub commands: mpsc::UnboundedSender<Command>,
+    pub orders: mpsc::UnboundedSender<Order>,
     pub task: JoinHandle<()>,
 }
 
@@ -42,8 +43,10 @@ pub struct Registry {
     /// Limits how many rooms read a part of their log again at the same time.
     pub(super) late: Semaphore,
     running: Mutex<HashMap<RecordingId, Running>>,
-    /// Rooms of an earlier process that are still to be resumed, with the commands that came for them in the meantime.
-    to_resume: Mutex<HashMap<RecordingId, Vec<Command>>>,
+    /// Rooms of an earlier process that are still to be resumed, with the orders that came for them in the meantime.
+    to_resume: Mutex<HashMap<RecordingId, Vec<Order>>>,
+    /// What journals of earlier processes have of rooms that are not resumed yet, by capture.
+    journalled: Mutex<HashMap<Uuid, Vec<Entry>>>,
     /// Journals of earlier processes that are still there.
     pub(super) earlier: Arc<Mutex<Vec<PathBuf>>>,
 }
@@ -57,6 +60,7 @@ impl Registry {
             late: Semaphore::new(renderers.max(1)),
             running: Mutex::default(),
             to_resume: Mutex::default(),
+            journalled: Mutex::default(),
             earlier: Arc::default(),
         }
     }
@@ -70,24 +74,45 @@ impl Registry {
         self.running().len()
     }
 
-    /// Sends a room a command; one that is still to be resumed gets it then. False when the room is over.
-    pub fn send(&self, recording: RecordingId, command: Command) -> bool {
-        if let Some(later) = self.to_resume().get_mut(&recording) {
-            later.push(command);
-            return true;
-        }
-        self.running().get(&recording).is_some_and(|room| room.commands.send(command).is_ok())
+    /// The rooms that this process has.
+    pub(super) fn all(&self) -> Vec<RecordingId> {
+        self.running().keys().copied().collect()
     }
 
-    pub(super) fn to_resume(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Vec<Command>>> {
+    /// The project of a room that this process has.
+    pub(super) fn project(&self, recording: RecordingId) -> Option<ProjectId> {
+        self.running().get(&recording).map(|room| room.session.recording.project.clone())
+    }
+
+    /// Gives a room a command; one that is still to be resumed gets it then. `None` when this process does not have the room. What is
+    /// returned says when the room has acted on it, and fails when the room was over before.
+    pub(super) fn order(&self, recording: RecordingId, command: Command) -> Option<oneshot::Receiver<()>> {
+        let (acted, answer) = oneshot::channel();
+        let order = Order { command, acted: Some(acted) };
+        if let Some(later) = self.to_resume().get_mut(&recording) {
+            later.push(order);
+            return Some(answer);
+        }
+        // A room that is over takes no more orders, and drops this one.
+        self.running().get(&recording).map(|room| drop(room.orders.send(order)))?;
+        Some(answer)
+    }
+
+    pub(super) fn to_resume(&self) -> std::sync::MutexGuard<'_, HashMap<RecordingId, Vec<Order>>> {
         self.to_resume.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A room was resumed, or is no longer wanted: it gets the commands that came in the meantime.
+    pub(super) fn journalled(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Vec<Entry>>> {
+        self.journalled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A room was resumed, or is no longer wanted: it gets the orders that came in the meantime.
     pub(super) fn resumed(&self, recording: RecordingId) {
-        let commands = self.to_resume().remove(&recording).unwrap_or_default();
-        for command in commands {
-            self.send(recording, command);
+        let orders = self.to_resume().remove(&recording).unwrap_or_default();
+        if let Some(room) = self.running().get(&recording) {
+            for order in orders {
+                let _ = room.orders.send(order);
+            }
         }
     }
 
@@ -123,7 +148,7 @@ impl Registry {
     pub async fn hand_over(&self) {
         let rooms: Vec<Running> = self.running().drain().map(|(_, room)| room).collect();
         for room in &rooms {
-            let _ = room.commands.send(Command::HandOver);
+            let _ = room.orders.send(Order::from(Command::HandOver));
         }
         let count = rooms.len();
         let all = futures_util::future::join_all(rooms.into_iter().map(|room| room.task));

@@ -1,24 +1,25 @@
 //! Resumes, at the start, the rooms that an earlier process recorded, where it left them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use echosphere_domain::id::RecordingId;
-use echosphere_domain::segment::AUDIO_RENDITION;
+use echosphere_domain::options::RecordingOptions;
 use echosphere_recorder::capture::{Capture, Timepiece};
 use echosphere_recorder::log::journal::{self, Recovered};
 use echosphere_recorder::log::{Body, Entry, chunk};
 use echosphere_recorder::room::Command;
 use echosphere_store::LiveRow;
+use uuid::Uuid;
 
 use super::chunk_outbox::ChunkOutbox;
 use super::reach::reach;
 use super::room_task::{persist_rest, run};
 use super::session::StartingPoint;
-use super::{Recorder, live_renderer};
+use super::{LEASE, Recorder, live_renderer};
 use crate::error::Error;
-use crate::recording_options::RecordingOptions;
+use crate::recording_options::layout;
 use crate::rendering::capture_log;
 
 /// How long to wait before what could not be resumed is tried again.
@@ -40,18 +41,31 @@ pub async fn resume(recorder: &Arc<Recorder>, recovered: Recovered) -> Result<()
     for file in foreign {
         tracing::warn!(file = %file.display(), "not a journal that this version reads; it is left alone");
     }
-    let rows = recorder.store.live().await?;
+    let now = recorder.clock.now();
+    let rows = recorder.store.claim_rooms(recorder.node, now, now.after(LEASE)).await?;
+    // Rooms that this data directory has something of, and another node owns: one whose id this one had before, for example.
+    let elsewhere = recorder.store.captures_elsewhere(recorder.node).await?;
+    let going_on: HashSet<Uuid> =
+        rows.iter().map(|row| row.capture.id).chain(elsewhere).map(|id| id.as_uuid()).collect();
     let orphans = recorder.registry.spool.captures().into_iter();
-    for orphan in orphans.filter(|id| rows.iter().all(|row| row.capture.id.as_uuid() != *id)) {
+    for orphan in orphans.filter(|id| !going_on.contains(id)) {
         // Its recording has ended or was deleted, so storage has all of it, or nobody wants it.
         for number in recorder.registry.spool.numbers(orphan) {
             recorder.registry.spool.remove(orphan, number);
         }
     }
     recorder.registry.earlier.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+    captures.retain(|capture, _| going_on.contains(capture));
+    recorder.registry.journalled().extend(captures);
+    resume_rows(recorder, rows).await;
+    Ok(())
+}
+
+/// Resumes rooms, with what earlier journals have of them; those that cannot be resumed now in the background.
+pub(super) async fn resume_rows(recorder: &Arc<Recorder>, rows: Vec<LiveRow>) {
     recorder.registry.to_resume().extend(rows.iter().map(|row| (row.recording.id, Vec::new())));
     let unfinished = rows.into_iter().map(|row| {
-        let journalled = captures.remove(&row.capture.id.as_uuid()).unwrap_or_default();
+        let journalled = recorder.registry.journalled().remove(&row.capture.id.as_uuid()).unwrap_or_default();
         Unfinished { row, journalled }
     });
     let began = Instant::now();
@@ -61,7 +75,6 @@ pub async fn resume(recorder: &Arc<Recorder>, recovered: Recovered) -> Result<()
     } else {
         tokio::spawn(keep_trying(Arc::clone(recorder), remaining, began));
     }
-    Ok(())
 }
 
 async fn keep_trying(recorder: Arc<Recorder>, mut remaining: Vec<Unfinished>, began: Instant) {
@@ -79,7 +92,8 @@ async fn keep_trying(recorder: Arc<Recorder>, mut remaining: Vec<Unfinished>, be
 
 /// Reads the rows anew: since the start somebody may have paused a room, excluded a participant, or deleted its recording.
 async fn still_wanted(recorder: &Recorder, remaining: Vec<Unfinished>) -> Vec<Unfinished> {
-    let Ok(rows) = recorder.store.live().await else { return remaining };
+    let now = recorder.clock.now();
+    let Ok(rows) = recorder.store.claim_rooms(recorder.node, now, now.after(LEASE)).await else { return remaining };
     let mut rows: HashMap<RecordingId, LiveRow> = rows.into_iter().map(|row| (row.recording.id, row)).collect();
     let mut wanted = Vec::new();
     for Unfinished { row, journalled } in remaining {
@@ -107,8 +121,11 @@ async fn round(recorder: &Arc<Recorder>, unfinished: Vec<Unfinished>, began: Ins
     remaining
 }
 
-/// Removes the journals of earlier processes: this process's own has their entries by now.
+/// Removes the journals of earlier processes when no room needs them any more: this process's own has their entries by now.
 async fn remove(recorder: &Arc<Recorder>) {
+    if !recorder.registry.to_resume().is_empty() || !recorder.registry.journalled().is_empty() {
+        return;
+    }
     let (journal, earlier) = (Arc::clone(&recorder.registry.journal), Arc::clone(&recorder.registry.earlier));
     let removed = tokio::task::spawn_blocking(move || {
         if journal.flush().is_err() {
@@ -142,9 +159,12 @@ async fn resume_one(
     journalled: Vec<Entry>,
     began: Instant,
 ) -> Result<(), (Failure, Vec<Entry>)> {
-    let LiveRow { recording, capture, settings, paused } = row;
-    let is_stopped =
-        recorder.registry.to_resume().get(&recording.id).is_some_and(|commands| commands.contains(&Command::Stop));
+    let LiveRow { recording, capture, options, paused, .. } = row;
+    let is_stopped = recorder
+        .registry
+        .to_resume()
+        .get(&recording.id)
+        .is_some_and(|orders| orders.iter().any(|order| order.command == Command::Stop));
     let reach = reach(recorder, &recording.project).await;
     // What has ended needs no LiveKit.
     let is_end_journalled = journalled.iter().any(|entry| matches!(entry.body, Some(Body::Ended(_))));
@@ -154,7 +174,7 @@ async fn resume_one(
         Err(error) if is_waited_for && error.may_pass() => return Err((error.into(), journalled)),
         reach => reach,
     };
-    let mut options = RecordingOptions { paused: *paused, ..RecordingOptions::from_json(settings) };
+    let mut options = RecordingOptions { paused: *paused, ..options.clone() };
     // Participants who were excluded during the call stay excluded.
     match recorder.store.excluded(recording.id).await {
         Ok(excluded) => options.exclude.extend(excluded),
@@ -162,14 +182,14 @@ async fn resume_one(
     }
     let clock = Timepiece::new(Instant::now(), recorder.clock.now().as_nanos());
     let (id, live) = (capture.id.as_uuid(), live_renderer::needs(&recorder.config));
-    let mut log = Capture::new(id, clock, &recorder.registry.journal, options.layout(), live);
+    let mut log = Capture::new(id, clock, &recorder.registry.journal, layout(&options), live);
     let read = async {
         let stored = capture_log::read(&recorder.objects, recording, capture.attempt, |number, _, chunk| {
             log.replay(number, chunk.into_iter().flat_map(|chunk| chunk.entries));
         })
         .await?;
         let outbox = ChunkOutbox::new(stored..spooled(recorder, id, stored, &mut log).await?);
-        let rendered = recorder.store.segments(recording.id, AUDIO_RENDITION).await?.len() as u32;
+        let rendered = recorder.store.segment_index(recording.id).await?.len() as u32;
         Ok::<_, Error>((stored, outbox, rendered))
     };
     let (stored, outbox, rendered) = match read.await {
@@ -194,7 +214,7 @@ async fn resume_one(
 }
 
 /// Reads the chunks that wait in the spool after those in storage; returns the number after the last.
-async fn spooled(recorder: &Arc<Recorder>, id: uuid::Uuid, stored: u32, log: &mut Capture) -> Result<u32, Error> {
+async fn spooled(recorder: &Arc<Recorder>, id: Uuid, stored: u32, log: &mut Capture) -> Result<u32, Error> {
     let mut end = stored;
     for number in recorder.registry.spool.numbers(id) {
         let spool = Arc::clone(&recorder.registry.spool);

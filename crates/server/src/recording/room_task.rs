@@ -4,10 +4,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_livekit::token;
 use echosphere_recorder::log::{Body, Ended, Link, link};
-use echosphere_recorder::room::{self, Command, Listener};
+use echosphere_recorder::room::{self, Command, Listener, Order};
 use echosphere_recorder::rooms::RoomService;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +20,7 @@ use super::session::{RoomSession, StartingPoint};
 use super::{Recorder, persister};
 use crate::config::KeyPair;
 use crate::entropy;
-use crate::recording_options::RecordingOptions;
+use crate::recording_options::exclusions;
 
 /// How often to look for a room that does not exist yet.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(250);
@@ -35,7 +36,7 @@ pub(super) fn run(
     options: RecordingOptions,
     reach: Reach,
 ) {
-    let (commands, mut inbox) = mpsc::unbounded_channel();
+    let (orders, mut inbox) = mpsc::unbounded_channel();
     let id = recording.id;
     let room_name = recording.room_name.clone().unwrap_or_default();
     let streams = start.log.assembler().streams();
@@ -50,7 +51,7 @@ pub(super) fn run(
             token::mint_recorder(&reach.key.key, &secret, &room_name, &identity, clock.now(), TOKEN_SECONDS)
         }),
         local: reach.local,
-        exclusions: options.exclusions(&recorder.config),
+        exclusions: exclusions(&options, &recorder.config),
         paused: options.paused,
         first_stream: streams,
         expected_room,
@@ -58,7 +59,7 @@ pub(super) fn run(
         give_up_after: recorder.config.recorder.give_up_after,
         tcp_only: recorder.config.recorder.tcp_only,
     };
-    let session = Arc::new(RoomSession::new(recorder, recording, capture, start, commands.clone()));
+    let session = Arc::new(RoomSession::new(recorder, recording, capture, start, orders.clone()));
     let recorder = Arc::clone(recorder);
     let kept = Arc::clone(&session);
     let task = async move {
@@ -77,7 +78,7 @@ pub(super) fn run(
         }
         session.recorder.registry.remove(id);
     };
-    recorder.registry.begin(id, || Running { session: kept, commands, task: tokio::spawn(task) });
+    recorder.registry.begin(id, || Running { session: kept, orders, task: tokio::spawn(task) });
 }
 
 /// Logs why a room is over, or that the next process goes on with it.
@@ -95,7 +96,7 @@ fn log_end(listener: &mut RoomListener, end: &room::End) {
 /// Listens until the room is over. A panic ends it as a lost connection would: what was heard is kept.
 async fn listen(
     settings: room::Settings,
-    inbox: mpsc::UnboundedReceiver<Command>,
+    inbox: mpsc::UnboundedReceiver<Order>,
     listener: &mut RoomListener,
 ) -> room::End {
     let listening = AssertUnwindSafe(room::run(settings, inbox, listener)).catch_unwind();
@@ -108,7 +109,7 @@ async fn wait_for_room(
     session: &RoomSession,
     settings: &mut room::Settings,
     key: &KeyPair,
-    inbox: &mut mpsc::UnboundedReceiver<Command>,
+    inbox: &mut mpsc::UnboundedReceiver<Order>,
 ) -> Option<room::End> {
     let name = session.recording.room_name.as_deref().unwrap_or_default();
     let service = RoomService::new(&session.recorder.wire, &settings.url, &key.key, &key.secret);
@@ -131,15 +132,17 @@ async fn wait_for_room(
             return end;
         }
         let nobody = if settings.expected_room.is_some() { room::End::Stopped } else { room::End::Nobody };
-        match tokio::time::timeout(LOOK_FOR_ROOM, inbox.recv()).await {
-            Ok(Some(Command::Stop)) => return Some(nobody),
-            Ok(Some(Command::HandOver) | None) => return Some(room::End::HandedOver),
-            Ok(Some(Command::Pause)) => settings.paused = true,
-            Ok(Some(Command::Resume)) => settings.paused = false,
-            Ok(Some(Command::Exclude(identity))) => {
+        let Ok(order) = tokio::time::timeout(LOOK_FOR_ROOM, inbox.recv()).await else { continue };
+        let Order { command, acted } = order.unwrap_or(Order::from(Command::HandOver));
+        Order::done(acted);
+        match command {
+            Command::Stop => return Some(nobody),
+            Command::HandOver => return Some(room::End::HandedOver),
+            Command::Pause => settings.paused = true,
+            Command::Resume => settings.paused = false,
+            Command::Exclude(identity) => {
                 settings.exclusions.identities.insert(identity);
             }
-            Err(_) => {}
         }
     }
 }
@@ -147,9 +150,9 @@ async fn wait_for_room(
 /// Persists what an earlier process heard of a room that cannot be resumed, and ends it, in the background.
 pub(super) fn persist_rest(recorder: &Arc<Recorder>, recording: Recording, capture: &Capture, start: StartingPoint) {
     let (over, end) = oneshot::channel();
-    let (commands, _) = mpsc::unbounded_channel();
+    let (orders, _) = mpsc::unbounded_channel();
     let id = recording.id;
-    let session = RoomSession::new(recorder, recording, capture, start, commands.clone());
+    let session = RoomSession::new(recorder, recording, capture, start, orders.clone());
     // Nothing of it is rendered before it is finalized.
     let session = Arc::new(RoomSession { rendered: None, measured: Mutex::default(), ..session });
     let _ = over.send(true);
@@ -158,5 +161,5 @@ pub(super) fn persist_rest(recorder: &Arc<Recorder>, recording: Recording, captu
         persister::persist(Arc::clone(&session), end).await;
         session.recorder.registry.remove(id);
     };
-    recorder.registry.begin(id, || Running { session: kept, commands, task: tokio::spawn(task) });
+    recorder.registry.begin(id, || Running { session: kept, orders, task: tokio::spawn(task) });
 }

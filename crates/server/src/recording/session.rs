@@ -8,8 +8,8 @@ use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::transcript::{Alignment, Refined};
 use echosphere_media::grid::Grid;
 use echosphere_recorder::capture;
-use echosphere_recorder::room::Command;
-use echosphere_store::LeftOut;
+use echosphere_recorder::room::Order;
+use echosphere_store::{LeftOut, OwnedRoom};
 use tokio::sync::mpsc;
 
 use super::Recorder;
@@ -31,7 +31,7 @@ pub(super) struct RoomSession {
     pub(super) capture_id: CaptureId,
     pub(super) attempt: u32,
     pub(super) capture: Mutex<capture::Capture>,
-    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) orders: mpsc::UnboundedSender<Order>,
     pub(super) outbox: ChunkOutbox,
     /// Segments that an earlier process rendered; `None` when none are rendered live.
     pub(super) rendered: Option<u32>,
@@ -50,7 +50,7 @@ impl RoomSession {
         recording: Recording,
         capture: &Capture,
         start: StartingPoint,
-        commands: mpsc::UnboundedSender<Command>,
+        orders: mpsc::UnboundedSender<Order>,
     ) -> Self {
         let StartingPoint { log, outbox, rendered } = start;
         let segment_ms = recorder.config.segment_duration.as_millis() as u64;
@@ -60,13 +60,18 @@ impl RoomSession {
             capture_id: capture.id,
             attempt: capture.attempt,
             capture: Mutex::new(log),
-            commands,
+            orders,
             outbox,
             rendered: recorder.config.recorder.live.then_some(rendered),
             excluded: Mutex::default(),
             measured: Mutex::new(Measured::begin_at(Grid::live_segment(segment_ms, rendered).start)),
             found: Mutex::default(),
         }
+    }
+
+    /// The room, as this node's.
+    pub(super) fn room(&self) -> OwnedRoom {
+        OwnedRoom { recording: self.recording.id, owner: self.recorder.node }
     }
 
     pub(super) fn capture(&self) -> MutexGuard<'_, capture::Capture> {

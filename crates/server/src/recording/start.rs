@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::name;
+use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{self, Recording};
 use echosphere_recorder::capture::{Capture, Timepiece};
 use echosphere_store::{Begun, NewLive, Once};
@@ -14,8 +15,8 @@ use super::chunk_outbox::ChunkOutbox;
 use super::reach::reach;
 use super::room_task::run;
 use super::session::StartingPoint;
-use super::{Error, Recorder, live_renderer};
-use crate::recording_options::RecordingOptions;
+use super::{Error, LEASE, Recorder, live_renderer};
+use crate::recording_options::layout;
 use crate::{entropy, names};
 
 /// What is to be recorded.
@@ -61,9 +62,10 @@ pub async fn start(
         room_name,
         session_id,
         labels,
-        settings: options.to_json(),
-        paused: options.paused,
+        options: options.clone(),
         once,
+        owner: recorder.node,
+        lease_until: now.after(LEASE),
         now,
     };
     match recorder.store.begin_live(&new).await? {
@@ -74,7 +76,7 @@ pub async fn start(
             tracing::info!(recording = %recording.id, room = names::shown(&new.room_name), "a room is going to be recorded");
             let clock = Timepiece::new(Instant::now(), recorder.clock.now().as_nanos());
             let live = live_renderer::needs(&recorder.config);
-            let log = Capture::new(capture.id.as_uuid(), clock, &recorder.registry.journal, options.layout(), live);
+            let log = Capture::new(capture.id.as_uuid(), clock, &recorder.registry.journal, layout(&options), live);
             let start = StartingPoint { log, outbox: ChunkOutbox::new(0..0), rendered: 0 };
             run(recorder, recording.clone(), &capture, start, options, reach);
             Ok((recording, capture))

@@ -3,22 +3,24 @@
 use std::time::{Duration, Instant};
 
 use echosphere_domain::lifecycle::Status;
+use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{Capture, Recording};
-use echosphere_domain::segment::Location;
+use echosphere_domain::segment::SegmentState;
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
 use echosphere_recorder::capture::{self, Timepiece};
 use echosphere_recorder::clock::nanos;
+use echosphere_recorder::log::journal;
 use echosphere_recorder::log::{Body, Ended, ended};
-use echosphere_recorder::room::Command;
+use echosphere_recorder::room;
 use tokio::sync::mpsc;
 
 use super::chunk_outbox::ChunkOutbox;
-use super::resume;
 use super::session::{RoomSession, StartingPoint};
+use super::{LEASE, owner, resume};
 use crate::jobs::Rooms;
 use crate::recording::live_renderer;
-use crate::recording_options::RecordingOptions;
+use crate::recording_options::layout;
 use crate::rendering::capture_log::LAG;
 use crate::testing::{House, room_begins, tone};
 
@@ -58,7 +60,7 @@ async fn call(house: &House, began: Instant, seconds: u64) -> (Recording, Captur
     let now = recorder.clock.now();
     let clock = Timepiece::new(began, now.as_nanos());
     let (journal, live) = (&recorder.registry.journal, live_renderer::needs(&house.app.config));
-    let layout = RecordingOptions::default().layout();
+    let layout = layout(&RecordingOptions::default());
     let mut log = capture::Capture::new(capture.id.as_uuid(), clock, journal, layout, live);
     for body in room_begins("call", "helper", "AGENT") {
         log.take(began, body);
@@ -66,8 +68,8 @@ async fn call(house: &House, began: Instant, seconds: u64) -> (Recording, Captur
     for (after, body) in tone(seconds) {
         log.take(began + after, body);
     }
-    house.app.store.room_joined(recording.id, "RM_call").await.unwrap();
-    house.app.store.heard(recording.id, now).await.unwrap();
+    house.app.store.room_joined(house.room(recording.id), "RM_call").await.unwrap();
+    house.app.store.heard(house.room(recording.id), now).await.unwrap();
     (recording, capture, log)
 }
 
@@ -105,7 +107,7 @@ async fn a_segment_of_a_call_is_stored_and_told_when_it_is_due_and_not_before() 
     changed.next().await;
     let segments = house.segments(id).await;
     assert_eq!((segments.len(), house.stored(".ts").len()), (next as usize, next as usize));
-    assert!(segments.iter().all(|segment| matches!(segment.location, Location::Stored { .. })), "{segments:?}");
+    assert!(segments.iter().all(|segment| matches!(segment.state, SegmentState::Stored(_))), "{segments:?}");
     let (recording, _) = house.recording().await;
     assert_eq!(
         (recording.state.status, recording.duration),
@@ -168,6 +170,24 @@ async fn while_storage_is_away_a_room_waits_and_nothing_of_it_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_journals_have_of_a_room_that_another_node_owns_stays_until_the_room_is_taken_over() {
+    let house = House::with(&unknown_livekit("0s")).await;
+    let recording = killed_while_listening(&house, 4).await;
+    let other = house.another_node();
+    let left = journal::recover(&house.app.data.journal(), |_| Some(0)).unwrap();
+    let files = left.files.clone();
+    resume(&other.app.recorder, left).await.unwrap();
+    let registry = &other.app.recorder.registry;
+    assert!(!files.is_empty() && files.iter().all(|file| file.exists()) && !registry.has(recording.id));
+    house.pass(LEASE * 2);
+    owner::renew(&other.app.recorder).await.unwrap();
+    until_it_is_kept(&other, &recording).await;
+    assert!(files.iter().all(|file| !file.exists()));
+    other.work().await;
+    assert_eq!(other.recording().await.0.duration.as_millis() / 1_000, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recording_that_is_deleted_before_its_room_is_resumed_leaves_nothing() {
     let house = House::new().await;
     let recording = killed_while_listening(&house, 4).await;
@@ -182,16 +202,18 @@ async fn a_recording_that_is_deleted_before_its_room_is_resumed_leaves_nothing()
 }
 
 #[tokio::test]
-async fn a_room_that_is_still_to_be_resumed_takes_commands_and_one_that_nobody_has_does_not() {
+async fn a_room_that_is_still_to_be_resumed_takes_orders_and_one_that_nobody_has_does_not() {
     let house = House::new().await;
     let (recording, _) = house.begin_room("call").await;
     let registry = &house.app.recorder.registry;
-    assert!(!registry.send(recording.id, Command::Stop) && !registry.has(recording.id));
+    assert!(registry.order(recording.id, room::Command::Stop).is_none() && !registry.has(recording.id));
     registry.to_resume().insert(recording.id, Vec::new());
-    assert!(registry.send(recording.id, Command::Pause) && registry.has(recording.id));
-    assert_eq!(registry.to_resume()[&recording.id], [Command::Pause]);
+    let acted = registry.order(recording.id, room::Command::Pause).unwrap();
+    assert!(registry.has(recording.id));
+    assert_eq!(registry.to_resume()[&recording.id][0].command, room::Command::Pause);
     registry.resumed(recording.id);
     assert!(!registry.has(recording.id));
+    acted.await.unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,6 @@ pub use self::transcript::redact as redact_turns;
 use crate::clock::Clock;
 use crate::objects::Objects;
 use crate::readers::Readers;
-use crate::recording_options::RecordingOptions;
 
 /// By how much another machine's clock may be off ours, in nanoseconds. Each stretch is taken to be that much longer on either
 /// side.
@@ -77,7 +76,7 @@ impl RedactionSpans {
             let whose = if who.agent { &mut spans.agent } else { &mut spans.user };
             whose.push(wider(who.from, None));
         }
-        for options in redactions.options.iter().map(|options| RecordingOptions::from_json(options)) {
+        for options in &redactions.options {
             // A participant who is excluded by identity may have been there before we were.
             for identity in &options.exclude {
                 let whose = if is_agent(identity) { &mut spans.agent } else { &mut spans.user };

@@ -68,11 +68,13 @@ impl Rendering {
                 let fills = self.filling(recording, captures, audio).await?;
                 CaptureRenderer::log(audio.clone(), index, chunks(recording, capture, audio), fills)
             }
-            Master::Ogg(extent) => {
+            Master::Ogg(_) => {
+                // Ogg that is elsewhere cannot be read yet.
+                let Some(extent) = audio.extent() else { return Ok(None) };
                 let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
-                CaptureRenderer::ogg(audio.clone(), extent.clone(), index, channel_map(capture.source))
+                CaptureRenderer::ogg(audio.clone(), extent, index, channel_map(capture.source))
             }
-            Master::Segments => return Ok(None),
+            Master::Segments | Master::File(_) => return Ok(None),
         };
         self.cache.insert(capture.id, &renderer, bytes.len());
         Ok(Some(renderer))

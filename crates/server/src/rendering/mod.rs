@@ -6,6 +6,7 @@ mod capture_renderer;
 mod capture_sources;
 mod on_demand;
 mod pool;
+mod rendition;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ pub use self::capture_renderer::{CaptureRenderer, Error, channel_map};
 pub use self::capture_sources::{RenderCache, chunks};
 pub use self::on_demand::{Rendered, segment_key};
 pub use self::pool::{Pool, PoolError, Priority};
+pub use self::rendition::{aac, aac_id};
 use crate::clock::Clock;
 use crate::objects::Objects;
 

@@ -1,11 +1,13 @@
 //! Renders segments that are requested and not stored, and stores them.
 
 use echosphere_domain::key::ObjectKey;
+use echosphere_domain::location::Location;
 use echosphere_domain::recording::{Capture, Recording, Source};
-use echosphere_domain::segment::{AUDIO_RENDITION, Segment};
+use echosphere_domain::segment::Segment;
 use echosphere_store::{Purpose, StoredSegment};
 
 use super::capture_renderer::Error;
+use super::rendition::aac_id;
 use super::{Priority, Rendering};
 
 /// The key of a segment. It follows from what is rendered, so that rendering it twice stores the same bytes at the same key.
@@ -15,7 +17,7 @@ pub fn segment_key(recording: &Recording, captures: &[Capture], segment: &Segmen
     // What was rendered while a room went on differs from what hindsight makes of it; an upload never changes.
     let is_log = capture.is_some_and(|capture| capture.source == Source::Recorder);
     let revision = if is_log { recording.state.revision } else { 1 };
-    recording.prefix.segment(attempt, AUDIO_RENDITION, revision, segment.capture_index)
+    recording.prefix.segment(attempt, aac_id().as_str(), revision, segment.capture_index)
 }
 
 /// A segment that was rendered on request.
@@ -47,7 +49,7 @@ impl Rendering {
             Ok((ts, _)) => ts,
             Err(error @ Error::MasterLost(_)) => {
                 tracing::error!(recording = %recording.id, segment = segment.index, %error, "a segment is lost");
-                self.store.segment_lost(recording.id, AUDIO_RENDITION, revision, segment.index, "storage_lost").await?;
+                self.store.segment_lost(recording.id, &aac_id(), revision, segment.index, "storage_lost").await?;
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -55,8 +57,8 @@ impl Rendering {
         let key = segment_key(recording, captures, segment);
         let length = ts.len() as u64;
         self.objects.put(recording, Purpose::Segment, &key, ts).await?;
-        let stored = [StoredSegment { index: segment.index, key: key.clone(), offset: 0, length }];
-        self.store.segments_stored(recording.id, AUDIO_RENDITION, revision, &stored, self.clock.now()).await?;
+        let stored = [StoredSegment { index: segment.index, location: Location::part(key.clone(), 0, length) }];
+        self.store.segments_stored(recording.id, &aac_id(), revision, &stored, self.clock.now()).await?;
         metrics::counter!("echosphere_segments_rendered_on_demand_total").increment(1);
         Ok(Some(Rendered::Stored(key)))
     }

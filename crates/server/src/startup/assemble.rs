@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use echosphere_domain::id::NodeId;
 use echosphere_livekit::token::Verifier;
 use echosphere_media::render::Renderer;
 use echosphere_recorder::log::journal::{Journal, Recovered};
@@ -105,6 +106,7 @@ pub fn assemble_over(
     telemetry_queue::remove_leftovers(&data);
     let objects = Objects::new(Arc::clone(&store), Arc::clone(&bytes), clock.clone());
     let base = Base {
+        node: data.node_id(NodeId::new(entropy::uuid(clock.now())))?,
         participants: Participants::new(Arc::clone(&store), Arc::clone(&config), clock.clone()),
         rendering: Rendering::new(Arc::clone(&store), objects.clone(), pool, clock.clone()),
         config: Arc::clone(&config),
@@ -143,6 +145,7 @@ pub fn assemble_over(
 
 /// What several parts are given.
 struct Base {
+    node: NodeId,
     config: Arc<Config>,
     data: Arc<DataDir>,
     store: Arc<dyn Store>,
@@ -187,6 +190,7 @@ impl Base {
 
     fn recorder(&self, wire: Wire, registry: Registry) -> Recorder {
         Recorder {
+            node: self.node,
             config: Arc::clone(&self.config),
             data: Arc::clone(&self.data),
             store: Arc::clone(&self.store),
@@ -204,6 +208,7 @@ impl Base {
 
     fn jobs(&self, uploads: Arc<Uploads>, rooms: Arc<dyn jobs::Rooms>) -> Jobs {
         Jobs {
+            node: self.node,
             config: Arc::clone(&self.config),
             data: Arc::clone(&self.data),
             store: Arc::clone(&self.store),

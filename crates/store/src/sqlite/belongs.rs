@@ -48,12 +48,14 @@ pub const BELONGS: &[Belongs] = &[
     Belongs {
         table: "objects",
         columns: &[
+            ("store", Removed),
             ("key", Removed),
             ("project", Removed),
             ("recording", Removed),
             ("purpose", Removed),
             ("state", Removed),
             ("since", Removed),
+            ("is_prefix", Removed),
         ],
         erased_by: &["DELETE FROM objects WHERE recording = ?1"],
     },
@@ -78,8 +80,22 @@ pub const BELONGS: &[Belongs] = &[
             ("byte_offset", Removed),
             ("byte_length", Removed),
             ("missing", Removed),
+            ("is_foreign", Removed),
         ],
         erased_by: &["DELETE FROM segments WHERE recording = ?1"],
+    },
+    Belongs {
+        table: "renditions",
+        columns: &[
+            ("recording", Removed),
+            ("id", Removed),
+            ("position", Removed),
+            ("codecs", Removed),
+            ("bandwidth", Removed),
+            ("container", Removed),
+            ("init", Removed),
+        ],
+        erased_by: &["DELETE FROM renditions WHERE recording = ?1"],
     },
     Belongs {
         table: "uploads",
@@ -134,36 +150,45 @@ pub const BELONGS: &[Belongs] = &[
         erased_by: &["DELETE FROM people WHERE (project, room_sid) IN {rooms}"],
     },
     Belongs {
-        table: "webhooks",
-        // The id stays for its day, so that a repeated webhook is recognised.
+        table: "inbox",
+        // The id stays for its day, so that an event that comes again is known; so do what came of it and the kind of credentials of
+        // whoever asked.
         columns: &[
             ("project", Stays),
+            ("source", Stays),
             ("id", Stays),
-            ("event", Stays),
+            ("kind", Stays),
+            ("recording", Stays),
             ("room_sid", Stays),
             ("room_name", Cleared),
+            ("body", Cleared),
+            ("asked_by", Stays),
             ("created_at", Stays),
             ("received_at", Stays),
-            ("body", Cleared),
             ("attempts", Stays),
             ("due", Stays),
+            ("outcome", Stays),
         ],
-        erased_by: &["UPDATE webhooks SET room_name = '', body = '' WHERE (project, room_sid) IN {rooms}"],
+        erased_by: &[
+            "UPDATE inbox SET room_name = '', body = '' WHERE (project, room_sid) IN {rooms} OR recording = ?1",
+        ],
     },
     Belongs {
-        table: "live",
+        table: "rooms",
         // Pauses, and on which side somebody was left out, say what must not be kept of later uploads of the room.
         columns: &[
             ("recording", Stays),
             ("capture", Stays),
-            ("settings", Cleared),
+            ("options", Cleared),
             ("paused", Stays),
             ("pauses", Stays),
             ("excluded", Cleared),
             ("left_out", Stays),
+            ("owner", Stays),
+            ("lease_until", Stays),
         ],
         // While another recording holds the room, these names leave people out of that one too; they are cleared together with it.
-        erased_by: &["UPDATE live SET settings = '{}', excluded = '[]' WHERE recording IN (SELECT id FROM recordings
+        erased_by: &["UPDATE rooms SET options = '{}', excluded = '[]' WHERE recording IN (SELECT id FROM recordings
                  WHERE (id = ?1 AND NOT EXISTS (SELECT 1 FROM recordings AS holder WHERE {holds}
                      AND holder.project = recordings.project AND holder.room_sid = recordings.room_sid))
                  OR (deletion <> 'none' AND (project, room_sid) IN {rooms}))"],
@@ -202,6 +227,8 @@ pub const BELONGS: &[Belongs] = &[
             ("analysis", Cleared),
             ("tracks", Cleared),
             ("is_over", Stays),
+            ("delete_at", Stays),
+            ("is_held", Stays),
             ("simulated", Stays),
         ],
         erased_by: &[
@@ -220,6 +247,7 @@ pub const BELONGS: &[Belongs] = &[
             ("run_at", Stays),
             ("generation", Stays),
             ("lease_until", Stays),
+            ("owner", Stays),
             ("attempts", Stays),
             ("dead", Stays),
             ("last_error", Stays),
@@ -257,40 +285,3 @@ pub const BELONGS: &[Belongs] = &[
     Belongs { table: "used_sign_in_links", columns: &[("nonce", Stays), ("expires_at", Stays)], erased_by: &[] },
     Belongs { table: "upkeep", columns: &[("name", Stays), ("done_at", Stays)], erased_by: &[] },
 ];
-
-/// The tombstones of what is erased: those of the recording `?1`, or number `?2`.
-pub(super) const GONE: &str = "(SELECT * FROM tombstones WHERE recording = ?1 OR id = ?2)";
-/// The condition for a recording (`holder`) to hold its room.
-pub(super) const HOLDS: &str = "holder.deletion = 'none'";
-/// The rooms of what is erased that no other recording holds.
-const ROOMS: &str = "(SELECT project, room_sid FROM {gone} AS room WHERE room_sid IS NOT NULL AND scope <> 'nothing'
-     AND NOT EXISTS (SELECT 1 FROM recordings AS holder WHERE {holds}
-                     AND holder.project = room.project AND holder.room_sid = room.room_sid))";
-/// The telemetry that is erased: of the jobs; of the rooms, if it names no job; and of rooms that are erased as a whole, also if it
-/// names one.
-pub(super) const TELEMETRY: &str = "(project, job_id) IN (SELECT project, job_id FROM {gone} WHERE job_id IS NOT NULL)
-     OR ((project, room_sid) IN {rooms} AND (job_id IS NULL OR (project, room_sid) IN
-             (SELECT project, room_sid FROM {gone} WHERE scope = 'room' AND room_sid IS NOT NULL)))";
-/// The uploads that are erased: those that became captures of the recording, those of its jobs that did not or did not yet,
-/// duplicates without a job in its rooms, and those of excluded rooms. Any other quarantined upload belongs to nobody.
-pub(super) const UPLOADS: &str = "id IN (SELECT upload FROM captures WHERE recording = ?1)
-     OR (state <> 'quarantined' AND (
-         (project, job_id) IN (SELECT project, job_id FROM {gone} WHERE job_id IS NOT NULL)
-         OR (state = 'duplicate' AND job_id IS NULL AND (project, room_sid) IN {rooms})
-         OR (state IN ('receiving', 'received', 'held') AND (project, room_sid) IN (SELECT project, room_sid FROM {gone}
-             WHERE scope = 'room' AND reason = 'excluded' AND room_sid IS NOT NULL))))";
-
-/// Uploads, not read yet, of the room of a recorder's recording: their times will say whether they belong to the recording.
-pub(super) const AWAITED: &str = "state IN ('receiving', 'received') AND (project, room_sid) IN {rooms}
-     AND (project, room_sid) IN (SELECT project, room_sid FROM {gone} WHERE scope = 'room' AND room_sid IS NOT NULL)
-     AND NOT ({uploads})";
-
-/// A statement with its placeholders filled in.
-pub(super) fn statement(text: &str) -> String {
-    text.replace("{awaited}", AWAITED)
-        .replace("{telemetry}", TELEMETRY)
-        .replace("{uploads}", UPLOADS)
-        .replace("{rooms}", ROOMS)
-        .replace("{holds}", HOLDS)
-        .replace("{gone}", GONE)
-}

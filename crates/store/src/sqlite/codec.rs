@@ -1,10 +1,13 @@
 //! Converts rows to the domain's types, and the domain's values to columns.
 
 use echosphere_domain::id::ProjectId;
-use echosphere_domain::key::{ObjectKey, RecordingPrefix};
-use echosphere_domain::lifecycle::State;
+use echosphere_domain::key::RecordingPrefix;
+use echosphere_domain::lifecycle::{Deletion, State};
+use echosphere_domain::location::{ByteRange, Key, Location};
+use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{Capture, Recording};
-use echosphere_domain::segment::{Location, Segment};
+use echosphere_domain::rendition::Rendition;
+use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::{MediaTime, WallTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,7 +27,7 @@ impl<'r> Reader<'r> {
         Self { row, table }
     }
 
-    fn corrupt(&self, column: &str, reason: impl ToString) -> Error {
+    pub(super) fn corrupt(&self, column: &str, reason: impl ToString) -> Error {
         let id: String = self.row.try_get("id").unwrap_or_default();
         Error::Corrupt { row: format!("{}.{column} of {id:?}", self.table), reason: reason.to_string() }
     }
@@ -101,8 +104,23 @@ pub(super) fn word<T: Serialize>(value: T) -> String {
     }
 }
 
+/// The word for how far a deletion is. One that is scheduled has a time besides, and is none yet.
+pub(super) fn deletion_word(deletion: Deletion) -> String {
+    word(if deletion == Deletion::Scheduled { Deletion::None } else { deletion })
+}
+
+/// The options of a room's recording; the defaults if they cannot be read.
+pub(super) fn options(row: &SqliteRow) -> Result<RecordingOptions> {
+    Ok(serde_json::from_str(&Reader::new("rooms", row).text("options")?).unwrap_or_default())
+}
+
 pub(super) fn recording(row: &SqliteRow) -> Result<Recording> {
     let row = Reader::new("recordings", row);
+    let delete_at = row.maybe_time("delete_at")?;
+    let deletion = match row.word("deletion")? {
+        Deletion::None if delete_at.is_some() => Deletion::Scheduled,
+        deletion => deletion,
+    };
     let reason = row.maybe_text("reason")?;
     let reason = reason.map(|word| serde_json::from_value(serde_json::Value::String(word))).transpose();
     Ok(Recording {
@@ -117,7 +135,10 @@ pub(super) fn recording(row: &SqliteRow) -> Result<Recording> {
             partial: row.flag("partial")?,
             reason: reason.map_err(|error| row.corrupt("reason", error))?,
             revision: row.number("revision")?,
-            deletion: row.word("deletion")?,
+            is_over: row.flag("is_over")?,
+            deletion,
+            delete_at,
+            is_held: row.flag("is_held")?,
             tier: row.word("tier")?,
         },
         created_at: row.time("created_at")?,
@@ -179,16 +200,35 @@ fn upload_state(word: &str) -> Option<UploadState> {
     [Receiving, Received, Joined, Duplicate, Quarantined, Held].into_iter().find(|state| state.as_str() == word)
 }
 
+/// Where a segment is stored.
+fn location(row: &Reader<'_>) -> Result<Location> {
+    let key = if row.flag("is_foreign")? {
+        Key::Foreign(row.parse("object_key")?)
+    } else {
+        Key::Own(row.parse("object_key")?)
+    };
+    let range = ByteRange { offset: row.number("byte_offset")?, length: row.number("byte_length")? };
+    Ok(Location { store: row.parse("store")?, key, range: Some(range) })
+}
+
+/// A rendition of a recording.
+pub(super) fn rendition(row: &SqliteRow) -> Result<Rendition> {
+    let row = Reader::new("renditions", row);
+    Ok(Rendition {
+        id: row.parse("id")?,
+        codecs: row.text("codecs")?,
+        bandwidth: row.number("bandwidth")?,
+        container: row.word("container")?,
+        init: row.maybe_json("init")?,
+    })
+}
+
 pub(super) fn segment(row: &SqliteRow) -> Result<Segment> {
     let row = Reader::new("segments", row);
-    let location = match row.text("state")?.as_str() {
-        "renderable" => Location::Renderable,
-        "stored" => Location::Stored {
-            key: row.parse::<ObjectKey>("object_key")?,
-            offset: row.number("byte_offset")?,
-            length: row.number("byte_length")?,
-        },
-        "missing" => Location::Missing { reason: row.text("missing")? },
+    let state = match row.text("state")?.as_str() {
+        "renderable" => SegmentState::Renderable,
+        "stored" => SegmentState::Stored(location(&row)?),
+        "missing" => SegmentState::Missing { reason: row.text("missing")? },
         other => return Err(row.corrupt("state", format!("{other:?} is not a state of segments"))),
     };
     Ok(Segment {
@@ -200,7 +240,7 @@ pub(super) fn segment(row: &SqliteRow) -> Result<Segment> {
         duration: MediaTime::from_ticks(row.integer("ticks")?),
         wall_start: row.time("wall_start")?,
         codecs: row.text("codecs")?,
-        location,
+        state,
     })
 }
 

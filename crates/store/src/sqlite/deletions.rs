@@ -1,4 +1,4 @@
-//! Deletion, on SQLite: refuses sessions, lists what belongs to a deletion, and erases its rows and what they leave in the file.
+//! Deletion, on SQLite: lists what belongs to a deletion, and erases what its rows leave in the file.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -6,136 +6,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
-use echosphere_domain::key::{self, ObjectKey, RecordingPrefix};
-use echosphere_domain::lifecycle::{Deletion, Event};
+use echosphere_domain::key::{self, ObjectKey};
 use echosphere_domain::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
-use super::belongs::{self, BELONGS};
 use super::codec::Reader;
-use super::{SqliteStore, effects, gaps, idempotency, rows, sessions, tasks, tombstones};
-use crate::{Belongings, Deletions, Erasure, Error, Gone, Lease, Result, SessionIds, TaskKind};
+use super::erasure::{failed, parameters, rows_of};
+use super::{SqliteStore, gaps};
+use crate::rows::TombstoneRows;
+use crate::{Belongings, Deletions, Erasure, Error, Gone, Lease, Result, SessionIds, rules};
 
 const ACTION: &str = "erase what was deleted";
 /// How long folding the write-ahead log in waits for readers at a time, in milliseconds; writers wait meanwhile.
 const FOLD_PATIENCE: u32 = 250;
-
-fn failed(error: sqlx::Error) -> Error {
-    Error::from_sqlx(ACTION, error)
-}
-
-/// The two parameters of [`belongs::GONE`].
-fn parameters(what: Erasure) -> (Option<String>, Option<i64>) {
-    match what {
-        Erasure::Recording(id) => (Some(id.to_string()), None),
-        Erasure::Refused(id) => (None, Some(id)),
-    }
-}
-
-async fn rows_of(connection: &mut SqliteConnection, what: Erasure, query: &str) -> Result<Vec<SqliteRow>> {
-    // Every statement contains both parameters, so that both can be bound.
-    let query = format!("SELECT * FROM ({}) WHERE ?1 IS NOT NULL OR ?2 IS NOT NULL", belongs::statement(query));
-    let (recording, tombstone) = parameters(what);
-    let found = sqlx::query(AssertSqlSafe(query)).bind(recording).bind(tombstone).fetch_all(connection).await;
-    found.map_err(failed)
-}
-
-async fn refuse(
-    connection: &mut SqliteConnection,
-    project: &ProjectId,
-    session: &SessionIds,
-    reason: Gone,
-    now: WallTime,
-) -> Result<bool> {
-    if reason != Gone::Excluded {
-        return refuse_one(connection, project, session, reason, now).await;
-    }
-    // The rule is about rooms: a job's room is looked up, and a room's jobs, as far as any row has both.
-    let mut found = false;
-    let mut session = session.clone();
-    if session.room_sid.is_none() {
-        session.room_sid =
-            told_together(connection, project, TOLD_ROOM, session.job_id.as_deref()).await?.into_iter().next();
-    }
-    found |= refuse_one(connection, project, &session, reason, now).await?;
-    for job in told_together(connection, project, TOLD_JOBS, session.room_sid.as_deref()).await? {
-        if session.job_id.as_ref() != Some(&job) {
-            let other = SessionIds { job_id: Some(job), room_sid: session.room_sid.clone(), started_at: None };
-            found |= refuse_one(connection, project, &other, reason, now).await?;
-        }
-    }
-    Ok(found)
-}
-
-/// The rooms that rows name together with a job.
-const TOLD_ROOM: &str = "SELECT room_sid FROM telemetry WHERE project = ?1 AND job_id = ?2
-     UNION SELECT room_sid FROM uploads WHERE project = ?1 AND job_id = ?2
-     UNION SELECT recordings.room_sid FROM captures JOIN recordings ON recordings.id = captures.recording
-           WHERE captures.project = ?1 AND captures.job_id = ?2";
-/// The jobs that rows name together with a room.
-const TOLD_JOBS: &str = "SELECT job_id FROM telemetry WHERE project = ?1 AND room_sid = ?2
-     UNION SELECT job_id FROM uploads WHERE project = ?1 AND room_sid = ?2
-     UNION SELECT captures.job_id FROM recordings JOIN captures ON captures.recording = recordings.id
-           WHERE recordings.project = ?1 AND recordings.room_sid = ?2";
-
-async fn told_together(
-    connection: &mut SqliteConnection,
-    project: &ProjectId,
-    query: &'static str,
-    id: Option<&str>,
-) -> Result<Vec<String>> {
-    let told = sqlx::query_scalar::<_, Option<String>>(query).bind(project.as_str()).bind(id);
-    Ok(told.fetch_all(connection).await.map_err(failed)?.into_iter().flatten().collect())
-}
-
-async fn refuse_one(
-    connection: &mut SqliteConnection,
-    project: &ProjectId,
-    session: &SessionIds,
-    reason: Gone,
-    now: WallTime,
-) -> Result<bool> {
-    let scope = if reason == Gone::Excluded && session.room_sid.is_some() { "room" } else { "session" };
-    let tombstone = tombstones::of_refused(connection, project, session, scope, reason, now).await?;
-    let mut found = false;
-    for recording in of_session(connection, project, session, scope).await? {
-        let mut recording = rows::recording_by_id(connection, recording).await?;
-        effects::step_recording(connection, &mut recording, Event::DeletionRequested, now).await?;
-        sessions::reach_copies(connection, recording.id, now).await?;
-        found = true;
-    }
-    found |= sessions::withdraw_of(connection, project, session, scope == "room", now).await?;
-    let kept = rows_of(
-        connection,
-        Erasure::Refused(tombstone),
-        "SELECT 1 FROM telemetry WHERE {telemetry} UNION SELECT 1 FROM uploads WHERE {uploads}",
-    );
-    if !kept.await?.is_empty() {
-        tasks::queue(connection, TaskKind::Erase, Erasure::Refused(tombstone).payload(), now).await?;
-        found = true;
-    }
-    Ok(found)
-}
-
-/// The recordings of a session, or of all sessions of its room, that did not capture the room.
-async fn of_session(
-    connection: &mut SqliteConnection,
-    project: &ProjectId,
-    session: &SessionIds,
-    scope: &str,
-) -> Result<Vec<RecordingId>> {
-    let query = format!(
-        "SELECT DISTINCT recordings.id FROM recordings LEFT JOIN captures ON captures.recording = recordings.id
-         WHERE recordings.project = ?1 AND recordings.deletion = 'none' AND NOT {}
-         AND (captures.job_id = ?2 OR (?4 = 'room' AND recordings.room_sid = ?3)
-              OR (?2 IS NULL AND ?4 <> 'room' AND captures.job_id IS NULL AND recordings.room_sid = ?3 AND captures.started_at IS ?5))",
-        rows::CAPTURED_ROOM
-    );
-    let found = sqlx::query(AssertSqlSafe(query)).bind(project.as_str()).bind(&session.job_id).bind(&session.room_sid);
-    let found = found.bind(scope).bind(session.started_at.map(WallTime::as_nanos)).fetch_all(connection).await;
-    found.map_err(failed)?.iter().map(|row| Reader::new("recordings", row).parse("id")).collect()
-}
 
 async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<Belongings> {
     let keys = |rows: Vec<SqliteRow>| -> Result<Vec<ObjectKey>> {
@@ -148,7 +32,7 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
     for folder in &found.folders {
         // Objects that were redacted and wait for the sweeper, and those that were only announced.
         let of_folder = sqlx::query(
-            "SELECT key AS id FROM objects WHERE key > ?1 || '/' AND key < ?1 || '0' AND (recording IS NULL OR recording = ?2)",
+            "SELECT key AS id FROM objects WHERE store = 'main' AND key > ?1 || '/' AND key < ?1 || '0' AND (recording IS NULL OR recording = ?2)",
         );
         let of_folder = of_folder.bind(folder.as_str()).bind(parameters(what).0).fetch_all(&mut *connection).await;
         found.objects.extend(keys(of_folder.map_err(failed)?)?);
@@ -182,58 +66,6 @@ async fn folders(connection: &mut SqliteConnection, what: Erasure) -> Result<Vec
     Ok(folders)
 }
 
-async fn erase_rows(connection: &mut SqliteConnection, what: Erasure) -> Result<()> {
-    let (recording, tombstone) = parameters(what);
-    if let Erasure::Recording(id) = what
-        && rows::recording_by_id(connection, id).await?.state.deletion == Deletion::None
-    {
-        return Err(Error::NotFound(format!("the deletion of recording {id}")));
-    }
-    for statement in BELONGS.iter().flat_map(|belongs| belongs.erased_by) {
-        let text = belongs::statement(statement);
-        let query = sqlx::query(AssertSqlSafe(text.clone())).bind(&recording);
-        let query = if text.contains("?2") { query.bind(tombstone) } else { query };
-        query.execute(&mut *connection).await.map_err(failed)?;
-    }
-    if let Erasure::Recording(id) = what {
-        let project = rows::recording_by_id(connection, id).await?.project;
-        let set = sqlx::query("UPDATE recordings SET prefix = ? WHERE id = ?");
-        let set = set.bind(RecordingPrefix::new(&project, None, id).as_str().to_owned()).bind(id.to_string());
-        set.execute(connection).await.map_err(failed)?;
-    }
-    Ok(())
-}
-
-async fn finish(connection: &mut SqliteConnection, what: Erasure, lease: Lease, now: WallTime) -> Result<()> {
-    tasks::finish(connection, lease).await?;
-    if let Erasure::Recording(id) = what {
-        let mut recording = rows::recording_by_id(connection, id).await?;
-        effects::step_recording(connection, &mut recording, Event::Erased, now).await?;
-    }
-    Ok(())
-}
-
-async fn forget_objects(connection: &mut SqliteConnection, keys: Vec<ObjectKey>) -> Result<()> {
-    for key in keys {
-        for statement in ["DELETE FROM telemetry WHERE key = ?", "DELETE FROM objects WHERE key = ?"] {
-            sqlx::query(statement).bind(key.as_str()).execute(&mut *connection).await.map_err(failed)?;
-        }
-    }
-    Ok(())
-}
-
-async fn resume(connection: &mut SqliteConnection, now: WallTime) -> Result<u64> {
-    let pending = sqlx::query(
-        "SELECT id FROM recordings WHERE deletion = 'pending'
-         AND NOT EXISTS (SELECT 1 FROM tasks WHERE kind = 'erase' AND payload = recordings.id AND dead = 0)",
-    );
-    let pending = pending.fetch_all(&mut *connection).await.map_err(failed)?;
-    for row in &pending {
-        tasks::queue(connection, TaskKind::Erase, Reader::new("recordings", row).text("id")?, now).await?;
-    }
-    Ok(pending.len() as u64)
-}
-
 /// Folds the write-ahead log in; returns whether it is empty now.
 async fn fold(connection: &mut SqliteConnection) -> Result<bool> {
     let set = |millis: u32| AssertSqlSafe(format!("PRAGMA busy_timeout = {millis}"));
@@ -259,17 +91,17 @@ async fn clear_gaps(connection: &mut SqliteConnection, file: Arc<ManuallyDrop<Fi
 #[async_trait]
 impl Deletions for SqliteStore {
     async fn gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>> {
-        tombstones::gone(&self.readers, project, session).await
+        self.reader("read a tombstone").await?.gone_of(project, session).await
     }
 
     async fn upload_gone(&self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>> {
-        tombstones::upload_gone(&self.readers, project, session).await
+        self.reader("read a tombstone").await?.gone_of_upload(project, session).await
     }
 
     async fn refuse(&self, project: &ProjectId, session: &SessionIds, reason: Gone, now: WallTime) -> Result<bool> {
         let (project, session) = (project.clone(), session.clone());
-        self.write("refuse a session", move |connection| {
-            Box::pin(async move { refuse(connection, &project, &session, reason, now).await })
+        self.write("refuse a session", move |rows| {
+            Box::pin(async move { rules::deletion::refuse(rows, &project, &session, reason, now).await })
         })
         .await
     }
@@ -277,7 +109,7 @@ impl Deletions for SqliteStore {
     async fn room_names(&self, project: &ProjectId, session: &SessionIds) -> Result<Vec<String>> {
         let names = sqlx::query_scalar(
             "SELECT DISTINCT name FROM (
-                 SELECT room_name AS name FROM webhooks WHERE project = ?1 AND room_sid = ?3 AND ?3 <> ''
+                 SELECT room_name AS name FROM inbox WHERE project = ?1 AND room_sid = ?3 AND ?3 <> ''
                  UNION ALL SELECT room_name FROM recordings WHERE project = ?1 AND (room_sid = ?3
                      OR id IN (SELECT recording FROM captures WHERE project = ?1 AND job_id = ?2))
                  UNION ALL SELECT room_name FROM uploads WHERE project = ?1 AND (room_sid = ?3 OR job_id = ?2)
@@ -298,7 +130,7 @@ impl Deletions for SqliteStore {
         let mut kept = Vec::new();
         for key in keys {
             let others: i64 = sqlx::query_scalar(
-                "SELECT EXISTS (SELECT 1 FROM objects WHERE key = ?1 AND recording IS NOT NULL AND recording IS NOT ?2)",
+                "SELECT EXISTS (SELECT 1 FROM objects WHERE store = 'main' AND key = ?1 AND recording IS NOT NULL AND recording IS NOT ?2)",
             )
             .bind(key.as_str())
             .bind(parameters(what).0)
@@ -314,17 +146,17 @@ impl Deletions for SqliteStore {
 
     async fn forget_objects(&self, keys: &[ObjectKey]) -> Result<()> {
         let keys = keys.to_vec();
-        self.write(ACTION, move |connection| Box::pin(async move { forget_objects(connection, keys).await })).await
+        self.write(ACTION, move |rows| Box::pin(async move { rules::objects::forget(rows, &keys).await })).await
     }
 
     async fn erase_rows(&self, what: Erasure) -> Result<()> {
-        self.write(ACTION, move |connection| Box::pin(async move { erase_rows(connection, what).await })).await
+        self.write(ACTION, move |rows| Box::pin(async move { rules::deletion::erase_rows(rows, what).await })).await
     }
 
     async fn scrub(&self) -> Result<()> {
         const ACTION: &str = "fold the write-ahead log into the database";
         let later = |reason: String| Error::Interrupted { action: ACTION, reason };
-        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let mut writer = self.writer.alone().await;
         let file = self.file.clone();
         // In a tokio task of its own: the caller may be dropped in the middle of it.
         let scrubbed = tokio::spawn(async move {
@@ -341,14 +173,15 @@ impl Deletions for SqliteStore {
 
     async fn finish_erase(&self, what: Erasure, lease: &Lease, now: WallTime) -> Result<()> {
         let lease = *lease;
-        self.write("end a deletion", move |connection| {
-            Box::pin(async move { finish(connection, what, lease, now).await })
+        self.write("end a deletion", move |rows| {
+            Box::pin(async move { rules::deletion::finish(rows, what, &lease, now).await })
         })
         .await
     }
 
     async fn resume_deletions(&self, now: WallTime) -> Result<u64> {
-        self.write("resume deletions", move |connection| Box::pin(async move { resume(connection, now).await })).await
+        self.write("resume deletions", move |rows| Box::pin(async move { rules::deletion::resume(rows, now).await }))
+            .await
     }
 
     async fn deleted(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<RecordingId>> {
@@ -382,11 +215,11 @@ impl Deletions for SqliteStore {
     }
 
     async fn rewrite(&self) -> Result<()> {
-        self.write("make Idempotency-Keys unreadable", |connection| {
-            Box::pin(async move { idempotency::make_unreadable(connection).await })
+        self.write("make Idempotency-Keys unreadable", |rows| {
+            Box::pin(async move { rules::once::make_unreadable(rows).await })
         })
         .await?;
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer.alone().await;
         sqlx::query("VACUUM").execute(&mut writer.connection).await.map_err(failed)?;
         fold(&mut writer.connection).await?;
         writer.connection.ping().await.map_err(failed)

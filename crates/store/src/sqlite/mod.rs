@@ -1,22 +1,21 @@
 //! The [`Store`](crate::Store) on SQLite: WAL, `synchronous=FULL`, one writer.
 //!
-//! Every write goes through one connection, one `BEGIN IMMEDIATE` transaction at a time, in a tokio task of its own: a caller
-//! that is dropped neither leaves half a transaction nor poisons the connection. Reads have connections of their own.
+//! Every write goes through one connection, one `BEGIN IMMEDIATE` transaction at a time ([`writer`]). Reads have connections of
+//! their own.
 
 pub mod belongs;
 mod changed;
 mod codec;
+mod conditions;
 mod deletions;
-mod effects;
+mod erasure;
+mod events;
 mod gaps;
-mod idempotency;
 mod inbox;
-mod joining;
 mod live;
 mod migrations;
 mod objects;
 mod people;
-mod publish;
 mod recordings;
 mod rows;
 mod segments;
@@ -24,24 +23,22 @@ mod sessions;
 mod sign_ins;
 mod tasks;
 mod telemetry;
-mod tombstones;
 mod uploads;
+mod writer;
 
 use std::fs::File;
-use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use echosphere_domain::id::RecordingId;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
-use tokio::sync::Mutex;
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool};
 
+use self::writer::{InTransaction, Writer};
 use crate::{Changes, Error, Result, Store};
 
 /// The number of connections for reading.
@@ -49,26 +46,16 @@ const READERS: u32 = 4;
 /// How long a statement waits for a lock that another process (a backup, a shell) holds; in memory, also another connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A future that borrows the connection of a running transaction.
-type InTransaction<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
-
 /// A SQLite database.
 #[derive(Clone)]
 pub struct SqliteStore {
-    writer: Arc<Mutex<Writer>>,
+    writer: Writer,
     readers: SqlitePool,
     /// The database's file, for what SQLite itself does not do ([`gaps`]); `None` for one in memory. Never closed: closing it would
     /// give up the locks that SQLite holds on it, because these belong to the process
     /// (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     file: Option<Arc<ManuallyDrop<File>>>,
     changes: Changes,
-}
-
-/// The connection that writes.
-struct Writer {
-    connection: SqliteConnection,
-    /// Whether a transaction has begun and not ended: left so by one that panicked.
-    is_in_transaction: bool,
 }
 
 /// Opens a database file, creates it if it is missing, and brings it to the current schema.
@@ -111,8 +98,8 @@ async fn connect(options: SqliteConnectOptions) -> Result<SqliteStore> {
     changed::watch(&mut writer).await?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.clone().read_only(true)).await;
     let readers = readers.map_err(|error| not_opened(path, error))?;
-    let writer = Arc::new(Mutex::new(Writer { connection: writer, is_in_transaction: false }));
-    Ok(SqliteStore { writer, readers, file: None, changes: Changes::default() })
+    let changes = Changes::default();
+    Ok(SqliteStore { writer: Writer::new(writer, changes.clone()), readers, file: None, changes })
 }
 
 fn not_opened(path: &Path, error: impl ToString) -> Error {
@@ -120,49 +107,19 @@ fn not_opened(path: &Path, error: impl ToString) -> Error {
 }
 
 impl SqliteStore {
-    /// Runs a transaction to its end, whether or not the caller waits for it, and tells those who watch what it changed.
+    /// Does work in a transaction, to its end whether or not the caller waits for it, and tells those who watch what it changed.
     async fn write<T, F>(&self, action: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> InTransaction<'c, T> + Send + 'static,
     {
-        let (writer, changes) = (Arc::clone(&self.writer), self.changes.clone());
-        let task = tokio::spawn(async move {
-            let mut writer = writer.lock().await;
-            let (value, changed) = transact(&mut writer, action, work).await?;
-            for recording in changed {
-                changes.note(recording);
-            }
-            Ok(value)
-        });
-        task.await.unwrap_or_else(|error| Err(Error::Interrupted { action, reason: error.to_string() }))
+        self.writer.write(action, work).await
     }
-}
 
-/// Runs a transaction. Returns the recordings that it changed as well.
-async fn transact<T, F>(writer: &mut Writer, action: &'static str, work: F) -> Result<(T, Vec<RecordingId>)>
-where
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> InTransaction<'c, T>,
-{
-    let Writer { connection, is_in_transaction } = writer;
-    if *is_in_transaction {
-        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+    /// A connection that reads, for statements that have other uses in transactions.
+    async fn reader(&self, action: &'static str) -> Result<PoolConnection<Sqlite>> {
+        self.readers.acquire().await.map_err(|error| Error::from_sqlx(action, error))
     }
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(|e| Error::from_sqlx(action, e))?;
-    *is_in_transaction = true;
-    let outcome = async {
-        let value = work(&mut *connection).await?;
-        let changed = changed::take(&mut *connection).await?;
-        let committed = sqlx::query("COMMIT").execute(&mut *connection).await;
-        committed.map(|_| (value, changed)).map_err(|e| Error::from_sqlx(action, e))
-    };
-    let outcome = outcome.await;
-    if outcome.is_err() {
-        // After some errors SQLite has rolled back by itself, and says so by failing here.
-        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
-    }
-    *is_in_transaction = false;
-    outcome
 }
 
 #[async_trait]
@@ -177,7 +134,7 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer.alone().await;
         // Folds the write-ahead log into the database now, so that one file is left when the last connection closes.
         let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut writer.connection).await;
         let _ = writer.connection.ping().await;

@@ -2,64 +2,15 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
-use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::Participant;
 use echosphere_domain::time::WallTime;
-use sha2::{Digest, Sha256};
-use sqlx::SqliteConnection;
 
-use super::codec::{Reader, json};
-use super::{SqliteStore, rows, tombstones};
-use crate::{Error, People, Result};
-
-/// The most people of one room that are stored.
-const MOST: i64 = 1_000;
+use super::SqliteStore;
+use super::codec::Reader;
+use crate::{Error, People, Result, rules};
 
 fn failed(error: sqlx::Error) -> Error {
-    Error::from_sqlx("note who is in a room", error)
-}
-
-fn who(identity: &str) -> String {
-    hex::encode(Sha256::digest(identity))
-}
-
-/// Stores a person. An empty `person` marks somebody who is left out; nothing replaces that mark.
-async fn note(
-    connection: &mut SqliteConnection,
-    project: &ProjectId,
-    room_sid: &str,
-    (who, person): (&str, &str),
-    told_at: WallTime,
-) -> Result<()> {
-    if tombstones::room_gone(&mut *connection, project, room_sid).await? {
-        return Ok(());
-    }
-    let set = sqlx::query(
-        "INSERT INTO people (project, room_sid, who, person, told_at) SELECT ?1, ?2, ?3, ?4, ?5
-         WHERE ?4 = '' OR EXISTS (SELECT 1 FROM people WHERE project = ?1 AND room_sid = ?2 AND who = ?3)
-            OR (SELECT count(*) FROM people WHERE project = ?1 AND room_sid = ?2) < ?6
-         ON CONFLICT (project, room_sid, who) DO UPDATE SET person = excluded.person, told_at = excluded.told_at
-         WHERE people.person <> '' AND (excluded.person = '' OR excluded.told_at >= people.told_at)",
-    );
-    let set = set.bind(project.as_str()).bind(room_sid).bind(who).bind(person).bind(told_at.as_nanos()).bind(MOST);
-    set.execute(connection).await.map_err(failed)?;
-    Ok(())
-}
-
-async fn add(connection: &mut SqliteConnection, id: RecordingId, people: Vec<Participant>) -> Result<()> {
-    let recording = rows::recording_by_id(connection, id).await?;
-    if recording.state.deletion != Deletion::None {
-        return Ok(());
-    }
-    let mut all = recording.participants;
-    for person in people {
-        if !all.iter().any(|known| known.identity == person.identity) {
-            all.push(person);
-        }
-    }
-    let set = sqlx::query("UPDATE recordings SET participants = ? WHERE id = ?").bind(json(&all)).bind(id.to_string());
-    set.execute(connection).await.map_err(failed)?;
-    Ok(())
+    Error::from_sqlx("read who was in a room", error)
 }
 
 #[async_trait]
@@ -71,17 +22,17 @@ impl People for SqliteStore {
         person: &Participant,
         told_at: WallTime,
     ) -> Result<()> {
-        let (project, sid, who, person) = (project.clone(), room_sid.to_owned(), who(&person.identity), json(person));
-        self.write("note who is in a room", move |connection| {
-            Box::pin(async move { note(connection, &project, &sid, (&who, &person), told_at).await })
+        let (project, sid, person) = (project.clone(), room_sid.to_owned(), person.clone());
+        self.write("note who is in a room", move |rows| {
+            Box::pin(async move { rules::people::note(rows, &project, &sid, &person, told_at).await })
         })
         .await
     }
 
     async fn leave_out(&self, project: &ProjectId, room_sid: &str, identity: &str, now: WallTime) -> Result<()> {
-        let (project, sid, who) = (project.clone(), room_sid.to_owned(), who(identity));
-        self.write("leave somebody out of a room", move |connection| {
-            Box::pin(async move { note(connection, &project, &sid, (&who, ""), now).await })
+        let (project, sid, identity) = (project.clone(), room_sid.to_owned(), identity.to_owned());
+        self.write("leave somebody out of a room", move |rows| {
+            Box::pin(async move { rules::people::leave_out(rows, &project, &sid, &identity, now).await })
         })
         .await
     }
@@ -106,8 +57,8 @@ impl People for SqliteStore {
 
     async fn add_participants(&self, recording: RecordingId, people: &[Participant]) -> Result<()> {
         let people = people.to_vec();
-        self.write("add participants", move |connection| {
-            Box::pin(async move { add(connection, recording, people).await })
+        self.write("add participants", move |rows| {
+            Box::pin(async move { rules::people::add(rows, recording, people).await })
         })
         .await
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::lifecycle::{Deletion, Event, Status};
+use echosphere_domain::lifecycle::{Event, Status};
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::Transcript;
@@ -11,8 +11,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
 use super::codec::{CAPTURE_COLUMNS, Reader};
-use super::{SqliteStore, codec, effects, publish, sessions};
-use crate::{Cursor, Error, Filter, Lease, ListPage, Publication, Recordings, RenderedRevision, Result};
+use super::{SqliteStore, codec};
+use crate::rules::deletion::Requested;
+use crate::{Cursor, Error, Filter, Lease, ListPage, Publication, Recordings, RenderedRevision, Result, rules};
 
 const ACTION: &str = "read recordings";
 
@@ -125,35 +126,56 @@ impl Recordings for SqliteStore {
 
     async fn publish(&self, publication: &Publication, lease: &Lease) -> Result<Recording> {
         let (publication, lease) = (publication.clone(), *lease);
-        self.write("publish a revision", move |connection| {
-            Box::pin(async move { publish::publish(connection, publication, lease).await })
+        self.write("publish a revision", move |rows| {
+            Box::pin(async move { rules::publish::publish(rows, &publication, &lease).await })
         })
         .await
     }
 
     async fn finish_render(&self, rendered: &RenderedRevision, lease: &Lease) -> Result<()> {
         let (rendered, lease) = (rendered.clone(), *lease);
-        self.write("end a rendering", move |connection| {
-            Box::pin(async move { publish::finish_render(connection, rendered, lease).await })
+        self.write("end a rendering", move |rows| {
+            Box::pin(async move { rules::publish::finish_render(rows, &rendered, &lease).await })
         })
         .await
     }
 
     async fn request_deletion(&self, project: &ProjectId, id: RecordingId, now: WallTime) -> Result<Option<Recording>> {
         let project = project.clone();
-        self.write("ask for a deletion", move |connection| {
-            Box::pin(async move {
-                let row = sqlx::query("SELECT * FROM recordings WHERE id = ? AND project = ?");
-                let row = row.bind(id.to_string()).bind(project.as_str()).fetch_optional(&mut *connection).await;
-                let Some(row) = row.map_err(failed)? else { return Ok(None) };
-                let mut recording = codec::recording(&row)?;
-                if recording.state.deletion == Deletion::Done {
-                    return Ok(None);
-                }
-                effects::step_recording(connection, &mut recording, Event::DeletionRequested, now).await?;
-                sessions::reach_copies(connection, id, now).await?;
-                Ok(Some(recording))
-            })
+        let requested = self.write("ask for a deletion", move |rows| {
+            Box::pin(async move { rules::deletion::request(rows, &project, id, now).await })
+        });
+        Ok(match requested.await? {
+            Requested::Begun(recording) | Requested::Held(recording) => Some(recording),
+            Requested::Unknown | Requested::Done => None,
+        })
+    }
+
+    async fn schedule_deletion(
+        &self,
+        project: &ProjectId,
+        id: RecordingId,
+        at: Option<WallTime>,
+        now: WallTime,
+    ) -> Result<Option<Recording>> {
+        let project = project.clone();
+        let event = at.map_or(Event::DeletionCancelled, Event::DeletionScheduled);
+        self.write("schedule a deletion", move |rows| {
+            Box::pin(async move { rules::deletion::change(rows, &project, id, event, now).await })
+        })
+        .await
+    }
+
+    async fn set_hold(
+        &self,
+        project: &ProjectId,
+        id: RecordingId,
+        is_held: bool,
+        now: WallTime,
+    ) -> Result<Option<Recording>> {
+        let project = project.clone();
+        self.write("set a legal hold", move |rows| {
+            Box::pin(async move { rules::deletion::change(rows, &project, id, Event::HoldSet(is_held), now).await })
         })
         .await
     }

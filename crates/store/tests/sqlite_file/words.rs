@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use echosphere_domain::recording::Track;
 use echosphere_domain::time::MediaTime;
-use echosphere_store::{Erasure, NewLive, Once, Webhook};
+use echosphere_store::{Applied, Erasure, Event, NewLive, Once};
 use tempfile::TempDir;
 
-use crate::world::{at, ids, mine, spanning};
+use crate::world::{at, ids, mine, owned, spanning};
 use crate::{connection, world_in};
 
 /// What must be found in no file any more.
@@ -109,7 +109,7 @@ async fn copies_of_rows_that_moved_to_another_page_go_too() {
     sqlx::Connection::close(other).await.unwrap();
     // What is written from now on is written from what the file has, not from what the connection had in memory.
     for id in &rooms {
-        store.room_over(*id).await.unwrap();
+        store.room_over(owned(*id), at(101)).await.unwrap();
     }
     let mut other = connection(&folder).await;
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut other).await.unwrap();
@@ -120,10 +120,10 @@ async fn copies_of_rows_that_moved_to_another_page_go_too() {
 async fn the_body_of_a_webhook_goes_when_it_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = world_in(&folder).await;
-    let webhook = Webhook { room_name: "lobby".to_owned(), ..world.webhook("RM_1") };
-    assert!(world.store.receive_webhook(&webhook).await.unwrap());
+    let webhook = Event { room_name: "lobby".to_owned(), ..world.webhook("RM_1") };
+    assert_eq!(world.store.apply(&webhook, at(3)).await.unwrap(), Applied::Stored);
     assert!(!found(&folder).is_empty());
-    world.store.webhook_done(&mine(), &webhook.id).await.unwrap();
+    world.store.event_done(&webhook.id, None).await.unwrap();
     world.store.scrub().await.unwrap();
     assert_eq!(found(&folder), Vec::<String>::new());
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::location::Location;
+use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_store::Error;
 
-use crate::work::{is_told, key, segment};
-use crate::world::{World, at, mine};
+use crate::work::{aac, is_told, key, segment};
+use crate::world::{World, at, mine, owned};
 
 on_each! {
     whoever_watches_a_recording_is_told_of_what_is_written_to_it_alone,
@@ -21,7 +22,10 @@ async fn whoever_watches_a_recording_is_told_of_what_is_written_to_it_alone(mut 
     let (mut ours, mut theirs) = (store.changes().of(id), store.changes().of(another));
     assert!(!is_told(&mut ours).await, "not of what was written before");
     let segment = segment(room.1.id, 0);
-    store.append_segments(id, std::slice::from_ref(&segment), segment.duration, &[], at(110)).await.unwrap();
+    store
+        .append_segments(owned(id), &aac(), std::slice::from_ref(&segment), segment.duration, &[], at(110))
+        .await
+        .unwrap();
     assert!(is_told(&mut ours).await);
     world.row(id).await;
     assert!(!is_told(&mut ours).await, "nothing was written since");
@@ -43,12 +47,12 @@ async fn a_transaction_that_fails_tells_nothing(mut world: World) {
     let (recording, capture) = world.room(100).await;
     let mut changed = store.changes().of(recording.id);
     // The segment is inserted, and then it is found that its object was never announced.
-    let location = Location::Stored { key: key("recordings/x/unannounced.ts"), offset: 0, length: 9 };
-    let segment = Segment { location, ..segment(capture.id, 0) };
+    let state = SegmentState::Stored(Location::part(key("recordings/x/unannounced.ts"), 0, 9));
+    let segment = Segment { state, ..segment(capture.id, 0) };
     let duration = segment.duration;
-    let failed = store.append_segments(recording.id, &[segment], duration, &[], at(110)).await;
+    let failed = store.append_segments(owned(recording.id), &aac(), &[segment], duration, &[], at(110)).await;
     assert!(matches!(failed, Err(Error::NotFound(_))), "{failed:?}");
-    assert!(store.segments(recording.id, AUDIO_RENDITION).await.unwrap().is_empty());
+    assert!(store.segment_index(recording.id).await.unwrap().is_empty());
     assert!(!is_told(&mut changed).await);
     world.live("RM_2").await;
     assert!(!is_told(&mut changed).await, "nor does the next transaction, which is about another recording");

@@ -4,10 +4,11 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use echosphere_domain::lifecycle::Deletion;
-use echosphere_store::{Erasure, Error, Failure, Gone, Purpose, SessionIds, TaskKind};
+use echosphere_domain::options::RecordingOptions;
+use echosphere_store::{Erasure, Error, Event, Failure, Gone, Purpose, SessionIds, TaskKind, What};
 
 use crate::work::other;
-use crate::world::{World, at, ids, mine, spanning};
+use crate::world::{World, at, ids, mine, owned, spanning};
 
 on_each! {
     with_a_recording_goes_what_was_told_of_its_room,
@@ -36,11 +37,13 @@ async fn with_a_recording_goes_what_was_told_of_its_room(mut world: World) {
     assert_eq!(recording.prefix.as_str(), format!("recordings/{id}/{id}"), "without the user's own id");
     assert!(store.people(&mine(), "RM_1").await.unwrap().is_empty());
     assert!(store.excluded(id).await.unwrap().is_empty());
-    assert_eq!(store.live_settings(id).await.unwrap().as_deref(), Some("{}"));
+    assert_eq!(store.recording_options(id).await.unwrap(), Some(RecordingOptions::default()));
     assert!(store.telemetry_of(&mine(), "AJ_1").await.unwrap().is_empty());
-    let [ours, theirs]: [_; 2] = store.due_webhooks(at(9), 10).await.unwrap().try_into().unwrap();
-    assert_eq!((ours.room_name.as_str(), ours.body.as_str()), ("", ""));
-    assert!(theirs.project == other() && !theirs.body.is_empty());
+    let [ours, theirs]: [_; 2] = store.due_events(at(9), 10).await.unwrap().try_into().unwrap();
+    let body =
+        |event: &Event| if let What::Livekit { body, .. } = &event.what { body.clone() } else { panic!("{event:?}") };
+    assert_eq!((ours.room_name.as_str(), body(&ours).as_str()), ("", ""));
+    assert!(theirs.id.project == other() && !body(&theirs).is_empty());
     assert_eq!(store.people(&other(), "RM_1").await.unwrap().len(), 1);
     assert_eq!(store.redactions(id).await.unwrap().left_out.len(), 1, "on which side somebody was left out stays");
 }
@@ -109,7 +112,7 @@ async fn an_upload_that_is_coming_for_a_deleted_room_is_waited_for(mut world: Wo
 
 async fn a_session_that_was_in_a_room_while_it_was_deleted_does_not_come_back(mut world: World) {
     let room = world.live("RM_1").await;
-    world.store.heard(room, at(2)).await.unwrap();
+    world.store.heard(owned(room), at(2)).await.unwrap();
     world.store.request_deletion(&mine(), room, at(30)).await.unwrap();
     world.erased().await;
     assert!(world.joined(&ids(Some("AJ_1"), Some("RM_1")), spanning(10, 20)).await.is_none());

@@ -4,11 +4,11 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use echosphere_domain::id::RecordingId;
+use echosphere_domain::location::Location;
 use echosphere_domain::recording::Recording;
-use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_store::{Purpose, StoredSegment};
 
-use crate::work::{key, track};
+use crate::work::{aac, key, track};
 use crate::world::{World, at, mine};
 
 on_each! {
@@ -30,9 +30,9 @@ async fn recorded(world: &mut World) -> Recording {
 async fn stored(world: &World, id: RecordingId) {
     let object = key("recordings/x/all.ts");
     world.store.announce(&mine(), Some(id), Purpose::Segment, from_ref(&object), at(401)).await.unwrap();
-    let stored = [0, 1].map(|index| StoredSegment { index, key: object.clone(), offset: 0, length: 9 });
+    let stored = [0, 1].map(|index| StoredSegment { index, location: Location::part(object.clone(), 0, 9) });
     let revision = world.row(id).await.0.state.revision;
-    assert!(world.store.segments_stored(id, AUDIO_RENDITION, revision, &stored, at(401)).await.unwrap());
+    assert!(world.store.segments_stored(id, &aac().id, revision, &stored, at(401)).await.unwrap());
 }
 
 async fn a_log_is_given_up_when_all_is_rendered_and_it_is_old(mut world: World) {

@@ -26,6 +26,7 @@ macro_rules! on_each {
     };
 }
 
+mod asked;
 mod changes;
 mod deletion;
 mod inbox;
@@ -34,10 +35,12 @@ mod logs;
 mod methods;
 mod objects;
 mod own_recordings;
+mod owners;
 mod people;
 mod recordings;
 mod redactions;
 mod refused;
+mod scheduled;
 mod segments;
 mod sessions;
 mod sign_ins;

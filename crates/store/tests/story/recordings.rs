@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use echosphere_domain::id::{CaptureId, RecordingId, TaskId};
 use echosphere_domain::lifecycle::{Deletion, Status};
+use echosphere_domain::location::Location;
 use echosphere_domain::recording::CaptureStatus;
-use echosphere_domain::segment::{AUDIO_RENDITION, Location};
+use echosphere_domain::segment::SegmentState;
 use echosphere_domain::transcript::Transcript;
 use echosphere_store::{
     Erasure, Error, Filter, NewTask, Publication, Purpose, RenderedRevision, Store, StoredSegment, TaskKind,
 };
 
-use crate::work::{key, other, untimed};
+use crate::work::{aac, key, other, untimed};
 use crate::world::{World, at, ids, mine};
 
 on_each! {
@@ -38,12 +39,12 @@ async fn a_session_comes_in_is_rendered_and_goes(mut world: World) {
     let claim = world.task(TaskKind::Render).await;
     let segment = key("recordings/x/0.ts");
     store.announce(&mine(), Some(id), Purpose::Segment, from_ref(&segment), at(12)).await.unwrap();
-    let stored = [StoredSegment { index: 1, key: segment.clone(), offset: 0, length: 99 }];
-    assert!(store.segments_stored(id, AUDIO_RENDITION, 1, &stored, at(12)).await.unwrap());
-    assert!(store.segments_stored(id, AUDIO_RENDITION, 1, &stored, at(12)).await.unwrap());
-    let index = store.segments(id, AUDIO_RENDITION).await.unwrap();
-    assert_eq!(index[0].location, Location::Renderable);
-    assert_eq!(index[1].location, Location::Stored { key: segment.clone(), offset: 0, length: 99 });
+    let stored = [StoredSegment { index: 1, location: Location::part(segment.clone(), 0, 99) }];
+    assert!(store.segments_stored(id, &aac().id, 1, &stored, at(12)).await.unwrap());
+    assert!(store.segments_stored(id, &aac().id, 1, &stored, at(12)).await.unwrap());
+    let index = store.segment_index(id).await.unwrap();
+    assert_eq!(index[0].state, SegmentState::Renderable);
+    assert_eq!(index[1].state, SegmentState::Stored(Location::part(segment.clone(), 0, 99)));
     assert!(world.unneeded().await.is_empty(), "nothing that is needed is swept");
 
     let analysis = key("recordings/x/analysis");

@@ -6,7 +6,7 @@ use echosphere_domain::lifecycle::Deletion;
 use echosphere_store::{Erasure, Gone, TaskKind};
 
 use crate::work::other;
-use crate::world::{World, at, ids, mine, spanning};
+use crate::world::{World, at, ids, mine, owned, spanning};
 
 on_each! {
     a_room_that_is_left_out_loses_what_came_before_its_name,
@@ -68,7 +68,7 @@ async fn what_names_the_job_alone_goes_with_the_room_and_the_other_way_round(mut
 
 async fn telemetry_of_a_session_that_comes_for_a_deleted_room_goes_with_it(mut world: World) {
     let room = world.live("RM_1").await;
-    world.store.heard(room, at(2)).await.unwrap();
+    world.store.heard(owned(room), at(2)).await.unwrap();
     assert!(world.telemetry(&ids(Some("AJ_1"), None)).await.0, "whose it is nobody knows yet");
     world.store.request_deletion(&mine(), room, at(30)).await.unwrap();
     world.erased().await;

@@ -8,7 +8,7 @@ use echosphere_domain::time::MediaTime;
 use echosphere_store::{Publication, SessionFacts, TaskKind};
 
 use crate::work::{other, untimed};
-use crate::world::{World, at, ids};
+use crate::world::{World, at, ids, owned};
 
 on_each! {
     sessions_join_by_job_and_never_by_room_or_name,
@@ -63,7 +63,7 @@ async fn a_session_is_a_capture_of_the_recording_that_had_its_room_then(mut worl
 
 async fn a_recorder_that_kept_nothing_has_the_first_session_of_its_room_instead(mut world: World) {
     let (recording, capture) = world.room(100).await;
-    world.store.room_ended(recording.id, at(130)).await.unwrap();
+    world.store.room_ended(owned(recording.id), at(130)).await.unwrap();
     let log = recording.prefix.log_chunk(1, 0);
     let nothing = world.publication(&capture, &log, (100, 130)).await;
     let lost = Publication {

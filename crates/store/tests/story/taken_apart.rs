@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::lifecycle::Status;
-use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_store::{Error, Part, SessionFacts, TaskKind};
 
 use crate::work::other;
@@ -86,7 +85,7 @@ async fn sessions_that_were_put_into_one_recording_are_taken_apart_in_one_step(m
     assert_eq!(store.upload_body(second.capture.id).await.unwrap(), Some(second.body.clone()), "its key stays");
     assert!(world.objects_of(new).await.contains(&second.body));
     assert!(!world.objects_of(old).await.contains(&second.body));
-    let index = store.segments(old, AUDIO_RENDITION).await.unwrap();
+    let index = store.segment_index(old).await.unwrap();
     assert!(index.iter().all(|segment| segment.capture == first.capture.id));
     let composed = [world.task(TaskKind::Compose).await, world.task(TaskKind::Compose).await];
     let mut composed = composed.map(|claim| claim.payload);

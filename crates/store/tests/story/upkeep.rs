@@ -5,7 +5,7 @@ use std::sync::Arc;
 use echosphere_store::Error;
 
 use crate::work::is_told;
-use crate::world::{World, at, mine};
+use crate::world::{World, at, mine, owned};
 
 on_each! {
     a_database_that_accepts_writes_answers,
@@ -41,7 +41,7 @@ async fn a_scrub_and_a_rewrite_leave_what_is_there(mut world: World) {
     assert!(store.repeated(&mine(), &once, at(2)).await.unwrap().is_some(), "its key is known as before");
     // What is written from now on is there, and is told to whoever watches.
     assert!(!is_told(&mut changed).await);
-    store.heard(id, at(9)).await.unwrap();
+    store.heard(owned(id), at(9)).await.unwrap();
     assert!(is_told(&mut changed).await);
     assert_eq!(world.row(id).await.0.started_at, Some(at(9)));
 }

@@ -3,8 +3,10 @@
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::Content;
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Extent, Master, Recording, Source, Track};
-use echosphere_domain::segment::{Location, Segment};
+use echosphere_domain::location::Location;
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Master, Recording, Source, Track};
+use echosphere_domain::rendition::{Container, Rendition, RenditionId};
+use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::session::Session;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
@@ -12,7 +14,7 @@ use echosphere_store::{
     Changed, Claim, Erasure, Filter, Joined, NewLive, Publication, Purpose, RenderedRevision, SessionFacts, TaskKind,
 };
 
-use crate::world::{MINUTE, World, at, ids, spanning};
+use crate::world::{MINUTE, World, at, ids, node, owned, spanning};
 
 pub fn other() -> ProjectId {
     ProjectId::parse("other").unwrap()
@@ -37,7 +39,18 @@ pub fn segment(capture: CaptureId, index: u32) -> Segment {
         duration: MediaTime::from_millis(4_000),
         wall_start: at(i64::from(index) * 4),
         codecs: "mp4a.40.2".to_owned(),
-        location: Location::Renderable,
+        state: SegmentState::Renderable,
+    }
+}
+
+/// What the segments of these stories are of.
+pub fn aac() -> Rendition {
+    Rendition {
+        id: RenditionId::parse("audio").unwrap(),
+        codecs: "mp4a.40.2".to_owned(),
+        bandwidth: 80_000,
+        container: Container::MpegTs,
+        init: None,
     }
 }
 
@@ -66,7 +79,7 @@ fn audio(key: &ObjectKey, source: Source) -> Audio {
     let master = if source == Source::Recorder {
         Master::Log { first: key, chunks: 1, length: 2, is_gone: false }
     } else {
-        Master::Ogg(Extent { key, offset: 1, length: 2 })
+        Master::Ogg(Location::part(key, 1, 2))
     };
     Audio { master, samples: 384_000, segment_ms: 4_000, fills: Vec::new() }
 }
@@ -75,7 +88,7 @@ impl World {
     /// Claims a task that is due; `None` when no task of that kind is.
     pub async fn maybe_task(&mut self, kind: TaskKind) -> Option<Claim> {
         let now = self.later();
-        self.store.claim(&[kind], now, now.plus_nanos(MINUTE)).await.unwrap()
+        self.store.claim(&[kind], node(), now, now.plus_nanos(MINUTE)).await.unwrap()
     }
 
     pub async fn task(&mut self, kind: TaskKind) -> Claim {
@@ -112,6 +125,7 @@ impl World {
             supersedes: Vec::new(),
             filled: Vec::new(),
             content: Some(Content::Playable { partial: false }),
+            rendition: aac(),
             segments: vec![segment(capture.id, 0), segment(capture.id, 1)],
             gaps: Vec::new(),
             duration: MediaTime::from_millis(8_000),
@@ -152,13 +166,13 @@ impl World {
         let asked = self.asked("RM_1");
         let new = NewLive { room_name: format!("lobby {from}"), session_id: None, once: None, now: at(from), ..asked };
         let begun = self.begun(&new, "RM_1").await;
-        self.store.heard(begun.0.id, at(from)).await.unwrap();
+        self.store.heard(owned(begun.0.id), at(from)).await.unwrap();
         begun
     }
 
     /// The end of a recorded room, which is rendered then.
     pub async fn settled(&mut self, (recording, capture): &(Recording, Capture), from: i64, to: i64) {
-        self.store.room_ended(recording.id, at(to)).await.unwrap();
+        self.store.room_ended(owned(recording.id), at(to)).await.unwrap();
         let log = recording.prefix.log_chunk(1, 0);
         let publication = self.publication(capture, &log, (from, to)).await;
         self.publish(TaskKind::Finalize, &publication).await;

@@ -5,20 +5,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, TaskId, UploadId};
+use echosphere_domain::id::{CaptureId, NodeId, ProjectId, RecordingId, TaskId, UploadId};
 use echosphere_domain::key::{self, ObjectKey};
 use echosphere_domain::lifecycle::Deletion;
+use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{Capture, Participant, Recording};
 use echosphere_domain::session::Session;
 use echosphere_domain::time::WallTime;
 use echosphere_store::{
-    Begun, Erasure, Join, Joined, LeftOut, NewLive, Once, Purpose, Sealed, SessionFacts, SessionIds, Store, TaskKind,
-    TelemetryRequest, Upload, Webhook,
+    Applied, Begun, Command, Erasure, Event, EventId, Join, Joined, LeftOut, NewLive, Once, Origin, OwnedRoom, Purpose,
+    Sealed, SessionFacts, SessionIds, Store, TaskKind, TelemetryRequest, Upload, What,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A minute, in nanoseconds: how long a task is leased.
+/// A minute, in nanoseconds: how long a task or a room is leased.
 pub const MINUTE: i64 = 60_000_000_000;
 
 pub fn at(second: i64) -> WallTime {
@@ -27,6 +28,16 @@ pub fn at(second: i64) -> WallTime {
 
 pub fn mine() -> ProjectId {
     ProjectId::default()
+}
+
+/// The node that records the rooms.
+pub fn node() -> NodeId {
+    NodeId::new(Uuid::from_u128(0xa))
+}
+
+/// The room of a recording, as that node has it.
+pub fn owned(recording: RecordingId) -> OwnedRoom {
+    OwnedRoom { recording, owner: node() }
 }
 
 pub fn ids(job: Option<&str>, room: Option<&str>) -> SessionIds {
@@ -119,9 +130,13 @@ impl World {
             session_id: Some("NAMES-AND-WORDS of the user".to_owned()),
             // Long enough for pages of its own, which become free.
             labels: BTreeMap::from([("phone".to_owned(), "NAMES-AND-WORDS in a label ".repeat(1_000))]),
-            settings: r#"{"exclude":["NAMES-AND-WORDS left out"]}"#.to_owned(),
-            paused: false,
+            options: RecordingOptions {
+                exclude: vec!["NAMES-AND-WORDS left out".to_owned()],
+                ..RecordingOptions::default()
+            },
             once: Some(Once { key: format!("NAMES-AND-WORDS {room}"), asked: "NAMES-AND-WORDS asked".to_owned() }),
+            owner: node(),
+            lease_until: at(61),
             now: at(1),
         }
     }
@@ -129,15 +144,17 @@ impl World {
     /// A recorder has gone to a room.
     pub async fn begun(&self, new: &NewLive, room: &str) -> (Recording, Capture) {
         let Begun::New(begun) = self.store.begin_live(new).await.unwrap() else { panic!("it is new") };
-        assert_eq!(self.store.room_joined(begun.0.id, room).await.unwrap(), None);
+        assert_eq!(self.store.room_joined(owned(begun.0.id), room).await.unwrap(), None);
         *begun
     }
 
     /// A recorder has gone to a room, and leaves somebody out.
-    pub async fn live_as(&self, new: &NewLive, room: &str) -> RecordingId {
+    pub async fn live_as(&mut self, new: &NewLive, room: &str) -> RecordingId {
         let id = self.begun(new, room).await.0.id;
-        self.store.note_excluded(id, "NAMES-AND-WORDS excluded").await.unwrap();
-        self.store.note_left_out(id, LeftOut { agent: false, from: None }).await.unwrap();
+        let exclude = Command::Exclude("NAMES-AND-WORDS excluded".to_owned());
+        let event = self.asks(id, exclude, 2);
+        assert_eq!(self.store.apply(&event, at(2)).await.unwrap(), Applied::Stored);
+        self.store.note_left_out(owned(id), LeftOut { agent: false, from: None }).await.unwrap();
         id
     }
 
@@ -175,18 +192,31 @@ impl World {
         (self.store.add_telemetry(&request).await.unwrap(), request.key)
     }
 
-    pub fn webhook(&mut self, room: &str) -> Webhook {
-        Webhook {
-            project: self.project.clone(),
-            id: format!("EV_{}", self.uuid()),
-            event: "participant_left".to_owned(),
-            room_sid: room.to_owned(),
-            room_name: "NAMES-AND-WORDS of the room".to_owned(),
+    /// An event of no room or recording.
+    fn event(&mut self, origin: Origin, what: What, second: i64) -> Event {
+        Event {
+            id: EventId { project: self.project.clone(), origin, id: self.uuid().to_string() },
+            what,
+            recording: None,
+            room_sid: String::new(),
+            room_name: String::new(),
+            asked_by: None,
             created_at: None,
-            received_at: at(3),
-            body: "NAMES-AND-WORDS in a body".to_owned(),
+            received_at: at(second),
             attempts: 0,
         }
+    }
+
+    /// What a user asks of a room that is being recorded.
+    pub fn asks(&mut self, recording: RecordingId, command: Command, second: i64) -> Event {
+        let event = self.event(Origin::Api, What::Asked(command), second);
+        Event { recording: Some(recording), asked_by: Some("key".to_owned()), ..event }
+    }
+
+    pub fn webhook(&mut self, room: &str) -> Event {
+        let (event, body) = ("participant_left".to_owned(), "NAMES-AND-WORDS in a body".to_owned());
+        let event = self.event(Origin::Webhook, What::Livekit { event, body }, 3);
+        Event { room_sid: room.to_owned(), room_name: "NAMES-AND-WORDS of the room".to_owned(), ..event }
     }
 
     /// What LiveKit tells of a room.
@@ -194,14 +224,14 @@ impl World {
         let somebody = person("NAMES-AND-WORDS of somebody", "");
         self.store.note_person(&self.project, room, &somebody, at(3)).await.unwrap();
         let webhook = self.webhook(room);
-        assert!(self.store.receive_webhook(&webhook).await.unwrap());
+        assert_eq!(self.store.apply(&webhook, at(3)).await.unwrap(), Applied::Stored);
     }
 
     /// Ends all deletions, as a server does it, but for the bytes.
     pub async fn erased(&mut self) {
         loop {
             let now = self.later();
-            let claim = self.store.claim(&[TaskKind::Erase], now, now.plus_nanos(MINUTE)).await.unwrap();
+            let claim = self.store.claim(&[TaskKind::Erase], node(), now, now.plus_nanos(MINUTE)).await.unwrap();
             let Some(claim) = claim else { return };
             let what = Erasure::parse(&claim.payload).unwrap();
             let objects = self.store.belongings(what).await.unwrap().objects;

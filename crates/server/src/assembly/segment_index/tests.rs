@@ -2,12 +2,13 @@
 
 use super::*;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Capture, Extent, Source};
+use echosphere_domain::location::Location;
+use echosphere_domain::recording::{Capture, Source};
 use uuid::Uuid;
 
 fn input(id: u128, start_s: i64, seconds: u64) -> CaptureInput {
     let audio = Audio {
-        master: Master::Ogg(Extent { key: ObjectKey::parse("k").unwrap(), offset: 0, length: 1 }),
+        master: Master::Ogg(Location::part(ObjectKey::parse("k").unwrap(), 0, 1)),
         samples: seconds * 48_000,
         segment_ms: 4_000,
         fills: Vec::new(),
@@ -91,10 +92,10 @@ fn where_the_room_was_captured_that_is_what_is_heard() {
 #[test]
 fn media_time_zero_stays_and_stored_segments_are_kept() {
     let mut current = compose(&[input(1, 100, 8)], &[]).segments;
-    current[0].location = Location::Stored { key: ObjectKey::parse("x").unwrap(), offset: 0, length: 9 };
+    current[0].state = SegmentState::Stored(Location::part(ObjectKey::parse("x").unwrap(), 0, 9));
     let later = compose(&[input(2, 50, 8), input(1, 100, 8)], &current);
     assert_eq!(later.segments[0].capture.as_uuid().as_u128(), 1);
-    assert_eq!(later.segments[0].location, current[0].location);
+    assert_eq!(later.segments[0].state, current[0].state);
     assert_eq!(later.segments.len(), 2, "what lies before zero is not put after it");
 }
 
@@ -102,13 +103,13 @@ fn media_time_zero_stays_and_stored_segments_are_kept() {
 fn what_hindsight_improves_is_rendered_again_and_a_restart_is_a_discontinuity() {
     let mut current = compose(&[input(1, 100, 16)], &[]).segments;
     for segment in &mut current {
-        segment.location = Location::Stored { key: ObjectKey::parse("x").unwrap(), offset: 0, length: 9 };
+        segment.state = SegmentState::Stored(Location::part(ObjectKey::parse("x").unwrap(), 0, 9));
     }
     let mut better = input(1, 100, 18);
     better.improved = vec![MediaTime::from_millis(5_000)..MediaTime::from_millis(5_100)];
     better.restarts = vec![MediaTime::from_millis(7_000)];
     let after = compose(&[better], &current).segments;
-    let again: Vec<bool> = after.iter().map(|segment| segment.location == Location::Renderable).collect();
+    let again: Vec<bool> = after.iter().map(|segment| segment.state == SegmentState::Renderable).collect();
     assert_eq!(again, [false, true, false, false, true], "the second, and the one that is new");
     let discontinuities: Vec<u32> = after.iter().map(|segment| segment.discontinuity).collect();
     assert_eq!(discontinuities, [0, 0, 1, 1, 1]);
@@ -130,12 +131,12 @@ fn segments_that_somebody_else_made_are_listed_as_they_are_and_stay_at_the_next_
         duration: MediaTime::from_millis(lengths[n]),
         wall_start: WallTime::from_millis(100_000 + starts[n] - starts[0]),
         codecs: "opus".to_owned(),
-        location: Location::Stored { key: ObjectKey::parse("theirs").unwrap(), offset: n as u64, length: 9 },
+        state: SegmentState::Stored(Location::part(ObjectKey::parse("theirs").unwrap(), n as u64, 9)),
     };
     let segments: Vec<Segment> = (0..3).map(given).collect();
     let first = compose(&[CaptureInput { given: segments.clone(), ..room.clone() }], &[]);
-    let kept: Vec<_> = first.segments.iter().map(|s| (s.location.clone(), s.duration, s.codecs.clone())).collect();
-    let same: Vec<_> = segments.iter().map(|s| (s.location.clone(), s.duration, s.codecs.clone())).collect();
+    let kept: Vec<_> = first.segments.iter().map(|s| (s.state.clone(), s.duration, s.codecs.clone())).collect();
+    let same: Vec<_> = segments.iter().map(|s| (s.state.clone(), s.duration, s.codecs.clone())).collect();
     assert_eq!(kept, same);
     let places: Vec<_> = first.segments.iter().map(|s| (s.index, s.media_start.as_millis(), s.discontinuity)).collect();
     assert_eq!(places, [(0, 0, 0), (1, 6_000, 0), (2, 9_500, 1)]);

@@ -6,20 +6,18 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Status;
 use echosphere_domain::recording::{Capture, Recording};
-use echosphere_recorder::room::Command;
+use echosphere_store::Command;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::start::check_name;
 use super::view;
-use crate::clock;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
 use crate::http::state::SharedApp;
-use crate::jobs::Rooms as _;
+use crate::recording::{Asked, ask};
 
 /// How long a stop waits for the recording to be finalized, before it answers with the status so far.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -42,15 +40,8 @@ pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderM
         return Err(Problem::unavailable("the server is stopping; the next one goes on with the room"));
     }
     let mut changed = app.store.changes().of(recording.id);
-    // The task that has the room may not listen any more, and still be storing the rest.
-    if !app.recorder.registry.send(recording.id, Command::Stop)
-        && !app.recorder.registry.has(recording.id)
-        && !recording.state.status.is_terminal()
-    {
-        // No process records it: one crashed after its last entry, and before its end was noted.
-        app.store.room_ended(recording.id, clock::now()).await?;
-        app.jobs.bell.ring();
-    }
+    // Where it is over already, the rest of it is still being stored, or it is finalized.
+    ask(&app.recorder, &recording, Command::Stop, caller.kind()).await?;
     let over = async {
         loop {
             let found = super::find(&app, &caller, recording.id).await?;
@@ -74,6 +65,7 @@ pub async fn stop(State(app): State<SharedApp>, caller: Caller, headers: HeaderM
     params(("id" = String, Path, description = "The recording's id")),
     responses(
         (status = 200, description = "The recording", body = view::Recording),
+        (status = 202, description = "Stored, and true of every source from now on; whoever records the room has not acted on it yet", body = view::Recording),
         (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is not being recorded", body = Problem, content_type = "application/problem+json"),
     ),
@@ -88,6 +80,7 @@ pub async fn pause(State(app): State<SharedApp>, caller: Caller, headers: Header
     params(("id" = String, Path, description = "The recording's id")),
     responses(
         (status = 200, description = "The recording", body = view::Recording),
+        (status = 202, description = "Stored, and true of every source from now on; whoever records the room has not acted on it yet", body = view::Recording),
         (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is not being recorded", body = Problem, content_type = "application/problem+json"),
     ),
@@ -116,6 +109,7 @@ pub struct Exclude {
     params(("id" = String, Path, description = "The recording's id")), request_body = Exclude,
     responses(
         (status = 200, description = "The recording", body = view::Recording),
+        (status = 202, description = "Stored, and true of every source from now on; whoever records the room has not acted on it yet", body = view::Recording),
         (status = 400, description = "The body is not valid", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is not being recorded", body = Problem, content_type = "application/problem+json"),
@@ -131,19 +125,31 @@ pub async fn exclude(
     let (recording, captures) = going_on(&app, &caller, &id).await?;
     let Json(Exclude { identity }) = body.map_err(|rejection| Problem::bad_body(rejection.body_text()))?;
     check_name("identity", &identity)?;
-    app.store.note_excluded(recording.id, &identity).await?;
-    send(&app, recording.id, Command::Exclude(identity))?;
-    let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
-    Ok((StatusCode::OK, Json(shown)))
+    asked(&app, &caller, &headers, (recording, captures), Command::Exclude(identity)).await
 }
 
 async fn set_paused(app: &SharedApp, caller: &Caller, headers: &HeaderMap, id: &str, paused: bool) -> Answer {
-    let (recording, captures) = going_on(app, caller, id).await?;
-    // The row first: whatever happens next, sources that come later are redacted by it.
-    app.store.note_pause(recording.id, paused, clock::now()).await?;
-    send(app, recording.id, if paused { Command::Pause } else { Command::Resume })?;
+    let found = going_on(app, caller, id).await?;
+    asked(app, caller, headers, found, if paused { Command::Pause } else { Command::Resume }).await
+}
+
+/// Asks the owner of a room for something, and answers with the room's recording.
+async fn asked(
+    app: &SharedApp,
+    caller: &Caller,
+    headers: &HeaderMap,
+    (recording, captures): (Recording, Vec<Capture>),
+    command: Command,
+) -> Answer {
+    let status = match ask(&app.recorder, &recording, command, caller.kind()).await? {
+        Asked::Acted => StatusCode::OK,
+        Asked::Waits => StatusCode::ACCEPTED,
+        Asked::Over => {
+            return Err(Problem::not_recording("the room is over; what was heard of it is being kept"));
+        }
+    };
     let shown = super::shown(app, &super::base(app, headers), caller, recording, captures).await?;
-    Ok((StatusCode::OK, Json(shown)))
+    Ok((status, Json(shown)))
 }
 
 /// The recording with this id, if it goes on.
@@ -153,11 +159,4 @@ async fn going_on(app: &SharedApp, caller: &Caller, id: &str) -> Result<(Recordi
         return Err(Problem::not_recording("the recording is over; what was kept stays, or can be deleted"));
     }
     Ok((recording, captures))
-}
-
-fn send(app: &SharedApp, recording: RecordingId, command: Command) -> Result<(), Problem> {
-    if app.recorder.registry.send(recording, command) {
-        return Ok(());
-    }
-    Err(Problem::not_recording("the room is over; what was heard of it is being kept"))
 }

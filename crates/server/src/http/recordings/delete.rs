@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use echosphere_recorder::room::Command;
+use echosphere_store::Applied;
 
 use super::view;
-use crate::clock;
 use crate::http::access::Caller;
 use crate::http::problem::Problem;
 use crate::http::state::SharedApp;
+use crate::recording::ask_deletion;
 
 /// Asks for the deletion of a recording. The answer is given when that is durable; `deletion` turns from `pending` to
 /// `done` when the bytes are gone.
@@ -20,6 +20,7 @@ use crate::http::state::SharedApp;
         (status = 202, description = "Deletion is pending", body = view::Recording),
         (status = 401, description = "No usable credentials", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such recording", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is under legal hold", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It was deleted", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -29,12 +30,15 @@ pub async fn delete(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<view::Recording>), Problem> {
-    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    let asked = app.store.request_deletion(&caller.project, recording.id, clock::now()).await?;
-    let recording = asked.ok_or_else(|| super::not_found(&id))?;
-    // Nothing more of it is kept; its bytes are deleted when the room has been left (`jobs::erase`).
-    app.recorder.registry.send(recording.id, Command::Stop);
-    app.jobs.bell.ring();
+    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    // Nothing more of it is kept from now on; its bytes are deleted when the room has been left (`jobs::erase`).
+    match ask_deletion(&app.recorder, &recording, caller.kind()).await? {
+        Applied::Stored | Applied::Known => {}
+        Applied::Over => return Err(super::not_found(&id)),
+        Applied::Held => return Err(Problem::on_hold("the recording is under legal hold; lift the hold first")),
+    }
+    let found = app.store.recording(&caller.project, recording.id).await?;
+    let (recording, captures) = found.ok_or_else(|| super::not_found(&id))?;
     tracing::info!(recording = %recording.id, project = %recording.project, "deletion was asked for");
     let shown = super::shown(&app, &super::base(&app, &headers), &caller, recording, captures).await?;
     Ok((StatusCode::ACCEPTED, Json(shown)))

@@ -96,7 +96,7 @@ fn show(
 
 /// The tracks that can be downloaded; while a room goes on, those that there are so far.
 fn tracks(app: &App, recording: &Recording) -> Vec<Track> {
-    if recording.state.deletion != Deletion::None {
+    if recording.state.deletion.is_requested() {
         return Vec::new();
     }
     app.recorder
@@ -114,7 +114,7 @@ fn within(recording: &Recording, track: &Track) -> Track {
 }
 
 fn has_sound(recording: &Recording) -> bool {
-    recording.duration > MediaTime::ZERO && recording.state.deletion == Deletion::None
+    recording.duration > MediaTime::ZERO && !recording.state.deletion.is_requested()
 }
 
 /// The signature of a recording's links: a caller who used a link gets the same one, never a new one.

@@ -4,8 +4,11 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::location::Location;
 use echosphere_domain::recording::Recording;
-use echosphere_domain::segment::{AUDIO_RENDITION, Location, Segment};
+use echosphere_domain::rendition::RenditionId;
+use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::MediaTime;
 use echosphere_media::hls;
 
@@ -14,10 +17,6 @@ use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
 use crate::playback;
-
-/// The peak bandwidth that is given at least, and the average one while no segment is stored, in bits per second: a little more
-/// than the 64 kb/s encoder makes in MPEG-TS.
-const EXPECTED_BANDWIDTH: u64 = 80_000;
 
 fn playlist(text: String) -> Response {
     let mut response = text.into_response();
@@ -43,33 +42,51 @@ pub async fn multivariant(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    let segments = segments(&app, &recording).await?;
-    let rates = segments.iter().filter_map(|segment| match &segment.location {
-        Location::Stored { length, .. } => Some((*length, segment.duration.ticks().unsigned_abs().max(1))),
-        Location::Renderable | Location::Missing { .. } => None,
+    let rendition = app.store.renditions(recording.id).await?.into_iter().next().ok_or_else(no_sound)?;
+    let segments = segments(&app, &recording, &rendition.id).await?;
+    let rates = segments.iter().filter_map(|segment| match &segment.state {
+        SegmentState::Stored(Location { range: Some(range), .. }) => {
+            Some((range.length, segment.duration.ticks().unsigned_abs().max(1)))
+        }
+        SegmentState::Stored(_) | SegmentState::Renderable | SegmentState::Missing { .. } => None,
     });
     let (mut peak, mut bytes, mut ticks) = (0, 0, 0);
     for (length, duration) in rates {
         peak = peak.max(length * 8 * 90_000 / duration);
         (bytes, ticks) = (bytes + length, ticks + duration);
     }
-    let average = (bytes * 8 * 90_000).checked_div(ticks).unwrap_or(EXPECTED_BANDWIDTH);
+    let average = (bytes * 8 * 90_000).checked_div(ticks).unwrap_or(rendition.bandwidth);
     let signature = super::link_signature(&app, &caller, &recording);
     let text = hls::multivariant(hls::Variant {
-        uri: &format!("renditions/{AUDIO_RENDITION}/playlist.m3u8?sig={signature}"),
-        bandwidth: peak.max(EXPECTED_BANDWIDTH),
+        uri: &format!("renditions/{}/playlist.m3u8?sig={signature}", rendition.id),
+        bandwidth: peak.max(rendition.bandwidth),
         average_bandwidth: average,
-        codecs: segments.first().map_or("mp4a.40.2", |segment| segment.codecs.as_str()),
+        codecs: &rendition.codecs,
     });
     Ok(playlist(text))
 }
 
-async fn segments(app: &App, recording: &Recording) -> Result<Vec<Segment>, Problem> {
-    let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
-    if segments.is_empty() {
-        return Err(Problem::part_not_found("the recording has no sound (yet); its transcript may be there"));
+/// The segments of a rendition, which there are.
+async fn segments(app: &App, recording: &Recording, rendition: &RenditionId) -> Result<Vec<Segment>, Problem> {
+    let segments = app.store.segments(recording.id, rendition).await?;
+    if !segments.is_empty() {
+        return Ok(segments);
     }
-    Ok(segments)
+    let there = app.store.renditions(recording.id).await?;
+    if there.is_empty() || there.iter().any(|known| known.id == *rendition) {
+        return Err(no_sound());
+    }
+    let there: Vec<_> = there.iter().map(|known| known.id.as_str()).collect();
+    Err(no_rendition(rendition.as_str(), &there.join(", ")))
+}
+
+fn no_sound() -> Problem {
+    Problem::part_not_found("the recording has no sound (yet); its transcript may be there")
+}
+
+fn no_rendition(wanted: &str, there: &str) -> Problem {
+    let shown: String = wanted.chars().take(64).collect();
+    Problem::part_not_found(format!("there is no rendition {shown:?}; there is {there}"))
 }
 
 /// A rendition's media playlist: what is stored at presigned addresses, what is not yet at our own route. Of a room that goes on
@@ -98,7 +115,7 @@ pub async fn media(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Query(reload) = reload.map_err(|error| Problem::bad_parameter(error.body_text()))?;
-    check_rendition(&rendition)?;
+    let rendition = parse_rendition(&rendition)?;
     let (mut recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     if let Some(msn) = reload.msn {
         reload::wait_for(msn, &app, &recording).await?;
@@ -106,22 +123,20 @@ pub async fn media(
         check_still_good(&app, &caller).await?;
         (recording, _) = super::find(&app, &caller, recording.id).await?;
     }
-    let segments = segments(&app, &recording).await?;
+    let segments = segments(&app, &recording, &rendition).await?;
     let base = app.base_url(&headers);
     let signing = playback::signing(&app.presigner, &base, super::validity(&app, &caller, &recording));
     let signing = signing.map_err(|error| {
         tracing::error!(%error, "no URL can be presigned; set public_url");
         Problem::internal("the server's address cannot be signed; its log says more")
     })?;
-    let route = format!("{base}/v1/recordings/{}/renditions/{AUDIO_RENDITION}/segments/", recording.id);
+    let route = format!("{base}/v1/recordings/{}/renditions/{rendition}/segments/", recording.id);
     let signature = super::link_signature(&app, &caller, &recording);
     let listed: Vec<_> = listed(&segments).collect();
     let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
-    let text = hls::media(kind, &listed, &mut |position, out| match &segments[position].location {
-        Location::Stored { key, .. } => signing.get(key, out),
-        Location::Renderable | Location::Missing { .. } => {
-            out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index));
-        }
+    let text = hls::media(kind, &listed, &mut |position, out| match own(&segments[position].state) {
+        Some(key) => signing.get(key, out),
+        None => out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index)),
     });
     Ok(playlist(text))
 }
@@ -136,13 +151,17 @@ async fn check_still_good(app: &App, caller: &Caller) -> Result<(), Problem> {
     })
 }
 
-/// Refuses every rendition but the only one there is.
-pub(super) fn check_rendition(rendition: &str) -> Result<(), Problem> {
-    if rendition == AUDIO_RENDITION {
-        return Ok(());
+/// The object of ours that a segment is in, if it is in one.
+fn own(state: &SegmentState) -> Option<&ObjectKey> {
+    match state {
+        SegmentState::Stored(location) => location.own(),
+        SegmentState::Renderable | SegmentState::Missing { .. } => None,
     }
-    let shown: String = rendition.chars().take(64).collect();
-    Err(Problem::part_not_found(format!("there is no rendition {shown:?}; there is {AUDIO_RENDITION:?}")))
+}
+
+/// The rendition of a path.
+pub(super) fn parse_rendition(text: &str) -> Result<RenditionId, Problem> {
+    RenditionId::parse(text).map_err(|error| Problem::part_not_found(error.to_string()))
 }
 
 fn listed(segments: &[Segment]) -> impl Iterator<Item = hls::Segment> + '_ {
@@ -154,7 +173,7 @@ fn listed(segments: &[Segment]) -> impl Iterator<Item = hls::Segment> + '_ {
             ticks: segment.duration.max(MediaTime::ZERO).ticks().unsigned_abs(),
             wall_millis: segment.wall_start.as_millis(),
             discontinuity,
-            gap: matches!(segment.location, Location::Missing { .. }),
+            gap: matches!(segment.state, SegmentState::Missing { .. }),
         }
     })
 }

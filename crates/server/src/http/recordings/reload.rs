@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use echosphere_domain::recording::Recording;
-use echosphere_domain::segment::AUDIO_RENDITION;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -29,7 +28,7 @@ pub struct Reload {
 /// # Errors
 /// A segment that is further away than the next but one.
 pub(super) async fn wait_for(msn: u64, app: &SharedApp, recording: &Recording) -> Result<(), Problem> {
-    let there = app.store.segments(recording.id, AUDIO_RENDITION).await?.len() as u64;
+    let there = app.store.segment_index(recording.id).await?.len() as u64;
     if msn < there || recording.state.status.is_terminal() {
         return Ok(());
     }

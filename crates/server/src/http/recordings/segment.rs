@@ -5,9 +5,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::Recording;
-use echosphere_domain::segment::{AUDIO_RENDITION, Location};
+use echosphere_domain::segment::SegmentState;
 
-use super::playlists::check_rendition;
+use super::playlists::parse_rendition;
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
@@ -40,17 +40,19 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    check_rendition(&rendition)?;
+    let rendition = parse_rendition(&rendition)?;
     let none = || Problem::part_not_found("there is no such segment; the playlist lists those that are there");
     let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
-    let segment = app.store.segment(recording.id, AUDIO_RENDITION, number).await?.ok_or_else(none)?;
-    let rendered = match &segment.location {
+    let segment = app.store.segment(recording.id, &rendition, number).await?.ok_or_else(none)?;
+    let stored = match &segment.state {
+        SegmentState::Stored(location) => location.own().cloned(),
+        SegmentState::Missing { .. } | SegmentState::Renderable => None,
+    };
+    let rendered = match stored {
         // A stored object that has disappeared is rendered again from the master.
-        Location::Stored { key, .. } if app.objects.head(key).await?.is_some() => Some(Rendered::Stored(key.clone())),
-        Location::Missing { .. } => None,
-        Location::Stored { .. } | Location::Renderable => {
-            app.rendering.render_now(&recording, &captures, &segment).await.map_err(problem)?
-        }
+        Some(key) if app.objects.head(&key).await?.is_some() => Some(Rendered::Stored(key)),
+        None if matches!(segment.state, SegmentState::Missing { .. }) => None,
+        _ => app.rendering.render_now(&recording, &captures, &segment).await.map_err(problem)?,
     };
     match rendered {
         Some(Rendered::Stored(key)) => redirect(&app, &headers, &caller, &recording, &key),

@@ -8,6 +8,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::name;
+use echosphere_domain::options::{ChannelLayout, RecordingOptions};
 use echosphere_store::{Once, Repeated};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,7 +19,6 @@ use crate::http::access::Caller;
 use crate::http::problem::Problem;
 use crate::http::state::SharedApp;
 use crate::recording::{self, RecordingRequest};
-use crate::recording_options::RecordingOptions;
 
 /// The most identities, kinds and attributes, all together, that one request may exclude.
 const MOST_EXCLUDED: usize = 1_000;
@@ -114,7 +114,7 @@ fn request(wanted: Start, once: Option<Once>) -> RecordingRequest {
         session_id: wanted.session_id,
         labels: wanted.labels,
         options: RecordingOptions {
-            layout: wanted.layout,
+            layout: wanted.layout.as_deref().and_then(layout),
             exclude: wanted.exclude,
             exclude_kinds: wanted.exclude_kinds,
             exclude_attributes: wanted.exclude_attributes,
@@ -124,10 +124,18 @@ fn request(wanted: Start, once: Option<Once>) -> RecordingRequest {
     }
 }
 
+fn layout(word: &str) -> Option<ChannelLayout> {
+    match word {
+        "agent_left" => Some(ChannelLayout::AgentLeft),
+        "mix" => Some(ChannelLayout::Mix),
+        _ => None,
+    }
+}
+
 fn check(wanted: &Start) -> Result<(), Problem> {
     check_name("room_name", &wanted.room_name)?;
     wanted.session_id.as_deref().map_or(Ok(()), |id| check_name("session_id", id))?;
-    if wanted.layout.as_deref().is_some_and(|layout| !matches!(layout, "agent_left" | "mix")) {
+    if wanted.layout.as_deref().is_some_and(|word| layout(word).is_none()) {
         return Err(Problem::bad_body("layout must be agent_left or mix"));
     }
     if wanted.labels.len() > 64 || wanted.labels.iter().any(|(name, value)| name.len() + value.len() > 1_024) {

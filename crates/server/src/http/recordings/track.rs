@@ -6,7 +6,6 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use echosphere_domain::recording::{Capture, Recording, Source, Track};
-use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
 use echosphere_recorder::clock::samples;
@@ -81,7 +80,7 @@ async fn index(app: &App, recording: &Recording, capture: &Capture) -> Result<Op
 
 /// How far the beginning of the capture log lies after media time 0, in samples, by the log's first segment in the segment index.
 async fn offset(app: &App, recording: &Recording, capture: &Capture) -> Result<i64, Problem> {
-    let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
+    let segments = app.store.segment_index(recording.id).await?;
     let first = segments.iter().find(|segment| segment.capture == capture.id);
     let (Some(first), Some(audio)) = (first, &capture.audio) else { return Ok(0) };
     let frames = Grid::new(audio.samples, u64::from(audio.segment_ms)).segment(first.capture_index);

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::id::RecordingId;
 use echosphere_domain::recording::{Capture, CaptureStatus, Source};
-use echosphere_domain::segment::{self, AUDIO_RENDITION};
+use echosphere_domain::segment;
 use echosphere_domain::session;
 use echosphere_domain::transcript::{Alignment, Placed, Transcript, export, markup, once, place};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -29,7 +29,7 @@ async fn turn_to_make() -> Option<SemaphorePermit<'static>> {
 
 /// The turns of a recording, placed on its timeline.
 pub(super) async fn read(app: &App, id: RecordingId, captures: &[Capture]) -> Result<Read, echosphere_store::Error> {
-    let segments = app.store.segments(id, AUDIO_RENDITION).await?;
+    let segments = app.store.segment_index(id).await?;
     let is_room = |id| captures.iter().any(|capture| capture.id == id && capture.source == Source::Recorder);
     let kept = app.store.transcripts(id).await?;
     let is_old = kept.iter().any(|(_, transcript)| realign::is_old(transcript));

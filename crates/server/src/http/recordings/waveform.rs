@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use echosphere_domain::segment::{AUDIO_RENDITION, Location};
+use echosphere_domain::segment::SegmentState;
 use echosphere_media::peaks::{CHANNELS, Waveform};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -75,8 +75,8 @@ pub async fn get(
         return Ok(Json(Body::of(so_far)).into_response());
     }
     let Some(key) = app.store.analysis(recording.id).await? else {
-        let segments = app.store.segments(recording.id, AUDIO_RENDITION).await?;
-        let waiting = segments.iter().filter(|segment| segment.location == Location::Renderable).count();
+        let segments = app.store.segment_index(recording.id).await?;
+        let waiting = segments.iter().filter(|segment| segment.state == SegmentState::Renderable).count();
         let progress = 1.0 - waiting as f64 / segments.len().max(1) as f64;
         return Ok((StatusCode::ACCEPTED, Json(Progress { status: "rendering", progress })).into_response());
     };

@@ -86,7 +86,7 @@ fn length(capture: &Capture, sameness: Sameness) -> u64 {
 
 /// Whether the first `length` bytes of both sounds are the same.
 async fn begins_alike(jobs: &Jobs, new: &Capture, other: &Capture, path: &Path, length: u64) -> Result<bool, Error> {
-    let extent = |capture: &Capture| capture.audio.as_ref().and_then(Audio::extent).cloned();
+    let extent = |capture: &Capture| capture.audio.as_ref().and_then(Audio::extent);
     let (Some(new), Some(other)) = (extent(new), extent(other)) else { return Ok(false) };
     let mut at = 0;
     while at < length {

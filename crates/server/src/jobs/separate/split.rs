@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::recording::{Capture, CaptureStatus, Source};
-use echosphere_domain::segment::AUDIO_RENDITION;
 use echosphere_domain::time::WallTime;
 use echosphere_store::Part;
 
@@ -54,7 +53,7 @@ async fn put_all_right(jobs: &Jobs) -> Result<(), Error> {
 
 async fn put_apart(jobs: &Jobs, project: &ProjectId, id: RecordingId) -> Result<(), Error> {
     let Some((recording, captures)) = jobs.store.recording(project, id).await? else { return Ok(()) };
-    let segments = jobs.store.segments(id, AUDIO_RENDITION).await?;
+    let segments = jobs.store.segment_index(id).await?;
     let sessions = Sessions::of(&captures, segments.first().map(|segment| segment.capture));
     let mut parts = Vec::new();
     for group in &sessions.others {

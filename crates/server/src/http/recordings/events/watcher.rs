@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use echosphere_domain::id::RecordingId;
-use echosphere_domain::lifecycle::Deletion;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::transcript::Transcript;
 use echosphere_store::Changed;
@@ -150,7 +149,7 @@ async fn look(
     let (turns, alignment): (Vec<_>, _) = (turns.collect(), json(&transcript::alignment(&read.alignment)));
     Ok(Some(Arc::new(Snapshot {
         id: id.to_owned(),
-        is_over: recording.state.status.is_terminal() || recording.state.deletion != Deletion::None,
+        is_over: recording.state.status.is_terminal() || recording.state.deletion.is_requested(),
         recording,
         captures,
         same_room,

@@ -2,13 +2,14 @@
 
 use super::*;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Audio, Extent, Master};
+use echosphere_domain::location::Location;
+use echosphere_domain::recording::{Audio, Master};
 use uuid::Uuid;
 
 fn capture(n: u128, job: Option<&str>, start_s: i64, status: CaptureStatus) -> Capture {
     let (id, recording) = (CaptureId::new(Uuid::from_u128(n)), RecordingId::new(Uuid::from_u128(1)));
     let audio = Audio {
-        master: Master::Ogg(Extent { key: ObjectKey::parse("k").unwrap(), offset: 0, length: 1 }),
+        master: Master::Ogg(Location::part(ObjectKey::parse("k").unwrap(), 0, 1)),
         samples: 1,
         segment_ms: 4_000,
         fills: Vec::new(),

@@ -1,0 +1,95 @@
+//! Statements about the rows of captures.
+
+use async_trait::async_trait;
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus};
+use echosphere_domain::time::WallTime;
+use echosphere_domain::transcript::Transcript;
+
+use crate::{Publication, Result};
+
+/// A session in a room's recording of which it is not known yet which recordings hold it.
+pub(crate) struct Unplaced {
+    /// The project.
+    pub(crate) project: ProjectId,
+    /// The room's recording.
+    pub(crate) room: RecordingId,
+    /// The session's capture there.
+    pub(crate) capture: CaptureId,
+}
+
+/// The rows of captures.
+#[async_trait]
+pub(crate) trait CaptureRows {
+    /// The capture with this id, if there is one.
+    async fn capture(&mut self, id: CaptureId) -> Result<Option<Capture>>;
+
+    /// The captures of a recording, in the order of their attempts.
+    async fn captures_of(&mut self, recording: RecordingId) -> Result<Vec<Capture>>;
+
+    /// The capture that an upload became.
+    async fn capture_of_upload(&mut self, upload: UploadId) -> Result<Option<Capture>>;
+
+    /// The capture of the same session in its own recording.
+    async fn copy_of(&mut self, capture: CaptureId) -> Result<Option<Capture>>;
+
+    /// Inserts a capture.
+    async fn insert_capture(&mut self, capture: &Capture, project: &ProjectId) -> Result<()>;
+
+    /// Deletes a capture.
+    async fn delete_capture(&mut self, id: CaptureId) -> Result<()>;
+
+    /// The highest attempt of a recording's captures; 0 before there is one.
+    async fn last_attempt(&mut self, recording: RecordingId) -> Result<u32>;
+
+    /// The object that holds the body of a capture's upload.
+    async fn body(&mut self, capture: CaptureId) -> Result<Option<ObjectKey>>;
+
+    /// Stores which object holds the body of a capture's upload.
+    async fn set_body(&mut self, capture: CaptureId, body: &ObjectKey) -> Result<()>;
+
+    /// Stores that a capture is of the same session as another one, and has the same body.
+    async fn set_copy_of(&mut self, copy: CaptureId, original: CaptureId) -> Result<()>;
+
+    /// Whether a capture that is not superseded has this body.
+    async fn is_body_needed(&mut self, body: &ObjectKey) -> Result<bool>;
+
+    /// Stores what a publication says of the capture that was read.
+    async fn set_read(&mut self, publication: &Publication) -> Result<()>;
+
+    /// Stores a capture's status, and removes what was read of it.
+    async fn empty_capture(&mut self, id: CaptureId, status: CaptureStatus) -> Result<()>;
+
+    /// Stores how a capture of a recording sounds.
+    async fn set_audio(&mut self, recording: RecordingId, capture: CaptureId, audio: &Audio) -> Result<()>;
+
+    /// Replaces the transcript of a capture of a recording, if it has one.
+    async fn set_transcript(
+        &mut self,
+        recording: RecordingId,
+        capture: CaptureId,
+        transcript: &Transcript,
+    ) -> Result<()>;
+
+    /// Makes a recording's capture another recording's; false when it is not its capture.
+    async fn move_capture(
+        &mut self,
+        capture: CaptureId,
+        from: RecordingId,
+        to: RecordingId,
+        attempt: u32,
+    ) -> Result<bool>;
+
+    /// Stores that it is known which recordings hold a session.
+    async fn set_placed(&mut self, capture: CaptureId) -> Result<()>;
+
+    /// Sessions in rendered recordings of rooms of which that is not known, in the order of their captures' ids.
+    async fn unplaced(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Unplaced>>;
+
+    /// The recorders' captures whose logs can be given up: of completed recordings that ended before a time and are rendered.
+    async fn logs_to_give_up(&mut self, ended_before: WallTime) -> Result<Vec<(CaptureId, RecordingId)>>;
+
+    /// Stores that a capture's log is gone.
+    async fn set_log_gone(&mut self, capture: CaptureId) -> Result<()>;
+}

@@ -1,0 +1,54 @@
+//! What the use cases need of the rows: traits that each database implements, one statement a method. They decide nothing; what is
+//! decided stands in `rules`, once for every database.
+//!
+//! A value that implements them is a transaction that has begun.
+
+mod captures;
+mod deletions;
+mod inbox;
+mod objects;
+mod once;
+mod people;
+mod recordings;
+mod rooms;
+mod segments;
+mod sessions;
+mod tasks;
+mod telemetry;
+mod tombstones;
+mod uploads;
+
+pub(crate) use captures::{CaptureRows, Unplaced};
+pub(crate) use deletions::DeletionRows;
+pub(crate) use inbox::InboxRows;
+pub(crate) use objects::{ObjectRows, ObjectState};
+pub(crate) use once::{OnceRows, StoredRequest};
+pub(crate) use people::PeopleRows;
+pub(crate) use recordings::RecordingRows;
+pub(crate) use rooms::{Room, RoomRows};
+pub(crate) use segments::SegmentRows;
+pub(crate) use sessions::{CapturedRoom, Held, SessionRows};
+pub(crate) use tasks::TaskRows;
+pub(crate) use telemetry::TelemetryRows;
+pub(crate) use tombstones::{Scope, Tombstone, TombstoneRows};
+pub(crate) use uploads::UploadRows;
+
+/// All rows, in one transaction.
+pub(crate) trait Rows:
+    RecordingRows
+    + CaptureRows
+    + SessionRows
+    + ObjectRows
+    + SegmentRows
+    + TaskRows
+    + RoomRows
+    + InboxRows
+    + OnceRows
+    + UploadRows
+    + TelemetryRows
+    + TombstoneRows
+    + DeletionRows
+    + PeopleRows
+    + Send
+{
+}

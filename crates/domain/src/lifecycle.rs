@@ -1,4 +1,4 @@
-//! The lifecycle of a recording: the only place where a status changes.
+//! The state machine of a recording: decides its next state and effects, and is the only place that does.
 //!
 //! `STARTING -> ACTIVE -> PROCESSING -> COMPLETED`, or `FAILED` when there is no sound, unless no audio was asked for.
 //! [`step`] is total: every event in every state has a defined answer, and repeated or reordered events are normal.
@@ -163,6 +163,11 @@ impl State {
         }
     }
 
+    /// The state of a recording that an upload begins: its session is over.
+    pub const fn processing() -> Self {
+        Self { status: Status::Processing, ..Self::starting() }
+    }
+
     /// Whether it is the one live recording of its room: no other of the same room may be, and none of that name.
     pub const fn holds_room(&self) -> bool {
         matches!(self.status, Status::Starting | Status::Active) && !self.is_over && !self.deletion.is_requested()
@@ -231,7 +236,7 @@ pub enum Effect {
 
 /// Decides what an event does to a recording at a time, and what has to follow.
 ///
-/// A new recording steps from [`State::starting`]. The caller stores the new state and the effects in one transaction.
+/// A new recording steps from [`State::starting`], or from [`State::processing`]. The caller stores the new state and the effects in one transaction.
 pub fn step(state: State, event: Event, now: WallTime) -> (State, Vec<Effect>) {
     match event {
         _ if state.deletion.is_requested() => step_deleted(state, event),
@@ -297,12 +302,12 @@ fn room_ended(state: State) -> (State, Vec<Effect>) {
     }
 }
 
-/// An upload comes when the session ends, so a recording without another capture is being processed from then on.
-/// `COMPLETED` stays: it only gains revisions. `ACTIVE` stays: the room decides when it ends.
+/// `COMPLETED` stays: it only gains revisions. `STARTING` and `ACTIVE` stay: the room decides when it ends, though one of its sessions is
+/// over.
 fn upload_joined(state: State) -> State {
     let status = match state.status {
-        Status::Starting | Status::Processing | Status::Failed => Status::Processing,
-        Status::Active | Status::Completed => state.status,
+        Status::Processing | Status::Failed => Status::Processing,
+        Status::Starting | Status::Active | Status::Completed => state.status,
     };
     State { status, ..state }
 }

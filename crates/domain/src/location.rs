@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::ObjectKey;
 
-/// Why a text is not one of the names here.
+/// Why a text is not the name of a store, or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not the name of a store.
@@ -18,7 +18,7 @@ pub enum Error {
     Key(usize),
 }
 
-/// A store of objects, by the name that it has in the rows.
+/// The name of an object store, as the rows have it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StoreName(String);

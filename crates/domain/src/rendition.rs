@@ -59,7 +59,7 @@ impl From<RenditionId> for String {
     }
 }
 
-/// What the segments of a rendition are.
+/// The container format of a rendition's segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Container {

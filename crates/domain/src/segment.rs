@@ -1,4 +1,4 @@
-//! The segment index: which media segments a recording consists of, and where the bytes of each are.
+//! Media segments: their place on the timeline, and whether and where their bytes are stored.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Tells whoever watches a recording, or the inbox, that rows of it were written.
+//! Notifies watchers in this process when rows of a recording, or of the inbox, were written.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Errors of the store, and which of them may pass.
+//! Errors of the store, and which of them are transient.
 
 use sqlx::sqlite::SqliteError;
 
@@ -52,8 +52,8 @@ pub enum Error {
     /// The lease was lost: another worker has the task, or it is finished. The result must be thrown away.
     #[error("the lease on task {0} is no longer ours")]
     LeaseLost(echosphere_domain::id::TaskId),
-    /// Another node records the room. Whatever this one knows of it must not be written.
-    #[error("the room of recording {0} is another node's")]
+    /// This node does not own the room: another one does, or nobody. Whatever this one knows of it must not be written.
+    #[error("the room of recording {0} is not this node's")]
     NotOwner(echosphere_domain::id::RecordingId),
     /// The recording changed since it was read; read it again and decide again.
     #[error("recording {0} changed in the meantime")]

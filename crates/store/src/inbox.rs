@@ -1,5 +1,5 @@
-//! The inbox: webhooks, what polling found, and what users ask for. Each is stored before it is answered, in the order in which it was
-//! received, with what follows from it in the same transaction.
+//! The inbox: webhooks, rooms that polling found, and requests of users. What is accepted is stored before it is answered, in the order in
+//! which it was received, with what follows from it in the same transaction.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{NodeId, ProjectId, RecordingId};
@@ -88,7 +88,7 @@ pub struct Event {
 pub enum Applied {
     /// It was stored, with all that follows from it so far.
     Stored,
-    /// It is known: nothing was done again.
+    /// It is known, or the recording is deleted already: nothing was done again.
     Known,
     /// The recording that it is about does not go on any more, or does not exist: nothing was stored.
     Over,
@@ -96,7 +96,7 @@ pub enum Applied {
     Held,
 }
 
-/// What the owner of a room made of what a user asked.
+/// The answer to what a user asked of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// It has acted.

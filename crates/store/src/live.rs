@@ -133,7 +133,7 @@ pub trait Live {
     /// What an earlier request with the same key asked for in the last 24 h. Scope: project.
     async fn repeated(&self, project: &ProjectId, once: &Once, now: WallTime) -> Result<Option<Repeated>>;
 
-    /// The rooms that are being recorded and are a node's own, or whose lease has expired: from now on all of them are the node's,
+    /// The rooms that are being recorded and are a node's own, nobody's, or whose lease has expired: from now on all of them are the node's,
     /// until `lease_until`. Of one whose options cannot be read, they are the defaults. Scope: all projects.
     async fn claim_rooms(&self, owner: NodeId, now: WallTime, lease_until: WallTime) -> Result<Vec<LiveRow>>;
 

@@ -1,4 +1,4 @@
-//! Recordings, their captures and their transcripts: reading, listing, publishing a revision, requesting deletion.
+//! Recordings with their captures and transcripts: reading, listing, publishing, scheduling deletion, legal hold.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};

@@ -160,6 +160,17 @@ function constantAt(code, mine, late, usual) {
   return constant;
 }
 
+/** How much of a code is still found when its track is moved inside of it. */
+const STEPPED = 0.5;
+
+/** Whether a code came whole and its track was moved inside of it, by one of the steps in which placement moves (2.5 ms, docs/capture-log.md). */
+function isStepped(code, mine) {
+  const before = mine.findLast((other) => other.sent < code.sent);
+  const after = mine.find((other) => other.sent > code.sent);
+  const step = Math.abs((after?.off_ms ?? 0) - (before?.off_ms ?? 0));
+  return Boolean(code.sentAs?.complete) && code.sentAs.score > HEARD && code.score > STEPPED && step >= 2 && step <= 5;
+}
+
 /** Checks that every code is where it was sent, within 20 ms, but for one constant a speaker (ms) as long as their sound does not run dry; returns the
  * constants, each the median of all. So many codes of a speaker may be off by as much as a queue that ran dry unnoticed. */
 export function assertInPlace(found, expected, mostRequeued = 0) {
@@ -175,10 +186,14 @@ export function assertInPlace(found, expected, mostRequeued = 0) {
     if (process.env.E2E_CODES) console.log(`# ${identity}: ${mine.map((code) => `${code.second}:${code.off_ms}/${code.score}`).join(' ')}`);
     const late = (found.late ?? []).filter((line) => line.identity === identity);
     const requeued = [];
+    let stepped = 0;
     for (const code of mine) {
       const constant = constantAt(code, mine, late, constants[identity]);
       const isTogether = found.some((other) => other.identity !== identity && other.channel === code.channel && Math.abs(other.sent - code.sent) < 0.3);
-      assert.ok(code.score > (isTogether ? HEARD_TOGETHER : HEARD), `${identity} second ${code.second} is missing: ${around(code, found)}`);
+      const isMoved = code.score <= HEARD && isStepped(code, mine);
+      stepped += isMoved;
+      assert.ok(stepped <= 1, `${identity} is moved inside of more than one code: ${around(code, found)}`);
+      assert.ok(isMoved || code.score > (isTogether ? HEARD_TOGETHER : HEARD), `${identity} second ${code.second} is missing: ${around(code, found)}`);
       const moved = Math.abs(code.off_ms - constant);
       if (moved > 20 && moved <= REQUEUED && requeued.length < mostRequeued) requeued.push(code.second);
       else assert.ok(moved <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}: ${around(code, found)}`);

@@ -45,7 +45,7 @@ fn allowed(from: Status, to: Status) -> bool {
 
 #[test]
 fn an_upload_becomes_a_replay() {
-    let (state, effects) = step(State::starting(), Event::UploadJoined);
+    let (state, effects) = step(State::processing(), Event::UploadJoined);
     assert_eq!((state.status, effects), (Status::Processing, vec![]));
     let (state, effects) = step(state, Event::Published(Content::Playable { partial: false }));
     assert_eq!((state.status, state.revision), (Status::Completed, 1));
@@ -54,7 +54,7 @@ fn an_upload_becomes_a_replay() {
 
 #[test]
 fn audio_that_was_not_recorded_is_no_failure_but_lost_audio_is() {
-    let (processing, _) = step(State::starting(), Event::UploadJoined);
+    let (processing, _) = step(State::processing(), Event::UploadJoined);
     let silent = |reason| step(processing, Event::Published(Content::Silent { reason, partial: false })).0;
     assert_eq!((silent(Reason::NoAudio).status, silent(Reason::NoAudio).partial), (Status::Completed, false));
     assert_eq!((silent(Reason::AudioMissing).status, silent(Reason::AudioMissing).partial), (Status::Failed, true));
@@ -62,7 +62,7 @@ fn audio_that_was_not_recorded_is_no_failure_but_lost_audio_is() {
 
 #[test]
 fn a_cut_upload_is_replaced_by_the_whole() {
-    let (state, _) = step(State::starting(), Event::UploadJoined);
+    let (state, _) = step(State::processing(), Event::UploadJoined);
     let lost = Content::Silent { reason: Reason::AudioMissing, partial: true };
     let (state, _) = step(state, Event::Published(lost));
     assert_eq!(state.status, Status::Failed);
@@ -77,6 +77,8 @@ fn a_room_is_recorded() {
     let (active, effects) = step(State::starting(), Event::Heard);
     assert_eq!((active.status, active.revision, effects), (Status::Active, 1, vec![]));
     assert_eq!(step(active, Event::UploadJoined).0.status, Status::Active, "the room decides when it ends");
+    let silent = step(State::starting(), Event::UploadJoined).0;
+    assert_eq!(step(silent, Event::Heard).0.status, Status::Active, "also when nothing of it was heard yet");
     let (processing, effects) = step(active, Event::RoomEnded);
     assert_eq!((processing.status, effects), (Status::Processing, vec![Effect::Finalize]));
     let (done, _) = step(processing, Event::Published(Content::Playable { partial: false }));
@@ -108,8 +110,8 @@ fn a_scheduled_deletion_waits_for_its_time_goes_back_and_gives_way_to_a_hold() {
 
 proptest! {
     #[test]
-    fn every_history_keeps_the_invariants(history in prop::collection::vec(events(), 0..40)) {
-        let mut state = State::starting();
+    fn every_history_keeps_the_invariants(is_upload: bool, history in prop::collection::vec(events(), 0..40)) {
+        let mut state = if is_upload { State::processing() } else { State::starting() };
         for (event, now) in history.into_iter().zip(0..) {
             let (next, effects) = super::step(state, event, at(now));
             prop_assert!(allowed(state.status, next.status), "{} -> {}", state.status, next.status);

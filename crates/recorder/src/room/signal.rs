@@ -1,4 +1,4 @@
-//! The signalling connection: joining a room, resuming an interrupted session, rejoining when nothing is left to resume.
+//! Opens the signalling connection: tasks that join, resume or rejoin, with growing pauses between attempts.
 
 use std::sync::Arc;
 use std::time::Duration;

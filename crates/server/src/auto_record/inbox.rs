@@ -59,7 +59,7 @@ async fn work_on(auto: &AutoRecord, event: Event) {
             // Where it was not begun, polling finds it again.
             Outcome::Done
         }
-        // These wait for the owners of rooms.
+        // These are never due here: `asked_of` passes them to the owners of rooms.
         What::Asked(_) | What::DeletionAsked => Outcome::Done,
     };
     let attempts = event.attempts + 1;

@@ -1,5 +1,4 @@
-//! When a room that could not be joined is tried again: each attempt leaves a recording that says why it failed, so attempts become
-//! rarer.
+//! Decides when a room that could not be joined is tried again, with growing pauses, because each attempt leaves a recording.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The settings of the recorder: how rooms are recorded, and which of them automatically.
+//! The recorder's settings as values: limits, exclusions, and which rooms are recorded automatically.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The id of a recording in a path.
+//! Parses the id of a recording in a path; any other text is answered as not found.
 
 use echosphere_domain::id::RecordingId;
 

@@ -1,4 +1,4 @@
-//! What the payload of a task names: a recording of a project, and for some kinds one thing of it.
+//! Parses the payloads of tasks: project and recording, and for some kinds a revision or a capture.
 
 use std::str::FromStr;
 

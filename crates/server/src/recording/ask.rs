@@ -1,4 +1,4 @@
-//! Asks the owner of a room for something, whichever process it is, and waits until it has acted.
+//! Sends users' requests to the owner of a room through the inbox, and waits up to two seconds for the answer.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub enum Asked {
     Over,
 }
 
-/// Asks something of a room that is being recorded. What it asks for is durable when this returns.
+/// Asks something of a room that is being recorded. What it asks for is durable when this returns, unless the room is over.
 pub async fn ask(
     recorder: &Recorder,
     recording: &Recording,

@@ -1,4 +1,4 @@
-//! Uploads a room's chunks into object storage, in order, whatever the storage does.
+//! Cuts a room's log into chunks, spools them to the disk while storage is slow, uploads them, and reads them back.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The horizon of a room that goes on: the segments of its grid become due one after another. When one is due, the capture log
-//! notes where the streams lie from there on, for good: so it has the same sound whenever it is rendered.
+//! Decides when a live segment is due, and then fixes in the log where its streams lie: so it has the same sound whenever it is
+//! rendered.
 
 use std::ops::Range;
 use std::time::Instant;

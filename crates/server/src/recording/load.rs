@@ -1,4 +1,4 @@
-//! Measures every second what recording costs and what waits on the disk: shown in `/metrics`, asked before a room is begun.
+//! Measures processor, spool and disk every second, for /metrics, alarms and the admission of rooms.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
-//! What the owner of rooms does for as long as its process runs: carries out what users ask of them, prolongs its leases, and resumes
-//! rooms whose owner is gone.
+//! Does a node's duties as the owner of rooms: carries out requests, prolongs leases, takes over or leaves rooms.
 
 use std::collections::HashSet;
 use std::sync::Arc;

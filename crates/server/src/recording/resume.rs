@@ -1,4 +1,4 @@
-//! Resumes, at the start, the rooms that an earlier process recorded, where it left them.
+//! Resumes rooms that an earlier process, or another node, recorded: from the rows, chunks and journals that it left.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};

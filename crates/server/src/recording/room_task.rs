@@ -134,15 +134,19 @@ async fn wait_for_room(
         let nobody = if settings.expected_room.is_some() { room::End::Stopped } else { room::End::Nobody };
         let Ok(order) = tokio::time::timeout(LOOK_FOR_ROOM, inbox.recv()).await else { continue };
         let Order { command, acted } = order.unwrap_or(Order::from(Command::HandOver));
-        Order::done(acted);
+        let mut end = None;
         match command {
-            Command::Stop => return Some(nobody),
-            Command::HandOver => return Some(room::End::HandedOver),
+            Command::Stop => end = Some(nobody),
+            Command::HandOver => end = Some(room::End::HandedOver),
             Command::Pause => settings.paused = true,
             Command::Resume => settings.paused = false,
             Command::Exclude(identity) => {
                 settings.exclusions.identities.insert(identity);
             }
+        }
+        Order::done(acted);
+        if end.is_some() {
+            return end;
         }
     }
 }

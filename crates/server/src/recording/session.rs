@@ -1,4 +1,4 @@
-//! The session of a room: what the tasks share that record it.
+//! The state that the tasks share which record one room.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

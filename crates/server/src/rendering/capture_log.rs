@@ -1,4 +1,4 @@
-//! Reads a capture log from object storage, chunk by chunk, and takes tracks and participants of the room from it.
+//! Reads a capture log from object storage, and extracts its tracks and participants.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

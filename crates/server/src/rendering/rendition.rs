@@ -1,4 +1,4 @@
-//! The rendition that everything with sound has: AAC in MPEG-TS, which every player takes.
+//! The rendition of every recording with sound: AAC in MPEG-TS.
 
 use echosphere_domain::rendition::{Container, Rendition, RenditionId};
 

@@ -1,4 +1,4 @@
-//! Statements about the rows of captures.
+//! The trait `CaptureRows`: reads and writes the rows of captures.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
@@ -9,7 +9,7 @@ use echosphere_domain::transcript::Transcript;
 
 use crate::{Publication, Result};
 
-/// A session in a room's recording of which it is not known yet which recordings hold it.
+/// A session in the recording of a room, of which it is not decided yet which recordings have it.
 pub(crate) struct Unplaced {
     /// The project.
     pub(crate) project: ProjectId,

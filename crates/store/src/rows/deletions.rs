@@ -1,4 +1,4 @@
-//! Statements about deletions.
+//! The trait `DeletionRows`: reads and writes the rows of what is deleted.
 
 use async_trait::async_trait;
 use echosphere_domain::id::RecordingId;

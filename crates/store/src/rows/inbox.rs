@@ -1,4 +1,4 @@
-//! Statements about the inbox of events.
+//! The trait `InboxRows`: reads and writes the rows of the inbox.
 
 use async_trait::async_trait;
 use echosphere_domain::id::RecordingId;

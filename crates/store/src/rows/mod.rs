@@ -1,5 +1,4 @@
-//! What the use cases need of the rows: traits that each database implements, one statement a method. They decide nothing; what is
-//! decided stands in `rules`, once for every database.
+//! The traits by which rules read and write rows inside of a transaction. Each database implements them.
 //!
 //! A value that implements them is a transaction that has begun.
 
@@ -27,7 +26,7 @@ pub(crate) use people::PeopleRows;
 pub(crate) use recordings::RecordingRows;
 pub(crate) use rooms::{Room, RoomRows};
 pub(crate) use segments::SegmentRows;
-pub(crate) use sessions::{CapturedRoom, Held, SessionRows};
+pub(crate) use sessions::{CapturedRoom, SessionInRoom, SessionRows};
 pub(crate) use tasks::TaskRows;
 pub(crate) use telemetry::TelemetryRows;
 pub(crate) use tombstones::{Scope, Tombstone, TombstoneRows};

@@ -1,4 +1,4 @@
-//! Statements about the rows of objects.
+//! The trait `ObjectRows`: reads and writes the rows of objects.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};

@@ -1,4 +1,5 @@
-//! Statements about requests that are carried out once (`Idempotency-Key`). Keys and requests are hashes.
+//! The trait `OnceRows`: reads and writes the rows of requests that are carried out once (`Idempotency-Key`). Keys and requests are
+//! hashes.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};

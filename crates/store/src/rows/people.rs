@@ -1,4 +1,4 @@
-//! Statements about the people in rooms.
+//! The trait `PeopleRows`: reads and writes the rows of the people in rooms.
 
 use async_trait::async_trait;
 use echosphere_domain::id::ProjectId;
@@ -10,8 +10,8 @@ use crate::Result;
 /// The rows of people.
 #[async_trait]
 pub(crate) trait PeopleRows {
-    /// Stores somebody by the hash of their identity, or without `person` that they are left out; the latest report counts, nothing
-    /// replaces that somebody is left out, and nobody is added to a room with `most` people.
+    /// Inserts or updates somebody by the hash of their identity: the latest report counts, and a room has `most` of them. Without
+    /// `person` they are left out: that is final, and not limited.
     async fn put_person(
         &mut self,
         project: &ProjectId,

@@ -1,4 +1,4 @@
-//! Statements about the rows of recordings.
+//! The trait `RecordingRows`: reads and writes the rows of recordings.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};

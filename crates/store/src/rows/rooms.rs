@@ -1,4 +1,4 @@
-//! Statements about rooms that are being recorded.
+//! The trait `RoomRows`: reads and writes the rows of rooms that are being recorded.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, NodeId, ProjectId, RecordingId};

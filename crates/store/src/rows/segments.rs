@@ -1,4 +1,4 @@
-//! Statements about the segment index.
+//! The trait `SegmentRows`: reads and writes the rows of renditions and segments.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, RecordingId};

@@ -1,4 +1,4 @@
-//! Statements that find sessions: which recordings have them, and which have copies of them.
+//! The trait `SessionRows`: reads and writes the rows of sessions of rooms.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
@@ -10,7 +10,7 @@ use crate::{Join, Result, SessionIds};
 
 /// A session that a room's recording holds.
 #[derive(Clone, Copy)]
-pub(crate) struct Held {
+pub(crate) struct SessionInRoom {
     /// The room's recording.
     pub(crate) room: RecordingId,
     /// The session's capture there.
@@ -32,14 +32,19 @@ pub(crate) struct CapturedRoom {
 /// Sessions, as rows of captures and recordings name them.
 #[async_trait]
 pub(crate) trait SessionRows {
-    /// The recordings that sessions in a recording have of their own.
+    /// The separate recordings of the sessions that a room's recording contains.
     async fn copies_of(&mut self, room: RecordingId) -> Result<Vec<RecordingId>>;
 
     /// The captures of which a recording's captures are copies.
-    async fn originals_of(&mut self, own: RecordingId) -> Result<Vec<Held>>;
+    async fn originals_of(&mut self, own: RecordingId) -> Result<Vec<SessionInRoom>>;
 
     /// What recordings of rooms hold of a session, or of all sessions of its room.
-    async fn held_by_rooms(&mut self, project: &ProjectId, session: &SessionIds, scope: Scope) -> Result<Vec<Held>>;
+    async fn sessions_in_rooms(
+        &mut self,
+        project: &ProjectId,
+        session: &SessionIds,
+        scope: Scope,
+    ) -> Result<Vec<SessionInRoom>>;
 
     /// The recordings of a session, or of all sessions of its room, that did not capture the room and are not being deleted.
     async fn recordings_of_session(

@@ -1,4 +1,4 @@
-//! Statements about the queue of background work.
+//! The trait `TaskRows`: reads and writes the rows of background tasks.
 
 use async_trait::async_trait;
 use echosphere_domain::id::NodeId;

@@ -1,4 +1,4 @@
-//! Statements about the rows of telemetry.
+//! The trait `TelemetryRows`: reads and writes the rows of telemetry.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{RecordingId, UploadId};
@@ -12,7 +12,7 @@ pub(crate) trait TelemetryRows {
     /// Inserts a request, unless it is known.
     async fn insert_telemetry(&mut self, request: &TelemetryRequest) -> Result<()>;
 
-    /// The recordings that have the session of a request: its room's and its own; before it has either, the one that captures its
+    /// The recordings that have the session of a request: its room's and its own; before it has either, all that a recorder made of its
     /// room.
     async fn recordings_of_request(&mut self, request: &TelemetryRequest) -> Result<Vec<RecordingId>>;
 

@@ -1,4 +1,4 @@
-//! Statements about tombstones: what was deleted, excluded or refused, and must not come back.
+//! The trait `TombstoneRows`: reads and writes the rows of tombstones, which keep what was deleted, excluded or refused from coming back.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
@@ -38,7 +38,7 @@ pub(crate) trait TombstoneRows {
     /// Why nothing may be kept of an upload of a session; `None` when it may be kept.
     async fn gone_of_upload(&mut self, project: &ProjectId, session: &SessionIds) -> Result<Option<Gone>>;
 
-    /// Inserts the tombstone of a recording: of its room, or of its session.
+    /// Inserts the tombstone of a recording: of its room, or of its session; where nobody came, of nothing but what was kept.
     async fn entomb_recording(&mut self, recording: RecordingId, at: WallTime) -> Result<()>;
 
     /// Inserts the tombstones of the sessions in a recording that have none.

@@ -1,4 +1,4 @@
-//! Statements about the rows of session uploads.
+//! The trait `UploadRows`: reads and writes the rows of uploads.
 
 use async_trait::async_trait;
 use echosphere_domain::id::UploadId;

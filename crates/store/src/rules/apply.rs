@@ -1,4 +1,4 @@
-//! The one use case of events: each is stored, and what follows from it is written, whoever it comes from.
+//! Applies an event of the inbox: stores it unless it is known or pointless, and writes what follows from it.
 
 use echosphere_domain::recording::Recording;
 use echosphere_domain::time::WallTime;

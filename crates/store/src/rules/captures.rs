@@ -1,4 +1,4 @@
-//! Captures: their attempts, their bodies, and what becomes of one that another replaces.
+//! Rules for captures: numbering attempts, finding bodies, superseding captures, giving up capture logs.
 
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;

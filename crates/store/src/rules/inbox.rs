@@ -1,4 +1,4 @@
-//! Answers what users asked of a room that does not go on any more.
+//! Closes users' open requests for a room that is no longer being recorded.
 
 use echosphere_domain::id::RecordingId;
 

@@ -87,7 +87,7 @@ async fn insert_recording(rows: &mut dyn Rows, request: &Join) -> Result<Recordi
         room_sid: request.room_sid.clone(),
         ..Recording::starting(request.new_recording, request.project.clone(), request.job_id.clone(), request.now)
     };
-    lifecycle::insert_processing(rows, &mut recording, request.now).await?;
+    lifecycle::insert_processing(rows, &mut recording).await?;
     Ok(recording)
 }
 

@@ -1,6 +1,6 @@
 //! Steps a recording's lifecycle: its new state is written, and its effects become tasks, in the caller's transaction.
 
-use echosphere_domain::lifecycle::{self, Effect, Event};
+use echosphere_domain::lifecycle::{self, Effect, Event, State};
 use echosphere_domain::recording::Recording;
 use echosphere_domain::time::WallTime;
 
@@ -39,7 +39,7 @@ async fn entomb(rows: &mut dyn Rows, recording: &Recording, now: WallTime) -> Re
 
 /// Inserts a recording that an upload has begun. Its row is never STARTING: at most one recording of a room may be, the one that
 /// captures it.
-pub(crate) async fn insert_processing(rows: &mut dyn Rows, recording: &mut Recording, now: WallTime) -> Result<()> {
-    (recording.state, _) = lifecycle::step(recording.state, Event::UploadJoined, now);
+pub(crate) async fn insert_processing(rows: &mut dyn Rows, recording: &mut Recording) -> Result<()> {
+    recording.state = State::processing();
     rows.insert_recording(recording).await
 }

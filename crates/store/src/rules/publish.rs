@@ -10,7 +10,7 @@ use super::{captures, lifecycle, objects, segments, sessions, tasks};
 use crate::rows::Rows;
 use crate::{Error, Lease, Publication, RenderedRevision, Result, UploadState};
 
-/// Switches to a new revision; returns the recording as it is now.
+/// Writes a capture that was read and, if content is given, switches to a new revision; returns the recording as it is now.
 pub(crate) async fn publish(rows: &mut dyn Rows, wanted: &Publication, lease: &Lease) -> Result<Recording> {
     tasks::finish(rows, lease).await?;
     let mut recording = rows.recording(wanted.recording).await?;

@@ -49,7 +49,7 @@ pub(crate) fn goes_on(state: &State) -> bool {
     may_have_recorder(state) && !state.deletion.is_requested()
 }
 
-/// Makes the rooms a node's that are its own, nobody's, or whose lease has expired.
+/// Gives a node all rooms being recorded that it owns, that nobody owns, or whose lease has expired.
 pub(crate) async fn claim(
     rows: &mut dyn Rows,
     owner: NodeId,
@@ -69,8 +69,8 @@ pub(crate) async fn claim(
     Ok(claimed)
 }
 
-/// The recording of a node's own room. `None` when the room has no owner any more and does not go on: whatever is repeated of it then
-/// changes nothing.
+/// The recording of a room that is the node's. `None` when it is not and the recording is over: whatever is repeated of it then changes
+/// nothing.
 async fn own(rows: &mut dyn Rows, room: OwnedRoom) -> Result<Option<Recording>> {
     let recording = rows.recording(room.recording).await?;
     if rows.owner_of(room.recording).await? == Some(room.owner) {

@@ -1,4 +1,4 @@
-//! Sessions of rooms: the recordings that they have of their own, and what becomes of both when one of them is deleted.
+//! Sessions in recordings of rooms: gives them recordings of their own, and extends deletions to all copies.
 
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::lifecycle::Event;
@@ -6,7 +6,7 @@ use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::time::WallTime;
 
 use super::{captures, lifecycle, segments, tasks};
-use crate::rows::{Held, Rows, Scope};
+use crate::rows::{Rows, Scope, SessionInRoom};
 use crate::{Error, Lease, Own, OwnRecording, Part, Result, SessionFacts, SessionIds, TaskKind};
 
 async fn queue_compose(rows: &mut dyn Rows, recording: &Recording, now: WallTime) -> Result<()> {
@@ -23,7 +23,7 @@ async fn queue_separate(
     tasks::queue(rows, TaskKind::Separate, format!("{project}/{room}/{capture}"), now).await
 }
 
-/// If a recording captured its room, queues a `TaskKind::Separate` task for each session in it.
+/// Queues a `TaskKind::Separate` task for each session in the recording of a room.
 pub(crate) async fn place(rows: &mut dyn Rows, room: &Recording, now: WallTime) -> Result<()> {
     for capture in rows.sessions_in(room.id).await? {
         queue_separate(rows, &room.project, room.id, capture, now).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn withdraw_of(
     now: WallTime,
 ) -> Result<(bool, bool)> {
     let (mut is_withdrawn, mut is_kept) = (false, false);
-    for Held { room, capture } in rows.held_by_rooms(project, session, scope).await? {
+    for SessionInRoom { room, capture } in rows.sessions_in_rooms(project, session, scope).await? {
         let room = rows.recording(room).await?;
         if room.state.is_held {
             is_kept = true;
@@ -160,7 +160,7 @@ async fn recording_of(
         room_sid: room.room_sid.clone(),
         ..Recording::starting(own.new_recording, room.project.clone(), session.job_id.clone(), created_at)
     };
-    lifecycle::insert_processing(rows, &mut recording, own.now).await?;
+    lifecycle::insert_processing(rows, &mut recording).await?;
     Ok(Some(recording))
 }
 
@@ -195,7 +195,7 @@ pub(crate) async fn split(
             room_sid: recording.room_sid.clone(),
             ..Recording::starting(new, recording.project.clone(), session_id, created_at)
         };
-        lifecycle::insert_processing(rows, &mut new, now).await?;
+        lifecycle::insert_processing(rows, &mut new).await?;
         rows.fill_facts(new.id, &SessionFacts { room_name: None, ..facts }).await?;
         for (capture, attempt) in captures.into_iter().zip(1..) {
             hand_over(rows, capture, id, new.id, attempt).await?;

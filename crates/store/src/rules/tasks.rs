@@ -40,21 +40,21 @@ pub(crate) async fn claim(
 /// Extends a lease that is still ours.
 pub(crate) async fn prolong(rows: &mut dyn Rows, lease: &Lease, until: WallTime) -> Result<()> {
     let is_ours = rows.prolong_task(lease, until).await?;
-    held(is_ours, lease)
+    or_lost(is_ours, lease)
 }
 
 /// Deletes the task of a lease that is still ours; otherwise `LeaseLost`, which rolls the caller's transaction back.
 pub(crate) async fn finish(rows: &mut dyn Rows, lease: &Lease) -> Result<()> {
     let is_ours = rows.delete_task(lease).await?;
-    held(is_ours, lease)
+    or_lost(is_ours, lease)
 }
 
 /// Gives the task of a lease that is still ours back, or gives it up.
 pub(crate) async fn fail(rows: &mut dyn Rows, lease: &Lease, failure: &Failure) -> Result<()> {
     let is_ours = rows.fail_task(lease, failure).await?;
-    held(is_ours, lease)
+    or_lost(is_ours, lease)
 }
 
-fn held(is_ours: bool, lease: &Lease) -> Result<()> {
+fn or_lost(is_ours: bool, lease: &Lease) -> Result<()> {
     if is_ours { Ok(()) } else { Err(Error::LeaseLost(lease.task)) }
 }

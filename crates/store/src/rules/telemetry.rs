@@ -1,4 +1,4 @@
-//! Telemetry: what of it is kept, and what it says of recordings.
+//! Stores telemetry unless its session is gone, and fills in what it reports about recordings.
 
 use echosphere_domain::id::UploadId;
 use echosphere_domain::key::ObjectKey;

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use crate::{Error, Result};
 
-/// The tables that a recording's page is read from, their columns with its id, and what is noted of their rows. Segments come and
+/// The tables whose changes wake a recording's watchers, their columns with its id, and what is noted of their rows. Segments come and
 /// go by the thousand, and the row of their recording changes with them: only what changes in them is noted. Of events, whoever
 /// watches a recording waits for the answers.
 const TABLES: [(&str, &str, &[&str]); 4] = [
@@ -16,7 +16,7 @@ const TABLES: [(&str, &str, &[&str]); 4] = [
     ("segments", "recording", &["UPDATE"]),
     ("inbox", "recording", &["UPDATE"]),
 ];
-/// When there is something to do in the inbox: what is noted of its rows.
+/// The changes of the inbox that wake its readers.
 const INBOX: [(&str, &str); 2] = [("arrived", "INSERT"), ("due", "UPDATE OF due")];
 /// What is noted then. It is no recording's id.
 const ARRIVED: &str = "inbox";

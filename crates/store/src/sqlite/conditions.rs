@@ -1,4 +1,4 @@
-//! Conditions that several statements have in common.
+//! SQL conditions that several statements share.
 
 /// The condition for a recording to have captured a room: a recorder was sent there, or it has a capture of that kind.
 pub(super) const CAPTURED_ROOM: &str =

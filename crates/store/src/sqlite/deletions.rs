@@ -1,4 +1,4 @@
-//! Deletion, on SQLite: lists what belongs to a deletion, and erases what its rows leave in the file.
+//! Deletion on SQLite: lists what to erase, and scrubs erased bytes from the database file.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;

@@ -1,4 +1,4 @@
-//! Statements about all that an erasure reaches, with the placeholders of [`conditions`] filled in.
+//! Runs queries over everything that an erasure reaches, with the placeholders of its conditions filled in.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};

@@ -1,4 +1,4 @@
-//! The inbox of events, on SQLite.
+//! Implements `Inbox` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::NodeId;

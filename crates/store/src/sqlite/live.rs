@@ -1,4 +1,4 @@
-//! Recordings of rooms while they go on, on SQLite.
+//! Implements `Live` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, NodeId, ProjectId, RecordingId};

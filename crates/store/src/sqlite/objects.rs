@@ -1,4 +1,4 @@
-//! Objects (announced, live, condemned), on SQLite.
+//! Implements `Objects` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};

@@ -1,4 +1,4 @@
-//! People in rooms, and the participants of recordings, on SQLite.
+//! Implements `People` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};

@@ -1,4 +1,4 @@
-//! The segment index, on SQLite.
+//! Implements `Segments` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::RecordingId;

@@ -1,4 +1,4 @@
-//! Sessions of rooms, on SQLite: the recordings of one room, and the recordings that sessions have of their own.
+//! Implements `Sessions` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};

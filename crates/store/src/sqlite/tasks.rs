@@ -1,4 +1,4 @@
-//! The queue of background tasks, on SQLite.
+//! Implements `Tasks` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::NodeId;

@@ -1,4 +1,4 @@
-//! Telemetry (OTLP requests), on SQLite.
+//! Implements `Telemetry` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId, UploadId};

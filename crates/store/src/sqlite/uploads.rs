@@ -1,4 +1,4 @@
-//! Session uploads, on SQLite.
+//! Implements `Uploads` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, TaskId, UploadId};

@@ -1,4 +1,4 @@
-//! The settings of the way to LiveKit and of the recorder.
+//! The entries of the settings table about LiveKit and the recorder: keys, variables, defaults.
 
 use echosphere_domain::id::ProjectId;
 

@@ -1,4 +1,4 @@
-//! The rows of captures, on SQLite.
+//! Implements `CaptureRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};

@@ -1,4 +1,4 @@
-//! The rows of what is deleted, on SQLite.
+//! Implements `DeletionRows` on SQLite: finds what is due for deletion, and erases the rows of what is deleted.
 
 use async_trait::async_trait;
 use echosphere_domain::id::RecordingId;

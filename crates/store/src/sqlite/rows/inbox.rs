@@ -1,4 +1,4 @@
-//! The rows of events, on SQLite.
+//! Implements `InboxRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::RecordingId;

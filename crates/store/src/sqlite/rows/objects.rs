@@ -1,4 +1,4 @@
-//! The rows of objects, on SQLite: those in the store that EchoSphere writes to.
+//! Implements `ObjectRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};

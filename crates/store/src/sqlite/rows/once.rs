@@ -1,4 +1,4 @@
-//! The rows of requests that are carried out once, on SQLite.
+//! Implements `OnceRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::ProjectId;

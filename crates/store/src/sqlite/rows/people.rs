@@ -1,4 +1,4 @@
-//! The rows of people in rooms, on SQLite.
+//! Implements `PeopleRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::ProjectId;

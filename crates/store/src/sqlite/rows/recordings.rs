@@ -1,4 +1,4 @@
-//! The rows of recordings, on SQLite.
+//! Implements `RecordingRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};

@@ -1,4 +1,4 @@
-//! The rows of rooms that are being recorded, on SQLite.
+//! Implements `RoomRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{NodeId, ProjectId, RecordingId};

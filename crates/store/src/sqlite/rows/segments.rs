@@ -1,4 +1,4 @@
-//! The segment index, on SQLite.
+//! Implements `SegmentRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, RecordingId};

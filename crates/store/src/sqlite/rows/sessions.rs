@@ -1,4 +1,4 @@
-//! Finds sessions and their recordings, on SQLite.
+//! Implements `SessionRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
@@ -7,7 +7,7 @@ use echosphere_domain::time::WallTime;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use crate::rows::{CapturedRoom, Held, Scope, SessionRows};
+use crate::rows::{CapturedRoom, Scope, SessionInRoom, SessionRows};
 use crate::sqlite::codec::{self, Reader};
 use crate::sqlite::conditions::CAPTURED_ROOM;
 use crate::{Error, Join, Result, SessionIds};
@@ -16,9 +16,9 @@ fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx("look for a session", error)
 }
 
-fn held(row: &SqliteRow) -> Result<Held> {
+fn session_in_room(row: &SqliteRow) -> Result<SessionInRoom> {
     let row = Reader::new("captures", row);
-    Ok(Held { room: row.parse("room")?, capture: row.parse("id")? })
+    Ok(SessionInRoom { room: row.parse("room")?, capture: row.parse("id")? })
 }
 
 /// The ids that rows name together with another one.
@@ -43,15 +43,20 @@ impl SessionRows for SqliteConnection {
         rows.iter().map(|row| Reader::new("captures", row).parse("id")).collect()
     }
 
-    async fn originals_of(&mut self, own: RecordingId) -> Result<Vec<Held>> {
+    async fn originals_of(&mut self, own: RecordingId) -> Result<Vec<SessionInRoom>> {
         let rows = sqlx::query(
             "SELECT room.id, room.recording AS room FROM captures AS copy JOIN captures AS room ON copy.copy_of = room.id
              WHERE copy.recording = ?",
         );
-        rows.bind(own.to_string()).fetch_all(self).await.map_err(failed)?.iter().map(held).collect()
+        rows.bind(own.to_string()).fetch_all(self).await.map_err(failed)?.iter().map(session_in_room).collect()
     }
 
-    async fn held_by_rooms(&mut self, project: &ProjectId, session: &SessionIds, scope: Scope) -> Result<Vec<Held>> {
+    async fn sessions_in_rooms(
+        &mut self,
+        project: &ProjectId,
+        session: &SessionIds,
+        scope: Scope,
+    ) -> Result<Vec<SessionInRoom>> {
         let query = format!(
             "SELECT captures.id, captures.recording AS room FROM captures JOIN recordings ON recordings.id = captures.recording
              WHERE recordings.project = ?1 AND recordings.deletion = 'none' AND captures.source = 'upload'
@@ -59,7 +64,7 @@ impl SessionRows for SqliteConnection {
         );
         let rows = sqlx::query(AssertSqlSafe(query)).bind(project.as_str()).bind(&session.job_id);
         let rows = rows.bind(&session.room_sid).bind(scope == Scope::Room);
-        rows.fetch_all(self).await.map_err(failed)?.iter().map(held).collect()
+        rows.fetch_all(self).await.map_err(failed)?.iter().map(session_in_room).collect()
     }
 
     async fn recordings_of_session(

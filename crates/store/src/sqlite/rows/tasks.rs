@@ -1,4 +1,4 @@
-//! The queue of background work, on SQLite.
+//! Implements `TaskRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::NodeId;

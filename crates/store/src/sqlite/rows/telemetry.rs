@@ -1,4 +1,4 @@
-//! The rows of OTLP requests, on SQLite.
+//! Implements `TelemetryRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{RecordingId, UploadId};

@@ -1,4 +1,4 @@
-//! The rows of tombstones, on SQLite.
+//! Implements `TombstoneRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};

@@ -1,4 +1,4 @@
-//! The rows of session uploads, on SQLite.
+//! Implements `UploadRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::UploadId;

@@ -98,3 +98,24 @@ DROP TABLE objects;
 ALTER TABLE objects_in_stores RENAME TO objects;
 CREATE INDEX objects_unneeded ON objects (since) WHERE state <> 'live';
 CREATE INDEX objects_by_recording ON objects (recording) WHERE recording IS NOT NULL;
+
+-- What was said, typed, called or done in a capture, in the order in which it began.
+CREATE TABLE turns (
+    capture TEXT    NOT NULL REFERENCES captures (id),
+    seq     INTEGER NOT NULL,
+    id      TEXT    NOT NULL,
+    kind    TEXT    NOT NULL,
+    role    TEXT    NOT NULL,
+    text    TEXT    NOT NULL,
+    -- The rest of it: JSON (`domain::transcript::Turn` without what has a column).
+    turn    TEXT    NOT NULL,
+    PRIMARY KEY (capture, seq)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO turns (capture, seq, id, kind, role, text, turn)
+    SELECT captures.id, told.key, told.value ->> 'id', told.value ->> 'kind', told.value ->> 'role', told.value ->> 'text',
+           json_remove(told.value, '$.id', '$.kind', '$.role', '$.text')
+    FROM captures, json_each(iif(json_valid(captures.transcript), captures.transcript, NULL), '$.turns') AS told;
+-- `captures.transcript` keeps the rest of a transcript, which is null still where there is none. What is not JSON stays as it is:
+-- it could not be read before, and cannot be now.
+UPDATE captures SET transcript = json_remove(transcript, '$.turns') WHERE json_valid(transcript);

@@ -5,7 +5,7 @@ use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus};
 use echosphere_domain::time::WallTime;
-use echosphere_domain::transcript::Transcript;
+use echosphere_domain::transcript::Alignment;
 
 use crate::{Publication, Result};
 
@@ -55,22 +55,22 @@ pub(crate) trait CaptureRows {
     /// Whether a capture that is not superseded has this body.
     async fn is_body_needed(&mut self, body: &ObjectKey) -> Result<bool>;
 
-    /// Stores what a publication says of the capture that was read.
+    /// Stores what a publication says of the capture that was read, but for the turns of its transcript.
     async fn set_read(&mut self, publication: &Publication) -> Result<()>;
 
-    /// Stores a capture's status, and removes what was read of it.
+    /// Stores a capture's status, and removes what was read of it, but for the turns of its transcript.
     async fn empty_capture(&mut self, id: CaptureId, status: CaptureStatus) -> Result<()>;
 
     /// Stores how a capture of a recording sounds.
     async fn set_audio(&mut self, recording: RecordingId, capture: CaptureId, audio: &Audio) -> Result<()>;
 
-    /// Replaces the transcript of a capture of a recording, if it has one.
-    async fn set_transcript(
+    /// Stores how the times of a transcript were determined; false when this is no capture of the recording that has one.
+    async fn set_alignment(
         &mut self,
         recording: RecordingId,
         capture: CaptureId,
-        transcript: &Transcript,
-    ) -> Result<()>;
+        alignment: &Alignment,
+    ) -> Result<bool>;
 
     /// Makes a recording's capture another recording's; false when it is not its capture.
     async fn move_capture(

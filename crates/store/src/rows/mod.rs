@@ -15,6 +15,7 @@ mod sessions;
 mod tasks;
 mod telemetry;
 mod tombstones;
+mod turns;
 mod uploads;
 
 pub(crate) use captures::{CaptureRows, Unplaced};
@@ -30,12 +31,14 @@ pub(crate) use sessions::{CapturedRoom, SessionInRoom, SessionRows};
 pub(crate) use tasks::TaskRows;
 pub(crate) use telemetry::TelemetryRows;
 pub(crate) use tombstones::{Scope, Tombstone, TombstoneRows};
+pub(crate) use turns::TurnRows;
 pub(crate) use uploads::UploadRows;
 
 /// All rows, in one transaction.
 pub(crate) trait Rows:
     RecordingRows
     + CaptureRows
+    + TurnRows
     + SessionRows
     + ObjectRows
     + SegmentRows

@@ -4,6 +4,7 @@ use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::capture::{self, Event};
 use echosphere_domain::time::WallTime;
+use echosphere_domain::transcript::Turn;
 
 use super::objects;
 use crate::rows::Rows;
@@ -20,6 +21,12 @@ pub(crate) async fn body_of(rows: &mut dyn Rows, capture: CaptureId) -> Result<O
     body.ok_or_else(|| Error::NotFound(format!("the body of capture {capture}")))
 }
 
+/// Replaces the turns of a capture's transcript.
+pub(crate) async fn replace_turns(rows: &mut dyn Rows, capture: CaptureId, turns: &[Turn]) -> Result<()> {
+    rows.delete_turns(capture).await?;
+    rows.insert_turns(capture, turns).await
+}
+
 /// Marks a capture of a recording as superseded, and condemns its body unless another capture needs it.
 pub(crate) async fn supersede(
     rows: &mut dyn Rows,
@@ -30,6 +37,7 @@ pub(crate) async fn supersede(
     let found = rows.capture(capture).await?.filter(|found| found.recording == recording);
     let Some(found) = found else { return Ok(()) };
     rows.empty_capture(capture, capture::step(found.status, Event::Superseded)).await?;
+    rows.delete_turns(capture).await?;
     let Some(body) = rows.body(capture).await? else { return Ok(()) };
     let is_needed = rows.is_body_needed(&body).await?;
     if is_needed { Ok(()) } else { objects::condemn(rows, &body, now).await }

@@ -21,6 +21,8 @@ pub(crate) async fn publish(rows: &mut dyn Rows, wanted: &Publication, lease: &L
         return Err(Error::Conflict(wanted.recording));
     }
     rows.set_read(wanted).await?;
+    let turns = wanted.transcript.as_ref().map(|transcript| transcript.turns.as_slice());
+    captures::replace_turns(rows, wanted.capture.id, turns.unwrap_or_default()).await?;
     if let Some(upload) = wanted.capture.upload {
         let body = captures::body_of(rows, wanted.capture.id).await?;
         objects::make_live(rows, &body, wanted.now).await?;
@@ -77,7 +79,9 @@ pub(crate) async fn finish_render(rows: &mut dyn Rows, rendered: &RenderedRevisi
     rows.set_analysis(recording.id, Some(&rendered.analysis)).await?;
     objects::make_live(rows, &rendered.analysis, rendered.now).await?;
     for (capture, transcript) in &rendered.transcripts {
-        rows.set_transcript(recording.id, *capture, transcript).await?;
+        if rows.set_alignment(recording.id, *capture, &transcript.alignment).await? {
+            captures::replace_turns(rows, *capture, &transcript.turns).await?;
+        }
     }
     if rows.captured_room(recording.id).await? {
         sessions::place(rows, &recording, rendered.now).await?;

@@ -38,6 +38,7 @@ pub(crate) async fn drop_duplicate(rows: &mut dyn Rows, id: UploadId, now: WallT
     if let Some(capture) = rows.capture_of_upload(id).await? {
         let body = captures::body_of(rows, capture.id).await?;
         objects::condemn(rows, &body, now).await?;
+        rows.delete_turns(capture.id).await?;
         rows.delete_capture(capture.id).await?;
     }
     rows.set_upload_state(id, UploadState::Duplicate, None).await

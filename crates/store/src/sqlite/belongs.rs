@@ -116,6 +116,19 @@ pub const BELONGS: &[Belongs] = &[
         erased_by: &["DELETE FROM uploads WHERE {uploads}"],
     },
     Belongs {
+        table: "turns",
+        columns: &[
+            ("capture", Removed),
+            ("seq", Removed),
+            ("id", Removed),
+            ("kind", Removed),
+            ("role", Removed),
+            ("text", Removed),
+            ("turn", Removed),
+        ],
+        erased_by: &["DELETE FROM turns WHERE capture IN (SELECT id FROM captures WHERE recording = ?1)"],
+    },
+    Belongs {
         table: "captures",
         columns: &[
             ("id", Removed),

@@ -1,5 +1,7 @@
 //! Converts rows to the domain's types, and the domain's values to columns.
 
+use std::borrow::Cow;
+
 use echosphere_domain::id::ProjectId;
 use echosphere_domain::key::RecordingPrefix;
 use echosphere_domain::lifecycle::{Deletion, State};
@@ -9,8 +11,10 @@ use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::rendition::Rendition;
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::{MediaTime, WallTime};
-use serde::Serialize;
+use echosphere_domain::transcript::{Alignment, Turn};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -87,7 +91,7 @@ impl<'r> Reader<'r> {
     /// A column that holds the word of a unit variant.
     pub(super) fn word<T: DeserializeOwned>(&self, column: &str) -> Result<T> {
         let text = self.text(column)?;
-        serde_json::from_value(serde_json::Value::String(text)).map_err(|error| self.corrupt(column, error))
+        serde_json::from_value(Value::String(text)).map_err(|error| self.corrupt(column, error))
     }
 }
 
@@ -99,7 +103,7 @@ pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
 /// A unit variant as its word.
 pub(super) fn word<T: Serialize>(value: T) -> String {
     match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
+        Ok(Value::String(word)) => word,
         other => unreachable!("a unit variant serialises to its word, not to {other:?}"),
     }
 }
@@ -122,7 +126,7 @@ pub(super) fn recording(row: &SqliteRow) -> Result<Recording> {
         deletion => deletion,
     };
     let reason = row.maybe_text("reason")?;
-    let reason = reason.map(|word| serde_json::from_value(serde_json::Value::String(word))).transpose();
+    let reason = reason.map(|word| serde_json::from_value(Value::String(word))).transpose();
     Ok(Recording {
         id: row.parse("id")?,
         project: row.project()?,
@@ -175,6 +179,32 @@ pub(super) fn capture(row: &SqliteRow) -> Result<Capture> {
 /// The columns of [`capture`]: all but the large ones.
 pub(super) const CAPTURE_COLUMNS: &str =
     "id, recording, attempt, source, status, started_at, ended_at, error, upload, job_id, audio";
+
+/// What a capture's row has of its transcript: all but the turns, which have rows of their own.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Untold<'t> {
+    alignment: Cow<'t, Alignment>,
+}
+
+impl<'t> Untold<'t> {
+    pub(super) fn of(alignment: &'t Alignment) -> Self {
+        Self { alignment: Cow::Borrowed(alignment) }
+    }
+
+    pub(super) fn alignment(self) -> Alignment {
+        self.alignment.into_owned()
+    }
+}
+
+/// A turn: some of its fields are columns, and the others are in `turn`.
+pub(super) fn turn(row: &SqliteRow) -> Result<Turn> {
+    let row = Reader::new("turns", row);
+    let mut turn: Map<String, Value> = row.json("turn")?;
+    for column in ["id", "kind", "role", "text"] {
+        turn.insert(column.to_owned(), Value::String(row.text(column)?));
+    }
+    serde_json::from_value(Value::Object(turn)).map_err(|error| row.corrupt("turn", error))
+}
 
 pub(super) fn upload(row: &SqliteRow) -> Result<Upload> {
     let row = Reader::new("uploads", row);

@@ -1,19 +1,21 @@
-//! What earlier versions left in a database is found: what their deletions left goes, and their rooms and webhooks go on.
+//! What earlier versions left in a database is found: what their deletions left goes, their rooms and webhooks go on, and their
+//! transcripts are read as they were.
 
 use std::path::Path;
 
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::State;
 use echosphere_domain::options::{ChannelLayout, RecordingOptions};
 use echosphere_domain::time::WallTime;
-use echosphere_store::{Applied, Erasure, Event, EventId, Gone, Once, Origin, SessionIds, What};
+use echosphere_domain::transcript::Transcript;
+use echosphere_store::{Applied, Erasure, Error, Event, EventId, Gone, Once, Origin, SessionIds, What};
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
-use crate::open;
 use crate::words::found;
 use crate::world::{at, ids, mine, node, owned};
+use crate::{connection, open};
 
 /// A new database with the migrations before a number.
 async fn before(number: i64, path: &Path) -> SqliteConnection {
@@ -190,4 +192,86 @@ async fn rooms_and_webhooks_of_the_version_before_go_on() {
     for known in [open.clone(), Event { id: id("EV_2"), ..open }] {
         assert_eq!(store.apply(&known, at(3)).await.unwrap(), Applied::Known);
     }
+}
+
+/// A transcript as versions wrote it that did not know yet all that is known of one now.
+const WITHOUT_LATER_FIELDS: &str = r#"{"turns":[{"id":"item_1","kind":"message","role":"user","speaker":null,"text":"",
+    "reported":{"start":1790000000123456789,"end":null,"created":-9223372036854775808},"refined":null,"interrupted":false,
+    "typed":false,"confidence":null,"metrics":{},"call":null}],
+    "alignment":{"method":"reported","offset_ms":0,"confidence":0.5}}"#;
+
+/// A transcript as the version before wrote it, with every field and more turns than one digit counts.
+fn with_every_field() -> String {
+    let first = r#"{"id":"item_1","kind":"tool_call","role":"agent","speaker":"nova","text":"\"Grüß\" 👋\n\u0000\\u0041\u001f",
+        "reported":{"start":1790000000123456789,"end":9007199254740993,"created":null,"last_text":-1},
+        "refined":{"start":9223372036854775807,"end":-9223372036854775808,"approximate":true},"interrupted":true,"typed":true,
+        "confidence":0.30000000000000004,"metrics":{"least":5e-324,"tiny":1e-7,"whole":1.0,"minus":-0.0,"most":18446744073709551615,
+        "more":36893488147419103232,"":[],"a.b[0]":{"id":"7","text":null},"id":7,"text":"of metrics"},
+        "call":{"call_id":"c","name":"weather","arguments":"{\"at\":0.10}","output":"[\"\\u00b0C\"]","is_error":false},
+        "earlier":true,"of_a_later_version":{"kept":[1.10]}}"#;
+    let another = |number: u32| first.replace("item_1", &format!("item_{number}"));
+    let turns: Vec<String> = (1..=12).map(another).collect();
+    let alignment = r#"{"method":"voice_activity","offset_ms":-120,"confidence":0.30000000000000004,
+        "clock":[{"from":-9223372036854775808,"offset":-7},{"from":9007199254740993,"offset":1}],"version":2}"#;
+    format!(r#"{{"turns":[{}],"alignment":{alignment}}}"#, turns.join(","))
+}
+
+/// A database as the version left it that kept a transcript as one text: a recording with a capture for each of these.
+async fn with_transcripts(path: &Path, transcripts: &[Option<&str>]) {
+    let mut connection = before(15, path).await;
+    let recording = "INSERT INTO recordings (id, project, room_sid, prefix, status, partial, revision, deletion, tier, created_at,
+             duration, gaps, tags, labels, participants)
+         VALUES ('00000000-0000-0000-0000-000000000001', 'default', 'RM_1', 'recordings/x/1', 'COMPLETED', 0, 1, 'none', 'hot', 1, 0,
+             '[]', '[]', '{}', '[]')";
+    sqlx::query(recording).execute(&mut connection).await.unwrap();
+    for (transcript, attempt) in transcripts.iter().zip(1_u32..) {
+        // Their ids are in another order than their attempts.
+        let capture = sqlx::query(
+            "INSERT INTO captures (id, recording, project, attempt, source, status, transcript)
+             VALUES (?, '00000000-0000-0000-0000-000000000001', 'default', ?, 'upload', 'complete', ?)",
+        );
+        let capture = capture.bind(Uuid::from_u128(u128::from(1_000 - attempt)).to_string());
+        capture.bind(attempt).bind(transcript).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn transcripts_of_the_version_before_are_read_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let every = with_every_field();
+    let empty = r#"{"turns":[],"alignment":{"method":"none","offset_ms":0,"confidence":0.0,"clock":[],"version":0}}"#;
+    let texts = [Some(every.as_str()), None, Some(WITHOUT_LATER_FIELDS), Some(empty), Some(&every)];
+    with_transcripts(&folder.path().join("db"), &texts).await;
+    let store = open(&folder).await;
+    let recording = RecordingId::new(Uuid::from_u128(1));
+    let read = |(text, attempt): (Option<&str>, u128)| {
+        let transcript: Transcript = serde_json::from_str(text?).unwrap();
+        Some((CaptureId::new(Uuid::from_u128(1_000 - attempt)), transcript))
+    };
+    let before: Vec<_> = texts.into_iter().zip(1..).filter_map(read).collect();
+    assert_eq!(store.transcripts(recording).await.unwrap(), before);
+
+    // Nothing of it was read and written anew: numbers stand as they stood, and what this version does not know is there.
+    let mut connection = connection(&folder).await;
+    let row = "SELECT turn FROM turns WHERE id = 'item_12' LIMIT 1";
+    let turn: String = sqlx::query_scalar(row).fetch_one(&mut connection).await.unwrap();
+    for kept in
+        ["0.30000000000000004", "5e-324", "1e-7", ":1.0,", "-0.0", "18446744073709551615", "36893488147419103232"]
+    {
+        assert!(turn.contains(kept), "{kept} in {turn}");
+    }
+    assert!(turn.contains(r#""of_a_later_version":{"kept":[1.10]}"#) && !turn.contains("Grüß"), "{turn}");
+    let left = "SELECT count(*) FROM captures WHERE json_type(transcript, '$.turns') IS NOT NULL";
+    assert_eq!(sqlx::query_scalar::<_, i64>(left).fetch_one(&mut connection).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_transcript_that_could_not_be_read_stays_so_and_keeps_no_other_from_being_read() {
+    let folder = tempfile::tempdir().unwrap();
+    with_transcripts(&folder.path().join("db"), &[Some("not JSON")]).await;
+    let store = open(&folder).await;
+    let read = store.transcripts(RecordingId::new(Uuid::from_u128(1))).await;
+    assert!(matches!(read, Err(Error::Corrupt { .. })), "{read:?}");
+    assert!(store.transcripts(RecordingId::new(Uuid::from_u128(2))).await.unwrap().is_empty());
 }

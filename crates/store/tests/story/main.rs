@@ -47,6 +47,7 @@ mod sign_ins;
 mod taken_apart;
 mod tasks;
 mod telemetry;
+mod transcripts;
 mod upkeep;
 mod uploads;
 mod work;

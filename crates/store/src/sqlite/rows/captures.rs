@@ -5,12 +5,12 @@ use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus};
 use echosphere_domain::time::WallTime;
-use echosphere_domain::transcript::Transcript;
+use echosphere_domain::transcript::Alignment;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::rows::{CaptureRows, Unplaced};
-use crate::sqlite::codec::{self, CAPTURE_COLUMNS, Reader, json, word};
+use crate::sqlite::codec::{self, CAPTURE_COLUMNS, Reader, Untold, json, word};
 use crate::sqlite::conditions::CAPTURED_ROOM;
 use crate::{Error, Publication, Result};
 
@@ -109,7 +109,7 @@ impl CaptureRows for SqliteConnection {
         .bind(&capture.error)
         .bind(capture.audio.as_ref().map(json))
         .bind(&publication.audio_index)
-        .bind(publication.transcript.as_ref().map(json))
+        .bind(publication.transcript.as_ref().map(|transcript| json(&Untold::of(&transcript.alignment))))
         .bind(capture.id.to_string())
         .execute(self)
         .await;
@@ -129,16 +129,16 @@ impl CaptureRows for SqliteConnection {
         set.execute(self).await.map(|_| ()).map_err(failed)
     }
 
-    async fn set_transcript(
+    async fn set_alignment(
         &mut self,
         recording: RecordingId,
         capture: CaptureId,
-        transcript: &Transcript,
-    ) -> Result<()> {
+        alignment: &Alignment,
+    ) -> Result<bool> {
         let set =
             sqlx::query("UPDATE captures SET transcript = ? WHERE id = ? AND recording = ? AND transcript IS NOT NULL");
-        let set = set.bind(json(transcript)).bind(capture.to_string()).bind(recording.to_string());
-        set.execute(self).await.map(|_| ()).map_err(failed)
+        let set = set.bind(json(&Untold::of(alignment))).bind(capture.to_string()).bind(recording.to_string());
+        Ok(set.execute(self).await.map_err(failed)?.rows_affected() == 1)
     }
 
     async fn move_capture(

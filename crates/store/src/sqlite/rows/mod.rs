@@ -13,6 +13,7 @@ mod sessions;
 mod tasks;
 mod telemetry;
 mod tombstones;
+mod turns;
 mod uploads;
 
 use sqlx::SqliteConnection;

@@ -103,18 +103,17 @@ CREATE INDEX objects_by_recording ON objects (recording) WHERE recording IS NOT 
 CREATE TABLE turns (
     capture TEXT    NOT NULL REFERENCES captures (id),
     seq     INTEGER NOT NULL,
-    id      TEXT    NOT NULL,
-    kind    TEXT    NOT NULL,
-    role    TEXT    NOT NULL,
-    text    TEXT    NOT NULL,
-    -- The rest of it: JSON (`domain::transcript::Turn` without what has a column).
+    -- JSON (`domain::transcript::Turn`).
     turn    TEXT    NOT NULL,
+    -- What turns are looked for by; nothing of it is stored twice.
+    id      TEXT AS (turn ->> 'id'),
+    kind    TEXT AS (turn ->> 'kind'),
+    role    TEXT AS (turn ->> 'role'),
+    text    TEXT AS (turn ->> 'text'),
     PRIMARY KEY (capture, seq)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO turns (capture, seq, id, kind, role, text, turn)
-    SELECT captures.id, told.key, told.value ->> 'id', told.value ->> 'kind', told.value ->> 'role', told.value ->> 'text',
-           json_remove(told.value, '$.id', '$.kind', '$.role', '$.text')
+INSERT INTO turns (capture, seq, turn) SELECT captures.id, told.key, told.value
     FROM captures, json_each(iif(json_valid(captures.transcript), captures.transcript, NULL), '$.turns') AS told;
 -- `captures.transcript` keeps the rest of a transcript, which is null still where there is none. What is not JSON stays as it is:
 -- it could not be read before, and cannot be now.

@@ -1,4 +1,4 @@
-//! Statements about the turns of transcripts.
+//! The trait `TurnRows`: writes the rows of the turns of transcripts.
 
 use async_trait::async_trait;
 use echosphere_domain::id::CaptureId;

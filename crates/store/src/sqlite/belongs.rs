@@ -120,10 +120,7 @@ pub const BELONGS: &[Belongs] = &[
         columns: &[
             ("capture", Removed),
             ("seq", Removed),
-            ("id", Removed),
-            ("kind", Removed),
-            ("role", Removed),
-            ("text", Removed),
+            // Its other columns are made from this one.
             ("turn", Removed),
         ],
         erased_by: &["DELETE FROM turns WHERE capture IN (SELECT id FROM captures WHERE recording = ?1)"],

@@ -11,10 +11,10 @@ use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::rendition::Rendition;
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::{MediaTime, WallTime};
-use echosphere_domain::transcript::{Alignment, Turn};
+use echosphere_domain::transcript::Alignment;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -180,13 +180,13 @@ pub(super) fn capture(row: &SqliteRow) -> Result<Capture> {
 pub(super) const CAPTURE_COLUMNS: &str =
     "id, recording, attempt, source, status, started_at, ended_at, error, upload, job_id, audio";
 
-/// What a capture's row has of its transcript: all but the turns, which have rows of their own.
+/// What the row of a capture has of its transcript: all but the turns, which have rows of their own.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Untold<'t> {
+pub(super) struct WithoutTurns<'t> {
     alignment: Cow<'t, Alignment>,
 }
 
-impl<'t> Untold<'t> {
+impl<'t> WithoutTurns<'t> {
     pub(super) fn of(alignment: &'t Alignment) -> Self {
         Self { alignment: Cow::Borrowed(alignment) }
     }
@@ -194,16 +194,6 @@ impl<'t> Untold<'t> {
     pub(super) fn alignment(self) -> Alignment {
         self.alignment.into_owned()
     }
-}
-
-/// A turn: some of its fields are columns, and the others are in `turn`.
-pub(super) fn turn(row: &SqliteRow) -> Result<Turn> {
-    let row = Reader::new("turns", row);
-    let mut turn: Map<String, Value> = row.json("turn")?;
-    for column in ["id", "kind", "role", "text"] {
-        turn.insert(column.to_owned(), Value::String(row.text(column)?));
-    }
-    serde_json::from_value(Value::Object(turn)).map_err(|error| row.corrupt("turn", error))
 }
 
 pub(super) fn upload(row: &SqliteRow) -> Result<Upload> {

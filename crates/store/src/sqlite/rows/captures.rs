@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::rows::{CaptureRows, Unplaced};
-use crate::sqlite::codec::{self, CAPTURE_COLUMNS, Reader, Untold, json, word};
+use crate::sqlite::codec::{self, CAPTURE_COLUMNS, Reader, WithoutTurns, json, word};
 use crate::sqlite::conditions::CAPTURED_ROOM;
 use crate::{Error, Publication, Result};
 
@@ -109,7 +109,7 @@ impl CaptureRows for SqliteConnection {
         .bind(&capture.error)
         .bind(capture.audio.as_ref().map(json))
         .bind(&publication.audio_index)
-        .bind(publication.transcript.as_ref().map(|transcript| json(&Untold::of(&transcript.alignment))))
+        .bind(publication.transcript.as_ref().map(|transcript| json(&WithoutTurns::of(&transcript.alignment))))
         .bind(capture.id.to_string())
         .execute(self)
         .await;
@@ -137,7 +137,7 @@ impl CaptureRows for SqliteConnection {
     ) -> Result<bool> {
         let set =
             sqlx::query("UPDATE captures SET transcript = ? WHERE id = ? AND recording = ? AND transcript IS NOT NULL");
-        let set = set.bind(json(&Untold::of(alignment))).bind(capture.to_string()).bind(recording.to_string());
+        let set = set.bind(json(&WithoutTurns::of(alignment))).bind(capture.to_string()).bind(recording.to_string());
         Ok(set.execute(self).await.map_err(failed)?.rows_affected() == 1)
     }
 

@@ -1,4 +1,4 @@
-//! The rows of turns, on SQLite.
+//! Implements `TurnRows` on SQLite.
 
 use async_trait::async_trait;
 use echosphere_domain::id::CaptureId;
@@ -25,12 +25,8 @@ impl TurnRows for SqliteConnection {
 
     async fn insert_turns(&mut self, capture: CaptureId, turns: &[Turn]) -> Result<()> {
         for (some, first) in turns.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
-            // JSON functions copy numbers as they are written, so that large integers and floats stay exact.
-            let insert = sqlx::query(
-                "INSERT INTO turns (capture, seq, id, kind, role, text, turn)
-                 SELECT ?1, ?2 + key, value ->> 'id', value ->> 'kind', value ->> 'role', value ->> 'text',
-                        json_remove(value, '$.id', '$.kind', '$.role', '$.text') FROM json_each(?3)",
-            );
+            let insert =
+                sqlx::query("INSERT INTO turns (capture, seq, turn) SELECT ?1, ?2 + key, value FROM json_each(?3)");
             let insert = insert.bind(capture.to_string()).bind(integer(first)).bind(json(some));
             insert.execute(&mut *self).await.map_err(failed)?;
         }

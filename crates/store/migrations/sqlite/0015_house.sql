@@ -2,11 +2,24 @@
 
 -- A room that is being recorded has an owner: the node whose process records it. Only the owner acts on the room, and prolongs its
 -- lease; a room whose lease has expired is resumed by whoever finds it.
-ALTER TABLE live RENAME TO rooms;
--- How it is recorded: one document of a type of ours (`domain::options::RecordingOptions`).
-ALTER TABLE rooms RENAME COLUMN settings TO options;
-ALTER TABLE rooms ADD COLUMN owner TEXT;
-ALTER TABLE rooms ADD COLUMN lease_until INTEGER;
+CREATE TABLE rooms (
+    recording   TEXT    NOT NULL PRIMARY KEY REFERENCES recordings (id),
+    capture     TEXT    NOT NULL,
+    -- How it is recorded: one document of a type of ours (`domain::options::RecordingOptions`).
+    options     TEXT    NOT NULL,
+    paused      INTEGER NOT NULL,
+    -- Stretches of wall-clock time of which nothing is kept, whichever source brings it: JSON, nanoseconds.
+    pauses      TEXT    NOT NULL,
+    -- Identities that were excluded while it went on: JSON.
+    excluded    TEXT    NOT NULL,
+    -- Who was seen in the room and left out of its recording: JSON, on which side they are heard and since when. Never who they are.
+    left_out    TEXT    NOT NULL DEFAULT '[]',
+    owner       TEXT,
+    lease_until INTEGER
+) STRICT, WITHOUT ROWID;
+INSERT INTO rooms (recording, capture, options, paused, pauses, excluded, left_out)
+    SELECT recording, capture, settings, paused, pauses, excluded, left_out FROM live;
+DROP TABLE live;
 CREATE INDEX rooms_by_owner ON rooms (owner);
 
 -- A task that was claimed: by which node, so that a process that starts again frees its own and nobody else's.
@@ -80,22 +93,26 @@ ALTER TABLE segments ADD COLUMN is_foreign INTEGER NOT NULL DEFAULT 0;
 
 -- A key names an object in a store. An announcement may be of all keys that begin with it (`is_prefix`): what somebody else writes there
 -- for us, and nowhere else, may be listed and deleted.
-CREATE TABLE objects_in_stores (
+-- Renaming a table would cost the start of each new database more than all else here.
+CREATE TEMP TABLE objects_before AS SELECT * FROM objects;
+DROP TABLE objects;
+CREATE TABLE objects (
     store     TEXT    NOT NULL,
     key       TEXT    NOT NULL,
     project   TEXT    NOT NULL,
     recording TEXT,
     purpose   TEXT    NOT NULL,
+    -- 'announced': may exist, nothing needs it yet. 'live': something needs it. 'condemned': nothing needs it any more. What has no row is
+    -- not ours.
     state     TEXT    NOT NULL,
     since     INTEGER NOT NULL,
     is_prefix INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (store, key)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO objects_in_stores (store, key, project, recording, purpose, state, since)
-    SELECT 'main', key, project, recording, purpose, state, since FROM objects;
-DROP TABLE objects;
-ALTER TABLE objects_in_stores RENAME TO objects;
+INSERT INTO objects (store, key, project, recording, purpose, state, since)
+    SELECT 'main', key, project, recording, purpose, state, since FROM objects_before;
+DROP TABLE objects_before;
 CREATE INDEX objects_unneeded ON objects (since) WHERE state <> 'live';
 CREATE INDEX objects_by_recording ON objects (recording) WHERE recording IS NOT NULL;
 

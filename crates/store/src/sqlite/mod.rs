@@ -94,7 +94,10 @@ async fn connect(options: SqliteConnectOptions) -> Result<SqliteStore> {
         .disable_statement_logging();
     let path = options.get_filename();
     let mut writer = options.connect().await.map_err(|error| not_opened(path, error))?;
-    migrations::all().run(&mut writer).await.map_err(|error| not_opened(path, error))?;
+    // In one transaction: the schema is the one before or this one, and it is synced once.
+    let mut upgrade = writer.begin().await.map_err(|error| not_opened(path, error))?;
+    migrations::all().run(&mut *upgrade).await.map_err(|error| not_opened(path, error))?;
+    upgrade.commit().await.map_err(|error| not_opened(path, error))?;
     changed::watch(&mut writer).await?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.clone().read_only(true)).await;
     let readers = readers.map_err(|error| not_opened(path, error))?;

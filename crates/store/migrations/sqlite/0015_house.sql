@@ -94,7 +94,7 @@ ALTER TABLE segments ADD COLUMN is_foreign INTEGER NOT NULL DEFAULT 0;
 -- A key names an object in a store. An announcement may be of all keys that begin with it (`is_prefix`): what somebody else writes there
 -- for us, and nowhere else, may be listed and deleted.
 -- Renaming a table would cost the start of each new database more than all else here.
-CREATE TEMP TABLE objects_before AS SELECT * FROM objects;
+CREATE TABLE objects_before AS SELECT * FROM objects;
 DROP TABLE objects;
 CREATE TABLE objects (
     store     TEXT    NOT NULL,

@@ -197,7 +197,11 @@ describe('holes are filled', { concurrency: true }, () => {
       const agents = await sessionSound(server, recording);
       const alike = [first, missed, last].map((line, n) => firstVoice(agents.pcm, 0, line.at - agents.start) + agents.start - from - (line.at - from + late[n]));
       console.log(`# heard ${late.map((seconds) => seconds.toFixed(2)).join(', ')} s after it was said, ${alike.map((seconds) => seconds.toFixed(2)).join(', ')} s before the agent's session has it`);
-      assert.ok(alike.every((seconds) => Math.abs(seconds - alike[0]) < 0.1), `${alike.join(', ')}; late: ${late.join(', ')}`);
+      const shown = `${alike.join(', ')}; late: ${late.join(', ')}`;
+      assert.ok(Math.abs(late[2] - late[0]) < 0.15, shown);
+      // What was missed lies where the session has it, as what both have does.
+      const both = [alike[0], alike[2]];
+      assert.ok(alike[1] > Math.min(...both) - 0.1 && alike[1] < Math.max(...both) + 0.1, shown);
       // The transcript points at it.
       for (const [n, line] of lines.entries()) {
         const heard = [first, missed, last][n].at - zero(recording) + late[n];

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::CaptureId;
+use crate::key::ObjectKey;
 use crate::location::Location;
 use crate::time::{MediaTime, WallTime};
 use crate::timeline::{Span, Timeline};
@@ -20,6 +21,16 @@ pub enum SegmentState {
         /// Why: one of the values of `gaps[].reason`.
         reason: String,
     },
+}
+
+impl SegmentState {
+    /// The object of ours that the segment is in, if it is in one.
+    pub fn own(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::Stored(location) => location.own(),
+            Self::Renderable | Self::Missing { .. } => None,
+        }
+    }
 }
 
 /// One media segment of one rendition.

@@ -83,6 +83,23 @@ pub struct Event {
     pub attempts: u32,
 }
 
+impl Event {
+    /// One that was received now, and names neither a recording nor a room.
+    pub fn received(id: EventId, what: What, received_at: WallTime) -> Self {
+        Self {
+            id,
+            what,
+            recording: None,
+            room_sid: String::new(),
+            room_name: String::new(),
+            asked_by: None,
+            created_at: None,
+            received_at,
+            attempts: 0,
+        }
+    }
+}
+
 /// What became of an event when it was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {

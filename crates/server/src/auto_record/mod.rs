@@ -149,17 +149,9 @@ async fn look(auto: &AutoRecord, project: &ProjectId) -> Result<(), echosphere_r
 /// Puts a room that polling found into the inbox.
 async fn note_found(auto: &AutoRecord, project: &ProjectId, room: Room) {
     let now = auto.clock.now();
-    let found = InboxEvent {
-        id: EventId { project: project.clone(), origin: Origin::Poll, id: room.sid.clone() },
-        what: What::RoomFound,
-        recording: None,
-        room_sid: room.sid,
-        room_name: room.name,
-        asked_by: None,
-        created_at: None,
-        received_at: now,
-        attempts: 0,
-    };
+    let id = EventId { project: project.clone(), origin: Origin::Poll, id: room.sid.clone() };
+    let found =
+        InboxEvent { room_sid: room.sid, room_name: room.name, ..InboxEvent::received(id, What::RoomFound, now) };
     if let Err(error) = auto.store.apply(&found, now).await {
         tracing::warn!(%project, %error, "a room that was found cannot be noted now; it is found again");
     }

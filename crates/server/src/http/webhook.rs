@@ -67,17 +67,14 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
         let applied = app.uploads.exclusion.room_named(&project, &event.room_sid, &event.room_name).await;
         applied.inspect_err(|_| count("failed"))?;
     }
+    let id = EventId { project, origin: Origin::Webhook, id: event.id };
+    let what = What::Livekit { event: event.name, body: if is_excluded { String::new() } else { body } };
     let happened = Event {
-        id: EventId { project, origin: Origin::Webhook, id: event.id },
-        what: What::Livekit { event: event.name, body: if is_excluded { String::new() } else { body } },
-        recording: None,
         room_sid: event.room_sid,
         // It may be shortened: what the webhook asks for is read from the body, which has the whole name.
         room_name: names::one("room_name", &event.room_name).filter(|_| !is_excluded).unwrap_or_default(),
-        asked_by: None,
         created_at: event.created_at,
-        received_at: now,
-        attempts: 0,
+        ..Event::received(id, what, now)
     };
     let applied = app.store.apply(&happened, now).await.inspect_err(|_| count("failed"))?;
     count(if applied == Applied::Known { "duplicate" } else { "received" });

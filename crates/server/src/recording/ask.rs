@@ -68,15 +68,6 @@ pub async fn ask_deletion(
 fn event(recorder: &Recorder, recording: &Recording, what: What, asked_by: &'static str) -> Event {
     let now = recorder.clock.now();
     let id = entropy::uuid(now).to_string();
-    Event {
-        id: EventId { project: recording.project.clone(), origin: Origin::Api, id },
-        what,
-        recording: Some(recording.id),
-        room_sid: String::new(),
-        room_name: String::new(),
-        asked_by: Some(asked_by.to_owned()),
-        created_at: None,
-        received_at: now,
-        attempts: 0,
-    }
+    let id = EventId { project: recording.project.clone(), origin: Origin::Api, id };
+    Event { recording: Some(recording.id), asked_by: Some(asked_by.to_owned()), ..Event::received(id, what, now) }
 }

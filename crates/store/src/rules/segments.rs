@@ -5,7 +5,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::Event;
 use echosphere_domain::recording::Gap;
 use echosphere_domain::rendition::RenditionId;
-use echosphere_domain::segment::{Segment, SegmentState};
+use echosphere_domain::segment::Segment;
 use echosphere_domain::time::WallTime;
 
 use super::{lifecycle, objects};
@@ -39,9 +39,7 @@ pub(crate) async fn stored(
 /// Makes the objects live that segments are stored in.
 pub(crate) async fn make_live(rows: &mut dyn Rows, segments: &[Segment], now: WallTime) -> Result<()> {
     for segment in segments {
-        if let SegmentState::Stored(location) = &segment.state
-            && let Some(key) = location.own()
-        {
+        if let Some(key) = segment.state.own() {
             objects::make_live(rows, key, now).await?;
         }
     }

@@ -4,7 +4,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::Location;
 use echosphere_domain::recording::Recording;
 use echosphere_domain::rendition::RenditionId;
@@ -134,7 +133,7 @@ pub async fn media(
     let signature = super::link_signature(&app, &caller, &recording);
     let listed: Vec<_> = listed(&segments).collect();
     let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
-    let text = hls::media(kind, &listed, &mut |position, out| match own(&segments[position].state) {
+    let text = hls::media(kind, &listed, &mut |position, out| match segments[position].state.own() {
         Some(key) => signing.get(key, out),
         None => out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index)),
     });
@@ -149,14 +148,6 @@ async fn check_still_good(app: &App, caller: &Caller) -> Result<(), Problem> {
         Some(_) => Problem::forbidden("the link has expired; get a new one from the recording"),
         None => Problem::unauthorized("the credentials have expired"),
     })
-}
-
-/// The object of ours that a segment is in, if it is in one.
-fn own(state: &SegmentState) -> Option<&ObjectKey> {
-    match state {
-        SegmentState::Stored(location) => location.own(),
-        SegmentState::Renderable | SegmentState::Missing { .. } => None,
-    }
 }
 
 /// The rendition of a path.

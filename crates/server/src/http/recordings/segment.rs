@@ -44,14 +44,10 @@ pub async fn get(
     let none = || Problem::part_not_found("there is no such segment; the playlist lists those that are there");
     let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
     let segment = app.store.segment(recording.id, &rendition, number).await?.ok_or_else(none)?;
-    let stored = match &segment.state {
-        SegmentState::Stored(location) => location.own().cloned(),
-        SegmentState::Missing { .. } | SegmentState::Renderable => None,
-    };
-    let rendered = match stored {
+    let rendered = match segment.state.own() {
         // A stored object that has disappeared is rendered again from the master.
-        Some(key) if app.objects.head(&key).await?.is_some() => Some(Rendered::Stored(key)),
-        None if matches!(segment.state, SegmentState::Missing { .. }) => None,
+        Some(key) if app.objects.head(key).await?.is_some() => Some(Rendered::Stored(key.clone())),
+        _ if matches!(segment.state, SegmentState::Missing { .. }) => None,
         _ => app.rendering.render_now(&recording, &captures, &segment).await.map_err(problem)?,
     };
     match rendered {

@@ -70,6 +70,20 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// Whether objects can be written at the moment, for `/readyz`.
     async fn check(&self) -> Result<()>;
+
+    /// The id that the store was marked with (see [`marked`]); `None` when it was not.
+    async fn marker(&self) -> Result<Option<String>> {
+        match self.get_range(&marked::key()?, 0..marked::LONGEST_ID).await {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Marks the store with an id.
+    async fn mark(&self, id: &str) -> Result<()> {
+        self.put(&marked::key()?, Bytes::from(id.to_owned())).await
+    }
 }
 
 /// How much of an object [`pieces`] reads at a time, in bytes.

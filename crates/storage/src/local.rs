@@ -1,7 +1,8 @@
 //! The object store in a local directory: objects as files at `{root}/{bucket}/{key}`.
 //!
 //! A file appears under its key only when it is complete and on disk: it is written to a temporary folder, synced and renamed, and
-//! the folders on its path are synced too. Paths are made from [`ObjectKey`]s only, so none leaves the root.
+//! the folders on its path are synced too. Paths are made from [`ObjectKey`]s only, so none leaves the root. The marker
+//! ([`crate::marked`]) is an empty folder, `{root}/{bucket}/echosphere-store-id/{id}`, so that every file is an object of somebody's.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
 
+use crate::marked::MARKER;
 use crate::{Error, ObjectMeta, ObjectStore, Result};
 
 /// The most that one read returns, in bytes: a caller that wants more asks again.
@@ -44,7 +46,9 @@ impl LocalStore {
             fs::remove_dir_all(&temporary).map_err(failed)?;
         }
         fs::create_dir_all(&temporary).map_err(failed)?;
-        Ok(Self { inner: Arc::new(Inner { bucket, temporary, counter: AtomicU64::new(0) }) })
+        let inner = Inner { bucket, temporary, counter: AtomicU64::new(0) };
+        inner.carry_marker_over().map_err(failed)?;
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     async fn blocking<T, F>(&self, action: &'static str, target: String, work: F) -> Result<T>
@@ -176,6 +180,36 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn marker(&self) -> io::Result<Option<String>> {
+        let mut entries = match fs::read_dir(self.bucket.join(MARKER)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            entries => entries?,
+        };
+        let first = entries.next().transpose()?;
+        Ok(first.and_then(|entry| entry.file_name().into_string().ok()))
+    }
+
+    fn mark(&self, id: &str) -> io::Result<()> {
+        self.make_folders(&self.bucket.join(MARKER).join(id))
+    }
+
+    /// Makes a folder of a marker that is a file, as earlier versions made it. The file is renamed first, so that one is always there.
+    fn carry_marker_over(&self) -> io::Result<()> {
+        let (file, aside) = (self.bucket.join(MARKER), self.bucket.join(format!("{MARKER}.old")));
+        if file.is_file() {
+            fs::rename(&file, &aside)?;
+        }
+        if aside.is_file() {
+            self.mark(fs::read_to_string(&aside)?.trim())?;
+            fs::remove_file(&aside)?;
+        }
+        Ok(())
+    }
+}
+
 fn remove_failed(temporary: &Path, done: io::Result<()>) -> io::Result<()> {
     done.inspect_err(|_| drop(fs::remove_file(temporary)))
 }
@@ -252,6 +286,20 @@ impl ObjectStore for LocalStore {
             let removed = fs::remove_file(&temporary);
             written.and(removed).map_err(|error| Error::io(ACTION, inner.temporary.display(), error))
         };
+        self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn marker(&self) -> Result<Option<String>> {
+        const ACTION: &str = "read the marker of";
+        let work = |inner: &Inner| inner.marker().map_err(|error| Error::io(ACTION, inner.bucket.display(), error));
+        self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn mark(&self, id: &str) -> Result<()> {
+        const ACTION: &str = "mark";
+        let id = id.to_owned();
+        let work =
+            move |inner: &Inner| inner.mark(&id).map_err(|error| Error::io(ACTION, inner.bucket.display(), error));
         self.blocking(ACTION, String::new(), work).await
     }
 }

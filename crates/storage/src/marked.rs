@@ -1,5 +1,5 @@
-//! A store that is known by its marker, an object with the store's id: so what is absent from it is lost, and what is absent
-//! because its disk is not mounted, or because another folder stands in its place, is not.
+//! A store that is known by its marker, which has the store's id: so what is absent from it is lost, and what is absent because its
+//! disk is not mounted, or because another folder stands in its place, is not.
 
 use std::ops::Range;
 use std::path::Path;
@@ -10,17 +10,21 @@ use echosphere_domain::key::ObjectKey;
 
 use crate::{Error, ObjectMeta, ObjectStore, Result};
 
-/// The key of the marker.
+/// The name of the marker: an object's key, and in a directory of objects that of a folder.
 pub const MARKER: &str = "echosphere-store-id";
 /// The longest id that is read, in bytes.
-const LONGEST_ID: u64 = 64;
+pub(crate) const LONGEST_ID: u64 = 64;
+
+/// The marker's key, where it is an object.
+pub(crate) fn key() -> Result<ObjectKey> {
+    ObjectKey::parse(MARKER).map_err(|_| Error::Foreign { marker: MARKER })
+}
 
 /// A store with a marker. While the marker cannot be read, or is another one, nothing is written, deleted or called absent.
 #[derive(Debug, Clone)]
 pub struct MarkedStore<S> {
     inner: S,
     id: String,
-    marker: ObjectKey,
 }
 
 impl<S: ObjectStore> MarkedStore<S> {
@@ -31,15 +35,14 @@ impl<S: ObjectStore> MarkedStore<S> {
     ///
     /// A store that is opened for the first time, and cannot be read or written.
     pub async fn open(inner: S, known: Option<String>, new: String) -> Result<Self> {
-        let marker = ObjectKey::parse(MARKER).map_err(|_| Error::Foreign { marker: MARKER })?;
         if let Some(id) = known {
-            return Ok(Self { inner, id, marker });
+            return Ok(Self { inner, id });
         }
-        if let Some(id) = read(&inner, &marker).await? {
-            return Ok(Self { inner, id, marker });
+        if let Some(id) = inner.marker().await? {
+            return Ok(Self { inner, id });
         }
-        inner.put(&marker, Bytes::from(new.clone())).await?;
-        Ok(Self { inner, id: new, marker })
+        inner.mark(&new).await?;
+        Ok(Self { inner, id: new })
     }
 
     /// The store's id.
@@ -53,7 +56,7 @@ impl<S: ObjectStore> MarkedStore<S> {
     ///
     /// [`Error::Foreign`] when it is another one, or none at all.
     pub async fn prove(&self) -> Result<()> {
-        match read(&self.inner, &self.marker).await? {
+        match self.inner.marker().await? {
             Some(id) if id == self.id => Ok(()),
             _ => Err(Error::Foreign { marker: MARKER }),
         }
@@ -67,14 +70,6 @@ impl<S: ObjectStore> MarkedStore<S> {
             self.prove().await?;
         }
         read
-    }
-}
-
-async fn read(store: &impl ObjectStore, marker: &ObjectKey) -> Result<Option<String>> {
-    match store.get_range(marker, 0..LONGEST_ID).await {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
-        Err(Error::NotFound(_)) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

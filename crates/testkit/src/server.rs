@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use echosphere_storage::marked::MARKER;
 use serde_json::Value;
 
 use crate::http::{self, Answer};
@@ -86,11 +85,9 @@ impl Server {
         self.dir.join("data")
     }
 
-    /// The files of object storage, without its marker.
+    /// The files of object storage.
     pub fn objects(&self) -> Vec<PathBuf> {
-        let mut files = files(&self.data().join("objects"));
-        files.retain(|path| path.file_name().is_some_and(|name| name != MARKER));
-        files
+        files(&self.data().join("objects"))
     }
 
     /// GET of a path.

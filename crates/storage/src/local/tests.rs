@@ -77,3 +77,21 @@ async fn a_folder_is_no_object_and_an_object_no_folder() {
     assert!(store.put(&key("a/b/c"), Bytes::new()).await.is_err());
     assert_eq!(store.get_range(&key("a/b"), 0..1).await.unwrap(), "x");
 }
+
+#[tokio::test]
+async fn a_marker_is_no_object_and_one_that_was_is_carried_over() {
+    let (dir, store) = store();
+    assert_eq!(store.marker().await.unwrap(), None);
+    store.mark("first").await.unwrap();
+    assert_eq!(store.marker().await.unwrap().as_deref(), Some("first"));
+    let bucket = dir.path().join("bucket");
+    assert!(bucket.join(MARKER).join("first").is_dir());
+    // As an earlier version left it, and as a crash while it is carried over leaves it.
+    for name in [MARKER.to_owned(), format!("{MARKER}.old")] {
+        fs::remove_dir_all(bucket.join(MARKER)).unwrap();
+        fs::write(bucket.join(name), "second\n").unwrap();
+        let store = LocalStore::open(dir.path(), "bucket").unwrap();
+        assert_eq!(store.marker().await.unwrap().as_deref(), Some("second"));
+        assert_eq!(fs::read_dir(&bucket).unwrap().count(), 1, "only the folder");
+    }
+}

@@ -84,11 +84,21 @@ function varint(bytes, at) {
   }
 }
 
-/** The entries of a capture log or journal: which kind, and when (docs/capture-log.md). */
-function entries({ path, bytes }) {
-  const isChunk = path.endsWith('.esc');
+/** The frames of a capture log or journal, chunk by chunk (docs/capture-log.md). */
+function frames({ path, bytes }) {
+  if (path.endsWith('.journal')) return [bytes.subarray(4)];
+  if (path.endsWith('.esc')) return [bytes.subarray(24)];
+  const lengths = Array.from({ length: bytes.readUInt32LE(20) }, (_, number) => bytes.readUInt32LE(24 + 4 * number));
+  let end = 24 + 4 * lengths.length;
+  return lengths.map((length) => bytes.subarray((end += length) - length + 24, end));
+}
+
+/** The entries of a capture log or journal: which kind, and when. */
+const entries = (file) => frames(file).flatMap(entriesOf);
+
+function entriesOf(bytes) {
   const found = [];
-  for (let at = isChunk ? 24 : 4; at + 8 <= bytes.length;) {
+  for (let at = 0; at + 8 <= bytes.length;) {
     const length = bytes.readUInt32LE(at);
     const payload = bytes.subarray(at + 8, at + 8 + length);
     at += 8 + length;
@@ -112,7 +122,7 @@ function entries({ path, bytes }) {
 }
 
 const PACKET = 3;
-const isLog = ({ path }) => path.endsWith('.esc') || path.endsWith('.journal');
+const isLog = ({ path }) => /\.(esc|esl|journal)$/.test(path);
 
 test('a pause: neither its words nor its sound are anywhere, and all around it is there', async () => {
   const server = await EchoSphere.start(livekit.env);

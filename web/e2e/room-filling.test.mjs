@@ -40,11 +40,10 @@ function isClear(code, { start_ms, duration_ms }, recording) {
 /** The sound that the agent's session uploaded, the user's on the left, and when it begins (Unix seconds). */
 async function sessionSound(server, recording) {
   const objects = join(server.dir, 'data/objects');
-  const [body] = readdirSync(objects, { recursive: true }).filter((path) => path.endsWith('upload.multipart'));
-  const bytes = readFileSync(join(objects, body));
-  const from = bytes.indexOf('OggS');
+  await server.settled();
+  const [ogg] = readdirSync(objects, { recursive: true }).filter((path) => path.endsWith('sound.ogg'));
   const path = join(folder, 'session.ogg');
-  writeFileSync(path, bytes.subarray(from, bytes.indexOf('\r\n--', bytes.lastIndexOf('OggS'))));
+  writeFileSync(path, readFileSync(join(objects, ogg)));
   await run('ffmpeg', ['-v', 'error', '-y', '-i', path, '-f', 's16le', '-ac', '2', '-ar', '48000', `${path}.pcm`]);
   const { started_at: start } = recording.captures.find(({ source }) => source === 'upload');
   return { pcm: `${path}.pcm`, start: Date.parse(start) / 1000 };

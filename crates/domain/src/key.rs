@@ -124,7 +124,7 @@ impl RecordingPrefix {
         self.0.as_str()
     }
 
-    /// The kept master of an upload: its request body, byte for byte; where something must not be kept of it, its redacted sound alone.
+    /// The body of an upload, byte for byte; where something must not be kept of it, its redacted sound alone.
     pub fn upload_body(&self, attempt: u32) -> ObjectKey {
         self.child(attempt, "upload.multipart")
     }
@@ -144,7 +144,8 @@ impl RecordingPrefix {
         self.child(attempt, &format!("analysis-r{revision}.bin"))
     }
 
-    fn child(&self, attempt: u32, name: &str) -> ObjectKey {
+    /// An object of one attempt.
+    pub(crate) fn child(&self, attempt: u32, name: &str) -> ObjectKey {
         ObjectKey(format!("{}/{attempt}/{name}", self.0))
     }
 }

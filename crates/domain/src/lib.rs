@@ -9,6 +9,7 @@ pub mod id;
 pub mod key;
 pub mod lifecycle;
 pub mod location;
+pub mod master;
 pub mod name;
 pub mod options;
 pub mod ranges;

@@ -145,6 +145,11 @@ impl Location {
         Self { store: StoreName::main(), key: Key::Own(key), range: Some(ByteRange { offset, length }) }
     }
 
+    /// A whole object of ours, in the store that EchoSphere writes to.
+    pub fn whole(key: ObjectKey) -> Self {
+        Self { store: StoreName::main(), key: Key::Own(key), range: None }
+    }
+
     /// The key, if the object is ours and in the store that EchoSphere writes to.
     pub fn own(&self) -> Option<&ObjectKey> {
         match &self.key {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CaptureId, ProjectId, RecordingId, UploadId};
 use crate::key::{ObjectKey, RecordingPrefix};
 use crate::lifecycle::State;
-use crate::location::{ByteRange, Location};
+use crate::location::ByteRange;
+use crate::master::Master;
 use crate::time::{MediaTime, WallTime};
 
 /// What a user sees: one conversation, whatever sources it was captured from.
@@ -150,7 +151,7 @@ pub enum CaptureStatus {
 }
 
 /// One attempt to record the conversation, from one source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Capture {
     /// Its id.
     pub id: CaptureId,
@@ -206,8 +207,7 @@ impl Capture {
 }
 
 /// The sound of a capture: what is kept of it, and how it is cut into segments.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StoredAudio", into = "StoredAudio")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audio {
     /// What is kept of it.
     pub master: Master,
@@ -217,28 +217,6 @@ pub struct Audio {
     pub segment_ms: u32,
     /// What other captures supply where this one has nothing.
     pub fills: Vec<Fill>,
-}
-
-/// What is kept of a capture's sound.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Master {
-    /// Ogg Opus: a part of the body of a session upload, or an object of its own.
-    Ogg(Location),
-    /// The capture log of a room, in chunks: an object each.
-    Log {
-        /// Its first chunk.
-        first: ObjectKey,
-        /// How many chunks there are.
-        chunks: u32,
-        /// The length of all of them, in bytes.
-        length: u64,
-        /// Whether they were deleted (`recorder.keep_log`): only the segments that were rendered from them are left.
-        is_gone: bool,
-    },
-    /// Segments that somebody else made. They are listed as they are, and nothing is rendered.
-    Segments,
-    /// A file that somebody else made, as it came.
-    File(Location),
 }
 
 /// A part of an object of ours.
@@ -271,77 +249,6 @@ impl Audio {
     }
 }
 
-/// How [`Audio`] is stored: an own Ogg and a log flat, as all versions have written them (without chunks, it is Ogg); any other master by
-/// its location. With neither, somebody else made its segments.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct StoredAudio {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<ObjectKey>,
-    #[serde(default)]
-    chunks: u32,
-    #[serde(default)]
-    offset: u64,
-    #[serde(default)]
-    length: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    elsewhere: Option<Elsewhere>,
-    samples: u64,
-    segment_ms: u32,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    is_gone: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    fills: Vec<Fill>,
-}
-
-/// A master that is not stored flat.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Elsewhere {
-    Ogg(Location),
-    File(Location),
-}
-
-impl From<StoredAudio> for Audio {
-    fn from(stored: StoredAudio) -> Self {
-        let StoredAudio { key, chunks, offset, length, elsewhere, samples, segment_ms, is_gone, fills } = stored;
-        let master = match (elsewhere, key) {
-            (Some(Elsewhere::Ogg(location)), _) => Master::Ogg(location),
-            (Some(Elsewhere::File(location)), _) => Master::File(location),
-            (None, None) => Master::Segments,
-            (None, Some(key)) if chunks == 0 => Master::Ogg(Location::part(key, offset, length)),
-            (None, Some(first)) => Master::Log { first, chunks, length, is_gone },
-        };
-        Self { master, samples, segment_ms, fills }
-    }
-}
-
-impl From<Audio> for StoredAudio {
-    fn from(audio: Audio) -> Self {
-        let extent = audio.extent();
-        let Audio { master, samples, segment_ms, fills } = audio;
-        let bare = Self {
-            key: None,
-            chunks: 0,
-            offset: 0,
-            length: 0,
-            elsewhere: None,
-            samples,
-            segment_ms,
-            is_gone: false,
-            fills,
-        };
-        match (master, extent) {
-            (Master::Ogg(_), Some(Extent { key, offset, length })) => Self { key: Some(key), offset, length, ..bare },
-            (Master::Ogg(location), None) => Self { elsewhere: Some(Elsewhere::Ogg(location)), ..bare },
-            (Master::File(location), _) => Self { elsewhere: Some(Elsewhere::File(location)), ..bare },
-            (Master::Log { first, chunks, length, is_gone }, _) => {
-                Self { key: Some(first), chunks, length, is_gone, ..bare }
-            }
-            (Master::Segments, _) => bare,
-        }
-    }
-}
-
 /// A stretch of one side that another capture of the conversation has and this one has not. In samples of 48 kHz.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {
@@ -361,43 +268,5 @@ impl Fill {
     /// The stretch.
     pub fn range(&self) -> std::ops::Range<i64> {
         self.start..self.start.saturating_add(self.samples)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::location::{ForeignKey, Key};
-
-    fn read(json: &str) -> Audio {
-        serde_json::from_str(json).unwrap()
-    }
-
-    #[test]
-    fn sound_is_stored_as_earlier_versions_stored_it() {
-        let ogg = r#"{"key":"a/upload.multipart","chunks":0,"offset":7,"length":9,"samples":480,"segment_ms":4000}"#;
-        let log = r#"{"key":"a/log/00000.esc","chunks":3,"offset":0,"length":9,"samples":480,"segment_ms":4000,"is_gone":true}"#;
-        let key = |text: &str| ObjectKey::parse(text).unwrap();
-        assert_eq!(read(ogg).master, Master::Ogg(Location::part(key("a/upload.multipart"), 7, 9)));
-        let gone = Master::Log { first: key("a/log/00000.esc"), chunks: 3, length: 9, is_gone: true };
-        assert_eq!(read(log).master, gone);
-        for json in [ogg, log] {
-            assert_eq!(serde_json::to_string(&read(json)).unwrap(), json);
-        }
-        // The first version knew no logs.
-        assert_eq!(
-            read(r#"{"key":"a","offset":7,"length":9,"samples":480,"segment_ms":4000}"#).extent().unwrap().offset,
-            7
-        );
-        let theirs = Location {
-            key: Key::Foreign(ForeignKey::new("their key.mp3").unwrap()),
-            range: None,
-            ..Location::part(key("a"), 0, 0)
-        };
-        for master in [Master::Segments, Master::Ogg(theirs.clone()), Master::File(theirs)] {
-            let given = Audio { master, ..read(ogg) };
-            assert_eq!(given.extent(), None);
-            assert_eq!(read(&serde_json::to_string(&given).unwrap()), given);
-        }
     }
 }

@@ -86,20 +86,20 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
     nothing_is_left_over_once_the_sweeper_has_been(dir.path(), &foreign);
 }
 
-/// There is a body, an analysis and its segments for each recording with sound, and what is not ours stays.
+/// There are a header, a chat history, sound, an analysis and segments for each recording with sound, without sound the first two, and
+/// what is not ours stays.
 fn nothing_is_left_over_once_the_sweeper_has_been(dir: &Path, foreign: &Path) {
     let variables = [("ECHOSPHERE_STORAGE_SWEEP_AFTER", "0s"), ("ECHOSPHERE_STORAGE_SWEEP_EVERY", "100ms")];
     let server = Server::start(PROGRAM, dir, &variables);
     let recordings = server.settled_all();
-    let segments = |ms: i64| if ms == 0 { 0 } else { 2 + grid_segments(ms) };
-    let expected: usize = recordings.iter().map(|r| segments(r["duration_ms"].as_i64().unwrap())).sum();
-    let silent = recordings.iter().filter(|r| r["duration_ms"] == 0).count();
+    let objects_of = |ms: i64| if ms == 0 { 2 } else { 4 + grid_segments(ms) };
+    let expected: usize = recordings.iter().map(|r| objects_of(r["duration_ms"].as_i64().unwrap())).sum();
     let objects = dir.join("data/objects/echosphere-recordings/recordings");
     let until = Instant::now() + Duration::from_secs(30);
-    while files(&objects).len() != expected + silent + 1 && Instant::now() < until {
+    while files(&objects).len() != expected + 1 && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert_eq!(files(&objects).len(), expected + silent + 1, "every byte has a recording that needs it");
+    assert_eq!(files(&objects).len(), expected + 1, "every byte has a recording that needs it");
     assert_eq!(std::fs::read_to_string(foreign).unwrap(), "not ours");
     assert!(files(&dir.join("data/spool")).is_empty());
     assert!(files(&dir.join("data/objects/.tmp")).is_empty());

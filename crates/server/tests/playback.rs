@@ -290,7 +290,7 @@ fn a_lost_segment_is_made_again_and_a_lost_master_is_a_gap_that_is_never_hidden(
     assert_eq!(replay.server.fetch(&segment).status, 200, "the master is there");
     replay.server.kill9();
     lose(&replay.server, "00003.ts");
-    lose(&replay.server, "upload.multipart");
+    lose(&replay.server, "sound.ogg");
     replay.server.restart();
     let answer = replay.server.fetch(&segment);
     assert_eq!((answer.status, answer.json()["type"].as_str()), (404, Some("/problems/part-not-found")));

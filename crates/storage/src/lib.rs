@@ -18,6 +18,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, stream};
 
 pub use error::{Error, Result};
@@ -33,6 +34,9 @@ pub struct ObjectMeta {
     pub etag: String,
 }
 
+/// An object's bytes, piece by piece.
+pub type Pieces = BoxStream<'static, Result<Bytes>>;
+
 /// A store of objects by key.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
@@ -43,6 +47,10 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Stores a local file as an object, with the same guarantee. The file stays; the caller removes it when it is no longer
     /// needed. Storing the same file again is harmless.
     async fn put_file(&self, key: &ObjectKey, file: &Path) -> Result<()>;
+
+    /// Stores what comes piece by piece as an object, with the same guarantee: however long it is, a piece of it is in memory. When a
+    /// piece is an error, nothing is stored, and that is returned.
+    async fn put_pieces(&self, key: &ObjectKey, pieces: Pieces) -> Result<()>;
 
     /// An object's metadata; `None` when there is no such object.
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>>;

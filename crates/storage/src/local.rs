@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
+use futures_util::StreamExt;
 
 use crate::marked::MARKER;
-use crate::{Error, ObjectMeta, ObjectStore, Result};
+use crate::{Error, ObjectMeta, ObjectStore, Pieces, Result};
 
 /// The most that one read returns, in bytes: a caller that wants more asks again.
 const MAX_READ: u64 = 64 << 20;
@@ -210,6 +211,24 @@ impl Inner {
     }
 }
 
+/// A temporary file that is removed unless it is published.
+struct Unfinished(Option<PathBuf>);
+
+impl Unfinished {
+    fn publish(mut self, inner: &Inner, key: &ObjectKey) -> io::Result<()> {
+        let Some(temporary) = self.0.take() else { return Ok(()) };
+        remove_failed(&temporary, inner.publish(&temporary, key))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.0 {
+            drop(fs::remove_file(temporary));
+        }
+    }
+}
+
 fn remove_failed(temporary: &Path, done: io::Result<()>) -> io::Result<()> {
     done.inspect_err(|_| drop(fs::remove_file(temporary)))
 }
@@ -234,6 +253,28 @@ impl ObjectStore for LocalStore {
         let (key, file) = (key.clone(), file.to_path_buf());
         let work = move |inner: &Inner| inner.put_file(&key, &file).map_err(|error| Error::io(ACTION, &key, error));
         self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn put_pieces(&self, key: &ObjectKey, mut pieces: Pieces) -> Result<()> {
+        const ACTION: &str = "store the object";
+        let failed = |key: &ObjectKey, error| Error::io(ACTION, key, error);
+        let temporary = self.inner.temporary_file();
+        let mut file = File::create_new(&temporary).map_err(|error| failed(key, error))?;
+        let unfinished = Unfinished(Some(temporary));
+        while let Some(piece) = pieces.next().await {
+            let (piece, target) = (piece?, key.clone());
+            let write = move |_: &Inner| match file.write_all(&piece) {
+                Ok(()) => Ok(file),
+                Err(error) => Err(failed(&target, error)),
+            };
+            file = self.blocking(ACTION, String::new(), write).await?;
+        }
+        let key = key.clone();
+        let finish = move |inner: &Inner| {
+            let done = file.sync_all().and_then(|()| unfinished.publish(inner, &key));
+            done.map_err(|error| failed(&key, error))
+        };
+        self.blocking(ACTION, String::new(), finish).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>> {

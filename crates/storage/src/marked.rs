@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
 
-use crate::{Error, ObjectMeta, ObjectStore, Result};
+use crate::{Error, ObjectMeta, ObjectStore, Pieces, Result};
 
 /// The name of the marker: an object's key, and in a directory of objects that of a folder.
 pub const MARKER: &str = "echosphere-store-id";
@@ -83,6 +83,11 @@ impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
     async fn put_file(&self, key: &ObjectKey, file: &Path) -> Result<()> {
         self.prove().await?;
         self.inner.put_file(key, file).await
+    }
+
+    async fn put_pieces(&self, key: &ObjectKey, pieces: Pieces) -> Result<()> {
+        self.prove().await?;
+        self.inner.put_pieces(key, pieces).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>> {

@@ -19,6 +19,7 @@ mod deletions;
 mod error;
 mod inbox;
 mod live;
+mod masters;
 mod objects;
 mod people;
 mod recordings;
@@ -37,11 +38,12 @@ pub use deletions::{Belongings, Deletions, Erasure, Gone, SessionIds};
 pub use error::{Error, Result};
 pub use inbox::{Answer, Applied, Command, Event, EventId, Inbox, Origin, What};
 pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, OwnedRoom, Redactions, Repeated, Stretch};
+pub use masters::{Divided, Masters};
 pub use objects::{Objects, Purpose, SweepCandidate};
 pub use people::People;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
-pub use sessions::{Own, OwnRecording, Part, SameRoom, Sessions};
+pub use sessions::{Own, OwnRecording, SameRoom, Sessions, SplitSession};
 pub use sign_ins::{SignIn, SignIns};
 pub use sqlite::belongs::{BELONGS, Belongs, Fate};
 pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
@@ -55,6 +57,7 @@ pub trait Store:
     + Deletions
     + Recordings
     + Sessions
+    + Masters
     + Live
     + Inbox
     + People

@@ -192,10 +192,6 @@ pub trait Live {
     /// no owner any more. Scope: id.
     async fn room_ended(&self, room: OwnedRoom, now: WallTime) -> Result<()>;
 
-    /// Gives up the capture logs of completed recordings that ended before a time and have no segment left to render: their chunks
-    /// are condemned, and single tracks are no longer available. Returns how many. Scope: all projects.
-    async fn give_up_logs(&self, ended_before: WallTime, now: WallTime) -> Result<u64>;
-
     /// Whether that very room was recorded by a recorder, or is being recorded. Scope: project.
     async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool>;
 

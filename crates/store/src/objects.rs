@@ -13,10 +13,12 @@ use crate::Result;
 /// What an object holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The body of a session upload: the master.
+    /// A session upload, whole or a part of it: the master.
     Upload,
     /// A chunk of a room's capture log: the master. Live from its announcement on.
     Log,
+    /// A part of a room's capture log, divided: the master.
+    LogPart,
     /// A media segment.
     Segment,
     /// Peaks and levels.

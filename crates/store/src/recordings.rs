@@ -57,7 +57,7 @@ pub struct Publication {
     pub audio_index: Option<Vec<u8>>,
     /// Its transcript.
     pub transcript: Option<Transcript>,
-    /// Captures that it replaces: they become `Superseded`, their indexes and transcripts are removed, and their bodies condemned
+    /// Captures that it replaces: they become `Superseded`, their indexes and transcripts are removed, and their masters condemned
     /// unless another capture needs them.
     pub supersedes: Vec<CaptureId>,
     /// Other captures whose sound is rendered differently from now on; only together with `content`.

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::Status;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::time::{MediaTime, WallTime};
@@ -48,7 +47,7 @@ pub struct Own {
 pub struct OwnRecording {
     /// The recording.
     pub recording: Recording,
-    /// Its capture of the session, which has the same body; `Processing` unless it was published before.
+    /// Its capture of the session, which has the same masters; `Processing` unless it was published before.
     pub capture: Capture,
     /// Captures there of earlier uploads of the session, which this one replaces.
     pub supersedes: Vec<CaptureId>,
@@ -56,7 +55,7 @@ pub struct OwnRecording {
 
 /// One of several sessions in one recording, which is to become a recording of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct SplitSession {
     /// Its captures.
     pub captures: Vec<CaptureId>,
     /// The id of its recording.
@@ -76,11 +75,8 @@ pub trait Sessions {
     /// whose deletion was requested; `limit` at most. Scope: id.
     async fn same_room(&self, recording: RecordingId, limit: u32) -> Result<Vec<SameRoom>>;
 
-    /// The object that holds the body of a capture's upload; `None` when the capture is not from an upload. Scope: id.
-    async fn upload_body(&self, capture: CaptureId) -> Result<Option<ObjectKey>>;
-
     /// Finds or makes a session's own recording, and the capture in it, in one transaction; the session is a capture of a room's
-    /// recording. Both captures share one body, which belongs to the room's recording. `None` when the deletion of either recording
+    /// recording. Both captures share their masters, which belong to the room's recording. `None` when the deletion of either recording
     /// was requested, nothing may be kept of the session, or its capture is gone or superseded. Scope: id.
     async fn own_recording(&self, own: &Own) -> Result<Option<OwnRecording>>;
 
@@ -97,14 +93,14 @@ pub trait Sessions {
     async fn mixed(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<(ProjectId, RecordingId)>>;
 
     /// Gives sessions that are in one recording recordings of their own, in one transaction: each gets its captures with their
-    /// bodies (whose keys stay) and transcripts; their segments leave the old recording's index; every recording, the old one too,
+    /// masters (whose keys stay) and transcripts; their segments leave the old recording's index; every recording, the old one too,
     /// gets a `TaskKind::Compose` task. `session_id` becomes the old one's. `Error::Conflict` when a capture is no longer in it.
     /// Does nothing when its deletion was requested. Scope: id.
     async fn split(
         &self,
         recording: RecordingId,
         session_id: Option<String>,
-        parts: &[Part],
+        parts: &[SplitSession],
         now: WallTime,
     ) -> Result<()>;
 }

@@ -27,12 +27,22 @@ pub enum TaskKind {
     Separate,
     /// Align the transcripts of a revision again with what was measured of it; payload: `{project}/{recording}/{revision}`.
     Align,
+    /// Divide a capture's master into sound, words and header; payload: `{project}/{recording}/{capture}`.
+    Divide,
 }
 
 impl TaskKind {
     /// Every kind, most urgent first. Rows store the position in this list, so a new kind is added at its end.
-    pub const ALL: [Self; 7] =
-        [Self::Finalize, Self::Ingest, Self::Erase, Self::Render, Self::Compose, Self::Separate, Self::Align];
+    pub const ALL: [Self; 8] = [
+        Self::Finalize,
+        Self::Ingest,
+        Self::Erase,
+        Self::Render,
+        Self::Compose,
+        Self::Separate,
+        Self::Align,
+        Self::Divide,
+    ];
 
     /// The word that the database and the metrics use.
     pub const fn as_str(self) -> &'static str {
@@ -45,6 +55,7 @@ impl TaskKind {
             Self::Compose => "compose",
             Self::Separate => "separate",
             Self::Align => "align",
+            Self::Divide => "divide",
         }
     }
 }

@@ -9,13 +9,16 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
-use echosphere_storage::{Error, ObjectMeta, ObjectStore, Result};
+use echosphere_storage::{Error, ObjectMeta, ObjectStore, Pieces, Result};
+use futures_util::TryStreamExt;
 
 #[derive(Debug, Default)]
 struct Inner {
     objects: BTreeMap<ObjectKey, Bytes>,
     /// While true, every call fails as if the storage were full.
     is_full: bool,
+    /// While true, what is stored in pieces loses its last byte, and nobody is told.
+    is_garbling: bool,
 }
 
 /// Objects in memory. Clones share them.
@@ -49,6 +52,11 @@ impl MemoryObjects {
         self.inner().is_full = is_full;
     }
 
+    /// From now on what is stored in pieces loses its last byte, or no longer does.
+    pub fn set_garbling(&self, is_garbling: bool) {
+        self.inner().is_garbling = is_garbling;
+    }
+
     fn run<T>(
         &self,
         action: &'static str,
@@ -75,6 +83,14 @@ impl ObjectStore for MemoryObjects {
         let target = file.display().to_string();
         let read = std::fs::read(file).map_err(|source| Error::Io { action: "read", target, source })?;
         self.put(key, read.into()).await
+    }
+
+    async fn put_pieces(&self, key: &ObjectKey, pieces: Pieces) -> Result<()> {
+        let mut bytes = pieces.try_collect::<Vec<Bytes>>().await?.concat();
+        if self.inner().is_garbling {
+            bytes.pop();
+        }
+        self.put(key, bytes.into()).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>> {

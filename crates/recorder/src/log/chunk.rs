@@ -58,16 +58,18 @@ pub fn append(out: &mut Vec<u8>, entry: &Entry) {
     frame::append(out, |out| entry.encode_raw(out));
 }
 
+/// The head of a chunk, and its frames.
+pub(super) fn open(bytes: &[u8]) -> Result<(&[u8; HEAD], Frames<'_>), Error> {
+    let (head, frames) = bytes.split_first_chunk::<HEAD>().ok_or(Error::NotAChunk)?;
+    if head.starts_with(MAGIC) { Ok((head, Frames::new(frames))) } else { Err(Error::NotAChunk) }
+}
+
 /// Decodes a chunk. A damaged frame costs itself and the frames after it, no more.
 pub fn decode(bytes: &[u8]) -> Result<Chunk, Error> {
-    let head = bytes.first_chunk::<HEAD>().ok_or(Error::NotAChunk)?;
-    if !head.starts_with(MAGIC) {
-        return Err(Error::NotAChunk);
-    }
+    let (head, mut frames) = open(bytes)?;
     let (mut capture, mut number) = ([0; 16], [0; 4]);
     capture.copy_from_slice(&head[4..20]);
     number.copy_from_slice(&head[20..]);
-    let mut frames = Frames::new(&bytes[HEAD..]);
     let mut entries = Vec::new();
     let mut damaged = false;
     for payload in frames.by_ref() {

@@ -6,7 +6,9 @@
 
 pub mod chunk;
 pub mod frame;
+pub mod joined;
 pub mod journal;
+pub mod parts;
 pub mod spool;
 
 use std::collections::HashMap;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::lifecycle::{Content, Reason};
-use echosphere_domain::recording::{Audio, CaptureStatus, Gap, Master};
+use echosphere_domain::master::Master;
+use echosphere_domain::recording::{Audio, CaptureStatus, Gap};
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::aac::FRAME;

@@ -169,7 +169,7 @@ pub async fn body(State(app): State<SharedApp>, caller: Caller, Path(id): Path<S
         if app.objects.head(&object).await?.is_none() {
             return Err(Problem::upload_not_found("the upload is not in quarantine any more"));
         }
-        Body::from_stream(app.objects.pieces(object))
+        Body::from_stream(app.objects.pieces(object, 0..u64::MAX))
     };
     // Whatever the body claims to be, a browser must not display it.
     let kind = HeaderValue::from_static("application/octet-stream");
@@ -212,7 +212,7 @@ async fn spool_again(app: &SharedApp, upload: &Upload) -> Result<(), Problem> {
     };
     let path = app.data.spool(upload.id);
     let mut file = tokio::fs::File::create(&path).await.map_err(failed)?;
-    let mut pieces = pin!(app.objects.pieces(object));
+    let mut pieces = pin!(app.objects.pieces(object, 0..u64::MAX));
     while let Some(piece) = pieces.next().await {
         tokio::io::AsyncWriteExt::write_all(&mut file, &piece?).await.map_err(failed)?;
     }

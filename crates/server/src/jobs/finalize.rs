@@ -3,7 +3,9 @@
 //! Everything is read from object storage, so that any process can do it, whichever one recorded the room.
 
 use echosphere_domain::lifecycle::{Content, Reason, capture};
-use echosphere_domain::recording::{Audio, Capture, Master, Recording, Source};
+use echosphere_domain::location::Location;
+use echosphere_domain::master::Master;
+use echosphere_domain::recording::{Audio, Capture, Recording, Source};
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_recorder::log::ended;
 use echosphere_recorder::room_transcript::RoomTranscript;
@@ -17,7 +19,7 @@ use crate::assembly::segment_index::{self, SegmentIndex};
 use crate::recording_options;
 use crate::redaction::RedactionSpans;
 use crate::rendering::capture_log::{self, LAG};
-use crate::rendering::{self, CaptureRenderer};
+use crate::rendering::{self, CaptureRenderer, Kept};
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let (project, id) = payload::recording(claim)?;
@@ -122,9 +124,9 @@ fn input(recording: &Recording, capture: &Capture, index: Option<&Index>) -> Cap
     let (Some(index), Some(audio)) = (index, &capture.audio) else {
         return CaptureInput::new(capture.clone(), Vec::new());
     };
-    let chunks = rendering::chunks(recording, capture, audio);
-    let mut input =
-        capture_input::of(capture.clone(), CaptureRenderer::log(audio.clone(), index.clone(), chunks, Vec::new()));
+    let Some(kept) = Kept::of(recording, capture) else { return CaptureInput::new(capture.clone(), Vec::new()) };
+    let renderer = CaptureRenderer::log(audio.clone(), kept, index.clone(), Vec::new());
+    let mut input = capture_input::of(capture.clone(), renderer);
     let at = MediaTime::from_samples_48k;
     input.improved = index.improved.iter().map(|extent| at(extent.start)..at(extent.end)).collect();
     input
@@ -155,7 +157,8 @@ fn conclude(capture: &mut Capture, jobs: &Jobs, recording: &Recording, log: &Log
         capture.started_at = Some(WallTime::from_nanos(index.zero));
         capture.audio = Some(Audio {
             master: Master::Log {
-                first: recording.prefix.log_chunk(capture.attempt, 0),
+                at: Location::whole(recording.prefix.log_chunk(capture.attempt, 0)),
+                is_joined: false,
                 chunks: log.chunks,
                 length: log.bytes,
                 is_gone: false,

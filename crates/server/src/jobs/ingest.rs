@@ -11,7 +11,8 @@ use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
 use echosphere_domain::key;
 use echosphere_domain::lifecycle::{Reason, capture};
 use echosphere_domain::location::{ByteRange, Location};
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Master, Recording, Source};
+use echosphere_domain::master::Master;
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::session::Session;
 use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
@@ -24,7 +25,7 @@ use super::{Error, Jobs};
 use crate::assembly::capture_input::{self, CaptureInput};
 use crate::assembly::{gap_fill, segment_index};
 use crate::redaction::{self, RedactionSpans};
-use crate::rendering::{CaptureRenderer, aac, channel_map};
+use crate::rendering::{CaptureRenderer, Kept, aac, channel_map};
 use crate::uploads::body::{self, Body};
 use crate::uploads::exclusion::{self, Answer};
 use crate::uploads::refusal;
@@ -404,7 +405,8 @@ pub(super) async fn publication(
     let audio_index = read.index.as_ref().map(OpusIndex::to_bytes);
     input.renderer = match (&input.capture.audio, read.index.take()) {
         (Some(audio), Some(index)) => {
-            audio.extent().map(|extent| CaptureRenderer::ogg(audio.clone(), extent, index, channel_map(Source::Upload)))
+            let kept = Kept::of(recording, &input.capture);
+            kept.map(|kept| CaptureRenderer::ogg(audio.clone(), kept, index, channel_map(Source::Upload)))
         }
         _ => None,
     };

@@ -4,6 +4,7 @@
 //! effect happens once.
 
 pub mod clean;
+mod divide;
 mod erase;
 mod finalize;
 mod ingest;

@@ -9,6 +9,7 @@ use std::io::Cursor;
 
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::lifecycle::{Reason, capture};
+use echosphere_domain::master::Part;
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::{Segment, timeline};
 use echosphere_domain::session;
@@ -23,7 +24,7 @@ use super::{Error, Jobs, payload, recompose};
 use crate::assembly::capture_input::{self, CaptureInput};
 use crate::entropy;
 use crate::redaction::RedactionSpans;
-use crate::rendering::{CaptureRenderer, channel_map};
+use crate::rendering::{CaptureRenderer, Kept, channel_map};
 use crate::uploads::body;
 
 /// How much of a kept body is read for its header, which comes first: 5 MiB.
@@ -113,7 +114,7 @@ async fn give_its_own(
         let row = format!("captures.audio_index of {}", session.id);
         echosphere_store::Error::Corrupt { row, reason: error.to_string() }
     })?;
-    let read = read(capture, session, index, transcript);
+    let read = read(&recording, capture, session, index, transcript);
     let (recording, captures) = ingest::fresh(jobs, &recording).await?;
     let spans = RedactionSpans::of(jobs.store.as_ref(), recording.id).await?;
     let facts = facts(jobs, room, session).await?;
@@ -127,7 +128,13 @@ async fn give_its_own(
 }
 
 /// A session as it is read for its own recording: as it was uploaded, without fills and without times refined by the room's sound.
-fn read(capture: Capture, session: &Capture, index: Option<OpusIndex>, transcript: Option<Transcript>) -> Read {
+fn read(
+    recording: &Recording,
+    capture: Capture,
+    session: &Capture,
+    index: Option<OpusIndex>,
+    transcript: Option<Transcript>,
+) -> Read {
     let audio = session.audio.clone().map(|audio| Audio { fills: Vec::new(), ..audio });
     let is_whole = session.status == CaptureStatus::Complete;
     let read = capture::Event::Read { is_whole, is_usable: session.status != CaptureStatus::Failed };
@@ -139,16 +146,29 @@ fn read(capture: Capture, session: &Capture, index: Option<OpusIndex>, transcrip
         audio: audio.clone(),
         ..capture
     };
-    let extent = audio.as_ref().and_then(Audio::extent);
-    let input = match (audio, extent, &index) {
-        (Some(audio), Some(extent), Some(index)) => {
-            capture_input::of(capture, CaptureRenderer::ogg(audio, extent, index.clone(), channel_map(Source::Upload)))
+    let input = match (audio, Kept::of(recording, &capture), &index) {
+        (Some(audio), Some(kept), Some(index)) => {
+            capture_input::of(capture, CaptureRenderer::ogg(audio, kept, index.clone(), channel_map(Source::Upload)))
         }
         _ => CaptureInput::new(capture, Vec::new()),
     };
     let is_whole = session.status == CaptureStatus::Complete;
     let silent = if is_whole { Reason::NoAudio } else { Reason::AudioMissing };
     Read { input, index, transcript: transcript.map(recompose::as_reported), silent }
+}
+
+/// The header of a session's upload, as far as it is kept and can be read.
+async fn header(jobs: &Jobs, session: &Capture, content_type: &str) -> Result<Option<Header>, Error> {
+    let masters = jobs.store.masters(session.id).await?;
+    let of = |wanted: Part| masters.iter().find(|(part, _)| *part == wanted).and_then(|(_, master)| master.own());
+    Ok(match (of(Part::Header), of(Part::Whole)) {
+        (Some(header), _) => jobs.objects.find(header).await?.and_then(|header| Header::parse(&header).ok()),
+        (None, Some(body)) => {
+            let head = jobs.objects.find_range(body, 0..HEAD).await?;
+            head.and_then(|head| body::header_of(&mut Cursor::new(head), content_type).ok().flatten())
+        }
+        (None, None) => None,
+    })
 }
 
 /// A session's facts: from its upload's header, as far as that is kept, else from its telemetry.
@@ -158,13 +178,7 @@ async fn facts(jobs: &Jobs, recording: &Recording, session: &Capture) -> Result<
         None => None,
     };
     let Some(upload) = upload else { return Ok(SessionFacts::default()) };
-    let header = match jobs.store.upload_body(session.id).await? {
-        Some(key) => {
-            let head = jobs.objects.find_range(&key, 0..HEAD).await?;
-            head.and_then(|head| body::header_of(&mut Cursor::new(head), &upload.content_type).ok().flatten())
-        }
-        None => None,
-    };
+    let header = header(jobs, session, &upload.content_type).await?;
     let job_id = session.job_id.clone();
     let header = header.unwrap_or_else(|| Header { job_id, ..Header::default() });
     let facts = ingest::facts(jobs, &upload, &header).await?;

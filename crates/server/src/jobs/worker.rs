@@ -7,7 +7,7 @@ use echosphere_domain::backoff::Backoff;
 use echosphere_store::{Claim, Failure, TaskKind};
 use tokio::task::JoinSet;
 
-use super::{Error, Jobs, erase, finalize, ingest, realign, recompose, render, separate, sweep};
+use super::{Error, Jobs, divide, erase, finalize, ingest, realign, recompose, render, separate, sweep};
 use crate::{entropy, error};
 
 /// How long a lease lasts without a heartbeat.
@@ -29,7 +29,7 @@ const LANES: [&[TaskKind]; 6] = [
     &[TaskKind::Ingest],
     &[TaskKind::Compose, TaskKind::Separate],
     &[TaskKind::Erase],
-    &[TaskKind::Render, TaskKind::Align],
+    &[TaskKind::Render, TaskKind::Align, TaskKind::Divide],
     &[TaskKind::Render],
 ];
 
@@ -42,6 +42,7 @@ pub async fn run(jobs: Arc<Jobs>) {
     lanes.spawn(sweep::run(Arc::clone(&jobs)));
     lanes.spawn(separate::put_right(Arc::clone(&jobs)));
     lanes.spawn(realign::old_ones(Arc::clone(&jobs)));
+    lanes.spawn(divide::old_ones(Arc::clone(&jobs)));
     while lanes.join_next().await.is_some() {}
 }
 
@@ -118,6 +119,7 @@ async fn perform(jobs: &Arc<Jobs>, claim: &Claim) -> Result<(), Error> {
         TaskKind::Ingest => ingest::run(jobs, claim).await,
         TaskKind::Render => render::run(jobs, claim).await,
         TaskKind::Erase => erase::run(jobs, claim).await,
+        TaskKind::Divide => divide::run(jobs, claim).await,
         TaskKind::Finalize => finalize::run(jobs, claim).await,
         TaskKind::Compose => recompose::run(jobs, claim).await,
         TaskKind::Separate => separate::run(jobs, claim).await,
@@ -158,8 +160,14 @@ async fn give_back(jobs: &Jobs, claim: &Claim, error: &Error) {
 /// Does all work that is due, in the order in which it is claimed; returns how many tasks ran.
 #[cfg(test)]
 pub async fn work_off(jobs: &Arc<Jobs>) -> usize {
+    work_only(jobs, &TaskKind::ALL).await
+}
+
+/// Does all work of these kinds that is due.
+#[cfg(test)]
+pub(super) async fn work_only(jobs: &Arc<Jobs>, kinds: &[TaskKind]) -> usize {
     let mut ran = 0;
-    while let Some(claim) = claim(jobs, &TaskKind::ALL).await.unwrap() {
+    while let Some(claim) = claim(jobs, kinds).await.unwrap() {
         work_on(jobs, claim).await;
         ran += 1;
     }

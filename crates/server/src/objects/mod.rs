@@ -11,7 +11,7 @@ use bytes::Bytes;
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::Recording;
-use echosphere_storage::{ObjectMeta, ObjectStore};
+use echosphere_storage::{ObjectMeta, ObjectStore, Pieces};
 use echosphere_store::{Purpose, Store};
 use futures_util::Stream;
 
@@ -19,13 +19,14 @@ pub use self::fences::Fences;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
-/// What is written: bytes, or a file that stays until it is stored.
-#[derive(Debug, Clone)]
+/// What is written.
 pub enum Content {
-    /// In memory.
+    /// Bytes in memory.
     Bytes(Bytes),
-    /// A local file.
+    /// A local file, which stays until it is stored.
     File(PathBuf),
+    /// What comes piece by piece.
+    Pieces(Pieces),
 }
 
 impl From<Vec<u8>> for Content {
@@ -37,6 +38,12 @@ impl From<Vec<u8>> for Content {
 impl From<Bytes> for Content {
     fn from(bytes: Bytes) -> Self {
         Self::Bytes(bytes)
+    }
+}
+
+impl From<Pieces> for Content {
+    fn from(pieces: Pieces) -> Self {
+        Self::Pieces(pieces)
     }
 }
 
@@ -122,9 +129,13 @@ impl Objects {
         Ok(self.bytes.get(key).await?)
     }
 
-    /// An object's bytes, piece by piece, however long it is.
-    pub fn pieces(&self, key: ObjectKey) -> impl Stream<Item = echosphere_storage::Result<Bytes>> + Send + use<> {
-        echosphere_storage::pieces(Arc::clone(&self.bytes), key, 0..u64::MAX)
+    /// A range of an object's bytes, cut off at its end, piece by piece, however long it is.
+    pub fn pieces(
+        &self,
+        key: ObjectKey,
+        range: Range<u64>,
+    ) -> impl Stream<Item = echosphere_storage::Result<Bytes>> + Send + use<> {
+        echosphere_storage::pieces(Arc::clone(&self.bytes), key, range)
     }
 
     /// A range of an object's bytes, shortened to where the object ends. `Error::Storage(NotFound)` when there is no such object.
@@ -181,5 +192,6 @@ async fn store(bytes: &dyn ObjectStore, key: &ObjectKey, content: Content) -> ec
     match content {
         Content::Bytes(content) => bytes.put(key, content).await,
         Content::File(file) => bytes.put_file(key, &file).await,
+        Content::Pieces(pieces) => bytes.put_pieces(key, pieces).await,
     }
 }

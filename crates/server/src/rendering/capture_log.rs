@@ -32,7 +32,7 @@ pub async fn read(
 }
 
 /// Reads one chunk: its length, and its content if it can be decoded; `None` when there is no such chunk.
-pub async fn chunk(
+async fn chunk(
     objects: &Objects,
     recording: &Recording,
     attempt: u32,

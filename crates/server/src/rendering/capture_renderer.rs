@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
-use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Audio, Extent, Fill, Master, Source};
+use echosphere_domain::recording::{Audio, Fill, Source};
 use echosphere_media::grid::Grid;
 use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
 use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
@@ -15,45 +14,24 @@ use echosphere_media::tracks::{Channel, Patch};
 use echosphere_recorder::log::{Entry, chunk};
 use echosphere_recorder::sound::Index;
 
-use super::{PoolError, Priority, Rendering};
-use crate::objects::Objects;
-
-/// Why a segment could not be rendered.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The master is gone, or differs from what was indexed: trying again is of no use.
-    #[error("the master {0} is gone or damaged")]
-    MasterLost(ObjectKey),
-    /// Rows or objects cannot be read or written now.
-    #[error(transparent)]
-    Kept(#[from] crate::error::Error),
-    /// The pool cannot take it now.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    /// The codecs failed.
-    #[error(transparent)]
-    Codec(#[from] echosphere_media::render::Error),
-}
-
-impl From<echosphere_store::Error> for Error {
-    fn from(error: echosphere_store::Error) -> Self {
-        Self::Kept(error.into())
-    }
-}
+use super::error::Error;
+use super::kept::Kept;
+use super::{Priority, Rendering};
 
 /// A master with its index: where what of a capture's sound is.
 #[derive(Clone)]
 enum Indexed {
     /// Ogg in one object.
-    Ogg { extent: Extent, index: Arc<OpusIndex>, map: ChannelMap },
+    Ogg { index: Arc<OpusIndex>, map: ChannelMap },
     /// A capture log in chunks, and the captures that its side gaps are filled from.
-    Log { index: Arc<Index>, chunks: Arc<Vec<ObjectKey>>, others: Arc<Vec<(CaptureId, CaptureRenderer)>> },
+    Log { index: Arc<Index>, others: Arc<Vec<(CaptureId, CaptureRenderer)>> },
 }
 
 /// A capture that can be rendered.
 #[derive(Clone)]
 pub struct CaptureRenderer {
     audio: Audio,
+    kept: Kept,
     master: Indexed,
     grid: Grid,
 }
@@ -67,17 +45,17 @@ pub fn channel_map(source: Source) -> ChannelMap {
 }
 
 impl CaptureRenderer {
-    /// A capture's Ogg audio, where it is, and its index.
-    pub fn ogg(audio: Audio, extent: Extent, index: OpusIndex, map: ChannelMap) -> Self {
+    /// A capture's Ogg audio, where it is kept, and its index.
+    pub fn ogg(audio: Audio, kept: Kept, index: OpusIndex, map: ChannelMap) -> Self {
         let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
-        Self { audio, master: Indexed::Ogg { extent, index: Arc::new(index), map }, grid }
+        Self { audio, kept, master: Indexed::Ogg { index: Arc::new(index), map }, grid }
     }
 
-    /// A capture log with its index, the keys of its chunks, and the captures that fill its side gaps.
-    pub fn log(audio: Audio, index: Index, chunks: Vec<ObjectKey>, others: Vec<(CaptureId, Self)>) -> Self {
+    /// A capture log, where it is kept, its index, and the captures that fill its side gaps.
+    pub fn log(audio: Audio, kept: Kept, index: Index, others: Vec<(CaptureId, Self)>) -> Self {
         let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
-        let master = Indexed::Log { index: Arc::new(index), chunks: Arc::new(chunks), others: Arc::new(others) };
-        Self { audio, master, grid }
+        let master = Indexed::Log { index: Arc::new(index), others: Arc::new(others) };
+        Self { audio, kept, master, grid }
     }
 
     /// The grid.
@@ -122,30 +100,29 @@ impl CaptureRenderer {
         priority: Priority,
         segment: u32,
     ) -> Result<(Vec<u8>, Window), Error> {
-        let Rendering { objects, pool, .. } = rendering;
         let frames = self.grid.segment(segment);
-        if let Master::Log { first, is_gone: true, .. } = &self.audio.master {
-            return Err(Error::MasterLost(first.clone()));
+        if self.audio.is_gone() {
+            return Err(self.kept.lost(0));
         }
         match &self.master {
-            Indexed::Ogg { extent, index, map } => {
-                let bytes = read(objects, extent, source_range(index, &frames)).await?;
+            Indexed::Ogg { index, map } => {
+                let bytes = self.kept.ogg(rendering, source_range(index, &frames)).await?;
                 let (index, map) = (Arc::clone(index), *map);
-                let rendered = pool.run(priority, move |renderer| {
+                let rendered = rendering.pool.run(priority, move |renderer| {
                     let window = renderer.render(&index, &bytes, map, frames.clone())?;
                     Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
                 });
                 Ok(rendered.await??)
             }
-            Indexed::Log { index, chunks, others } => {
+            Indexed::Log { index, others } => {
                 let samples = track_range(&frames);
-                let entries = read_chunks(objects, chunks, &index.chunks_for(&samples)).await?;
+                let entries = self.entries(rendering, &index.chunks_for(&samples)).await?;
                 let mut fills = Vec::new();
                 for fill in &self.audio.fills {
-                    fills.extend(FillSource::read(objects, fill, others, &heard_range(&frames)).await?);
+                    fills.extend(FillSource::read(rendering, fill, others, &heard_range(&frames)).await?);
                 }
                 let index = Arc::clone(index);
-                let rendered = pool.run(priority, move |renderer| {
+                let rendered = rendering.pool.run(priority, move |renderer| {
                     let patches: Result<Vec<Patch>, _> =
                         fills.iter().map(|fill| fill.patch(renderer, index.is_mixed)).collect();
                     let tracks = index.tracks(&entries, &samples);
@@ -159,18 +136,18 @@ impl CaptureRenderer {
 
     /// The interleaved stereo of any stretch, agents on the left: what this capture itself has, and silence where it has nothing.
     pub async fn listen(&self, rendering: &Rendering, samples: Range<i64>) -> Result<Vec<i16>, Error> {
-        let Rendering { objects, pool, .. } = rendering;
+        let pool = &rendering.pool;
         match &self.master {
-            Indexed::Ogg { extent, index, map } => {
-                let bytes = read(objects, extent, index.byte_range(samples.clone())).await?;
+            Indexed::Ogg { index, map } => {
+                let bytes = self.kept.ogg(rendering, index.byte_range(samples.clone())).await?;
                 let (index, map) = (Arc::clone(index), *map);
                 let heard =
                     pool.run(Priority::Background, move |renderer| renderer.listen(&index, &bytes, map, samples));
                 Ok(heard.await??)
             }
-            Indexed::Log { index, chunks, .. } => {
+            Indexed::Log { index, .. } => {
                 let needed = samples.start - PRE_ROLL as i64..samples.end;
-                let entries = read_chunks(objects, chunks, &index.chunks_for(&needed)).await?;
+                let entries = self.entries(rendering, &index.chunks_for(&needed)).await?;
                 let index = Arc::clone(index);
                 let heard = pool.run(Priority::Background, move |renderer| {
                     renderer.listen_tracks(&index.tracks(&entries, &needed), samples)
@@ -179,18 +156,16 @@ impl CaptureRenderer {
             }
         }
     }
-}
-
-/// Reads a range of the bytes of an Ogg file.
-async fn read(objects: &Objects, extent: &Extent, wanted: Range<u64>) -> Result<Bytes, Error> {
-    let length = wanted.end - wanted.start;
-    if length == 0 {
-        return Ok(Bytes::new());
+    /// The entries of some chunks of its log, in order.
+    async fn entries(&self, rendering: &Rendering, numbers: &[u32]) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        for &number in numbers {
+            let bytes = self.kept.needed_chunk(rendering, number).await?;
+            let chunk = chunk::decode(&bytes).map_err(|_| self.kept.lost(number))?;
+            entries.extend(chunk.entries);
+        }
+        Ok(entries)
     }
-    let lost = || Error::MasterLost(extent.key.clone());
-    let range = extent.offset + wanted.start..extent.offset + wanted.end;
-    let bytes = objects.find_range(&extent.key, range).await?.ok_or_else(lost)?;
-    if bytes.len() as u64 == length { Ok(bytes) } else { Err(lost()) }
 }
 
 /// What a window needs of another capture to fill a side gap.
@@ -206,7 +181,7 @@ struct FillSource {
 impl FillSource {
     /// `None` when the window needs nothing of it, or when the other capture's sound is gone: then the side gap is silent.
     async fn read(
-        objects: &Objects,
+        rendering: &Rendering,
         fill: &Fill,
         others: &[(CaptureId, CaptureRenderer)],
         window: &Range<i64>,
@@ -214,9 +189,9 @@ impl FillSource {
         let side_gap = fill.range();
         let part = side_gap.start.max(window.start)..side_gap.end.min(window.end);
         let Some((_, other)) = others.iter().find(|(id, _)| *id == fill.from) else { return Ok(None) };
-        let (false, Indexed::Ogg { extent, index, map }) = (part.is_empty(), &other.master) else { return Ok(None) };
+        let (false, Indexed::Ogg { index, map }) = (part.is_empty(), &other.master) else { return Ok(None) };
         let mut source = Self { fill: fill.clone(), part, index: Arc::clone(index), map: *map, bytes: Bytes::new() };
-        match read(objects, extent, index.byte_range(source.range())).await {
+        match other.kept.ogg(rendering, index.byte_range(source.range())).await {
             Ok(bytes) => source.bytes = bytes,
             Err(Error::MasterLost(key)) => {
                 tracing::error!(%key, "a side gap cannot be filled: the sound that filled it is gone");
@@ -244,17 +219,4 @@ impl FillSource {
         let samples = stereo.as_chunks::<2>().0.iter().map(|pair| pair[side]).collect();
         Ok(Patch { channel, stretch: self.fill.range(), start: self.part.start, samples })
     }
-}
-
-/// The entries of some chunks, in order.
-async fn read_chunks(objects: &Objects, keys: &[ObjectKey], numbers: &[u32]) -> Result<Vec<Entry>, Error> {
-    let mut entries = Vec::new();
-    for &number in numbers {
-        let Some(key) = keys.get(number as usize) else { continue };
-        let lost = || Error::MasterLost(key.clone());
-        let bytes = objects.find(key).await?.ok_or_else(lost)?;
-        let chunk = chunk::decode(&bytes).map_err(|_| lost())?;
-        entries.extend(chunk.entries);
-    }
-    Ok(entries)
 }

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use echosphere_domain::id::CaptureId;
-use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::{Audio, Capture, Master, Recording};
+use echosphere_domain::master::Master;
+use echosphere_domain::recording::{Audio, Capture, Recording};
 use echosphere_media::ogg::OpusIndex;
 use echosphere_recorder::sound::Index;
 
 use super::Rendering;
 use super::capture_renderer::{CaptureRenderer, channel_map};
+use super::kept::Kept;
 use crate::error::Error;
 
 /// How many captures' indexes are kept in memory: one of an hour has about 90 KB.
@@ -61,20 +62,15 @@ impl Rendering {
             row: format!("captures.audio_index of {}", capture.id),
             reason,
         };
-        let renderer = match &audio.master {
-            Master::Log { .. } => {
-                let index =
-                    Index::from_bytes(&bytes).ok_or_else(|| corrupt("not the index of a capture log".to_owned()))?;
-                let fills = self.filling(recording, captures, audio).await?;
-                CaptureRenderer::log(audio.clone(), index, chunks(recording, capture, audio), fills)
-            }
-            Master::Ogg(_) => {
-                // Ogg that is elsewhere cannot be read yet.
-                let Some(extent) = audio.extent() else { return Ok(None) };
-                let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
-                CaptureRenderer::ogg(audio.clone(), extent, index, channel_map(capture.source))
-            }
-            Master::Segments | Master::File(_) => return Ok(None),
+        let Some(kept) = Kept::of(recording, capture) else { return Ok(None) };
+        let renderer = if let Master::Log { .. } = audio.master {
+            let index =
+                Index::from_bytes(&bytes).ok_or_else(|| corrupt("not the index of a capture log".to_owned()))?;
+            let fills = self.filling(recording, captures, audio).await?;
+            CaptureRenderer::log(audio.clone(), kept, index, fills)
+        } else {
+            let index = OpusIndex::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
+            CaptureRenderer::ogg(audio.clone(), kept, index, channel_map(capture.source))
         };
         self.cache.insert(capture.id, &renderer, bytes.len());
         Ok(Some(renderer))
@@ -95,10 +91,4 @@ impl Rendering {
         }
         Ok(filling)
     }
-}
-
-/// The keys of a capture log's chunks.
-pub fn chunks(recording: &Recording, capture: &Capture, audio: &Audio) -> Vec<ObjectKey> {
-    let count = if let Master::Log { chunks, .. } = audio.master { chunks } else { 0 };
-    (0..count).map(|number| recording.prefix.log_chunk(capture.attempt, number)).collect()
 }

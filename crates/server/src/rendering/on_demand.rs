@@ -6,7 +6,7 @@ use echosphere_domain::recording::{Capture, Recording, Source};
 use echosphere_domain::segment::Segment;
 use echosphere_store::{Purpose, StoredSegment};
 
-use super::capture_renderer::Error;
+use super::error::Error;
 use super::rendition::aac_id;
 use super::{Priority, Rendering};
 

@@ -95,3 +95,19 @@ async fn a_marker_is_no_object_and_one_that_was_is_carried_over() {
         assert_eq!(fs::read_dir(&bucket).unwrap().count(), 1, "only the folder");
     }
 }
+
+#[tokio::test]
+async fn what_comes_in_pieces_is_there_whole_or_not_at_all() {
+    let (dir, store) = store();
+    let k = key("a/b/1/x.esl");
+    let pieces = |all: Vec<Result<Bytes>>| futures_util::stream::iter(all).boxed();
+    let good = |text: &'static str| Ok(Bytes::from_static(text.as_bytes()));
+    store.put_pieces(&k, pieces(vec![good("one, "), good("two")])).await.unwrap();
+    assert_eq!(store.get(&k).await.unwrap(), "one, two");
+    let failed = store.put_pieces(&k, pieces(vec![good("three"), Err(Error::NotFound(k.clone()))])).await;
+    assert!(matches!(failed, Err(Error::NotFound(_))));
+    assert_eq!(store.get(&k).await.unwrap(), "one, two");
+    store.put_pieces(&k, pieces(Vec::new())).await.unwrap();
+    assert_eq!(store.get(&k).await.unwrap(), "");
+    assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0, "nothing is left half written");
+}

@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus};
-use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::Alignment;
 
 use crate::{Publication, Result};
@@ -43,17 +41,8 @@ pub(crate) trait CaptureRows {
     /// The highest attempt of a recording's captures; 0 before there is one.
     async fn last_attempt(&mut self, recording: RecordingId) -> Result<u32>;
 
-    /// The object that holds the body of a capture's upload.
-    async fn body(&mut self, capture: CaptureId) -> Result<Option<ObjectKey>>;
-
-    /// Stores which object holds the body of a capture's upload.
-    async fn set_body(&mut self, capture: CaptureId, body: &ObjectKey) -> Result<()>;
-
-    /// Stores that a capture is of the same session as another one, and has the same body.
+    /// Stores that a capture is of the same session as another one, and has the same masters.
     async fn set_copy_of(&mut self, copy: CaptureId, original: CaptureId) -> Result<()>;
-
-    /// Whether a capture that is not superseded has this body.
-    async fn is_body_needed(&mut self, body: &ObjectKey) -> Result<bool>;
 
     /// Stores what a publication says of the capture that was read, but for the turns of its transcript.
     async fn set_read(&mut self, publication: &Publication) -> Result<()>;
@@ -61,7 +50,7 @@ pub(crate) trait CaptureRows {
     /// Stores a capture's status, and removes what was read of it, but for the turns of its transcript.
     async fn empty_capture(&mut self, id: CaptureId, status: CaptureStatus) -> Result<()>;
 
-    /// Stores how a capture of a recording sounds.
+    /// Stores how a capture of a recording sounds; not where its master is.
     async fn set_audio(&mut self, recording: RecordingId, capture: CaptureId, audio: &Audio) -> Result<()>;
 
     /// Stores how the times of a transcript were determined; false when this is no capture of the recording that has one.
@@ -86,10 +75,4 @@ pub(crate) trait CaptureRows {
 
     /// Sessions in rendered recordings of rooms of which that is not known, in the order of their captures' ids.
     async fn unplaced(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Unplaced>>;
-
-    /// The recorders' captures whose logs can be given up: of completed recordings that ended before a time and are rendered.
-    async fn logs_to_give_up(&mut self, ended_before: WallTime) -> Result<Vec<(CaptureId, RecordingId)>>;
-
-    /// Stores that a capture's log is gone.
-    async fn set_log_gone(&mut self, capture: CaptureId) -> Result<()>;
 }

@@ -5,6 +5,7 @@
 mod captures;
 mod deletions;
 mod inbox;
+mod masters;
 mod objects;
 mod once;
 mod people;
@@ -21,6 +22,7 @@ mod uploads;
 pub(crate) use captures::{CaptureRows, Unplaced};
 pub(crate) use deletions::DeletionRows;
 pub(crate) use inbox::InboxRows;
+pub(crate) use masters::{MasterRows, Undivided};
 pub(crate) use objects::{ObjectRows, ObjectState};
 pub(crate) use once::{OnceRows, StoredRequest};
 pub(crate) use people::PeopleRows;
@@ -38,6 +40,7 @@ pub(crate) use uploads::UploadRows;
 pub(crate) trait Rows:
     RecordingRows
     + CaptureRows
+    + MasterRows
     + TurnRows
     + SessionRows
     + ObjectRows

@@ -38,7 +38,7 @@ pub(crate) trait ObjectRows {
     /// Stores that an object belongs to another recording; with `from`, only if it belonged to that one.
     async fn give_object(&mut self, key: &ObjectKey, from: Option<RecordingId>, to: RecordingId) -> Result<()>;
 
-    /// Condemns the chunks of a recording's capture logs.
+    /// Condemns the chunks of a recording's capture logs, and their parts.
     async fn condemn_logs(&mut self, recording: RecordingId, since: WallTime) -> Result<()>;
 
     /// Deletes the row of an object unless it is live; false when it was not deleted.

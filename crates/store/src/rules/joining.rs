@@ -2,11 +2,13 @@
 
 use echosphere_domain::id::RecordingId;
 use echosphere_domain::lifecycle::Event;
+use echosphere_domain::location::Location;
+use echosphere_domain::master::{Master, Part};
 use echosphere_domain::recording::{Capture, Recording, Source};
 use echosphere_domain::session::{Room, belongs_to};
 use echosphere_domain::time::{MediaTime, WallTime};
 
-use super::{captures, lifecycle, objects, tasks};
+use super::{captures, lifecycle, masters, objects, tasks};
 use crate::rows::{CapturedRoom, Rows, Scope, Tombstone};
 use crate::{Erasure, Gone, Join, Joined, Purpose, Result, SessionIds, TaskKind};
 
@@ -22,7 +24,7 @@ pub(crate) async fn join(rows: &mut dyn Rows, request: &Join) -> Result<Option<J
     }
     if let Some(capture) = rows.capture_of_upload(request.upload).await? {
         let recording = rows.recording(capture.recording).await?;
-        let body = captures::body_of(rows, capture.id).await?;
+        let body = masters::body_of(rows, capture.id).await?;
         let is_kept = !recording.state.deletion.is_requested();
         return Ok(is_kept.then_some(Joined { recording, capture, body }));
     }
@@ -41,7 +43,7 @@ pub(crate) async fn join(rows: &mut dyn Rows, request: &Join) -> Result<Option<J
     let body = recording.prefix.upload_body(capture.attempt);
     let keys = std::slice::from_ref(&body);
     objects::announce(rows, &request.project, Some(recording.id), Purpose::Upload, keys, request.now).await?;
-    rows.set_body(capture.id, &body).await?;
+    rows.insert_master(capture.id, Part::Whole, &Master::File(Location::whole(body.clone()))).await?;
     Ok(Some(Joined { recording, capture, body }))
 }
 

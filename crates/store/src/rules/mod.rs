@@ -7,6 +7,7 @@ pub(crate) mod deletion;
 pub(crate) mod inbox;
 pub(crate) mod joining;
 pub(crate) mod lifecycle;
+pub(crate) mod masters;
 pub(crate) mod objects;
 pub(crate) mod once;
 pub(crate) mod people;

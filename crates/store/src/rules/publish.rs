@@ -6,7 +6,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::Event;
 use echosphere_domain::recording::Recording;
 
-use super::{captures, lifecycle, objects, segments, sessions, tasks};
+use super::{captures, lifecycle, masters, objects, segments, sessions, tasks};
 use crate::rows::Rows;
 use crate::{Error, Lease, Publication, RenderedRevision, Result, UploadState};
 
@@ -21,11 +21,13 @@ pub(crate) async fn publish(rows: &mut dyn Rows, wanted: &Publication, lease: &L
         return Err(Error::Conflict(wanted.recording));
     }
     rows.set_read(wanted).await?;
+    masters::note_sound(rows, &wanted.capture).await?;
     let turns = wanted.transcript.as_ref().map(|transcript| transcript.turns.as_slice());
     captures::replace_turns(rows, wanted.capture.id, turns.unwrap_or_default()).await?;
     if let Some(upload) = wanted.capture.upload {
-        let body = captures::body_of(rows, wanted.capture.id).await?;
-        objects::make_live(rows, &body, wanted.now).await?;
+        for key in masters::keys(rows, wanted.capture.id).await? {
+            objects::make_live(rows, &key, wanted.now).await?;
+        }
         rows.set_upload_state(upload, UploadState::Joined, None).await?;
     }
     if let Some(content) = wanted.content {
@@ -46,6 +48,7 @@ pub(crate) async fn publish(rows: &mut dyn Rows, wanted: &Publication, lease: &L
         }
     }
     rows.fill_facts(recording.id, &wanted.facts).await?;
+    masters::queue_divide(rows, &recording, wanted.capture.id, wanted.now).await?;
     rows.recording(recording.id).await
 }
 

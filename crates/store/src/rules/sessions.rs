@@ -5,9 +5,9 @@ use echosphere_domain::lifecycle::Event;
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::time::WallTime;
 
-use super::{captures, lifecycle, segments, tasks};
+use super::{captures, lifecycle, masters, segments, tasks};
 use crate::rows::{Rows, Scope, SessionInRoom};
-use crate::{Error, Lease, Own, OwnRecording, Part, Result, SessionFacts, SessionIds, TaskKind};
+use crate::{Error, Lease, Own, OwnRecording, Result, SessionFacts, SessionIds, SplitSession, TaskKind};
 
 async fn queue_compose(rows: &mut dyn Rows, recording: &Recording, now: WallTime) -> Result<()> {
     tasks::queue(rows, TaskKind::Compose, format!("{}/{}", recording.project, recording.id), now).await
@@ -90,7 +90,7 @@ pub(crate) async fn withdraw_of(
     Ok((is_withdrawn, is_kept))
 }
 
-/// Makes a room's recording give a session up. The session's body then belongs to the deleted recording.
+/// Makes a room's recording give a session up. The session's masters then belong to the deleted recording.
 async fn withdraw(
     rows: &mut dyn Rows,
     room: &Recording,
@@ -98,8 +98,8 @@ async fn withdraw(
     deleted: RecordingId,
     now: WallTime,
 ) -> Result<()> {
-    if let Some(body) = rows.body(capture).await? {
-        rows.give_object(&body, Some(room.id), deleted).await?;
+    for key in masters::keys(rows, capture).await? {
+        rows.give_object(&key, Some(room.id), deleted).await?;
     }
     captures::supersede(rows, room.id, capture, now).await?;
     queue_compose(rows, room, now).await
@@ -181,7 +181,7 @@ pub(crate) async fn split(
     rows: &mut dyn Rows,
     id: RecordingId,
     session_id: Option<&str>,
-    parts: Vec<Part>,
+    parts: Vec<SplitSession>,
     now: WallTime,
 ) -> Result<()> {
     let recording = rows.recording(id).await?;
@@ -189,7 +189,7 @@ pub(crate) async fn split(
         return Ok(());
     }
     for part in parts {
-        let Part { captures, recording: new, session_id, facts, created_at } = part;
+        let SplitSession { captures, recording: new, session_id, facts, created_at } = part;
         let mut new = Recording {
             room_name: recording.room_name.clone(),
             room_sid: recording.room_sid.clone(),
@@ -209,7 +209,7 @@ pub(crate) async fn split(
     queue_compose(rows, &recording, now).await
 }
 
-/// Moves a capture, with its body, to another recording.
+/// Moves a capture, with its masters, to another recording.
 async fn hand_over(
     rows: &mut dyn Rows,
     capture: CaptureId,
@@ -220,8 +220,8 @@ async fn hand_over(
     if !rows.move_capture(capture, from, to, attempt).await? {
         return Err(Error::Conflict(from));
     }
-    match rows.body(capture).await? {
-        Some(body) => rows.give_object(&body, None, to).await,
-        None => Ok(()),
+    for key in masters::keys(rows, capture).await? {
+        rows.give_object(&key, None, to).await?;
     }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use echosphere_domain::id::{TaskId, UploadId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 
-use super::{captures, objects};
+use super::{masters, objects};
 use crate::rows::Rows;
 use crate::{NewTask, Result, Sealed, TaskKind, UploadState};
 
@@ -36,8 +36,9 @@ pub(crate) async fn abandon(rows: &mut dyn Rows, id: UploadId) -> Result<()> {
 /// Ends an upload that brings nothing new.
 pub(crate) async fn drop_duplicate(rows: &mut dyn Rows, id: UploadId, now: WallTime) -> Result<()> {
     if let Some(capture) = rows.capture_of_upload(id).await? {
-        let body = captures::body_of(rows, capture.id).await?;
+        let body = masters::body_of(rows, capture.id).await?;
         objects::condemn(rows, &body, now).await?;
+        rows.delete_masters(capture.id).await?;
         rows.delete_turns(capture.id).await?;
         rows.delete_capture(capture.id).await?;
     }

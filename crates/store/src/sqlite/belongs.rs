@@ -126,6 +126,17 @@ pub const BELONGS: &[Belongs] = &[
         erased_by: &["DELETE FROM turns WHERE capture IN (SELECT id FROM captures WHERE recording = ?1)"],
     },
     Belongs {
+        table: "masters",
+        columns: &[
+            ("capture", Removed),
+            ("part", Removed),
+            // `key` is made from this one.
+            ("master", Removed),
+            ("undivided", Removed),
+        ],
+        erased_by: &["DELETE FROM masters WHERE capture IN (SELECT id FROM captures WHERE recording = ?1)"],
+    },
+    Belongs {
         table: "captures",
         columns: &[
             ("id", Removed),
@@ -142,7 +153,6 @@ pub const BELONGS: &[Belongs] = &[
             ("audio", Removed),
             ("audio_index", Removed),
             ("transcript", Removed),
-            ("body", Removed),
             ("copy_of", Removed),
             ("is_placed", Removed),
         ],
@@ -239,6 +249,8 @@ pub const BELONGS: &[Belongs] = &[
             ("is_over", Stays),
             ("delete_at", Stays),
             ("is_held", Stays),
+            ("sound_until", Stays),
+            ("words_until", Stays),
             ("simulated", Stays),
         ],
         erased_by: &[

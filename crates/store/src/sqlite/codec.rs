@@ -6,8 +6,9 @@ use echosphere_domain::id::ProjectId;
 use echosphere_domain::key::RecordingPrefix;
 use echosphere_domain::lifecycle::{Deletion, State};
 use echosphere_domain::location::{ByteRange, Key, Location};
+use echosphere_domain::master::Master;
 use echosphere_domain::options::RecordingOptions;
-use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::recording::{Audio, Capture, Fill, Recording};
 use echosphere_domain::rendition::Rendition;
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::{MediaTime, WallTime};
@@ -172,13 +173,37 @@ pub(super) fn capture(row: &SqliteRow) -> Result<Capture> {
         error: row.maybe_text("error")?,
         upload: row.maybe_parse("upload")?,
         job_id: row.maybe_text("job_id")?,
-        audio: row.maybe_json("audio")?,
+        audio: match (row.maybe_json::<WithoutMaster>("audio")?, row.maybe_json("master")?) {
+            (Some(audio), Some(master)) => Some(audio.with(master)),
+            _ => None,
+        },
     })
 }
 
 /// The columns of [`capture`]: all but the large ones.
 pub(super) const CAPTURE_COLUMNS: &str =
-    "id, recording, attempt, source, status, started_at, ended_at, error, upload, job_id, audio";
+    "id, recording, attempt, source, status, started_at, ended_at, error, upload, job_id, audio,
+     (SELECT master FROM masters WHERE capture = captures.id AND (part = 'sound' OR (part = 'whole' AND master ->> '$.kind' = 'log'))
+      ORDER BY part LIMIT 1) AS master";
+
+/// What the row of a capture has of its sound: all but where its master is, which has a row of its own.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WithoutMaster<'f> {
+    samples: u64,
+    segment_ms: u32,
+    #[serde(default, skip_serializing_if = "<[Fill]>::is_empty")]
+    fills: Cow<'f, [Fill]>,
+}
+
+impl<'f> WithoutMaster<'f> {
+    pub(super) fn of(audio: &'f Audio) -> Self {
+        Self { samples: audio.samples, segment_ms: audio.segment_ms, fills: Cow::Borrowed(&audio.fills) }
+    }
+
+    fn with(self, master: Master) -> Audio {
+        Audio { master, samples: self.samples, segment_ms: self.segment_ms, fills: self.fills.into_owned() }
+    }
+}
 
 /// What the row of a capture has of its transcript: all but the turns, which have rows of their own.
 #[derive(Serialize, Deserialize)]

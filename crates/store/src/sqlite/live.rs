@@ -161,13 +161,6 @@ impl Live for SqliteStore {
             .await
     }
 
-    async fn give_up_logs(&self, ended_before: WallTime, now: WallTime) -> Result<u64> {
-        self.write("give up capture logs", move |rows| {
-            Box::pin(async move { rules::captures::give_up_logs(rows, ended_before, now).await })
-        })
-        .await
-    }
-
     async fn recorded_room(&self, project: &ProjectId, room_sid: &str) -> Result<bool> {
         let recorded = sqlx::query_scalar::<_, bool>(
             "SELECT EXISTS (SELECT 1 FROM recordings JOIN rooms ON rooms.recording = recordings.id

@@ -13,6 +13,7 @@ mod events;
 mod gaps;
 mod inbox;
 mod live;
+mod masters;
 mod migrations;
 mod objects;
 mod people;

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::{MediaTime, WallTime};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteRow;
@@ -10,8 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use super::SqliteStore;
 use super::codec::Reader;
 use super::conditions::CAPTURED_ROOM;
-use crate::rows::CaptureRows;
-use crate::{Error, Lease, Own, OwnRecording, Part, Result, SameRoom, Sessions, rules};
+use crate::{Error, Lease, Own, OwnRecording, Result, SameRoom, Sessions, SplitSession, rules};
 
 fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx("read a room's sessions", error)
@@ -41,10 +39,6 @@ impl Sessions for SqliteStore {
         );
         let rows = rows.bind(recording.to_string()).bind(limit).fetch_all(&self.readers).await.map_err(failed)?;
         rows.iter().map(same_room).collect()
-    }
-
-    async fn upload_body(&self, capture: CaptureId) -> Result<Option<ObjectKey>> {
-        self.reader("read where a body is").await?.body(capture).await
     }
 
     async fn own_recording(&self, wanted: &Own) -> Result<Option<OwnRecording>> {
@@ -90,7 +84,7 @@ impl Sessions for SqliteStore {
         &self,
         recording: RecordingId,
         session_id: Option<String>,
-        parts: &[Part],
+        parts: &[SplitSession],
         now: WallTime,
     ) -> Result<()> {
         let parts = parts.to_vec();

@@ -32,6 +32,7 @@ mod deletion;
 mod inbox;
 mod live;
 mod logs;
+mod masters;
 mod methods;
 mod objects;
 mod own_recordings;

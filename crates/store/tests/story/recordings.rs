@@ -75,7 +75,8 @@ async fn a_session_comes_in_is_rendered_and_goes(mut world: World) {
     assert_eq!((gone.state.deletion, gone.room_name, captures.len()), (Deletion::Done, None, 0));
     assert_eq!(store.request_deletion(&mine(), id, at(16)).await.unwrap(), None, "it is done");
     assert!(store.list(&mine(), &Filter::default(), None, 10).await.unwrap().items.is_empty());
-    assert!(store.task_counts().await.unwrap().iter().all(|counts| counts.open == 0));
+    let open = store.task_counts().await.unwrap().into_iter().filter(|counts| counts.open > 0);
+    assert_eq!(open.map(|counts| counts.kind).collect::<Vec<_>>(), [TaskKind::Divide], "what is left finds nothing");
 }
 
 async fn aligned_before(store: &dyn Store, version: u32, after: Option<RecordingId>) -> Vec<RecordingId> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::lifecycle::Status;
-use echosphere_store::{Error, Part, SessionFacts, TaskKind};
+use echosphere_store::{Error, SessionFacts, SplitSession, TaskKind};
 
 use crate::work::other;
 use crate::world::{World, at, mine};
@@ -51,8 +51,8 @@ async fn the_recording_of_a_room_is_not_mixed(mut world: World) {
     assert!(world.store.mixed(None, 10).await.unwrap().is_empty());
 }
 
-fn part(captures: Vec<CaptureId>, recording: RecordingId) -> Part {
-    Part {
+fn part(captures: Vec<CaptureId>, recording: RecordingId) -> SplitSession {
+    SplitSession {
         captures,
         recording,
         session_id: Some("AJ_2".to_owned()),
@@ -82,7 +82,7 @@ async fn sessions_that_were_put_into_one_recording_are_taken_apart_in_one_step(m
     assert_eq!((captures[0].id, captures[0].attempt), (second.capture.id, 1));
     assert_eq!((own.room_sid.as_deref(), own.agent_name.as_deref()), (Some("RM_1"), Some("orion")));
     assert_eq!((own.session_id.as_deref(), own.state.status), (Some("AJ_2"), Status::Processing));
-    assert_eq!(store.upload_body(second.capture.id).await.unwrap(), Some(second.body.clone()), "its key stays");
+    assert_eq!(world.whole(second.capture.id).await, Some(second.body.clone()), "its key stays");
     assert!(world.objects_of(new).await.contains(&second.body));
     assert!(!world.objects_of(old).await.contains(&second.body));
     let index = store.segment_index(old).await.unwrap();

@@ -4,7 +4,8 @@ use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::Content;
 use echosphere_domain::location::Location;
-use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Master, Recording, Source, Track};
+use echosphere_domain::master::{Master, Part};
+use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source, Track};
 use echosphere_domain::rendition::{Container, Rendition, RenditionId};
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::session::Session;
@@ -77,7 +78,7 @@ pub async fn is_told(changed: &mut Changed) -> bool {
 fn audio(key: &ObjectKey, source: Source) -> Audio {
     let key = key.clone();
     let master = if source == Source::Recorder {
-        Master::Log { first: key, chunks: 1, length: 2, is_gone: false }
+        Master::Log { at: Location::whole(key), is_joined: false, chunks: 1, length: 2, is_gone: false }
     } else {
         Master::Ogg(Location::part(key, 1, 2))
     };
@@ -85,6 +86,12 @@ fn audio(key: &ObjectKey, source: Source) -> Audio {
 }
 
 impl World {
+    /// The object that the whole master of a capture is in, or begins in.
+    pub async fn whole(&self, capture: CaptureId) -> Option<ObjectKey> {
+        let masters = self.store.masters(capture).await.unwrap();
+        masters.iter().find(|(part, _)| *part == Part::Whole).and_then(|(_, master)| master.own().cloned())
+    }
+
     /// Claims a task that is due; `None` when no task of that kind is.
     pub async fn maybe_task(&mut self, kind: TaskKind) -> Option<Claim> {
         let now = self.later();

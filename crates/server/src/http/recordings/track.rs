@@ -5,10 +5,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use echosphere_domain::id::RecordingId;
 use echosphere_domain::recording::{Capture, Recording, Source, Track};
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
 use echosphere_recorder::clock::samples;
+use echosphere_recorder::log::chunk;
 use echosphere_recorder::sound::{Index, TrackFile};
 use futures_util::stream;
 
@@ -17,7 +19,7 @@ use crate::http::access::{Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
 use crate::names;
-use crate::rendering::capture_log;
+use crate::rendering::Kept;
 
 /// The longest file name that is proposed, in characters, without `.ogg`.
 const LONGEST_NAME: usize = 120;
@@ -54,11 +56,12 @@ pub async fn get(
     let until = samples(track.started_at.as_nanos().saturating_sub(index.zero)) + track.duration.as_samples_48k();
     let file = TrackFile::new(&index, &track.id, offset, until, comments(&recording, &track)).ok_or_else(none)?;
     let name = file_name(&recording, &track);
-    let reading =
-        Reading { app, recording, capture, horizons: index.horizons(), chunk: 0, file: Some(file), has_more: false };
+    let kept = Kept::of(&recording, &capture).ok_or_else(none)?;
+    let id = recording.id;
+    let reading = Reading { app, id, kept, horizons: index.horizons(), chunk: 0, file: Some(file), has_more: false };
     let body = Body::from_stream(stream::try_unfold(reading, |mut reading| async move {
         let piece = reading.next().await.inspect_err(|error| {
-            tracing::warn!(recording = %reading.recording.id, %error, "a track cannot be read to its end");
+            tracing::warn!(recording = %reading.id, %error, "a track cannot be read to its end");
         })?;
         Ok::<_, crate::error::Error>(piece.map(|piece| (piece, reading)))
     }));
@@ -91,8 +94,8 @@ async fn offset(app: &App, recording: &Recording, capture: &Capture) -> Result<i
 /// A track that is being read, one chunk of the log at a time.
 struct Reading {
     app: SharedApp,
-    recording: Recording,
-    capture: Capture,
+    id: RecordingId,
+    kept: Kept,
     horizons: Vec<i64>,
     chunk: usize,
     file: Option<TrackFile>,
@@ -106,9 +109,13 @@ impl Reading {
         while let Some(file) = &mut self.file {
             // What came into the log after the index was made has no place yet.
             if !self.has_more && self.chunk + 1 < self.horizons.len() {
-                let (recording, attempt) = (&self.recording, self.capture.attempt);
-                match capture_log::chunk(&self.app.objects, recording, attempt, self.chunk as u32).await? {
-                    Some((_, chunk)) => file.take(chunk.into_iter().flat_map(|chunk| chunk.entries)),
+                match self.kept.chunk(&self.app.rendering, self.chunk as u32).await? {
+                    Some(bytes) => {
+                        let chunk = chunk::decode(&bytes).inspect_err(|error| {
+                            tracing::error!(recording = %self.id, chunk = self.chunk, %error, "a chunk of a capture log cannot be read");
+                        });
+                        file.take(chunk.into_iter().flat_map(|chunk| chunk.entries));
+                    }
                     None => self.horizons.truncate(self.chunk + 1),
                 }
                 self.chunk += 1;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::recording::{Capture, CaptureStatus, Source};
 use echosphere_domain::time::WallTime;
-use echosphere_store::Part;
+use echosphere_store::SplitSession;
 
 use super::facts;
 use crate::entropy;
@@ -66,7 +66,7 @@ async fn put_apart(jobs: &Jobs, project: &ProjectId, id: RecordingId) -> Result<
             None => None,
         };
         let now = jobs.clock.now();
-        parts.push(Part {
+        parts.push(SplitSession {
             captures: group.iter().map(|capture| capture.id).collect(),
             recording: RecordingId::new(entropy::uuid(now)),
             session_id: best.job_id.clone(),

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus};
 use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::Alignment;
@@ -10,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::rows::{CaptureRows, Unplaced};
-use crate::sqlite::codec::{self, CAPTURE_COLUMNS, Reader, WithoutTurns, json, word};
+use crate::sqlite::codec::{self, CAPTURE_COLUMNS, Reader, WithoutMaster, WithoutTurns, json, word};
 use crate::sqlite::conditions::CAPTURED_ROOM;
 use crate::{Error, Publication, Result};
 
@@ -56,7 +55,7 @@ impl CaptureRows for SqliteConnection {
         .bind(word(capture.status))
         .bind(capture.upload.map(|upload| upload.to_string()))
         .bind(&capture.job_id)
-        .bind(capture.audio.as_ref().map(json))
+        .bind(capture.audio.as_ref().map(|audio| json(&WithoutMaster::of(audio))))
         .execute(self)
         .await;
         inserted.map(|_| ()).map_err(failed)
@@ -72,29 +71,14 @@ impl CaptureRows for SqliteConnection {
         Ok(last.bind(recording.to_string()).fetch_one(self).await.map_err(failed)?.unwrap_or(0))
     }
 
-    async fn body(&mut self, capture: CaptureId) -> Result<Option<ObjectKey>> {
-        let row = sqlx::query("SELECT id, body FROM captures WHERE id = ?").bind(capture.to_string());
-        let row = row.fetch_optional(self).await.map_err(failed)?;
-        row.map_or(Ok(None), |row| Reader::new("captures", &row).maybe_parse("body"))
-    }
-
-    async fn set_body(&mut self, capture: CaptureId, body: &ObjectKey) -> Result<()> {
-        let set = sqlx::query("UPDATE captures SET body = ? WHERE id = ?").bind(body.as_str());
-        set.bind(capture.to_string()).execute(self).await.map(|_| ()).map_err(failed)
-    }
-
     async fn set_copy_of(&mut self, copy: CaptureId, original: CaptureId) -> Result<()> {
-        let set = sqlx::query(
-            "UPDATE captures SET copy_of = ?1, body = (SELECT body FROM captures WHERE id = ?1) WHERE id = ?2",
+        let set = sqlx::query("UPDATE captures SET copy_of = ? WHERE id = ?").bind(original.to_string());
+        set.bind(copy.to_string()).execute(&mut *self).await.map_err(failed)?;
+        let copied = sqlx::query(
+            "INSERT INTO masters (capture, part, master, undivided)
+             SELECT ?, part, master, undivided FROM masters WHERE capture = ?",
         );
-        set.bind(original.to_string()).bind(copy.to_string()).execute(self).await.map(|_| ()).map_err(failed)
-    }
-
-    async fn is_body_needed(&mut self, body: &ObjectKey) -> Result<bool> {
-        let needed = sqlx::query_scalar::<_, bool>(
-            "SELECT EXISTS (SELECT 1 FROM captures WHERE body = ? AND status <> 'superseded')",
-        );
-        needed.bind(body.as_str()).fetch_one(self).await.map_err(failed)
+        copied.bind(copy.to_string()).bind(original.to_string()).execute(self).await.map(|_| ()).map_err(failed)
     }
 
     async fn set_read(&mut self, publication: &Publication) -> Result<()> {
@@ -107,7 +91,7 @@ impl CaptureRows for SqliteConnection {
         .bind(capture.started_at.map(WallTime::as_nanos))
         .bind(capture.ended_at.map(WallTime::as_nanos))
         .bind(&capture.error)
-        .bind(capture.audio.as_ref().map(json))
+        .bind(capture.audio.as_ref().map(|audio| json(&WithoutMaster::of(audio))))
         .bind(&publication.audio_index)
         .bind(publication.transcript.as_ref().map(|transcript| json(&WithoutTurns::of(&transcript.alignment))))
         .bind(capture.id.to_string())
@@ -124,7 +108,8 @@ impl CaptureRows for SqliteConnection {
     }
 
     async fn set_audio(&mut self, recording: RecordingId, capture: CaptureId, audio: &Audio) -> Result<()> {
-        let set = sqlx::query("UPDATE captures SET audio = ? WHERE id = ? AND recording = ?").bind(json(audio));
+        let set = sqlx::query("UPDATE captures SET audio = ? WHERE id = ? AND recording = ?")
+            .bind(json(&WithoutMaster::of(audio)));
         let set = set.bind(capture.to_string()).bind(recording.to_string());
         set.execute(self).await.map(|_| ()).map_err(failed)
     }
@@ -173,26 +158,5 @@ impl CaptureRows for SqliteConnection {
             Ok(Unplaced { project: row.project()?, room: row.parse("room")?, capture: row.parse("id")? })
         };
         rows.iter().map(decode).collect()
-    }
-
-    async fn logs_to_give_up(&mut self, ended_before: WallTime) -> Result<Vec<(CaptureId, RecordingId)>> {
-        let rows = sqlx::query(
-            "SELECT captures.id, captures.recording AS mine FROM captures JOIN recordings ON recordings.id = captures.recording
-             WHERE captures.source = 'recorder' AND json_extract(captures.audio, '$.chunks') > 0
-             AND json_extract(captures.audio, '$.is_gone') IS NULL AND recordings.status = 'COMPLETED'
-             AND recordings.deletion = 'none' AND recordings.ended_at < ? AND recordings.analysis IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM segments WHERE segments.recording = recordings.id AND segments.state = 'renderable')",
-        );
-        let rows = rows.bind(ended_before.as_nanos()).fetch_all(self).await.map_err(failed)?;
-        let decode = |row: &SqliteRow| {
-            let row = Reader::new("captures", row);
-            Ok((row.parse("id")?, row.parse("mine")?))
-        };
-        rows.iter().map(decode).collect()
-    }
-
-    async fn set_log_gone(&mut self, capture: CaptureId) -> Result<()> {
-        let set = sqlx::query("UPDATE captures SET audio = json_set(audio, '$.is_gone', json('true')) WHERE id = ?");
-        set.bind(capture.to_string()).execute(self).await.map(|_| ()).map_err(failed)
     }
 }

@@ -3,6 +3,7 @@
 mod captures;
 mod deletions;
 mod inbox;
+mod masters;
 mod objects;
 mod once;
 mod people;

@@ -18,6 +18,7 @@ const fn purpose_word(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Upload => "upload",
         Purpose::Log => "log",
+        Purpose::LogPart => "log_part",
         Purpose::Segment => "segment",
         Purpose::Analysis => "analysis",
         Purpose::Telemetry => "telemetry",
@@ -70,8 +71,9 @@ impl ObjectRows for SqliteConnection {
     }
 
     async fn condemn_logs(&mut self, recording: RecordingId, since: WallTime) -> Result<()> {
-        let set =
-            sqlx::query("UPDATE objects SET state = 'condemned', since = ? WHERE recording = ? AND purpose = 'log'");
+        let set = sqlx::query(
+            "UPDATE objects SET state = 'condemned', since = ? WHERE recording = ? AND purpose IN ('log', 'log_part')",
+        );
         set.bind(since.as_nanos()).bind(recording.to_string()).execute(self).await.map(|_| ()).map_err(failed)
     }
 

@@ -3,7 +3,8 @@
 use super::*;
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::Location;
-use echosphere_domain::recording::{Audio, Master};
+use echosphere_domain::master::Master;
+use echosphere_domain::recording::Audio;
 use uuid::Uuid;
 
 fn capture(n: u128, job: Option<&str>, start_s: i64, status: CaptureStatus) -> Capture {

@@ -1,0 +1,107 @@
+//! Divides what is kept of a capture into sound, words and header, so that one can go without the other.
+//!
+//! The parts are written and read back before the rows are switched to them, and only what the rows no longer name is deleted. After an
+//! interruption the whole is still there, and the task begins anew.
+
+mod log;
+mod upload;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use echosphere_domain::id::CaptureId;
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::master::{Master, Part};
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_store::{Claim, Divided};
+
+use super::{Error, Jobs, payload};
+use crate::error;
+
+/// Captures looked for per query.
+const BATCH: u32 = 100;
+/// Bytes compared at a time.
+const PIECE: u64 = 1 << 20;
+
+/// What became of a whole master.
+enum Outcome {
+    /// It was divided.
+    Divided {
+        /// The parts, written and read back.
+        parts: Vec<(Part, Master)>,
+        /// The objects that they replace.
+        replaced: Vec<ObjectKey>,
+    },
+    /// It cannot be divided, for this reason.
+    Whole(&'static str),
+}
+
+/// What is to be divided.
+struct Whole<'a> {
+    recording: &'a Recording,
+    capture: &'a Capture,
+    masters: &'a [(Part, Master)],
+}
+
+pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
+    let (project, id, capture) = payload::part::<CaptureId>(claim)?;
+    let found = jobs.store.recording(&project, id).await?;
+    let found = found.filter(|(recording, _)| !recording.state.deletion.is_requested());
+    let found = found.and_then(|(recording, captures)| {
+        let capture = captures.into_iter().find(|known| known.id == capture)?;
+        Some((recording, capture))
+    });
+    let masters = jobs.store.masters(capture).await?;
+    let whole = masters.iter().find(|(part, _)| *part == Part::Whole).map(|(_, whole)| whole.clone());
+    let (Some((recording, capture)), Some(whole)) = (found, whole) else {
+        return Ok(jobs.store.complete(&claim.lease).await?);
+    };
+    let what = Whole { recording: &recording, capture: &capture, masters: &masters };
+    let outcome = match &whole {
+        Master::Log { .. } => log::divide(jobs, &what, &whole).await?,
+        Master::File(_) => upload::divide(jobs, &what, &whole).await?,
+        Master::Ogg(_) | Master::Segments => Outcome::Whole("it is not of a kind that is divided"),
+    };
+    match outcome {
+        Outcome::Divided { parts, replaced } => {
+            let (recording, now) = (recording.id, jobs.clock.now());
+            let divided = Divided { recording, capture: capture.id, whole, parts, replaced, now };
+            let is_divided = jobs.store.divided(&divided, &claim.lease).await?;
+            tracing::debug!(%recording, capture = %capture.id, is_divided, "what is kept of a capture was divided");
+        }
+        Outcome::Whole(why) => {
+            tracing::warn!(recording = %recording.id, capture = %capture.id, why, "what is kept of a capture stays whole");
+            jobs.store.stays_whole(capture.id, why, &claim.lease).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that an object reads as these bytes, which it was made from.
+async fn verify(jobs: &Jobs, key: &ObjectKey, at: u64, bytes: &Bytes) -> Result<(), Error> {
+    let read = jobs.objects.find_range(key, at..at + bytes.len() as u64).await?;
+    if read.as_ref() == Some(bytes) {
+        return Ok(());
+    }
+    let differs = std::io::Error::other(format!("{key} does not read as it was written"));
+    Err(error::Error::io("divide what is kept of a capture")(differs).into())
+}
+
+/// Queues a task for each capture that an earlier version read.
+pub(super) async fn old_ones(jobs: Arc<Jobs>) {
+    let mut after = None;
+    while !jobs.stop.is_cancelled() {
+        match jobs.store.divide_all(after, BATCH, jobs.clock.now()).await {
+            Ok(Some(last)) => after = Some(last),
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(%error, "what is kept whole of captures is divided after the next start");
+                return;
+            }
+        }
+    }
+    jobs.bell.ring();
+}
+
+#[cfg(test)]
+mod tests;

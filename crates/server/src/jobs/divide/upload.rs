@@ -1,0 +1,99 @@
+//! Divides the body of an upload: its sound, its chat history and its header become objects of their own.
+
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::location::{ByteRange, Location};
+use echosphere_domain::master::{Master, Part};
+use echosphere_livekit::session_upload::multipart::{Lengths, Scan, Scanner};
+use echosphere_store::Purpose;
+use futures_util::StreamExt;
+
+use super::{Outcome, PIECE, Whole, verify};
+use crate::jobs::{Error, Jobs};
+
+/// Bytes read at a time where much is skipped.
+const LOOK: u64 = 16 << 10;
+
+/// The parts that a body may have, by their names.
+const NAMES: [(&str, Part); 3] = [("audio", Part::Sound), ("chat_history", Part::Words), ("header", Part::Header)];
+
+pub(super) async fn divide(jobs: &Jobs, what: &Whole<'_>, whole: &Master) -> Result<Outcome, Error> {
+    let Some(body) = whole.own() else { return Ok(Outcome::Whole("it is not ours")) };
+    let sound = what.masters.iter().find(|(part, _)| *part == Part::Sound).map(|(_, sound)| sound);
+    let Some(size) = jobs.objects.head(body).await?.map(|object| object.size) else {
+        // Of a session of which nothing may be kept but some turns, nothing was stored.
+        let nothing = Outcome::Divided { parts: Vec::new(), replaced: vec![body.clone()] };
+        return Ok(if sound.is_none() { nothing } else { Outcome::Whole("it is gone from storage") });
+    };
+    if let Some(sound @ Master::Ogg(Location { range: Some(ByteRange { offset: 0, length }), .. })) = sound
+        && *length == size
+    {
+        // What must not be kept was taken out of it: there is nothing but sound in it.
+        return Ok(Outcome::Divided { parts: vec![(Part::Sound, sound.clone())], replaced: Vec::new() });
+    }
+    let Some(upload) = what.capture.upload else { return Ok(Outcome::Whole("its upload is divided elsewhere")) };
+    let Some(upload) = jobs.store.upload(upload).await? else { return Ok(Outcome::Whole("its upload is not known")) };
+    let mut scan = scan(jobs, body, size, &upload.content_type, Lengths::Believed).await?;
+    if !scan.closed {
+        // As when it was read: it was cut, or a length was wrong.
+        scan = self::scan(jobs, body, size, &upload.content_type, Lengths::Ignored).await?;
+    }
+    let mut parts = Vec::new();
+    for found in &scan.parts {
+        let Some((_, part)) = NAMES.iter().find(|(name, _)| *name == found.name) else {
+            return Ok(Outcome::Whole("its body has a part of a name that is not known"));
+        };
+        if parts.iter().any(|(known, _)| known == part) {
+            return Ok(Outcome::Whole("its body has two parts of one name"));
+        }
+        parts.push((*part, ByteRange { offset: found.offset, length: found.length }));
+    }
+    // The index of the sound counts from where it was when it was read.
+    let read = sound.map(|sound| sound.location().and_then(|location| location.range));
+    let found = parts.iter().find(|(part, _)| *part == Part::Sound).map(|(_, range)| *range);
+    if read.is_some_and(|read| read != found) {
+        return Ok(Outcome::Whole("its sound is not where it was when it was read"));
+    }
+    let mut written = Vec::new();
+    for (part, range) in parts.into_iter().filter(|(_, range)| range.length > 0) {
+        let to = part.of_upload(&what.recording.prefix, what.capture.attempt);
+        copy(jobs, what, body, range, &to).await?;
+        let master = match part {
+            Part::Sound if sound.is_some() => Master::Ogg(Location::part(to, 0, range.length)),
+            _ => Master::File(Location::whole(to)),
+        };
+        written.push((part, master));
+    }
+    Ok(Outcome::Divided { parts: written, replaced: vec![body.clone()] })
+}
+
+async fn scan(jobs: &Jobs, body: &ObjectKey, size: u64, content_type: &str, lengths: Lengths) -> Result<Scan, Error> {
+    let mut scanner = Scanner::new(content_type, lengths);
+    let wanted = if lengths == Lengths::Believed { LOOK } else { PIECE };
+    let mut at = 0;
+    while at < size {
+        let skip = scanner.skippable().min(size - at);
+        scanner.skip(skip);
+        at += skip;
+        let bytes = jobs.objects.get_range(body, at..at + wanted).await?;
+        if bytes.is_empty() {
+            break;
+        }
+        scanner.push(&bytes);
+        at += bytes.len() as u64;
+    }
+    Ok(scanner.finish())
+}
+
+/// Makes a part of a body an object of its own, and reads it back.
+async fn copy(jobs: &Jobs, what: &Whole<'_>, from: &ObjectKey, range: ByteRange, to: &ObjectKey) -> Result<(), Error> {
+    let end = range.offset + range.length;
+    let pieces = jobs.objects.pieces(from.clone(), range.offset..end).boxed();
+    jobs.objects.put(what.recording, Purpose::Upload, to, pieces).await?;
+    let mut at = range.offset;
+    while at < end {
+        let bytes = jobs.objects.get_range(from, at..end.min(at + PIECE)).await?;
+        verify(jobs, to, at - range.offset, &bytes).await?;
+        at += (bytes.len() as u64).max(1);
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Masters: how they are divided, given up and dropped.
+
+use echosphere_domain::id::CaptureId;
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::master::{Master, Part};
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::time::WallTime;
+
+use super::{objects, tasks};
+use crate::rows::{Rows, Undivided};
+use crate::{Divided, Error, Lease, Result, TaskKind};
+
+/// The object that holds the body of an upload that was joined and not read yet.
+pub(crate) async fn body_of(rows: &mut dyn Rows, capture: CaptureId) -> Result<ObjectKey> {
+    let masters = rows.masters_of(capture).await?;
+    let whole = masters.iter().find(|(part, _)| *part == Part::Whole).and_then(|(_, master)| master.own());
+    whole.cloned().ok_or_else(|| Error::NotFound(format!("the body of capture {capture}")))
+}
+
+/// The objects of ours that the masters of a capture are in, or begin in.
+pub(crate) async fn keys(rows: &mut dyn Rows, capture: CaptureId) -> Result<Vec<ObjectKey>> {
+    let masters = rows.masters_of(capture).await?;
+    let mut keys: Vec<ObjectKey> = masters.iter().filter_map(|(_, master)| master.own().cloned()).collect();
+    keys.sort();
+    keys.dedup();
+    Ok(keys)
+}
+
+/// Condemns the objects of a capture's masters that no other capture needs.
+pub(crate) async fn condemn(rows: &mut dyn Rows, capture: CaptureId, now: WallTime) -> Result<()> {
+    for key in keys(rows, capture).await? {
+        condemn_unless_needed(rows, &key, now).await?;
+    }
+    Ok(())
+}
+
+async fn condemn_unless_needed(rows: &mut dyn Rows, key: &ObjectKey, now: WallTime) -> Result<()> {
+    let is_needed = rows.has_master(key).await?;
+    if is_needed { Ok(()) } else { objects::condemn(rows, key, now).await }
+}
+
+/// Stores where the sound of a capture is that was read. Where it is known already it stays: it may have been divided meanwhile.
+pub(crate) async fn note_sound(rows: &mut dyn Rows, capture: &Capture) -> Result<()> {
+    let Some(audio) = &capture.audio else { return Ok(()) };
+    let known = rows.masters_of(capture.id).await?;
+    if echosphere_domain::master::sound(&known).is_some() {
+        return Ok(());
+    }
+    let part = if matches!(audio.master, Master::Log { .. }) { Part::Whole } else { Part::Sound };
+    rows.insert_master(capture.id, part, &audio.master).await
+}
+
+/// Queues a task that divides the master of a capture, if it is whole and can be divided.
+pub(crate) async fn queue_divide(
+    rows: &mut dyn Rows,
+    recording: &Recording,
+    capture: CaptureId,
+    now: WallTime,
+) -> Result<()> {
+    if !rows.is_undivided(capture).await? {
+        return Ok(());
+    }
+    queue(rows, &Undivided { project: recording.project.clone(), recording: recording.id, capture }, now).await
+}
+
+async fn queue(rows: &mut dyn Rows, of: &Undivided, now: WallTime) -> Result<()> {
+    let payload = format!("{}/{}/{}", of.project, of.recording, of.capture);
+    tasks::queue(rows, TaskKind::Divide, payload, now).await
+}
+
+/// Queues such tasks for captures that earlier versions read; returns the last one.
+pub(crate) async fn divide_all(
+    rows: &mut dyn Rows,
+    after: Option<CaptureId>,
+    limit: u32,
+    now: WallTime,
+) -> Result<Option<CaptureId>> {
+    let mut last = None;
+    for found in rows.undivided(after, limit).await? {
+        queue(rows, &found, now).await?;
+        last = Some(found.capture);
+    }
+    Ok(last)
+}
+
+/// Switches a capture from a whole master to its parts, and with it all captures that have the same one. False when it was divided,
+/// superseded or deleted meanwhile: then the parts are condemned.
+pub(crate) async fn divided(rows: &mut dyn Rows, divided: &Divided, lease: &Lease) -> Result<bool> {
+    tasks::finish(rows, lease).await?;
+    let parts: Vec<&ObjectKey> = divided.parts.iter().filter_map(|(_, master)| master.own()).collect();
+    let is_wanted = rows.is_undivided(divided.capture).await?;
+    let whole = rows.masters_of(divided.capture).await?.into_iter().find(|(part, _)| *part == Part::Whole);
+    let whole = whole.filter(|(_, whole)| is_wanted && *whole == divided.whole);
+    let Some(key) = whole.as_ref().and_then(|(_, whole)| whole.own()) else {
+        for key in parts {
+            condemn_unless_needed(rows, key, divided.now).await?;
+        }
+        return Ok(false);
+    };
+    for capture in rows.captures_of_whole(key).await? {
+        rows.delete_masters(capture).await?;
+        for (part, master) in &divided.parts {
+            rows.insert_master(capture, *part, master).await?;
+        }
+    }
+    for key in &divided.replaced {
+        objects::condemn(rows, key, divided.now).await?;
+    }
+    for key in parts {
+        objects::make_live(rows, key, divided.now).await?;
+    }
+    Ok(true)
+}
+
+/// Ends a task whose master cannot be divided: it stays whole.
+pub(crate) async fn stays_whole(rows: &mut dyn Rows, capture: CaptureId, why: &str, lease: &Lease) -> Result<()> {
+    tasks::finish(rows, lease).await?;
+    rows.set_undivided(capture, why).await
+}
+
+/// Gives up the capture logs of completed recordings that ended before a time and are rendered; returns how many.
+pub(crate) async fn give_up_logs(rows: &mut dyn Rows, ended_before: WallTime, now: WallTime) -> Result<u64> {
+    let logs = rows.logs_to_give_up(ended_before).await?;
+    for (capture, recording) in &logs {
+        rows.set_log_gone(*capture).await?;
+        rows.set_tracks(*recording, &[]).await?;
+        rows.condemn_logs(*recording, now).await?;
+    }
+    Ok(logs.len() as u64)
+}

@@ -123,7 +123,7 @@ describe('how recordings end', { concurrency: 2 }, () => {
   });
 
   test('a log that is kept for a while only: afterwards the recording plays on, and a session adds to it what it can', async () => {
-    const env = { ...livekit.env, ECHOSPHERE_RECORDER_KEEP_LOG: '3s', ECHOSPHERE_STORAGE_SWEEP_EVERY: '500ms', ECHOSPHERE_STORAGE_SWEEP_AFTER: '1s' };
+    const env = { ...livekit.env, ECHOSPHERE_RECORDER_KEEP_LOG: '10s', ECHOSPHERE_STORAGE_SWEEP_EVERY: '500ms', ECHOSPHERE_STORAGE_SWEEP_AFTER: '1s' };
     const server = await EchoSphere.start(env);
     const people = speakers(livekit, { room: 'short', seconds: 16, start: now() + 1, people: [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }] });
     try {
@@ -142,7 +142,7 @@ describe('how recordings end', { concurrency: 2 }, () => {
       const waveform = async () => (await server.get(`/v1/recordings/${id}/waveform?pixels=50`)).data;
       await server.settled();
       const shape = await waveform();
-      await until('the log to go', async () => (await get(server, id)).tracks.length === 0 && chunks().length === 0, 20);
+      await until('the log to go', async () => (await get(server, id)).tracks.length === 0 && chunks().length === 0, 30);
       const said = people.said();
       await uploadSession(server, { clock: 0, delays: { bob: 0.05, helper: 0.01 }, agents: ['helper'], roomSid: before.room_sid, said, from, to });
       const after = await settled(server, id);

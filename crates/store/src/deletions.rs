@@ -53,6 +53,9 @@ pub struct Belongings {
     pub captures: Vec<CaptureId>,
     /// Whether an upload of its room is arriving or not read yet, so that nobody can say whether it belongs to the recording.
     pub is_awaited: bool,
+    /// Whether a room's recording that had the session too still has segments in which it is heard: it is being composed without it, or
+    /// what it was before is not deleted yet.
+    pub is_heard_elsewhere: bool,
 }
 
 /// Deletion of recordings, and refusal of sessions and rooms.

@@ -52,7 +52,7 @@ pub trait Objects {
     ) -> Result<()>;
 
     /// Objects that nothing needs, oldest first: condemned before `condemned`, or announced before `announced` (which must be early
-    /// enough that no write can still be under way). They stay listed until [`Objects::swept`]. Scope: all projects.
+    /// enough that no write can still be under way). What is not to wait was condemned at time 0. They stay listed until [`Objects::swept`]. Scope: all projects.
     async fn sweepable(&self, condemned: WallTime, announced: WallTime, limit: u32) -> Result<Vec<SweepCandidate>>;
 
     /// Deletes the rows of keys whose bytes are gone, and returns these keys; a key that became live in the meantime is kept and

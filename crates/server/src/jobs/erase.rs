@@ -10,7 +10,7 @@ use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_store::{Belongings, Claim, Erasure};
 
-use super::{Error, Jobs};
+use super::{Error, Jobs, sweep};
 use crate::error;
 
 /// How long to wait for a room, a writer or an upload, and how often to look. While storage is away it takes longer, and is tried
@@ -43,18 +43,20 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
 /// Erases everything, without marking it as done.
 async fn erase(jobs: &Jobs, what: Erasure) -> Result<(), Error> {
     bytes(jobs, what).await?;
+    waited_for(jobs, what, |belongings| belongings.is_heard_elsewhere).await?;
     jobs.store.erase_rows(what).await?;
     scrub(jobs).await?;
-    if awaited(jobs, what).await? { scrub(jobs).await } else { Ok(()) }
+    // What uploads that are coming for its room have of the recording goes when they are read.
+    if waited_for(jobs, what, |belongings| belongings.is_awaited).await? { scrub(jobs).await } else { Ok(()) }
 }
 
-/// Waits for uploads that are coming for its room: what they have of the recording goes when they are read. Returns whether there
-/// were any.
-async fn awaited(jobs: &Jobs, what: Erasure) -> Result<bool, Error> {
+/// Waits while something is on its way that has to be over before the deletion is. Returns whether there was anything.
+async fn waited_for(jobs: &Jobs, what: Erasure, is_under_way: fn(&Belongings) -> bool) -> Result<bool, Error> {
     let began = Instant::now();
     let mut found = false;
-    while jobs.store.belongings(what).await?.is_awaited {
+    while is_under_way(&jobs.store.belongings(what).await?) {
         found = true;
+        sweep::at_once(jobs).await?;
         if jobs.stop.is_cancelled() {
             return Err(error::Error::Stopping.into());
         }

@@ -92,8 +92,10 @@ pub enum Error {
     /// What is to be erased is still being recorded or written.
     #[error("the recording {0} is still being kept; it is erased when its room has been left")]
     Recorded(RecordingId),
-    /// Telemetry is still being stored, or an upload is still coming.
-    #[error("telemetry or an upload is still coming for what is erased; it goes after that")]
+    /// Telemetry is still being stored, an upload is still coming, or a room is still being composed without the session.
+    #[error(
+        "telemetry or an upload is still coming for what is erased, or a room is composed without it; it goes after that"
+    )]
     Busy,
     /// The task's payload does not fit its kind.
     #[error("the task's payload {0:?} cannot be understood")]

@@ -56,9 +56,19 @@ async fn give_up_logs(jobs: &Jobs) -> Result<(), super::Error> {
 }
 
 pub(super) async fn sweep(jobs: &Jobs, process_start: WallTime) -> Result<(), super::Error> {
+    let before = jobs.clock.now().before(jobs.config.sweep_after);
+    delete(jobs, before, before.min(process_start)).await
+}
+
+/// Deletes what is not to wait for its age.
+pub(super) async fn at_once(jobs: &Jobs) -> Result<(), super::Error> {
+    delete(jobs, WallTime::from_nanos(1), WallTime::from_nanos(0)).await
+}
+
+/// Deletes what was condemned, and what was announced, before these times and is needed by nothing.
+async fn delete(jobs: &Jobs, condemned: WallTime, announced: WallTime) -> Result<(), super::Error> {
     loop {
-        let before = jobs.clock.now().before(jobs.config.sweep_after);
-        let candidates = jobs.store.sweepable(before, before.min(process_start), BATCH).await?;
+        let candidates = jobs.store.sweepable(condemned, announced, BATCH).await?;
         if candidates.is_empty() || jobs.stop.is_cancelled() {
             return Ok(());
         }

@@ -20,16 +20,16 @@ pub(crate) async fn replace_turns(rows: &mut dyn Rows, capture: CaptureId, turns
     rows.insert_turns(capture, turns).await
 }
 
-/// Marks a capture of a recording as superseded, and condemns its masters unless another capture needs them.
+/// Marks a capture of a recording as superseded, and condemns its masters since this time unless another capture needs them.
 pub(crate) async fn supersede(
     rows: &mut dyn Rows,
     recording: RecordingId,
     capture: CaptureId,
-    now: WallTime,
+    since: WallTime,
 ) -> Result<()> {
     let found = rows.capture(capture).await?.filter(|found| found.recording == recording);
     let Some(found) = found else { return Ok(()) };
     rows.empty_capture(capture, capture::step(found.status, Event::Superseded)).await?;
     rows.delete_turns(capture).await?;
-    masters::condemn(rows, capture, now).await
+    masters::condemn(rows, capture, since).await
 }

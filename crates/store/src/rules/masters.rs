@@ -27,16 +27,16 @@ pub(crate) async fn keys(rows: &mut dyn Rows, capture: CaptureId) -> Result<Vec<
 }
 
 /// Condemns the objects of a capture's masters that no other capture needs.
-pub(crate) async fn condemn(rows: &mut dyn Rows, capture: CaptureId, now: WallTime) -> Result<()> {
+pub(crate) async fn condemn(rows: &mut dyn Rows, capture: CaptureId, since: WallTime) -> Result<()> {
     for key in keys(rows, capture).await? {
-        condemn_unless_needed(rows, &key, now).await?;
+        condemn_unless_needed(rows, &key, since).await?;
     }
     Ok(())
 }
 
-async fn condemn_unless_needed(rows: &mut dyn Rows, key: &ObjectKey, now: WallTime) -> Result<()> {
+async fn condemn_unless_needed(rows: &mut dyn Rows, key: &ObjectKey, since: WallTime) -> Result<()> {
     let is_needed = rows.has_master(key).await?;
-    if is_needed { Ok(()) } else { objects::condemn(rows, key, now).await }
+    if is_needed { Ok(()) } else { objects::condemn(rows, key, since).await }
 }
 
 /// Stores where the sound of a capture is that was read. Where it is known already it stays: it may have been divided meanwhile.
@@ -104,7 +104,7 @@ pub(crate) async fn divided(rows: &mut dyn Rows, divided: &Divided, lease: &Leas
         }
     }
     for key in &divided.replaced {
-        objects::condemn(rows, key, divided.now).await?;
+        objects::condemn(rows, key, objects::AT_ONCE).await?;
     }
     for key in parts {
         objects::make_live(rows, key, divided.now).await?;

@@ -36,6 +36,9 @@ pub(crate) async fn make_live(rows: &mut dyn Rows, key: &ObjectKey, now: WallTim
     if is_known { Ok(()) } else { Err(Error::NotFound(format!("the announcement of object {key}"))) }
 }
 
+/// When something is condemned that is not to wait for its age: what was said by somebody who is deleted, and what exists a second time.
+pub(crate) const AT_ONCE: WallTime = WallTime::from_nanos(0);
+
 /// Nothing needs the object any more.
 pub(crate) async fn condemn(rows: &mut dyn Rows, key: &ObjectKey, now: WallTime) -> Result<()> {
     rows.set_object_state(key, ObjectState::Condemned, now).await.map(|_| ())

@@ -66,8 +66,11 @@ async fn replace_segments(rows: &mut dyn Rows, recording: &Recording, wanted: &P
     old.extend(rows.delete_segments(recording.id, &rendition.id).await?);
     rows.put_rendition(recording.id, rendition).await?;
     rows.insert_segments(recording.id, &rendition.id, recording.state.revision, &wanted.segments).await?;
+    // What they sound like may be what somebody said who is deleted: then nothing waits for listeners who are in the middle of them.
+    let is_withdrawn = sessions::has_withdrawn(rows, recording).await?;
+    let since = if is_withdrawn { objects::AT_ONCE } else { wanted.now };
     for key in &old {
-        segments::condemn_unless_needed(rows, key, wanted.now).await?;
+        segments::condemn_unless_needed(rows, key, since).await?;
     }
     segments::make_live(rows, &wanted.segments, wanted.now).await
 }

@@ -47,9 +47,9 @@ pub(crate) async fn make_live(rows: &mut dyn Rows, segments: &[Segment], now: Wa
 }
 
 /// Condemns an object unless a segment of some current revision is in it.
-pub(crate) async fn condemn_unless_needed(rows: &mut dyn Rows, key: &ObjectKey, now: WallTime) -> Result<()> {
+pub(crate) async fn condemn_unless_needed(rows: &mut dyn Rows, key: &ObjectKey, since: WallTime) -> Result<()> {
     let is_needed = rows.has_segment(key).await?;
-    if is_needed { Ok(()) } else { objects::condemn(rows, key, now).await }
+    if is_needed { Ok(()) } else { objects::condemn(rows, key, since).await }
 }
 
 /// Notes that a segment can neither be found nor rendered.

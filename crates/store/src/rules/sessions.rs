@@ -5,7 +5,7 @@ use echosphere_domain::lifecycle::Event;
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::time::WallTime;
 
-use super::{captures, lifecycle, masters, segments, tasks};
+use super::{captures, lifecycle, masters, objects, segments, tasks};
 use crate::rows::{Rows, Scope, SessionInRoom};
 use crate::{Error, Lease, Own, OwnRecording, Result, SessionFacts, SessionIds, SplitSession, TaskKind};
 
@@ -83,7 +83,7 @@ pub(crate) async fn withdraw_of(
             is_kept = true;
             continue;
         }
-        captures::supersede(rows, room.id, capture, now).await?;
+        captures::supersede(rows, room.id, capture, objects::AT_ONCE).await?;
         queue_compose(rows, &room, now).await?;
         is_withdrawn = true;
     }
@@ -101,8 +101,24 @@ async fn withdraw(
     for key in masters::keys(rows, capture).await? {
         rows.give_object(&key, Some(room.id), deleted).await?;
     }
-    captures::supersede(rows, room.id, capture, now).await?;
+    captures::supersede(rows, room.id, capture, objects::AT_ONCE).await?;
     queue_compose(rows, room, now).await
+}
+
+/// Whether a recording had a session of which nothing may be kept any more.
+pub(crate) async fn has_withdrawn(rows: &mut dyn Rows, recording: &Recording) -> Result<bool> {
+    let captures = rows.captures_of(recording.id).await?;
+    for given_up in captures.iter().filter(|capture| capture.status == CaptureStatus::Superseded) {
+        let session = SessionIds {
+            job_id: given_up.job_id.clone(),
+            room_sid: recording.room_sid.clone(),
+            started_at: given_up.started_at,
+        };
+        if rows.gone_of_upload(&recording.project, &session).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Finds or makes a session's own recording, and the capture in it.

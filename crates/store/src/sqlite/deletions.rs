@@ -48,6 +48,10 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
         found.captures.push(Reader::new("captures", row).parse("id")?);
     }
     found.is_awaited = !rows_of(connection, what, "SELECT 1 FROM uploads WHERE {awaited}").await?.is_empty();
+    let composed = "SELECT 1 FROM captures AS copy JOIN captures AS room ON copy.copy_of = room.id WHERE copy.recording = ?1
+        AND (EXISTS (SELECT 1 FROM tasks WHERE kind = 'compose' AND dead = 0 AND payload = room.project || '/' || room.recording)
+             OR EXISTS (SELECT 1 FROM objects WHERE recording = room.recording AND state = 'condemned' AND since = 0))";
+    found.is_heard_elsewhere = !rows_of(connection, what, composed).await?.is_empty();
     Ok(found)
 }
 

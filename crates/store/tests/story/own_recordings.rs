@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::lifecycle::Deletion;
+use echosphere_domain::location::Location;
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording};
+use echosphere_domain::time::WallTime;
 use echosphere_store::{
-    Erasure, Error, Joined, Own, OwnRecording, Publication, SessionFacts, TaskKind, TelemetryRequest,
+    Erasure, Error, Joined, Own, OwnRecording, Publication, Purpose, SessionFacts, StoredSegment, TaskKind,
+    TelemetryRequest,
 };
 
-use crate::work::{key, segment};
+use crate::work::{aac, key, segment};
 use crate::world::{World, at, ids, mine};
 
 on_each! {
@@ -18,6 +21,7 @@ on_each! {
     what_telemetry_says_of_a_session_is_known_of_both_its_recordings,
     a_deleted_room_takes_its_sessions_with_it,
     a_deleted_session_leaves_its_room_too,
+    a_deletion_is_not_done_before_its_room_sounds_without_it,
     a_session_is_looked_for_until_it_is_known_which_recordings_hold_it,
 }
 
@@ -163,4 +167,33 @@ async fn a_session_is_looked_for_until_it_is_known_which_recordings_hold_it(mut 
     store.session_placed(sessions[0], &claim.lease).await.unwrap();
     assert_eq!(world.open_tasks(TaskKind::Separate).await, 1);
     assert_eq!(place(&mut world, None).await, Some(sessions[1]));
+}
+
+async fn a_deletion_is_not_done_before_its_room_sounds_without_it(mut world: World) {
+    let store = Arc::clone(&world.store);
+    let Held { room, own: held, .. } = with_its_own(&mut world).await;
+    let segment = key("recordings/x/with-it.ts");
+    store.announce(&mine(), Some(room.0.id), Purpose::Segment, std::slice::from_ref(&segment), at(401)).await.unwrap();
+    let revision = world.row(room.0.id).await.0.state.revision;
+    let stored = [StoredSegment { index: 0, location: Location::part(segment.clone(), 0, 9) }];
+    assert!(store.segments_stored(room.0.id, &aac().id, revision, &stored, at(401)).await.unwrap());
+    let what = Erasure::Recording(held.id);
+    assert!(!store.belongings(what).await.unwrap().is_heard_elsewhere);
+    store.request_deletion(&mine(), held.id, at(500)).await.unwrap();
+    assert!(store.belongings(what).await.unwrap().is_heard_elsewhere);
+    let at_once = async |world: &World| {
+        let found = world.store.sweepable(WallTime::from_nanos(1), WallTime::from_nanos(0), 100).await.unwrap();
+        found.into_iter().map(|object| object.key).collect::<Vec<_>>()
+    };
+    assert!(!at_once(&world).await.contains(&segment), "it is played still");
+    let (_, captures) = world.row(room.0.id).await;
+    let lead = captures.iter().find(|capture| capture.id == room.1.id).unwrap();
+    let log = room.0.prefix.log_chunk(1, 0);
+    let publication = world.publication(lead, &log, (100, 400)).await;
+    world.publish(TaskKind::Compose, &publication).await;
+    assert!(store.belongings(what).await.unwrap().is_heard_elsewhere, "its bytes are there still");
+    let gone = at_once(&world).await;
+    assert!(gone.contains(&segment), "{gone:?}");
+    store.swept(&gone).await.unwrap();
+    assert!(!store.belongings(what).await.unwrap().is_heard_elsewhere);
 }

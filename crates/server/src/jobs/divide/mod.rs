@@ -15,7 +15,7 @@ use echosphere_domain::master::{Master, Part};
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_store::{Claim, Divided};
 
-use super::{Error, Jobs, payload};
+use super::{Error, Jobs, payload, sweep};
 use crate::error;
 
 /// Captures looked for per query.
@@ -68,6 +68,7 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
             let divided = Divided { recording, capture: capture.id, whole, parts, replaced, now };
             let is_divided = jobs.store.divided(&divided, &claim.lease).await?;
             tracing::debug!(%recording, capture = %capture.id, is_divided, "what is kept of a capture was divided");
+            sweep::at_once(jobs).await?;
         }
         Outcome::Whole(why) => {
             tracing::warn!(recording = %recording.id, capture = %capture.id, why, "what is kept of a capture stays whole");

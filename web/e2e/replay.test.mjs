@@ -224,7 +224,7 @@ test('a segment that storage lost is made again, and without its master it is a 
   };
   await play(5, 13);
   assert.equal((await unlucky.get(`/v1/recordings/${recording.id}`)).partial, false);
-  assert.equal(lose(unlucky, /(00008\.ts|upload\.multipart)$/), 2);
+  assert.equal(lose(unlucky, /(00008\.ts|sound\.ogg)$/), 2);
   await play(29, 38);
   const after = await unlucky.get(`/v1/recordings/${recording.id}`);
   assert.deepEqual([after.partial, after.gaps.map((gap) => gap.reason)], [true, ['storage_lost']]);

@@ -15,6 +15,7 @@ pub mod options;
 pub mod ranges;
 pub mod recording;
 pub mod rendition;
+pub mod rule;
 pub mod segment;
 pub mod session;
 pub mod time;

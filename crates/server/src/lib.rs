@@ -28,6 +28,7 @@ mod recording;
 mod recording_options;
 mod redaction;
 mod rendering;
+mod rules;
 mod sign_in;
 mod signals;
 mod startup;

@@ -9,6 +9,7 @@ use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::name;
 use echosphere_domain::options::RecordingOptions;
 use echosphere_domain::recording::{Participant, Recording};
+use echosphere_domain::rule;
 use echosphere_livekit::webhook::{Event, Person};
 use echosphere_recorder::room::people::Exclusions;
 use echosphere_store::{Error, Store};
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::names;
 use crate::recording_options::exclusions;
+use crate::rules::Rules;
 
 /// The most that the attributes and the kind of one participant may take, in bytes of names and values: what LiveKit allows for the
 /// attributes by default (livekit-server, pkg/config, `max_attributes_size`).
@@ -27,19 +29,21 @@ const MOST_ATTRIBUTES: usize = 65_536;
 pub struct Participants {
     store: Arc<dyn Store>,
     config: Arc<Config>,
+    rules: Rules,
     clock: Clock,
 }
 
 impl Participants {
-    /// Those that this store knows, without those that this configuration excludes.
-    pub fn new(store: Arc<dyn Store>, config: Arc<Config>, clock: Clock) -> Self {
-        Self { store, config, clock }
+    /// Those that this store knows, without those that the configuration and the rules exclude.
+    pub fn new(store: Arc<dyn Store>, config: Arc<Config>, rules: Rules, clock: Clock) -> Self {
+        Self { store, config, rules, clock }
     }
 
     /// Handles a webhook that names a participant.
     pub async fn named(&self, project: &ProjectId, event: &Event) -> Result<(), Error> {
         let (Some(person), false) = (&event.person, event.room_sid.is_empty()) else { return Ok(()) };
-        if !is_recordable(&self.config, project, &event.room_name) {
+        let is_recordable = self.config.project(project).is_some_and(|project| project.recording);
+        if !is_recordable || rule::excludes(self.rules.of(project), &event.room_name) {
             return Ok(());
         }
         let (now, known) = (self.clock.now(), participant(person));
@@ -84,7 +88,7 @@ impl Participants {
         if named.is_empty() {
             return Ok(seen);
         }
-        let rules = self.rules(recording).await?;
+        let rules = self.exclusions_of(recording).await?;
         let mut all = seen;
         for person in named {
             if rules.iter().any(|rule| rule.covers(&person.identity, &person.kind, &person.attributes)) {
@@ -97,18 +101,13 @@ impl Participants {
     }
 
     /// Who is excluded from a recording. What one recording of a room excludes is excluded from all of them.
-    async fn rules(&self, recording: RecordingId) -> Result<Vec<Exclusions>, Error> {
+    async fn exclusions_of(&self, recording: RecordingId) -> Result<Vec<Exclusions>, Error> {
         let mut by_name = exclusions(&RecordingOptions::default(), &self.config);
         by_name.identities.extend(self.store.excluded(recording).await?);
         let options = self.store.redactions(recording).await?.options;
         let of_options = options.iter().map(|options| exclusions(options, &self.config));
         Ok(of_options.chain([by_name]).collect())
     }
-}
-
-/// Whether rooms of that name may be recorded at all.
-fn is_recordable(config: &Config, project: &ProjectId, room: &str) -> bool {
-    config.project(project).is_some_and(|project| project.recording && !project.excludes_room(room))
 }
 
 fn participant(person: &Person) -> Participant {

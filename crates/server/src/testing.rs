@@ -26,6 +26,7 @@ use crate::config;
 use crate::data_dir::DataDir;
 use crate::http::state::SharedApp;
 use crate::jobs;
+use crate::rules::Rules;
 use crate::startup::assemble_over;
 use crate::uploads::receive::{self, Refusal};
 
@@ -76,7 +77,8 @@ impl House {
         let now = Arc::new(AtomicI64::new(at));
         let shown = Arc::clone(&now);
         let clock = Clock::new(move || WallTime::from_nanos(shown.load(Ordering::Relaxed)));
-        let (app, recovered) = assemble_over(config, data, store, Arc::new(bytes.clone()), clock).unwrap();
+        let rules = Rules::load(store.as_ref(), &config).await.unwrap();
+        let (app, recovered) = assemble_over(config, data, store, Arc::new(bytes.clone()), rules, clock).unwrap();
         (Self { folder, environment, app, bytes, now }, recovered)
     }
 
@@ -89,7 +91,8 @@ impl House {
         let data = DataDir::open(&config.data_dir).unwrap();
         let (store, bytes) = (Arc::clone(&self.app.store), self.bytes.clone());
         let clock = self.app.recorder.clock.clone();
-        let (app, _) = assemble_over(config, data, store, Arc::new(bytes.clone()), clock).unwrap();
+        let rules = self.app.uploads.exclusion.rules.clone();
+        let (app, _) = assemble_over(config, data, store, Arc::new(bytes.clone()), rules, clock).unwrap();
         Self { folder, environment, app, bytes, now: Arc::clone(&self.now) }
     }
 

@@ -22,6 +22,7 @@ mod live;
 mod masters;
 mod objects;
 mod people;
+mod project_rules;
 mod recordings;
 mod rows;
 mod rules;
@@ -41,6 +42,7 @@ pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, OwnedRoom, Redactio
 pub use masters::{Divided, Masters};
 pub use objects::{Objects, Purpose, SweepCandidate};
 pub use people::People;
+pub use project_rules::ProjectRules;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
 pub use sessions::{Own, OwnRecording, SameRoom, Sessions, SplitSession};
@@ -61,6 +63,7 @@ pub trait Store:
     + Live
     + Inbox
     + People
+    + ProjectRules
     + Segments
     + Objects
     + Tasks

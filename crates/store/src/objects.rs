@@ -32,8 +32,10 @@ pub enum Purpose {
 /// An object that nothing needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepCandidate {
-    /// Its key.
+    /// Its key, or that of a folder.
     pub key: ObjectKey,
+    /// Whether it is a folder: all that is in it, and has no row of its own, is needed by nothing.
+    pub is_folder: bool,
 }
 
 /// The rows of objects: announced, live, condemned.
@@ -50,6 +52,20 @@ pub trait Objects {
         keys: &[ObjectKey],
         now: WallTime,
     ) -> Result<()>;
+
+    /// Announces a folder in which somebody else writes for us, in one transaction: inside it, and nowhere else, objects may be listed and
+    /// deleted that have no row. It is announced anew like a key. Scope: id (the project is only stored).
+    async fn announce_folder(
+        &self,
+        project: &ProjectId,
+        recording: RecordingId,
+        purpose: Purpose,
+        folder: &ObjectKey,
+        now: WallTime,
+    ) -> Result<()>;
+
+    /// Those of these keys that have a row. Scope: id.
+    async fn known_objects(&self, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>>;
 
     /// Objects that nothing needs, oldest first: condemned before `condemned`, or announced before `announced` (which must be early
     /// enough that no write can still be under way). What is not to wait was condemned at time 0. They stay listed until [`Objects::swept`]. Scope: all projects.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use echosphere_domain::id::{ProjectId, RecordingId};
+use echosphere_domain::rule::{self, Rule};
 use echosphere_livekit::webhook::Event;
 use echosphere_recorder::rooms::{Room, RoomService};
 use echosphere_store::{Event as InboxEvent, EventId, Origin, Store, What};
@@ -15,10 +16,11 @@ use sha2::{Digest, Sha256};
 
 use self::retries::Retries;
 use crate::clock::Clock;
-use crate::config::{self, Config, matches_pattern};
+use crate::config::Config;
 use crate::names;
 use crate::participants::Participants;
 use crate::recording::{Error, Recorder, RecordingRequest, start};
+use crate::rules::Rules;
 use crate::signals::Stop;
 use crate::uploads::exclusion::Exclusion;
 
@@ -28,6 +30,8 @@ const RECONCILE: Duration = Duration::from_secs(30);
 /// What recording rooms automatically needs.
 pub struct AutoRecord {
     /// The rules.
+    pub rules: Rules,
+    /// Which project rooms are recorded for, and how LiveKit is reached.
     pub config: Arc<Config>,
     /// The database.
     pub store: Arc<dyn Store>,
@@ -48,9 +52,10 @@ pub struct AutoRecord {
 }
 
 impl AutoRecord {
-    /// For a recorder, with its rules and its rows.
+    /// For a recorder, with the rules that rooms are excluded by.
     pub fn new(recorder: Arc<Recorder>, exclusion: Exclusion) -> Self {
         Self {
+            rules: exclusion.rules.clone(),
             config: Arc::clone(&recorder.config),
             store: Arc::clone(&recorder.store),
             participants: recorder.participants.clone(),
@@ -80,20 +85,19 @@ pub enum Outcome {
 
 /// Handles a webhook: its room may be one that is to be recorded.
 pub async fn webhook_came(auto: &AutoRecord, project: &ProjectId, event: &Event) -> Outcome {
-    let rule = &auto.config.recorder.auto;
-    let begins = match event.name.as_str() {
-        "participant_joined" => {
-            let kind = event.participant_kind.as_deref().unwrap_or_default();
-            kind != "EGRESS" && (!rule.agents || kind == "AGENT")
-        }
+    let kind = event.participant_kind.as_deref().unwrap_or_default();
+    let is_agent = match event.name.as_str() {
+        "participant_joined" => kind == "AGENT",
         // Tracks are published after participants joined; the webhook of one may be the first that arrives.
-        "track_published" => !rule.agents && event.participant_kind.as_deref() != Some("EGRESS"),
-        _ => false,
+        "track_published" => false,
+        _ => return Outcome::Done,
     };
+    let wanted = wanted(auto.rules.of(project), &event.room_name, &event.room_sid);
+    let begins = wanted == Some(Wanted::Always) || (wanted.is_some() && is_agent);
     if !begins
+        || kind == "EGRESS"
         || project != auto.config.recording_project()
         || !allowed(auto, project, &event.room_name)
-        || !wanted(rule, &event.room_name, &event.room_sid)
     {
         return Outcome::Done;
     }
@@ -106,7 +110,8 @@ pub async fn webhook_came(auto: &AutoRecord, project: &ProjectId, event: &Event)
 
 /// Polls LiveKit for its rooms until the server stops.
 pub async fn poll(auto: Arc<AutoRecord>) {
-    if auto.config.recorder.auto.rooms.is_empty() || auto.config.livekit_url.is_none() {
+    let rules = auto.rules.of(auto.config.recording_project());
+    if !rules.iter().any(|rule| matches!(rule, Rule::AutoRecord { .. })) || auto.config.livekit_url.is_none() {
         return;
     }
     loop {
@@ -131,13 +136,15 @@ async fn look(auto: &AutoRecord, project: &ProjectId) -> Result<(), echosphere_r
         return Ok(());
     };
     let service = RoomService::new(&auto.recorder.wire, url, &pair.key, &pair.secret);
-    let rule = &auto.config.recorder.auto;
     for room in service.rooms(auto.clock.now()).await? {
-        let is_wanted = allowed(auto, project, &room.name) && wanted(rule, &room.name, &room.sid);
-        if room.participants == 0 || !is_wanted || is_recorded(auto, project, &room.sid).await {
+        let wanted = wanted(auto.rules.of(project), &room.name, &room.sid);
+        let Some(wanted) = wanted.filter(|_| room.participants > 0 && allowed(auto, project, &room.name)) else {
+            continue;
+        };
+        if is_recorded(auto, project, &room.sid).await {
             continue;
         }
-        let agent = !rule.agents
+        let agent = wanted == Wanted::Always
             || service.people(&room.name, auto.clock.now()).await?.iter().any(|person| person.kind == "AGENT");
         if agent {
             note_found(auto, project, room).await;
@@ -199,14 +206,29 @@ async fn already(auto: &AutoRecord, project: &ProjectId, other: RecordingId, sid
 
 /// Whether a project's rooms of that name may be recorded automatically.
 fn allowed(auto: &AutoRecord, project: &ProjectId, room: &str) -> bool {
-    auto.config.project(project).is_some_and(|project| project.recording && !project.excludes_room(room))
+    auto.config.project(project).is_some_and(|project| project.recording) && !auto.exclusion.is_excluded(project, room)
 }
 
-/// Whether a rule selects a room. Whether a room is in the rule's share follows from its id, so that every caller decides alike.
-fn wanted(rule: &config::AutoRecord, name: &str, sid: &str) -> bool {
+/// When a room is to be recorded without being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted {
+    /// Once an agent is there.
+    WithAgent,
+    /// Whoever is there.
+    Always,
+}
+
+/// What the rules say of a room. Whether it is in the share of a rule follows from its id, so that every caller decides alike.
+fn wanted(rules: &[Rule], name: &str, sid: &str) -> Option<Wanted> {
     let share = Sha256::digest(sid.as_bytes());
     let lot = u64::from(u16::from_be_bytes([share[0], share[1]])) * 100 / 65_536;
-    rule.rooms.iter().any(|pattern| matches_pattern(pattern, name)) && lot < rule.percent
+    let of = |rule: &Rule| match rule {
+        Rule::AutoRecord { rooms, agents, percent } if rule::matches_pattern(rooms, name) && lot < *percent => {
+            Some(if *agents { Wanted::WithAgent } else { Wanted::Always })
+        }
+        _ => None,
+    };
+    rules.iter().filter_map(of).max()
 }
 
 /// When the last webhook came that may begin a recording.
@@ -235,10 +257,18 @@ mod tests {
 
     #[test]
     fn a_share_is_a_share_and_always_the_same() {
-        let rule = |percent| config::AutoRecord { rooms: vec!["call-*".to_owned()], agents: false, percent };
-        let chosen = (0..2_000).filter(|n| wanted(&rule(30), "call-1", &format!("RM_{n}"))).count();
+        let rule = |percent| [Rule::AutoRecord { rooms: "call-*".to_owned(), agents: false, percent }];
+        let chosen = (0..2_000).filter(|n| wanted(&rule(30), "call-1", &format!("RM_{n}")).is_some()).count();
         assert!((500..700).contains(&chosen), "{chosen}");
-        assert!(wanted(&rule(100), "call-1", "RM_x") && !wanted(&rule(0), "call-1", "RM_x"));
-        assert!(!wanted(&rule(100), "other", "RM_x"));
+        assert_eq!(wanted(&rule(100), "call-1", "RM_x"), Some(Wanted::Always));
+        assert_eq!([wanted(&rule(0), "call-1", "RM_x"), wanted(&rule(100), "other", "RM_x")], [None, None]);
+    }
+
+    #[test]
+    fn the_rule_that_asks_for_least_counts() {
+        let rule = |rooms: &str, agents| Rule::AutoRecord { rooms: rooms.to_owned(), agents, percent: 100 };
+        let rules = [rule("call-1", false), rule("*", true), Rule::ExcludeRooms { rooms: "x".to_owned() }];
+        assert_eq!(wanted(&rules, "call-1", "RM_x"), Some(Wanted::Always));
+        assert_eq!(wanted(&rules, "call-2", "RM_x"), Some(Wanted::WithAgent));
     }
 }

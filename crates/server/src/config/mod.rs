@@ -23,7 +23,7 @@ use secrecy::SecretString;
 pub use self::http::Http;
 pub use load::{Environment, Error, load};
 pub use network::{Network, is_loopback_host};
-pub use projects::{KeyPair, Project, matches_pattern};
+pub use projects::{KeyPair, Project};
 pub use recorder::{AutoRecord, Recorder};
 pub use sign_in::SignIn;
 

@@ -36,11 +36,6 @@ impl Project {
     pub fn default_project(livekit: Vec<KeyPair>) -> Self {
         Self { id: ProjectId::default(), livekit, api_keys: Vec::new(), recording: true, excluded_rooms: Vec::new() }
     }
-
-    /// Whether rooms with this name are excluded.
-    pub fn excludes_room(&self, name: &str) -> bool {
-        self.excluded_rooms.iter().any(|pattern| matches_pattern(pattern, name))
-    }
 }
 
 /// The form of a project in the file.
@@ -83,38 +78,5 @@ impl ProjectEntry {
             recording: self.recording,
             excluded_rooms: self.excluded_rooms,
         })
-    }
-}
-
-/// Whether a pattern, in which `*` stands for any run of characters, matches the whole name.
-pub fn matches_pattern(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_patterns() {
-        for (pattern, name, expected) in [
-            ("support", "support", true),
-            ("support", "support-1", false),
-            ("support-*", "support-1", true),
-            ("*-private", "hr-private", true),
-            ("a*b*c", "a-b-b-c", true),
-            ("a*a", "a", false),
-            ("*", "", true),
-        ] {
-            assert_eq!(matches_pattern(pattern, name), expected, "{pattern} {name}");
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! The sweeper: periodically begins deletions that are due, and deletes announced objects that nothing needs any more, old capture
 //! logs, and expired quarantine.
 //!
-//! It goes by rows, never by a listing: buckets hold other people's data.
+//! It goes by rows, never by a listing, because buckets hold other people's data; only a folder that was announced as a whole is listed.
 
 use std::sync::Arc;
 
+use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 
 use super::{Jobs, clean};
@@ -74,8 +75,13 @@ async fn delete(jobs: &Jobs, condemned: WallTime, announced: WallTime) -> Result
         }
         let mut gone = Vec::with_capacity(candidates.len());
         for candidate in candidates {
-            match jobs.objects.delete(&candidate.key).await {
-                Ok(_) => gone.push(candidate.key),
+            let deleted = if candidate.is_folder {
+                delete_folder(jobs, &candidate.key).await
+            } else {
+                jobs.objects.delete(&candidate.key).await.map(|_| ())
+            };
+            match deleted {
+                Ok(()) => gone.push(candidate.key),
                 Err(error) => tracing::warn!(key = %candidate.key, %error, "an unneeded object cannot be deleted now"),
             }
         }
@@ -86,4 +92,17 @@ async fn delete(jobs: &Jobs, condemned: WallTime, announced: WallTime) -> Result
         metrics::counter!("echosphere_swept_objects_total").increment(forgotten.len() as u64);
         tracing::info!(objects = forgotten.len(), "unneeded objects were deleted");
     }
+}
+
+/// Deletes what somebody else wrote for us in a folder that was announced, and that became nothing of ours: what has a row is judged by
+/// that.
+async fn delete_folder(jobs: &Jobs, folder: &ObjectKey) -> Result<(), crate::error::Error> {
+    let listed = jobs.objects.list(folder).await?;
+    for keys in listed.chunks(BATCH as usize) {
+        let known = jobs.store.known_objects(keys).await?;
+        for key in keys.iter().filter(|key| !known.contains(key)) {
+            jobs.objects.delete(key).await?;
+        }
+    }
+    Ok(())
 }

@@ -200,6 +200,27 @@ mod sweeping {
     }
 
     #[tokio::test]
+    async fn what_somebody_wrote_for_us_and_nobody_needs_goes_and_nothing_beside_it() {
+        let (house, recording, _) = rendered().await;
+        let key = |name: &str| ObjectKey::parse(format!("{}/9/{name}", recording.prefix.as_str())).unwrap();
+        let (project, now) = (house.project(), house.app.jobs.clock.now());
+        let folder = key("attempt");
+        house.app.store.announce_folder(&project, recording.id, Purpose::Segment, &folder, now).await.unwrap();
+        let taken = key("attempt/taken.ts");
+        house.app.objects.put(&recording, Purpose::Log, &taken, b"a live one".to_vec()).await.unwrap();
+        let theirs = [key("attempt/0.ts"), key("attempt/deep/1.ts"), key("attempt-2/0.ts")];
+        for key in &theirs {
+            echosphere_storage::ObjectStore::put(&house.bytes, key, b"theirs".as_slice().into()).await.unwrap();
+        }
+        house.pass(house.app.config.sweep_after + HOUR);
+        sweep::sweep(&house.app.jobs, house.app.jobs.clock.now()).await.unwrap();
+        let left = house.bytes.keys();
+        assert!(left.contains(&taken) && left.contains(&theirs[2]), "{left:?}");
+        assert!(!left.contains(&theirs[0]) && !left.contains(&theirs[1]), "{left:?}");
+        assert!(house.app.store.known_objects(&[folder]).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
     async fn what_is_in_quarantine_goes_when_its_time_is_over() {
         let (house, upload) = quarantined().await;
         clean::expire_quarantine(&house.app.jobs).await.unwrap();

@@ -32,6 +32,7 @@ use crate::readers::Readers;
 use crate::recording::{self, Recorder, Registry, load};
 use crate::redaction::Redaction;
 use crate::rendering::{Pool, Rendering};
+use crate::rules::Rules;
 use crate::sign_in::{self, SignIns};
 use crate::signals::{Bell, Stop};
 use crate::uploads::Uploads;
@@ -82,7 +83,8 @@ fn verifier(config: &Config) -> Verifier {
 pub(super) async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let data = DataDir::open(&config.data_dir)?;
     let (store, bytes) = open_stores(&config, &data).await?;
-    assemble_over(config, data, store, bytes, Clock::system())
+    let rules = Rules::load(store.as_ref(), &config).await?;
+    assemble_over(config, data, store, bytes, rules, Clock::system())
 }
 
 /// Puts the parts of a server together over its database and object storage; also returns what earlier processes left in journals.
@@ -91,6 +93,7 @@ pub fn assemble_over(
     data: DataDir,
     store: Arc<dyn Store>,
     bytes: Arc<dyn ObjectStore>,
+    rules: Rules,
     clock: Clock,
 ) -> Result<(SharedApp, Recovered), Error> {
     let system = |action| move |source| Error::System { action, source };
@@ -107,8 +110,9 @@ pub fn assemble_over(
     let objects = Objects::new(Arc::clone(&store), Arc::clone(&bytes), clock.clone());
     let base = Base {
         node: data.node_id(NodeId::new(entropy::uuid(clock.now())))?,
-        participants: Participants::new(Arc::clone(&store), Arc::clone(&config), clock.clone()),
+        participants: Participants::new(Arc::clone(&store), Arc::clone(&config), rules.clone(), clock.clone()),
         rendering: Rendering::new(Arc::clone(&store), objects.clone(), pool, clock.clone()),
+        rules,
         config: Arc::clone(&config),
         data: Arc::clone(&data),
         store: Arc::clone(&store),
@@ -146,6 +150,7 @@ pub fn assemble_over(
 /// What several parts are given.
 struct Base {
     node: NodeId,
+    rules: Rules,
     config: Arc<Config>,
     data: Arc<DataDir>,
     store: Arc<dyn Store>,
@@ -172,6 +177,7 @@ impl Base {
                 clock: self.clock.clone(),
             },
             exclusion: Exclusion {
+                rules: self.rules.clone(),
                 config: Arc::clone(&self.config),
                 store: Arc::clone(&self.store),
                 wire,

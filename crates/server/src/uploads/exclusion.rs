@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echosphere_domain::id::ProjectId;
+use echosphere_domain::rule::{self, Rule};
 use echosphere_livekit::session_upload::header::Header;
 use echosphere_recorder::rooms::{Room, RoomService};
 use echosphere_recorder::wire::Wire;
 use echosphere_store::{Error, Gone, SessionIds, Store};
 
 use crate::clock::Clock;
-use crate::config::{Config, Project};
+use crate::config::Config;
+use crate::rules::Rules;
 use crate::signals::Bell;
 
 /// How long LiveKit may take to list its rooms.
@@ -32,10 +34,10 @@ pub enum Answer {
 }
 
 /// The rule: a room is excluded if any of its known names is.
-pub fn decide<'n>(project: &Project, names: impl IntoIterator<Item = &'n str>) -> Answer {
-    let mut answer = if project.excluded_rooms.is_empty() { Answer::Kept } else { Answer::Unknown };
+pub fn decide<'n>(rules: &[Rule], names: impl IntoIterator<Item = &'n str>) -> Answer {
+    let mut answer = if rule::has_exclusions(rules) { Answer::Unknown } else { Answer::Kept };
     for name in names.into_iter().filter(|name| !name.is_empty()) {
-        if project.excludes_room(name) {
+        if rule::excludes(rules, name) {
             return Answer::Excluded;
         }
         answer = Answer::Kept;
@@ -52,10 +54,12 @@ pub fn ids(header: &Header) -> SessionIds {
 #[derive(Clone)]
 pub struct Exclusion {
     /// The rules.
+    pub rules: Rules,
+    /// How LiveKit is reached, with which keys.
     pub config: Arc<Config>,
     /// The database.
     pub store: Arc<dyn Store>,
-    /// How LiveKit is reached.
+    /// How requests to LiveKit are sent.
     pub wire: Wire,
     /// Wakes the check of held uploads.
     pub held: Arc<Bell>,
@@ -68,19 +72,20 @@ pub struct Exclusion {
 impl Exclusion {
     /// Whether a project excludes rooms by name.
     pub fn has_rules(&self, project: &ProjectId) -> bool {
-        self.config.project(project).is_some_and(|project| !project.excluded_rooms.is_empty())
+        rule::has_exclusions(self.rules.of(project))
     }
 
     /// Whether a rule of a project excludes rooms of this name.
     pub fn is_excluded(&self, project: &ProjectId, name: &str) -> bool {
-        self.config.project(project).is_some_and(|project| decide(project, [name]) == Answer::Excluded)
+        rule::excludes(self.rules.of(project), name)
     }
 
     /// What the rule says about a session's room, by a name that came with the session and by the names that are known already.
     pub async fn ask(&self, project: &ProjectId, session: &SessionIds, name: Option<&str>) -> Result<Answer, Error> {
-        let Some(rules) = self.config.project(project).filter(|project| !project.excluded_rooms.is_empty()) else {
+        let rules = self.rules.of(project);
+        if !rule::has_exclusions(rules) {
             return Ok(Answer::Kept);
-        };
+        }
         let known = self.store.room_names(project, session).await?;
         Ok(decide(rules, known.iter().map(String::as_str).chain(name)))
     }
@@ -93,9 +98,10 @@ impl Exclusion {
         session: &SessionIds,
         (name, is_sure): (Option<&str>, bool),
     ) -> Result<Answer, Error> {
-        let Some(rules) = self.config.project(project).filter(|project| !project.excluded_rooms.is_empty()) else {
+        let rules = self.rules.of(project);
+        if !rule::has_exclusions(rules) {
             return Ok(Answer::Kept);
-        };
+        }
         let known = self.store.room_names(project, session).await?;
         let name = name.filter(|_| is_sure || known.is_empty());
         Ok(decide(rules, known.iter().map(String::as_str).chain(name)))
@@ -143,9 +149,10 @@ impl Exclusion {
 
     /// Applies the rule to a room whose name was reported.
     pub async fn room_named(&self, project: &ProjectId, room_sid: &str, name: &str) -> Result<(), Error> {
-        let Some(rules) = self.config.project(project).filter(|project| !project.excluded_rooms.is_empty()) else {
+        let rules = self.rules.of(project);
+        if !rule::has_exclusions(rules) {
             return Ok(());
-        };
+        }
         if room_sid.is_empty() || name.is_empty() {
             return Ok(());
         }
@@ -167,9 +174,8 @@ mod tests {
 
     #[test]
     fn one_name_that_is_excluded_decides_and_without_a_name_nothing_does() {
-        let mut project = Project::default_project(Vec::new());
-        assert_eq!(decide(&project, []), Answer::Kept, "without a rule no name is needed");
-        project.excluded_rooms = vec!["internal-*".to_owned()];
+        assert_eq!(decide(&[], []), Answer::Kept, "without a rule no name is needed");
+        let rules = [Rule::ExcludeRooms { rooms: "internal-*".to_owned() }];
         for (names, expected) in [
             (&[][..], Answer::Unknown),
             (&[""], Answer::Unknown),
@@ -178,7 +184,7 @@ mod tests {
             (&["support", "internal-1"], Answer::Excluded),
             (&["internal-1", "support"], Answer::Excluded),
         ] {
-            assert_eq!(decide(&project, names.iter().copied()), expected, "{names:?}");
+            assert_eq!(decide(&rules, names.iter().copied()), expected, "{names:?}");
         }
     }
 }

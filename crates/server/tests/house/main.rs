@@ -46,7 +46,7 @@ fn the_arrows_between_crates_are_those_of_the_plan() {
 }
 
 /// The parts of the server: each may use those before it and no other. `http` and what starts the server know all of them.
-const LAYERS: [&str; 30] = [
+const LAYERS: [&str; 31] = [
     "error",
     "clock",
     "entropy",
@@ -58,6 +58,7 @@ const LAYERS: [&str; 30] = [
     "private",
     "config",
     "data_dir",
+    "rules",
     "threads",
     "readers",
     "objects",

@@ -33,6 +33,16 @@ ALTER TABLE captures DROP COLUMN body;
 CREATE INDEX masters_by_key ON masters (key);
 CREATE INDEX masters_undivided ON masters (capture) WHERE part = 'whole' AND undivided IS NULL;
 
+-- What a project wants done with rooms by themselves, in the order in which it counts.
+CREATE TABLE rules (
+    project  TEXT    NOT NULL,
+    position INTEGER NOT NULL,
+    -- JSON (`domain::rule::Rule`).
+    rule     TEXT    NOT NULL,
+    kind     TEXT AS (rule ->> '$.kind'),
+    PRIMARY KEY (project, position)
+) STRICT, WITHOUT ROWID;
+
 -- Until when sound and words are kept, where they are not kept for ever.
 ALTER TABLE recordings ADD COLUMN sound_until INTEGER;
 ALTER TABLE recordings ADD COLUMN words_until INTEGER;

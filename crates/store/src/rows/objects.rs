@@ -32,6 +32,9 @@ pub(crate) trait ObjectRows {
         since: WallTime,
     ) -> Result<()>;
 
+    /// Stores that a key is that of a folder.
+    async fn set_folder(&mut self, key: &ObjectKey) -> Result<()>;
+
     /// Stores the state of an object; false when it has no row.
     async fn set_object_state(&mut self, key: &ObjectKey, state: ObjectState, since: WallTime) -> Result<bool>;
 

@@ -23,6 +23,19 @@ pub(crate) async fn announce(
     rows.put_objects(project, recording, purpose, keys, state, now).await
 }
 
+/// Announces a folder in which somebody else writes for us.
+pub(crate) async fn announce_folder(
+    rows: &mut dyn Rows,
+    project: &ProjectId,
+    recording: RecordingId,
+    purpose: Purpose,
+    folder: &ObjectKey,
+    now: WallTime,
+) -> Result<()> {
+    announce(rows, project, Some(recording), purpose, std::slice::from_ref(folder), now).await?;
+    rows.set_folder(folder).await
+}
+
 /// The fence of a deletion: once the transaction that requested it has committed, nothing is announced for the recording.
 async fn refuse_deleted(rows: &mut dyn Rows, recording: RecordingId) -> Result<()> {
     let found = rows.find_recording(recording).await?;

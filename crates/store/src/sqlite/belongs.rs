@@ -305,5 +305,12 @@ pub const BELONGS: &[Belongs] = &[
         erased_by: &[],
     },
     Belongs { table: "used_sign_in_links", columns: &[("nonce", Stays), ("expires_at", Stays)], erased_by: &[] },
+    // Patterns that the configuration names, about no recording.
+    Belongs {
+        table: "rules",
+        // `kind` is made from `rule`.
+        columns: &[("project", Stays), ("position", Stays), ("rule", Stays)],
+        erased_by: &[],
+    },
     Belongs { table: "upkeep", columns: &[("name", Stays), ("done_at", Stays)], erased_by: &[] },
 ];

@@ -4,10 +4,15 @@ use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
+use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
-use super::codec::Reader;
+use super::codec::{Reader, json};
 use crate::{Error, Objects, Purpose, Result, SweepCandidate, rules};
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx("look for objects", error)
+}
 
 #[async_trait]
 impl Objects for SqliteStore {
@@ -26,9 +31,34 @@ impl Objects for SqliteStore {
         .await
     }
 
+    async fn announce_folder(
+        &self,
+        project: &ProjectId,
+        recording: RecordingId,
+        purpose: Purpose,
+        folder: &ObjectKey,
+        now: WallTime,
+    ) -> Result<()> {
+        let (project, folder) = (project.clone(), folder.clone());
+        self.write("announce a folder", move |rows| {
+            Box::pin(
+                async move { rules::objects::announce_folder(rows, &project, recording, purpose, &folder, now).await },
+            )
+        })
+        .await
+    }
+
+    async fn known_objects(&self, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>> {
+        let rows = sqlx::query(
+            "SELECT key AS id FROM objects WHERE store = 'main' AND key IN (SELECT value FROM json_each(?))",
+        );
+        let rows = rows.bind(json(keys)).fetch_all(&self.readers).await.map_err(failed)?;
+        rows.iter().map(|row| Reader::new("objects", row).parse("id")).collect()
+    }
+
     async fn sweepable(&self, condemned: WallTime, announced: WallTime, limit: u32) -> Result<Vec<SweepCandidate>> {
         let rows = sqlx::query(
-            "SELECT key AS id FROM objects
+            "SELECT key AS id, is_prefix FROM objects
              WHERE (state = 'condemned' AND since < ?) OR (state = 'announced' AND since < ?) ORDER BY since LIMIT ?",
         )
         .bind(condemned.as_nanos())
@@ -36,8 +66,12 @@ impl Objects for SqliteStore {
         .bind(limit)
         .fetch_all(&self.readers)
         .await
-        .map_err(|error| Error::from_sqlx("look for unneeded objects", error))?;
-        rows.iter().map(|row| Ok(SweepCandidate { key: Reader::new("objects", row).parse("id")? })).collect()
+        .map_err(failed)?;
+        let candidate = |row: &SqliteRow| {
+            let row = Reader::new("objects", row);
+            Ok(SweepCandidate { key: row.parse("id")?, is_folder: row.flag("is_prefix")? })
+        };
+        rows.iter().map(candidate).collect()
     }
 
     async fn swept(&self, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>> {

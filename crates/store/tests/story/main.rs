@@ -41,6 +41,7 @@ mod people;
 mod recordings;
 mod redactions;
 mod refused;
+mod rules;
 mod scheduled;
 mod segments;
 mod sessions;

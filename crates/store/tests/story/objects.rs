@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
-use echosphere_store::Purpose;
+use echosphere_store::{Error, Purpose};
 
 use crate::work::key;
 use crate::world::{World, at, ids, mine};
@@ -14,6 +14,7 @@ on_each! {
     what_was_announced_and_not_written_is_swept_by_its_age,
     a_chunk_of_a_log_is_live_at_once,
     what_is_condemned_waits_for_the_sweeper,
+    a_folder_is_announced_as_a_whole,
 }
 
 async fn announced(world: &World, purpose: Purpose, key: &ObjectKey, now: WallTime) {
@@ -62,4 +63,21 @@ async fn what_is_condemned_waits_for_the_sweeper(mut world: World) {
     announced(&world, Purpose::Upload, &joined.body, at(50)).await;
     assert!(sweepable(&world, at(99), at(50), 10).await.is_empty(), "announced anew");
     assert_eq!(store.swept(&[joined.body.clone(), object]).await.unwrap(), [joined.body]);
+}
+
+async fn a_folder_is_announced_as_a_whole(mut world: World) {
+    let store = Arc::clone(&world.store);
+    let recording = world.uploaded(Some("AJ_1"), 0, 8).await.recording;
+    let (folder, inside) = (key("a/attempt"), key("a/attempt/0.ts"));
+    store.announce_folder(&mine(), recording.id, Purpose::Segment, &folder, at(10)).await.unwrap();
+    store.announce(&mine(), Some(recording.id), Purpose::Segment, from_ref(&inside), at(10)).await.unwrap();
+    let found = store.sweepable(at(0), at(11), 10).await.unwrap();
+    let mut found: Vec<_> = found.into_iter().map(|found| (found.key, found.is_folder)).collect();
+    found.sort();
+    assert_eq!(found, [(folder.clone(), true), (inside.clone(), false)]);
+    assert_eq!(store.known_objects(&[key("a/attempt/1.ts"), inside.clone()]).await.unwrap(), [inside]);
+    store.request_deletion(&mine(), recording.id, at(20)).await.unwrap();
+    let late = store.announce_folder(&mine(), recording.id, Purpose::Segment, &folder, at(21)).await;
+    assert!(matches!(late, Err(Error::Deleted(_))));
+    assert!(world.objects_of(recording.id).await.contains(&folder));
 }

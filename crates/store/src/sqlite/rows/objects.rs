@@ -55,6 +55,11 @@ impl ObjectRows for SqliteConnection {
         put.execute(self).await.map(|_| ()).map_err(failed)
     }
 
+    async fn set_folder(&mut self, key: &ObjectKey) -> Result<()> {
+        let set = sqlx::query("UPDATE objects SET is_prefix = 1 WHERE store = 'main' AND key = ?").bind(key.as_str());
+        set.execute(self).await.map(|_| ()).map_err(failed)
+    }
+
     async fn set_object_state(&mut self, key: &ObjectKey, state: ObjectState, since: WallTime) -> Result<bool> {
         let set = sqlx::query("UPDATE objects SET state = ?, since = ? WHERE store = 'main' AND key = ?")
             .bind(state_word(state));

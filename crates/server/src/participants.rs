@@ -17,8 +17,8 @@ use echosphere_store::{Error, Store};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::names;
+use crate::project_rules::ProjectRules;
 use crate::recording_options::exclusions;
-use crate::rules::Rules;
 
 /// The most that the attributes and the kind of one participant may take, in bytes of names and values: what LiveKit allows for the
 /// attributes by default (livekit-server, pkg/config, `max_attributes_size`).
@@ -29,13 +29,13 @@ const MOST_ATTRIBUTES: usize = 65_536;
 pub struct Participants {
     store: Arc<dyn Store>,
     config: Arc<Config>,
-    rules: Rules,
+    rules: ProjectRules,
     clock: Clock,
 }
 
 impl Participants {
     /// Those that this store knows, without those that the configuration and the rules exclude.
-    pub fn new(store: Arc<dyn Store>, config: Arc<Config>, rules: Rules, clock: Clock) -> Self {
+    pub fn new(store: Arc<dyn Store>, config: Arc<Config>, rules: ProjectRules, clock: Clock) -> Self {
         Self { store, config, rules, clock }
     }
 

@@ -26,7 +26,7 @@ use crate::config;
 use crate::data_dir::DataDir;
 use crate::http::state::SharedApp;
 use crate::jobs;
-use crate::rules::Rules;
+use crate::project_rules::ProjectRules;
 use crate::startup::assemble_over;
 use crate::uploads::receive::{self, Refusal};
 
@@ -77,7 +77,7 @@ impl House {
         let now = Arc::new(AtomicI64::new(at));
         let shown = Arc::clone(&now);
         let clock = Clock::new(move || WallTime::from_nanos(shown.load(Ordering::Relaxed)));
-        let rules = Rules::load(store.as_ref(), &config).await.unwrap();
+        let rules = ProjectRules::load(store.as_ref(), &config).await.unwrap();
         let (app, recovered) = assemble_over(config, data, store, Arc::new(bytes.clone()), rules, clock).unwrap();
         (Self { folder, environment, app, bytes, now }, recovered)
     }

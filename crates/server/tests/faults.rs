@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use echosphere_testkit::server::{Server, files};
 use echosphere_testkit::session::{self, Session};
 use echosphere_testkit::{hostile, http};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 /// As many as a run of the tests has time for; `make soak` asks for more.
@@ -86,23 +86,55 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
     nothing_is_left_over_once_the_sweeper_has_been(dir.path(), &foreign);
 }
 
-/// There are a header, a chat history, sound, an analysis and segments for each recording with sound, without sound the first two, and
-/// what is not ours stays.
+/// There are an analysis and its segments for each recording with sound, the parts of one upload for each, and what is not ours stays.
 fn nothing_is_left_over_once_the_sweeper_has_been(dir: &Path, foreign: &Path) {
     let variables = [("ECHOSPHERE_STORAGE_SWEEP_AFTER", "0s"), ("ECHOSPHERE_STORAGE_SWEEP_EVERY", "100ms")];
     let server = Server::start(PROGRAM, dir, &variables);
     let recordings = server.settled_all();
-    let objects_of = |ms: i64| if ms == 0 { 2 } else { 4 + grid_segments(ms) };
-    let expected: usize = recordings.iter().map(|r| objects_of(r["duration_ms"].as_i64().unwrap())).sum();
+    let of = |r: &Value| (r["id"].as_str().unwrap().to_owned(), r["duration_ms"].as_i64().unwrap());
+    let durations: BTreeMap<String, i64> = recordings.iter().map(of).collect();
     let objects = dir.join("data/objects/echosphere-recordings/recordings");
     let until = Instant::now() + Duration::from_secs(30);
-    while files(&objects).len() != expected + 1 && Instant::now() < until {
+    let mut wrong = left_over(&objects, &durations);
+    while !wrong.is_empty() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(100));
+        wrong = left_over(&objects, &durations);
     }
-    assert_eq!(files(&objects).len(), expected + 1, "every byte has a recording that needs it");
+    assert_eq!(wrong, [""; 0], "every byte has a recording that needs it");
     assert_eq!(std::fs::read_to_string(foreign).unwrap(), "not ours");
     assert!(files(&dir.join("data/spool")).is_empty());
     assert!(files(&dir.join("data/objects/.tmp")).is_empty());
+}
+
+/// What is in object storage and should not be, or is not and should.
+fn left_over(objects: &Path, durations: &BTreeMap<String, i64>) -> Vec<String> {
+    let mut by_recording: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for path in files(objects) {
+        let parts: Vec<&str> = path.strip_prefix(objects).unwrap().iter().map(|part| part.to_str().unwrap()).collect();
+        match parts[..] {
+            [_, recording, attempt, .., name] if durations.contains_key(recording) => {
+                by_recording.entry(recording.to_owned()).or_default().push(format!("{attempt}/{name}"));
+            }
+            _ if path.file_name().is_some_and(|name| name == "somebody-else.bin") => {}
+            _ => wrong.push(path.display().to_string()),
+        }
+    }
+    for (recording, duration) in durations {
+        let all = by_recording.remove(recording).unwrap_or_default();
+        let attempts: BTreeSet<&str> = all.iter().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+        let count = |end: &str| all.iter().filter(|name| name.ends_with(end)).count();
+        let masters = count("sound.ogg") + count("chat_history.json") + count("header.binpb");
+        let (segments, analyses) = if *duration == 0 { (0, 0) } else { (grid_segments(*duration), 1) };
+        let is_right = attempts.len() == 1
+            && (count(".ts"), count(".bin")) == (segments, analyses)
+            && all.len() == segments + analyses + masters
+            && (1..=3).contains(&masters);
+        if !is_right {
+            wrong.push(format!("{recording} of {duration} ms has {all:?}"));
+        }
+    }
+    wrong
 }
 
 /// Segments of about 4 s of so many milliseconds; a rest of under a fifth of a second belongs to the last one.

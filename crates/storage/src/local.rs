@@ -4,6 +4,7 @@
 //! the folders on its path are synced too. Paths are made from [`ObjectKey`]s only, so none leaves the root. The marker
 //! ([`crate::marked`]) is an empty folder, `{root}/{bucket}/echosphere-store-id/{id}`, so that every file is an object of somebody's.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -141,16 +142,33 @@ impl Inner {
 
     fn delete(&self, key: &ObjectKey) -> io::Result<bool> {
         let path = self.path(key);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            other => other?,
+        let is_deleted = remove(&path)?;
+        if is_deleted {
+            self.tidy(path.parent().unwrap_or(&self.bucket))?;
         }
-        let mut folder = path.parent();
-        // Empty folders are removed too, up to the first that is not empty.
+        Ok(is_deleted)
+    }
+
+    /// Each folder is made durable once, however many objects are deleted from it.
+    fn delete_many(&self, keys: &[ObjectKey]) -> io::Result<()> {
+        let mut folders = BTreeSet::new();
+        for key in keys {
+            let path = self.path(key);
+            if remove(&path)? {
+                folders.extend(path.parent().map(Path::to_path_buf));
+            }
+        }
+        // The deepest first: those above may become empty.
+        folders.iter().rev().filter(|folder| folder.exists()).try_for_each(|folder| self.tidy(folder))
+    }
+
+    /// Removes a folder if it is empty, and those above that become empty; makes what is left durable.
+    fn tidy(&self, folder: &Path) -> io::Result<()> {
+        let mut folder = Some(folder);
         while let Some(empty) = folder.filter(|folder| *folder != self.bucket && fs::remove_dir(folder).is_ok()) {
             folder = empty.parent();
         }
-        File::open(folder.unwrap_or(&self.bucket))?.sync_all().map(|()| true)
+        File::open(folder.unwrap_or(&self.bucket))?.sync_all()
     }
 }
 
@@ -226,6 +244,15 @@ impl Drop for Unfinished {
         if let Some(temporary) = &self.0 {
             drop(fs::remove_file(temporary));
         }
+    }
+}
+
+/// False when there was no such file.
+fn remove(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -309,6 +336,15 @@ impl ObjectStore for LocalStore {
         const ACTION: &str = "delete the object";
         let key = key.clone();
         let work = move |inner: &Inner| inner.delete(&key).map_err(|error| Error::io(ACTION, &key, error));
+        self.blocking(ACTION, String::new(), work).await
+    }
+
+    async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {
+        const ACTION: &str = "delete objects";
+        let keys = keys.to_vec();
+        let work = move |inner: &Inner| {
+            inner.delete_many(&keys).map_err(|error| Error::io(ACTION, inner.bucket.display(), error))
+        };
         self.blocking(ACTION, String::new(), work).await
     }
 

@@ -10,8 +10,8 @@ use crate::Result;
 #[async_trait]
 pub trait ProjectRules {
     /// The rules of a project, in their order. Scope: project.
-    async fn rules(&self, project: &ProjectId) -> Result<Vec<Rule>>;
+    async fn project_rules(&self, project: &ProjectId) -> Result<Vec<Rule>>;
 
     /// Replaces the rules of a project, in one transaction. Scope: project.
-    async fn set_rules(&self, project: &ProjectId, rules: &[Rule]) -> Result<()>;
+    async fn set_project_rules(&self, project: &ProjectId, rules: &[Rule]) -> Result<()>;
 }

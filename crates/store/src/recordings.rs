@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::{Content, Status};
+use echosphere_domain::master::Master;
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Gap, Participant, Recording};
 use echosphere_domain::rendition::Rendition;
 use echosphere_domain::segment::Segment;
@@ -55,6 +56,8 @@ pub struct Publication {
     pub capture: Capture,
     /// The index of its audio, in the media crate's own form.
     pub audio_index: Option<Vec<u8>>,
+    /// The capture log of a room, also where nothing was heard; `None` of any other capture.
+    pub log: Option<Master>,
     /// Its transcript.
     pub transcript: Option<Transcript>,
     /// Captures that it replaces: they become `Superseded`, their indexes and transcripts are removed, and their masters condemned

@@ -19,8 +19,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::names;
 use crate::participants::Participants;
+use crate::project_rules::ProjectRules;
 use crate::recording::{Error, Recorder, RecordingRequest, start};
-use crate::rules::Rules;
 use crate::signals::Stop;
 use crate::uploads::exclusion::Exclusion;
 
@@ -30,7 +30,7 @@ const RECONCILE: Duration = Duration::from_secs(30);
 /// What recording rooms automatically needs.
 pub struct AutoRecord {
     /// The rules.
-    pub rules: Rules,
+    pub rules: ProjectRules,
     /// Which project rooms are recorded for, and how LiveKit is reached.
     pub config: Arc<Config>,
     /// The database.
@@ -66,6 +66,12 @@ impl AutoRecord {
             recorder,
             exclusion,
         }
+    }
+
+    /// Whether there are rules by which rooms are recorded without being asked.
+    pub fn has_rules(&self) -> bool {
+        let rules = self.rules.of(self.config.recording_project());
+        rules.iter().any(|rule| matches!(rule, Rule::AutoRecord { .. }))
     }
 
     /// When rooms that could not be joined are tried again.
@@ -110,8 +116,7 @@ pub async fn webhook_came(auto: &AutoRecord, project: &ProjectId, event: &Event)
 
 /// Polls LiveKit for its rooms until the server stops.
 pub async fn poll(auto: Arc<AutoRecord>) {
-    let rules = auto.rules.of(auto.config.recording_project());
-    if !rules.iter().any(|rule| matches!(rule, Rule::AutoRecord { .. })) || auto.config.livekit_url.is_none() {
+    if !auto.has_rules() || auto.config.livekit_url.is_none() {
         return;
     }
     loop {

@@ -54,7 +54,7 @@ pub async fn receive(State(app): State<SharedApp>, headers: HeaderMap, body: Bod
     }
     if project == *app.config.recording_project() {
         app.auto_record.last_webhook.came();
-    } else if !app.config.recorder.auto.rooms.is_empty() {
+    } else if app.auto_record.has_rules() {
         let recording_project = app.config.recording_project();
         tracing::debug!(%project, %recording_project, "a webhook of another project than recorder.project begins no recording");
         count("other_project");

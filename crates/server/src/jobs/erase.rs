@@ -10,7 +10,7 @@ use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_store::{Belongings, Claim, Erasure};
 
-use super::{Error, Jobs, sweep};
+use super::{Error, Jobs, unneeded};
 use crate::error;
 
 /// How long to wait for a room, a writer or an upload, and how often to look. While storage is away it takes longer, and is tried
@@ -56,7 +56,7 @@ async fn waited_for(jobs: &Jobs, what: Erasure, is_under_way: fn(&Belongings) ->
     let mut found = false;
     while is_under_way(&jobs.store.belongings(what).await?) {
         found = true;
-        sweep::at_once(jobs).await?;
+        unneeded::at_once(jobs).await;
         if jobs.stop.is_cancelled() {
             return Err(error::Error::Stopping.into());
         }

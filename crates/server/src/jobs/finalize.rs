@@ -99,6 +99,7 @@ async fn publication(
         based_on: recording.state.revision,
         beside: capture_input::others(captures, capture.id),
         audio_index: index.as_ref().map(Index::to_bytes),
+        log: log.chunks.gt(&0).then(|| master(recording, &capture, log)),
         transcript: (!words.turns.is_empty()).then_some(words),
         supersedes: Vec::new(),
         filled,
@@ -156,13 +157,7 @@ fn conclude(capture: &mut Capture, jobs: &Jobs, recording: &Recording, log: &Log
     if let Some(index) = index {
         capture.started_at = Some(WallTime::from_nanos(index.zero));
         capture.audio = Some(Audio {
-            master: Master::Log {
-                at: Location::whole(recording.prefix.log_chunk(capture.attempt, 0)),
-                is_joined: false,
-                chunks: log.chunks,
-                length: log.bytes,
-                is_gone: false,
-            },
+            master: master(recording, capture, log),
             samples: index.samples,
             segment_ms: jobs.config.segment_duration.as_millis() as u32,
             fills: Vec::new(),
@@ -175,6 +170,11 @@ fn conclude(capture: &mut Capture, jobs: &Jobs, recording: &Recording, log: &Log
         problems.push("the recording was as long as recorder.max_duration allows, and was ended".to_owned());
     }
     capture.error = (!problems.is_empty()).then(|| problems.join("; "));
+}
+
+fn master(recording: &Recording, capture: &Capture, log: &Log) -> Master {
+    let at = Location::whole(recording.prefix.log_chunk(capture.attempt, 0));
+    Master::Log { at, is_joined: false, chunks: log.chunks, length: log.bytes, is_gone: false }
 }
 
 /// Why the recording is silent, if it is.

@@ -422,6 +422,7 @@ pub(super) async fn publication(
         based_on: recording.state.revision,
         beside: capture_input::others(captures, capture.id),
         audio_index,
+        log: None,
         capture,
         transcript: read.transcript,
         supersedes,

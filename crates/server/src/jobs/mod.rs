@@ -16,6 +16,7 @@ mod separate;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod unneeded;
 mod worker;
 
 use std::io;

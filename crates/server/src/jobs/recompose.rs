@@ -5,7 +5,7 @@ use echosphere_domain::recording::{Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::transcript::{Alignment, Method, Transcript};
 use echosphere_store::{Claim, Publication, SessionFacts};
 
-use super::{Error, Jobs, payload, sweep};
+use super::{Error, Jobs, payload, unneeded};
 use crate::assembly::segment_index::{self, SegmentIndex};
 use crate::assembly::{capture_input, gap_fill};
 use crate::redaction::RedactionSpans;
@@ -26,7 +26,8 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
         recording = %id, status = %published.state.status, revision = published.state.revision, content = ?publication.content,
         "a recording was composed anew"
     );
-    sweep::at_once(jobs).await
+    unneeded::at_once(jobs).await;
+    Ok(())
 }
 
 /// Whether a room is still being recorded or finalized.
@@ -63,6 +64,7 @@ pub(super) async fn publication(
         based_on: recording.state.revision,
         beside: capture_input::others(captures, lead.id),
         audio_index: jobs.store.audio_index(lead.id).await?,
+        log: None,
         transcript,
         supersedes: Vec::new(),
         filled,

@@ -8,10 +8,10 @@ use echosphere_domain::recording::{Audio, Capture, Recording};
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
-use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{StreamExt, TryStreamExt};
 
-use super::{Error, Jobs, payload};
+use super::{Error, Jobs, payload, unneeded};
 use crate::assembly::alignment::Measured;
 use crate::error;
 use crate::rendering::{self, Analysis, CaptureAnalysis, CaptureRenderer, Error as RenderError, Priority};
@@ -26,8 +26,11 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let Some((recording, captures)) = current else { return Ok(jobs.store.complete(&claim.lease).await?) };
     jobs.participants.complete(&recording).await?;
     let job = Job { jobs, recording, captures, revision };
-    let analysis = job.render().await?;
-    job.finish(analysis, claim).await
+    if let Some(analysis) = job.render().await? {
+        return job.finish(analysis, claim).await;
+    }
+    unneeded::at_once(jobs).await;
+    Ok(jobs.store.complete(&claim.lease).await?)
 }
 
 struct Job<'a> {
@@ -47,7 +50,8 @@ struct Done {
 }
 
 impl Job<'_> {
-    async fn render(&self) -> Result<Analysis, Error> {
+    /// `None` when another revision was published meanwhile.
+    async fn render(&self) -> Result<Option<Analysis>, Error> {
         let (jobs, id) = (self.jobs, self.recording.id);
         let segments = jobs.store.segment_index(id).await?;
         let mut renderers: HashMap<CaptureId, CaptureRenderer> = HashMap::new();
@@ -76,12 +80,15 @@ impl Job<'_> {
                 return Err(error::Error::Stopping.into());
             }
             self.take(done?, &mut analysis, &mut batch).await?;
-            if batch.len() >= BATCH {
+            if batch.len() >= BATCH && !self.note(&mut batch).await? {
+                // What is being stored at this moment is announced, and is condemned with all else that came too late.
+                let rest: Vec<Done> = results.try_collect().await?;
+                batch.extend(rest.into_iter().filter_map(|done| done.stored));
                 self.note(&mut batch).await?;
+                return Ok(None);
             }
         }
-        self.note(&mut batch).await?;
-        Ok(analysis)
+        Ok(self.note(&mut batch).await?.then_some(analysis))
     }
 
     async fn announce(
@@ -175,13 +182,15 @@ impl Job<'_> {
         Ok(analysis)
     }
 
-    async fn note(&self, batch: &mut Vec<StoredSegment>) -> Result<(), Error> {
-        if !batch.is_empty() {
-            let (id, revision) = (self.recording.id, self.revision);
-            self.jobs.store.segments_stored(id, &rendering::aac_id(), revision, batch, self.jobs.clock.now()).await?;
-            batch.clear();
+    /// Notes which segments are stored; false when the revision is no longer the current one.
+    async fn note(&self, batch: &mut Vec<StoredSegment>) -> Result<bool, Error> {
+        if batch.is_empty() {
+            return Ok(true);
         }
-        Ok(())
+        let (id, revision, now) = (self.recording.id, self.revision, self.jobs.clock.now());
+        let is_current = self.jobs.store.segments_stored(id, &rendering::aac_id(), revision, batch, now).await?;
+        batch.clear();
+        Ok(is_current)
     }
 
     async fn finish(&self, analysis: Analysis, claim: &Claim) -> Result<(), Error> {

@@ -159,16 +159,19 @@ fn read(
 
 /// The header of a session's upload, as far as it is kept and can be read.
 async fn header(jobs: &Jobs, session: &Capture, content_type: &str) -> Result<Option<Header>, Error> {
-    let masters = jobs.store.masters(session.id).await?;
-    let of = |wanted: Part| masters.iter().find(|(part, _)| *part == wanted).and_then(|(_, master)| master.own());
-    Ok(match (of(Part::Header), of(Part::Whole)) {
-        (Some(header), _) => jobs.objects.find(header).await?.and_then(|header| Header::parse(&header).ok()),
-        (None, Some(body)) => {
-            let head = jobs.objects.find_range(body, 0..HEAD).await?;
-            head.and_then(|head| body::header_of(&mut Cursor::new(head), content_type).ok().flatten())
-        }
-        (None, None) => None,
-    })
+    // It may be divided between the look into the rows and the read.
+    for _ in 0..2 {
+        let masters = jobs.store.masters(session.id).await?;
+        let of = |wanted: Part| masters.iter().find(|(part, _)| *part == wanted).and_then(|(_, master)| master.own());
+        let (header, whole) = (of(Part::Header), of(Part::Whole));
+        let Some(key) = header.or(whole) else { return Ok(None) };
+        let Some(head) = jobs.objects.find_range(key, 0..HEAD).await? else { continue };
+        return Ok(match header {
+            Some(_) => Header::parse(&head).ok(),
+            None => body::header_of(&mut Cursor::new(head), content_type).ok().flatten(),
+        });
+    }
+    Ok(None)
 }
 
 /// A session's facts: from its upload's header, as far as that is kept, else from its telemetry.

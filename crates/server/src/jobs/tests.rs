@@ -10,7 +10,7 @@ use echosphere_domain::segment::SegmentState;
 use echosphere_recorder::log::ended;
 use echosphere_store::{Purpose, UploadState};
 
-use super::{clean, sweep};
+use super::{clean, unneeded};
 use crate::testing::{House, room_chunk};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -192,10 +192,10 @@ mod sweeping {
         let key = recording.prefix.analysis(1, 9);
         house.app.objects.put(&recording, Purpose::Analysis, &key, b"never needed".to_vec()).await.unwrap();
         let start = house.app.jobs.clock.now().after(Duration::from_secs(1));
-        sweep::sweep(&house.app.jobs, start).await.unwrap();
+        unneeded::old(&house.app.jobs, start).await.unwrap();
         assert!(house.bytes.keys().contains(&key), "it may still be written");
         house.pass(house.app.config.sweep_after + HOUR);
-        sweep::sweep(&house.app.jobs, start).await.unwrap();
+        unneeded::old(&house.app.jobs, start).await.unwrap();
         assert_eq!(house.bytes.keys(), needed);
     }
 
@@ -213,7 +213,7 @@ mod sweeping {
             echosphere_storage::ObjectStore::put(&house.bytes, key, b"theirs".as_slice().into()).await.unwrap();
         }
         house.pass(house.app.config.sweep_after + HOUR);
-        sweep::sweep(&house.app.jobs, house.app.jobs.clock.now()).await.unwrap();
+        unneeded::old(&house.app.jobs, house.app.jobs.clock.now()).await.unwrap();
         let left = house.bytes.keys();
         assert!(left.contains(&taken) && left.contains(&theirs[2]), "{left:?}");
         assert!(!left.contains(&theirs[0]) && !left.contains(&theirs[1]), "{left:?}");
@@ -284,5 +284,6 @@ mod finalize {
         house.work().await;
         let (recording, _) = house.recording().await;
         assert_eq!((recording.state.status, recording.state.reason), (Status::Completed, Some(Reason::NoAudio)));
+        assert_eq!((house.stored(".esl").len(), house.stored(".esc").len()), (2, 0), "what was written there is kept");
     }
 }

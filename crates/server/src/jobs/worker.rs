@@ -127,6 +127,11 @@ async fn perform(jobs: &Arc<Jobs>, claim: &Claim) -> Result<(), Error> {
     }
 }
 
+/// Whether a deletion may depend on a task.
+fn is_promised(kind: TaskKind) -> bool {
+    matches!(kind, TaskKind::Erase | TaskKind::Compose | TaskKind::Divide)
+}
+
 async fn give_back(jobs: &Jobs, claim: &Claim, error: &Error) {
     let kind = claim.kind.as_str();
     let now = jobs.clock.now();
@@ -138,8 +143,8 @@ async fn give_back(jobs: &Jobs, claim: &Claim, error: &Error) {
         Some(echosphere_store::Error::Conflict(_)) => Some(now),
         _ if is_stopping => Some(now),
         _ if error.is_final() => None,
-        // A deletion that was promised is never given up.
-        _ if claim.attempts >= MAX_ATTEMPTS && claim.kind != TaskKind::Erase => None,
+        // A deletion that was promised is never given up, nor what it waits for.
+        _ if claim.attempts >= MAX_ATTEMPTS && !is_promised(claim.kind) => None,
         _ => Some(now.after(BACKOFF.spread(claim.attempts.max(1), entropy::fraction()))),
     };
     if is_stopping {

@@ -168,6 +168,11 @@ impl Objects {
         Ok(self.bytes.delete(key).await?)
     }
 
+    /// Deletes those of these objects that there are, and leaves their rows to the caller.
+    pub async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {
+        Ok(self.bytes.delete_many(keys).await?)
+    }
+
     /// Deletes objects, and then forgets their rows.
     pub async fn forget(&self, keys: &[ObjectKey]) -> Result<()> {
         self.bytes.delete_many(keys).await?;

@@ -28,11 +28,11 @@ use crate::jobs::{self, Jobs};
 use crate::links::Links;
 use crate::objects::Objects;
 use crate::participants::Participants;
+use crate::project_rules::ProjectRules;
 use crate::readers::Readers;
 use crate::recording::{self, Recorder, Registry, load};
 use crate::redaction::Redaction;
 use crate::rendering::{Pool, Rendering};
-use crate::rules::Rules;
 use crate::sign_in::{self, SignIns};
 use crate::signals::{Bell, Stop};
 use crate::uploads::Uploads;
@@ -83,7 +83,7 @@ fn verifier(config: &Config) -> Verifier {
 pub(super) async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let data = DataDir::open(&config.data_dir)?;
     let (store, bytes) = open_stores(&config, &data).await?;
-    let rules = Rules::load(store.as_ref(), &config).await?;
+    let rules = ProjectRules::load(store.as_ref(), &config).await?;
     assemble_over(config, data, store, bytes, rules, Clock::system())
 }
 
@@ -93,7 +93,7 @@ pub fn assemble_over(
     data: DataDir,
     store: Arc<dyn Store>,
     bytes: Arc<dyn ObjectStore>,
-    rules: Rules,
+    rules: ProjectRules,
     clock: Clock,
 ) -> Result<(SharedApp, Recovered), Error> {
     let system = |action| move |source| Error::System { action, source };
@@ -150,7 +150,7 @@ pub fn assemble_over(
 /// What several parts are given.
 struct Base {
     node: NodeId,
-    rules: Rules,
+    rules: ProjectRules,
     config: Arc<Config>,
     data: Arc<DataDir>,
     store: Arc<dyn Store>,

@@ -16,7 +16,7 @@ use echosphere_store::{Error, Gone, SessionIds, Store};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::rules::Rules;
+use crate::project_rules::ProjectRules;
 use crate::signals::Bell;
 
 /// How long LiveKit may take to list its rooms.
@@ -54,7 +54,7 @@ pub fn ids(header: &Header) -> SessionIds {
 #[derive(Clone)]
 pub struct Exclusion {
     /// The rules.
-    pub rules: Rules,
+    pub rules: ProjectRules,
     /// How LiveKit is reached, with which keys.
     pub config: Arc<Config>,
     /// The database.
@@ -77,7 +77,7 @@ impl Exclusion {
 
     /// Whether a rule of a project excludes rooms of this name.
     pub fn is_excluded(&self, project: &ProjectId, name: &str) -> bool {
-        rule::excludes(self.rules.of(project), name)
+        decide(self.rules.of(project), [name]) == Answer::Excluded
     }
 
     /// What the rule says about a session's room, by a name that came with the session and by the names that are known already.

@@ -58,7 +58,7 @@ const LAYERS: [&str; 31] = [
     "private",
     "config",
     "data_dir",
-    "rules",
+    "project_rules",
     "threads",
     "readers",
     "objects",

@@ -111,3 +111,16 @@ async fn what_comes_in_pieces_is_there_whole_or_not_at_all() {
     assert_eq!(store.get(&k).await.unwrap(), "");
     assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0, "nothing is left half written");
 }
+
+#[tokio::test]
+async fn many_are_deleted_together_and_empty_folders_with_them() {
+    let (dir, store) = store();
+    let keys: Vec<ObjectKey> = ["a/1/log/0.esc", "a/1/log/1.esc", "a/1/x.ogg", "b/2.ts"].map(key).into();
+    for key in &keys {
+        store.put(key, Bytes::new()).await.unwrap();
+    }
+    let gone = [&keys[..2], &[key("a/1/none")], &keys[3..]].concat();
+    store.delete_many(&gone).await.unwrap();
+    assert_eq!(store.list(&key("a")).await.unwrap(), [keys[2].clone()]);
+    assert!(!dir.path().join("bucket/a/1/log").exists() && !dir.path().join("bucket/b").exists());
+}

@@ -38,6 +38,9 @@ pub(crate) trait ObjectRows {
     /// Stores the state of an object; false when it has no row.
     async fn set_object_state(&mut self, key: &ObjectKey, state: ObjectState, since: WallTime) -> Result<bool>;
 
+    /// Stores the state of objects.
+    async fn set_object_states(&mut self, keys: &[ObjectKey], state: ObjectState, since: WallTime) -> Result<()>;
+
     /// Stores that an object belongs to another recording; with `from`, only if it belonged to that one.
     async fn give_object(&mut self, key: &ObjectKey, from: Option<RecordingId>, to: RecordingId) -> Result<()>;
 

@@ -2,12 +2,13 @@
 
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::lifecycle::capture::{self, Event};
+use echosphere_domain::recording::{CaptureStatus, Recording};
 use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::Turn;
 
 use super::masters;
-use crate::Result;
 use crate::rows::Rows;
+use crate::{Result, SessionIds};
 
 /// The attempt of a recording's next capture.
 pub(crate) async fn next_attempt(rows: &mut dyn Rows, recording: RecordingId) -> Result<u32> {
@@ -32,4 +33,20 @@ pub(crate) async fn supersede(
     rows.empty_capture(capture, capture::step(found.status, Event::Superseded)).await?;
     rows.delete_turns(capture).await?;
     masters::condemn(rows, capture, since).await
+}
+
+/// Whether a recording had a session of which nothing may be kept any more.
+pub(crate) async fn has_withdrawn(rows: &mut dyn Rows, recording: &Recording) -> Result<bool> {
+    let captures = rows.captures_of(recording.id).await?;
+    for given_up in captures.iter().filter(|capture| capture.status == CaptureStatus::Superseded) {
+        let session = SessionIds {
+            job_id: given_up.job_id.clone(),
+            room_sid: recording.room_sid.clone(),
+            started_at: given_up.started_at,
+        };
+        if rows.gone_of_upload(&recording.project, &session).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

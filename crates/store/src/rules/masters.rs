@@ -2,12 +2,12 @@
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::master::{Master, Part};
+use echosphere_domain::master::{self, Master, Part};
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::time::WallTime;
 
 use super::{objects, tasks};
-use crate::rows::{Rows, Undivided};
+use crate::rows::{ObjectState, Rows, Undivided};
 use crate::{Divided, Error, Lease, Result, TaskKind};
 
 /// The object that holds the body of an upload that was joined and not read yet.
@@ -39,15 +39,16 @@ async fn condemn_unless_needed(rows: &mut dyn Rows, key: &ObjectKey, since: Wall
     if is_needed { Ok(()) } else { objects::condemn(rows, key, since).await }
 }
 
-/// Stores where the sound of a capture is that was read. Where it is known already it stays: it may have been divided meanwhile.
-pub(crate) async fn note_sound(rows: &mut dyn Rows, capture: &Capture) -> Result<()> {
-    let Some(audio) = &capture.audio else { return Ok(()) };
+/// Stores what is kept of a capture that was read: its sound, and the log of a room also where nothing was heard. What is known already
+/// stays: it may have been divided meanwhile.
+pub(crate) async fn note_read(rows: &mut dyn Rows, capture: &Capture, log: Option<&Master>) -> Result<()> {
+    let Some(master) = capture.audio.as_ref().map(|audio| &audio.master).or(log) else { return Ok(()) };
     let known = rows.masters_of(capture.id).await?;
-    if echosphere_domain::master::sound(&known).is_some() {
+    if master::sound(&known).is_some() {
         return Ok(());
     }
-    let part = if matches!(audio.master, Master::Log { .. }) { Part::Whole } else { Part::Sound };
-    rows.insert_master(capture.id, part, &audio.master).await
+    let part = if matches!(master, Master::Log { .. }) { Part::Whole } else { Part::Sound };
+    rows.insert_master(capture.id, part, master).await
 }
 
 /// Queues a task that divides the master of a capture, if it is whole and can be divided.
@@ -88,12 +89,15 @@ pub(crate) async fn divide_all(
 pub(crate) async fn divided(rows: &mut dyn Rows, divided: &Divided, lease: &Lease) -> Result<bool> {
     tasks::finish(rows, lease).await?;
     let parts: Vec<&ObjectKey> = divided.parts.iter().filter_map(|(_, master)| master.own()).collect();
-    let is_wanted = rows.is_undivided(divided.capture).await?;
+    let capture = rows.capture(divided.capture).await?;
+    // It may have become another recording's meanwhile: then its parts would not be.
+    let is_in_place = capture.is_some_and(|capture| capture.recording == divided.recording);
+    let is_wanted = is_in_place && rows.is_undivided(divided.capture).await?;
     let whole = rows.masters_of(divided.capture).await?.into_iter().find(|(part, _)| *part == Part::Whole);
     let whole = whole.filter(|(_, whole)| is_wanted && *whole == divided.whole);
     let Some(key) = whole.as_ref().and_then(|(_, whole)| whole.own()) else {
         for key in parts {
-            condemn_unless_needed(rows, key, divided.now).await?;
+            condemn_unless_needed(rows, key, objects::AT_ONCE).await?;
         }
         return Ok(false);
     };
@@ -103,9 +107,7 @@ pub(crate) async fn divided(rows: &mut dyn Rows, divided: &Divided, lease: &Leas
             rows.insert_master(capture, *part, master).await?;
         }
     }
-    for key in &divided.replaced {
-        objects::condemn(rows, key, objects::AT_ONCE).await?;
-    }
+    rows.set_object_states(&divided.replaced, ObjectState::Condemned, objects::AT_ONCE).await?;
     for key in parts {
         objects::make_live(rows, key, divided.now).await?;
     }

@@ -21,7 +21,7 @@ pub(crate) async fn publish(rows: &mut dyn Rows, wanted: &Publication, lease: &L
         return Err(Error::Conflict(wanted.recording));
     }
     rows.set_read(wanted).await?;
-    masters::note_sound(rows, &wanted.capture).await?;
+    masters::note_read(rows, &wanted.capture, wanted.log.as_ref()).await?;
     let turns = wanted.transcript.as_ref().map(|transcript| transcript.turns.as_slice());
     captures::replace_turns(rows, wanted.capture.id, turns.unwrap_or_default()).await?;
     if let Some(upload) = wanted.capture.upload {
@@ -67,7 +67,7 @@ async fn replace_segments(rows: &mut dyn Rows, recording: &Recording, wanted: &P
     rows.put_rendition(recording.id, rendition).await?;
     rows.insert_segments(recording.id, &rendition.id, recording.state.revision, &wanted.segments).await?;
     // What they sound like may be what somebody said who is deleted: then nothing waits for listeners who are in the middle of them.
-    let is_withdrawn = sessions::has_withdrawn(rows, recording).await?;
+    let is_withdrawn = captures::has_withdrawn(rows, recording).await?;
     let since = if is_withdrawn { objects::AT_ONCE } else { wanted.now };
     for key in &old {
         segments::condemn_unless_needed(rows, key, since).await?;

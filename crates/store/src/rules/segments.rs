@@ -8,7 +8,7 @@ use echosphere_domain::rendition::RenditionId;
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::WallTime;
 
-use super::{lifecycle, objects};
+use super::{captures, lifecycle, objects};
 use crate::rows::Rows;
 use crate::{Result, StoredSegment};
 
@@ -21,8 +21,14 @@ pub(crate) async fn stored(
     stored: &[StoredSegment],
     now: WallTime,
 ) -> Result<bool> {
-    let state = rows.find_recording(recording).await?.map(|recording| recording.state);
+    let found = rows.find_recording(recording).await?;
+    let state = found.as_ref().map(|recording| &recording.state);
     let is_current = state.is_some_and(|state| state.revision == revision && !state.deletion.is_requested());
+    let is_withdrawn = match &found {
+        Some(found) if !is_current => captures::has_withdrawn(rows, found).await?,
+        _ => false,
+    };
+    let since = if is_withdrawn { objects::AT_ONCE } else { now };
     for segment in stored {
         let is_taken = is_current && rows.set_stored(recording, rendition, segment).await?;
         // What somebody else wrote has no row of ours.
@@ -30,7 +36,7 @@ pub(crate) async fn stored(
         if is_taken {
             objects::make_live(rows, key, now).await?;
         } else {
-            condemn_unless_needed(rows, key, now).await?;
+            condemn_unless_needed(rows, key, since).await?;
         }
     }
     Ok(is_current)

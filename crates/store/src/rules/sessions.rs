@@ -105,22 +105,6 @@ async fn withdraw(
     queue_compose(rows, room, now).await
 }
 
-/// Whether a recording had a session of which nothing may be kept any more.
-pub(crate) async fn has_withdrawn(rows: &mut dyn Rows, recording: &Recording) -> Result<bool> {
-    let captures = rows.captures_of(recording.id).await?;
-    for given_up in captures.iter().filter(|capture| capture.status == CaptureStatus::Superseded) {
-        let session = SessionIds {
-            job_id: given_up.job_id.clone(),
-            room_sid: recording.room_sid.clone(),
-            started_at: given_up.started_at,
-        };
-        if rows.gone_of_upload(&recording.project, &session).await?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Finds or makes a session's own recording, and the capture in it.
 pub(crate) async fn own(rows: &mut dyn Rows, own: &Own) -> Result<Option<OwnRecording>> {
     let room = rows.recording(own.room).await?;

@@ -26,13 +26,15 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
         rows.iter().map(|row| Reader::new("objects", row).parse("id")).collect()
     };
     let mut found = Belongings::default();
-    let listed = "SELECT key AS id FROM objects WHERE recording = ?1 UNION SELECT key FROM telemetry WHERE {telemetry}";
+    let listed = "SELECT key AS id FROM objects WHERE recording = ?1 AND is_prefix = 0 UNION SELECT key FROM telemetry WHERE {telemetry}";
     found.objects = keys(rows_of(connection, what, listed).await?)?;
     found.folders = folders(connection, what).await?;
+    let announced = "SELECT key AS id FROM objects WHERE recording = ?1 AND is_prefix = 1";
+    found.folders.extend(keys(rows_of(connection, what, announced).await?)?);
     for folder in &found.folders {
         // Objects that were redacted and wait for the sweeper, and those that were only announced.
         let of_folder = sqlx::query(
-            "SELECT key AS id FROM objects WHERE store = 'main' AND key > ?1 || '/' AND key < ?1 || '0' AND (recording IS NULL OR recording = ?2)",
+            "SELECT key AS id FROM objects WHERE store = 'main' AND key > ?1 || '/' AND key < ?1 || '0' AND (recording IS NULL OR recording = ?2) AND is_prefix = 0",
         );
         let of_folder = of_folder.bind(folder.as_str()).bind(parameters(what).0).fetch_all(&mut *connection).await;
         found.objects.extend(keys(of_folder.map_err(failed)?)?);
@@ -49,7 +51,11 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
     }
     found.is_awaited = !rows_of(connection, what, "SELECT 1 FROM uploads WHERE {awaited}").await?.is_empty();
     let composed = "SELECT 1 FROM captures AS copy JOIN captures AS room ON copy.copy_of = room.id WHERE copy.recording = ?1
-        AND (EXISTS (SELECT 1 FROM tasks WHERE kind = 'compose' AND dead = 0 AND payload = room.project || '/' || room.recording)
+        AND (EXISTS (SELECT 1 FROM tasks WHERE kind = 'compose' AND payload = room.project || '/' || room.recording)
+             OR EXISTS (SELECT 1 FROM tasks WHERE kind = 'divide' AND payload = room.project || '/' || room.recording || '/' || room.id)
+             OR EXISTS (SELECT 1 FROM tasks JOIN recordings ON recordings.id = room.recording WHERE kind = 'render' AND dead = 0
+                        AND payload LIKE room.project || '/' || room.recording || '/%'
+                        AND payload <> room.project || '/' || room.recording || '/' || recordings.revision)
              OR EXISTS (SELECT 1 FROM objects WHERE recording = room.recording AND state = 'condemned' AND since = 0))";
     found.is_heard_elsewhere = !rows_of(connection, what, composed).await?.is_empty();
     Ok(found)

@@ -19,13 +19,13 @@ fn rule(row: &SqliteRow) -> Result<Rule> {
 
 #[async_trait]
 impl ProjectRules for SqliteStore {
-    async fn rules(&self, project: &ProjectId) -> Result<Vec<Rule>> {
+    async fn project_rules(&self, project: &ProjectId) -> Result<Vec<Rule>> {
         let rows = sqlx::query("SELECT project AS id, rule FROM rules WHERE project = ? ORDER BY position");
         let rows = rows.bind(project.as_str()).fetch_all(&self.readers).await.map_err(failed)?;
         rows.iter().map(rule).collect()
     }
 
-    async fn set_rules(&self, project: &ProjectId, rules: &[Rule]) -> Result<()> {
+    async fn set_project_rules(&self, project: &ProjectId, rules: &[Rule]) -> Result<()> {
         let (project, rules) = (project.clone(), json(rules));
         self.write("write a project's rules", move |connection| {
             Box::pin(async move {

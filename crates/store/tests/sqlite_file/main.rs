@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod masters_before;
 mod version_before;
 mod words;
 #[path = "../story/world.rs"]

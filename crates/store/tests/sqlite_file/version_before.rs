@@ -18,7 +18,7 @@ use crate::world::{at, ids, mine, node, owned};
 use crate::{connection, open};
 
 /// A new database with the migrations before a number.
-async fn before(number: i64, path: &Path) -> SqliteConnection {
+pub async fn before(number: i64, path: &Path) -> SqliteConnection {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
     let mut before = sqlx::migrate::Migrator::new(folder).await.unwrap();
     before.migrations = before.migrations.iter().filter(|migration| migration.version < number).cloned().collect();

@@ -8,7 +8,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::Location;
 use echosphere_domain::master::{Master, Part};
 use echosphere_domain::recording::{Audio, Capture, Recording};
-use echosphere_store::{Claim, Divided, Error, Own, Purpose, TaskKind};
+use echosphere_store::{Claim, Divided, Error, Own, Purpose, SessionFacts, SplitSession, TaskKind};
 
 use crate::world::{World, at, mine};
 
@@ -16,6 +16,7 @@ on_each! {
     an_upload_is_divided_once_and_its_body_goes,
     what_became_superseded_while_it_was_divided_leaves_nothing,
     a_session_in_two_recordings_is_divided_for_both,
+    what_became_another_recordings_meanwhile_is_divided_there,
     a_log_is_divided_and_given_up_with_its_words,
     what_cannot_be_divided_stays_whole,
     what_a_deletion_takes_is_not_divided,
@@ -90,6 +91,29 @@ async fn what_became_superseded_while_it_was_divided_leaves_nothing(mut world: W
     let mut gone = [keys(&wanted), vec![cut.body]].concat();
     gone.sort();
     assert_eq!(world.condemned().await, gone);
+}
+
+async fn what_became_another_recordings_meanwhile_is_divided_there(mut world: World) {
+    let store = Arc::clone(&world.store);
+    let joined = world.uploaded(Some("AJ_1"), 0, 8).await;
+    let wanted = division(&world, &joined.recording, &joined.capture).await;
+    let claim = world.task(TaskKind::Divide).await;
+    let part = SplitSession {
+        captures: vec![joined.capture.id],
+        recording: RecordingId::new(world.uuid()),
+        session_id: Some("AJ_1".to_owned()),
+        facts: SessionFacts::default(),
+        created_at: at(30),
+    };
+    store.split(joined.recording.id, None, std::slice::from_ref(&part), at(31)).await.unwrap();
+    assert!(!store.divided(&wanted, &claim.lease).await.unwrap());
+    let mut gone = keys(&wanted);
+    gone.sort();
+    assert_eq!(world.condemned().await, gone);
+    assert!(world.objects_of(part.recording).await.contains(&joined.body));
+    assert_eq!(store.divide_all(None, 9, at(40)).await.unwrap(), Some(joined.capture.id));
+    let claim = world.task(TaskKind::Divide).await;
+    assert_eq!(claim.payload, format!("default/{}/{}", part.recording, joined.capture.id));
 }
 
 async fn a_session_in_two_recordings_is_divided_for_both(mut world: World) {

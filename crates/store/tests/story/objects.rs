@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
-use echosphere_store::{Error, Purpose};
+use echosphere_store::{Erasure, Error, Purpose};
 
 use crate::work::key;
 use crate::world::{World, at, ids, mine};
@@ -79,5 +79,6 @@ async fn a_folder_is_announced_as_a_whole(mut world: World) {
     store.request_deletion(&mine(), recording.id, at(20)).await.unwrap();
     let late = store.announce_folder(&mine(), recording.id, Purpose::Segment, &folder, at(21)).await;
     assert!(matches!(late, Err(Error::Deleted(_))));
-    assert!(world.objects_of(recording.id).await.contains(&folder));
+    let belongings = store.belongings(Erasure::Recording(recording.id)).await.unwrap();
+    assert!(belongings.folders.contains(&folder) && !belongings.objects.contains(&folder));
 }

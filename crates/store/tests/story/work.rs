@@ -128,6 +128,7 @@ impl World {
                 ..capture.clone()
             },
             audio_index: Some(vec![1, 2, 3]),
+            log: None,
             transcript: Some(Transcript::default()),
             supersedes: Vec::new(),
             filled: Vec::new(),

@@ -11,7 +11,7 @@ use echosphere_recorder::log::parts::{self, Parts};
 use echosphere_store::Purpose;
 use futures_util::{StreamExt, stream};
 
-use super::{Outcome, Whole, verify};
+use super::{Outcome, Whole, go_on, verify};
 use crate::error;
 use crate::jobs::{Error, Jobs};
 use crate::objects::Objects;
@@ -24,11 +24,14 @@ pub(super) async fn divide(jobs: &Jobs, what: &Whole<'_>, whole: &Master) -> Res
     let keys: Arc<[ObjectKey]> = (0..chunks).map(|number| prefix.log_chunk(attempt, number)).collect();
     let (mut sound, mut words, mut total) = (Vec::new(), Vec::new(), 0);
     for key in keys.iter() {
+        go_on(jobs)?;
         let Some(chunk) = jobs.objects.find(key).await? else { return Ok(Outcome::Whole("a chunk is gone")) };
         total += chunk.len() as u64;
         // A chunk whose end is torn has bytes that are of neither part.
         let parts = parts::divide(&chunk).filter(|parts| parts::join(parts).as_deref() == Some(&*chunk));
-        let Some(parts) = parts else { return Ok(Outcome::Whole("a chunk cannot be read to its end")) };
+        let Some(parts) = parts else {
+            return Ok(Outcome::Whole("a chunk is damaged, or its entries are not in their order"));
+        };
         sound.push(parts.sound.len() as u32);
         words.push(parts.words.len() as u32);
     }
@@ -44,7 +47,11 @@ pub(super) async fn divide(jobs: &Jobs, what: &Whole<'_>, whole: &Master) -> Res
         let (at, length) = (Location::whole(to), table.length());
         written.push((*part, Master::Log { at, is_joined: true, chunks, length, is_gone: false }));
     }
+    for (part, table) in &tables {
+        verify(jobs, &part.of_log(prefix, attempt), 0, &table.to_bytes().into()).await?;
+    }
     for (number, key) in (0..).zip(keys.iter()) {
+        go_on(jobs)?;
         let parts = divided(&jobs.objects, key).await?;
         for ((part, table), bytes) in tables.iter().zip([parts.sound, parts.words]) {
             let at = table.chunk(number).unwrap_or_default().start;

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::master::{Master, Part};
-use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::recording::{Capture, CaptureStatus, Recording};
 use echosphere_store::{Claim, Divided};
 
-use super::{Error, Jobs, payload, sweep};
+use super::{Error, Jobs, payload, unneeded};
 use crate::error;
 
 /// Captures looked for per query.
@@ -56,6 +56,19 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let (Some((recording, capture)), Some(whole)) = (found, whole) else {
         return Ok(jobs.store.complete(&claim.lease).await?);
     };
+    if capture.status == CaptureStatus::Superseded {
+        // An earlier attempt may have written parts of what nobody needs any more.
+        let parts = [Part::Sound, Part::Words, Part::Header];
+        let of = |part: Part| {
+            [part.of_upload(&recording.prefix, capture.attempt), part.of_log(&recording.prefix, capture.attempt)]
+        };
+        jobs.objects.forget(&parts.map(of).concat()).await?;
+        return Ok(jobs.store.complete(&claim.lease).await?);
+    }
+    // What is left on the disk is for rooms that are being recorded: dividing can wait.
+    jobs.data
+        .check_free(jobs.config.recorder.min_free_disk)
+        .map_err(error::Error::io("divide what is kept of a capture"))?;
     let what = Whole { recording: &recording, capture: &capture, masters: &masters };
     let outcome = match &whole {
         Master::Log { .. } => log::divide(jobs, &what, &whole).await?,
@@ -68,7 +81,7 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
             let divided = Divided { recording, capture: capture.id, whole, parts, replaced, now };
             let is_divided = jobs.store.divided(&divided, &claim.lease).await?;
             tracing::debug!(%recording, capture = %capture.id, is_divided, "what is kept of a capture was divided");
-            sweep::at_once(jobs).await?;
+            unneeded::at_once(jobs).await;
         }
         Outcome::Whole(why) => {
             tracing::warn!(recording = %recording.id, capture = %capture.id, why, "what is kept of a capture stays whole");
@@ -76,6 +89,11 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// An error when the server is stopping: the next process begins anew.
+fn go_on(jobs: &Jobs) -> Result<(), Error> {
+    if jobs.stop.is_cancelled() { Err(error::Error::Stopping.into()) } else { Ok(()) }
 }
 
 /// Checks that an object reads as these bytes, which it was made from.

@@ -10,8 +10,8 @@ use echosphere_store::UploadState;
 use echosphere_testkit::session::Session;
 
 use super::*;
-use crate::jobs::sweep;
 use crate::jobs::tests::{rendered, room};
+use crate::jobs::unneeded;
 use crate::jobs::worker::work_only;
 use crate::rendering::Priority;
 use crate::testing::House;
@@ -23,7 +23,7 @@ const OTHERS: [TaskKind; 7] = [Finalize, Ingest, Erase, Render, Compose, Separat
 /// What nothing needs is deleted.
 async fn swept(house: &House) {
     house.pass(house.app.config.sweep_after + Duration::from_secs(3600));
-    sweep::sweep(&house.app.jobs, house.app.jobs.clock.now()).await.unwrap();
+    unneeded::old(&house.app.jobs, house.app.jobs.clock.now()).await.unwrap();
 }
 
 /// Every segment as it is rendered anew.
@@ -103,8 +103,9 @@ async fn a_log_becomes_one_object_of_sound_and_one_of_words() {
         let range = table.chunk(0).unwrap();
         bytes[range.start as usize..range.end as usize].to_vec()
     });
-    let says = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"helper" && !bytes.is_empty());
-    assert!(says(&words), "who was there");
+    let says = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
+    assert!(says(&words, b"PA_helper") && says(&words, b"AGENT"), "who was there");
+    assert!(!says(&sound, b"AGENT"), "and not among the sound");
     assert!(chunk::decode(&words).unwrap().entries.len() < 5);
     let parts = echosphere_recorder::log::parts::Parts { sound, words };
     assert_eq!(echosphere_recorder::log::parts::join(&parts).as_deref(), Some(&*whole));
@@ -166,6 +167,36 @@ async fn what_is_not_understood_whole_is_not_taken_apart() {
     assert_eq!(masters, ["upload.multipart"], "nobody knows what that part is");
     assert_eq!(house.app.store.divide_all(None, 9, house.app.jobs.clock.now()).await.unwrap(), None);
     assert_eq!(house.tasks().await, (0, 0));
+}
+
+#[tokio::test]
+async fn bytes_that_are_in_no_part_stay_with_all_others() {
+    let body = Session::load("order").body;
+    let ogg = body.windows(4).position(|window| window == b"OggS").unwrap();
+    // The headers of the sound are damaged, so nobody finds where it begins.
+    let headers = body[..ogg].windows(12).rposition(|window| window == b"\r\nContent-Di").unwrap();
+    let mut damaged = body.clone();
+    damaged.splice(headers..headers, vec![b'x'; 17_000]);
+    let (_, masters) = divided(&damaged).await;
+    assert_eq!(masters, ["upload.multipart"]);
+}
+
+#[tokio::test]
+async fn what_was_superseded_meanwhile_is_not_written_again() {
+    let house = House::new().await;
+    let session = Session::load("order");
+    house.upload(&session.content_type, &session.body[..session.body.len() - session.body.len() / 4]).await.unwrap();
+    work_only(&house.app.jobs, &OTHERS).await;
+    let (recording, captures) = house.recording().await;
+    // A part was written, and then the whole upload comes before anything is switched.
+    let key = Part::Sound.of_upload(&recording.prefix, captures[0].attempt);
+    house.app.objects.put(&recording, echosphere_store::Purpose::Upload, &key, b"said".to_vec()).await.unwrap();
+    house.upload_session("order").await;
+    work_only(&house.app.jobs, &OTHERS).await;
+    house.work().await;
+    assert!(!house.bytes.keys().contains(&key), "it does not wait for the sweeper");
+    swept(&house).await;
+    assert_eq!(masters(&house), ["chat_history.json", "header.binpb", "sound.ogg"]);
 }
 
 #[tokio::test]

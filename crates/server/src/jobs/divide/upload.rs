@@ -7,11 +7,14 @@ use echosphere_livekit::session_upload::multipart::{Lengths, Scan, Scanner};
 use echosphere_store::Purpose;
 use futures_util::StreamExt;
 
-use super::{Outcome, PIECE, Whole, verify};
+use super::{Outcome, PIECE, Whole, go_on, verify};
 use crate::jobs::{Error, Jobs};
 
 /// Bytes read at a time where much is skipped.
 const LOOK: u64 = 16 << 10;
+
+/// The most bytes between two parts that are taken for a delimiter and the headers of a part; those of the SDKs are about 150.
+const MOST_BETWEEN: u64 = 1_024;
 
 /// The parts that a body may have, by their names.
 const NAMES: [(&str, Part); 3] = [("audio", Part::Sound), ("chat_history", Part::Words), ("header", Part::Header)];
@@ -32,6 +35,9 @@ pub(super) async fn divide(jobs: &Jobs, what: &Whole<'_>, whole: &Master) -> Res
     }
     let Some(upload) = what.capture.upload else { return Ok(Outcome::Whole("its upload is divided elsewhere")) };
     let Some(upload) = jobs.store.upload(upload).await? else { return Ok(Outcome::Whole("its upload is not known")) };
+    if size != upload.bytes {
+        return Ok(Outcome::Whole("its body is not as long as it was when it came"));
+    }
     let mut scan = scan(jobs, body, size, &upload.content_type, Lengths::Believed).await?;
     if !scan.closed {
         // As when it was read: it was cut, or a length was wrong.
@@ -46,6 +52,10 @@ pub(super) async fn divide(jobs: &Jobs, what: &Whole<'_>, whole: &Master) -> Res
             return Ok(Outcome::Whole("its body has two parts of one name"));
         }
         parts.push((*part, ByteRange { offset: found.offset, length: found.length }));
+    }
+    let mut ranges: Vec<ByteRange> = parts.iter().map(|(_, range)| *range).collect();
+    if !are_all(&mut ranges, size) {
+        return Ok(Outcome::Whole("there is more in its body than the parts that were found"));
     }
     // The index of the sound counts from where it was when it was read.
     let read = sound.map(|sound| sound.location().and_then(|location| location.range));
@@ -64,6 +74,19 @@ pub(super) async fn divide(jobs: &Jobs, what: &Whole<'_>, whole: &Master) -> Res
         written.push((part, master));
     }
     Ok(Outcome::Divided { parts: written, replaced: vec![body.clone()] })
+}
+
+/// Whether these parts are all that there is in a body, but for what separates them.
+fn are_all(parts: &mut [ByteRange], size: u64) -> bool {
+    parts.sort_by_key(|part| part.offset);
+    let mut end = 0;
+    for part in &*parts {
+        if part.offset.saturating_sub(end) > MOST_BETWEEN {
+            return false;
+        }
+        end = part.offset + part.length;
+    }
+    !parts.is_empty() && size.saturating_sub(end) <= MOST_BETWEEN
 }
 
 async fn scan(jobs: &Jobs, body: &ObjectKey, size: u64, content_type: &str, lengths: Lengths) -> Result<Scan, Error> {
@@ -91,6 +114,7 @@ async fn copy(jobs: &Jobs, what: &Whole<'_>, from: &ObjectKey, range: ByteRange,
     jobs.objects.put(what.recording, Purpose::Upload, to, pieces).await?;
     let mut at = range.offset;
     while at < end {
+        go_on(jobs)?;
         let bytes = jobs.objects.get_range(from, at..end.min(at + PIECE)).await?;
         verify(jobs, to, at - range.offset, &bytes).await?;
         at += (bytes.len() as u64).max(1);

@@ -14,7 +14,8 @@ use crate::{Error, Result};
 
 /// Captures that were read, each with its whole master.
 const READ_WHOLE: &str = "FROM masters JOIN captures ON captures.id = masters.capture
-    WHERE masters.part = 'whole' AND masters.undivided IS NULL AND captures.status IN ('complete', 'partial')
+    WHERE masters.part = 'whole' AND masters.undivided IS NULL AND captures.status IN ('complete', 'partial', 'failed')
+    AND captures.copy_of IS NULL
     AND NOT ifnull(masters.master ->> '$.is_gone', 0)";
 
 fn failed(error: sqlx::Error) -> Error {

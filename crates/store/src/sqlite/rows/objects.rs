@@ -67,6 +67,14 @@ impl ObjectRows for SqliteConnection {
         Ok(set.rows_affected() == 1)
     }
 
+    async fn set_object_states(&mut self, keys: &[ObjectKey], state: ObjectState, since: WallTime) -> Result<()> {
+        let set = sqlx::query(
+            "UPDATE objects SET state = ?, since = ? WHERE store = 'main' AND key IN (SELECT value FROM json_each(?))",
+        );
+        let set = set.bind(state_word(state)).bind(since.as_nanos()).bind(json(keys));
+        set.execute(self).await.map(|_| ()).map_err(failed)
+    }
+
     async fn give_object(&mut self, key: &ObjectKey, from: Option<RecordingId>, to: RecordingId) -> Result<()> {
         let set = sqlx::query(
             "UPDATE objects SET recording = ?1 WHERE store = 'main' AND key = ?2 AND (?3 IS NULL OR recording = ?3)",

@@ -11,20 +11,20 @@ use crate::config::{Config, Project};
 
 /// The rules of all projects.
 #[derive(Debug, Clone, Default)]
-pub struct Rules {
+pub struct ProjectRules {
     by_project: Arc<BTreeMap<ProjectId, Vec<Rule>>>,
 }
 
-impl Rules {
+impl ProjectRules {
     /// Writes what the configuration says into the rows, where it differs, and reads them.
     pub async fn load(store: &dyn Store, config: &Config) -> Result<Self, Error> {
         let mut by_project = BTreeMap::new();
         for project in &config.projects {
             let configured = configured(config, project);
-            if store.rules(&project.id).await? != configured {
-                store.set_rules(&project.id, &configured).await?;
+            if store.project_rules(&project.id).await? != configured {
+                store.set_project_rules(&project.id, &configured).await?;
             }
-            by_project.insert(project.id.clone(), store.rules(&project.id).await?);
+            by_project.insert(project.id.clone(), store.project_rules(&project.id).await?);
         }
         Ok(Self { by_project: Arc::new(by_project) })
     }

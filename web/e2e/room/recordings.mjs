@@ -116,10 +116,11 @@ function around(code, found) {
   return JSON.stringify({ code, near, gaps: holes, late: late?.filter((line) => Math.abs(line.at - code.sent) < 2) });
 }
 
+/** Whether a code is as broken in what came of it. */
+const cameBroken = ({ score, sentAs }) => sentAs !== undefined && Math.abs(sentAs.score - score) < 0.05;
+
 /** Whether all packets of a code came, and it is as broken in them: the speaker's SDK was held up. */
-function isSentBroken({ score, sentAs }) {
-  return Boolean(sentAs?.complete) && Math.abs(sentAs.score - score) < 0.05;
-}
+const isSentBroken = (code) => Boolean(code.sentAs?.complete) && cameBroken(code);
 
 /** Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by leaving. */
 export function isWhole(code, said) {
@@ -144,18 +145,19 @@ const REQUEUED = 60;
 /** Codes that are further apart are of two bursts (s): a speaker's queue is empty between them, and as full as ever after. */
 const REST = 1.5;
 
-/** Since when a speaker's queue has been what it is around a code: the burst in which it ran dry and how often; null where it did not. */
-function queueOf(code, mine, late) {
+/** Since when a speaker's queue has been what it is around a code: the burst in which it ran dry and how often; null where it did not. It
+ * did where the speaker says so, and where a code came broken: that is what the SDK cannot say. */
+function queueOf(code, mine, dry) {
   const before = mine.filter((other) => other.sent <= code.sent);
   const burst = before.findLast((other, n) => n === 0 || other.sent - before[n - 1].sent > REST);
-  const dry = late.filter((line) => line.at > burst.sent - 0.05 && line.at <= code.sent + 0.02).length;
-  return dry === 0 ? null : `${burst.second}, ${dry}`;
+  const times = dry.filter((at) => at > burst.sent - 0.05 && at <= code.sent + 0.02).length;
+  return times === 0 ? null : `${burst.second}, ${times}`;
 }
 
 /** How far a speaker's codes are off around this one (ms). */
-function constantAt(code, mine, late, usual) {
-  const queue = queueOf(code, mine, late);
-  const constant = median(mine.filter((other) => queueOf(other, mine, late) === queue).map((other) => other.off_ms));
+function constantAt(code, mine, dry, usual) {
+  const queue = queueOf(code, mine, dry);
+  const constant = median(mine.filter((other) => queueOf(other, mine, dry) === queue).map((other) => other.off_ms));
   assert.ok(Math.abs(constant - usual) <= REQUEUED, `${code.identity}: ${constant} ms and ${usual} ms`);
   return constant;
 }
@@ -184,11 +186,12 @@ export function assertInPlace(found, expected, mostRequeued = 0) {
     constants[identity] = median(mine.map((code) => code.off_ms));
     assert.ok(Math.abs(constants[identity]) <= 150, `${identity}: ${constants[identity]} ms`);
     if (process.env.E2E_CODES) console.log(`# ${identity}: ${mine.map((code) => `${code.second}:${code.off_ms}/${code.score}`).join(' ')}`);
-    const late = (found.late ?? []).filter((line) => line.identity === identity);
+    const late = (found.late ?? []).filter((line) => line.identity === identity).map(({ at }) => at);
+    const dry = [...late, ...found.filter((code) => code.identity === identity && cameBroken(code)).map(({ sent }) => sent)];
     const requeued = [];
     let stepped = 0;
     for (const code of mine) {
-      const constant = constantAt(code, mine, late, constants[identity]);
+      const constant = constantAt(code, mine, dry, constants[identity]);
       const isTogether = found.some((other) => other.identity !== identity && other.channel === code.channel && Math.abs(other.sent - code.sent) < 0.3);
       const isMoved = code.score <= HEARD && isStepped(code, mine);
       stepped += isMoved;

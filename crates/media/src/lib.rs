@@ -7,6 +7,7 @@
 
 pub mod aac;
 pub mod activity;
+pub mod cmaf;
 pub mod grid;
 pub mod hls;
 pub mod offset;

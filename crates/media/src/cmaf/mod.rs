@@ -1,0 +1,24 @@
+//! Opus in fragmented MP4 (ISO/IEC 14496-12, "Encapsulation of Opus in ISO Base Media File Format" 0.8.1), cut from a kept master
+//! without decoding it.
+//!
+//! The layout is the one that browsers play sample-exactly: an edit list that begins at 312 samples, a pre-skip of 0, and channel
+//! mapping family 1 (`docs/decisions/0015-opus-untouched.md`). A packet that begins at media time `t` has the decode time
+//! [`BASE`] + [`EDIT`] + `t`, whatever the pre-skip of its file was.
+
+mod boxes;
+mod cut;
+mod init;
+mod packet;
+mod segment;
+
+pub use cut::{Cut, cut};
+pub use init::{Layout, init};
+pub use segment::{Sample, segment};
+
+/// The decode time of the first packet, in samples of 48 kHz: 10 s, as in MPEG-TS, so that nothing is ever before zero.
+pub const BASE: u64 = 480_000;
+/// Where the edit list begins, in samples: the pre-skip of libopus.
+pub const EDIT: u32 = 312;
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ pub struct Segment {
     pub discontinuity: bool,
     /// Whether it is missing (EXT-X-GAP).
     pub gap: bool,
+    /// The number of its init section (EXT-X-MAP), if it has one.
+    pub map: Option<usize>,
 }
 
 /// Whether more segments will come.
@@ -46,10 +48,20 @@ pub fn multivariant(variant: Variant<'_>) -> String {
     )
 }
 
-/// Writes a media playlist. `write_uri` appends the address of the segment with that position.
-pub fn media(kind: Kind, segments: &[Segment], write_uri: &mut dyn FnMut(usize, &mut String)) -> String {
+/// What a media playlist gives an address of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// The segment with this position in the playlist.
+    Segment(usize),
+    /// The init section with this number.
+    Init(usize),
+}
+
+/// Writes a media playlist. `write_uri` appends addresses.
+pub fn media(kind: Kind, segments: &[Segment], write_uri: &mut dyn FnMut(Address, &mut String)) -> String {
     let mut out = String::with_capacity(256 + segments.len() * 480);
-    let version = if segments.iter().any(|segment| segment.gap) { 8 } else { 3 };
+    let has_maps = segments.iter().any(|segment| segment.map.is_some());
+    let version = if segments.iter().any(|segment| segment.gap) { 8 } else { 3 }.max(if has_maps { 7 } else { 3 });
     // EXTINF, rounded to whole seconds, must not exceed it (section 4.3.3.1).
     let target = segments.iter().map(|segment| (segment.ticks + 45_000) / 90_000).max().unwrap_or(1).max(1);
     let kind_tag = if kind == Kind::Ended { "VOD" } else { "EVENT" };
@@ -64,9 +76,16 @@ pub fn media(kind: Kind, segments: &[Segment], write_uri: &mut dyn FnMut(usize, 
         out.push_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n");
     }
     let mut date = DateWriter::default();
+    let mut map = None;
     for (position, segment) in segments.iter().enumerate() {
         if segment.discontinuity {
             out.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        if let Some(number) = segment.map.filter(|_| segment.map != map) {
+            out.push_str("#EXT-X-MAP:URI=\"");
+            write_uri(Address::Init(number), &mut out);
+            out.push_str("\"\n");
+            map = segment.map;
         }
         date.write(segment.wall_millis, &mut out);
         if segment.gap {
@@ -78,7 +97,7 @@ pub fn media(kind: Kind, segments: &[Segment], write_uri: &mut dyn FnMut(usize, 
         out.push('.');
         push_number(micros % 1_000_000, 6, &mut out);
         out.push_str(",\n");
-        write_uri(position, &mut out);
+        write_uri(Address::Segment(position), &mut out);
         out.push('\n');
     }
     if kind == Kind::Ended {
@@ -132,11 +151,14 @@ mod tests {
     use super::*;
 
     fn segment(ticks: u64, wall_millis: i64) -> Segment {
-        Segment { ticks, wall_millis, discontinuity: false, gap: false }
+        Segment { ticks, wall_millis, discontinuity: false, gap: false, map: None }
     }
 
-    fn write(position: usize, out: &mut String) {
-        out.push_str(&format!("{position}.ts"));
+    fn write(address: Address, out: &mut String) {
+        out.push_str(&match address {
+            Address::Segment(position) => format!("{position}.ts"),
+            Address::Init(number) => format!("init-{number}.mp4"),
+        });
     }
 
     #[test]
@@ -159,6 +181,16 @@ mod tests {
         assert!(text.contains("#EXT-X-VERSION:8") && text.contains("#EXT-X-GAP\n#EXTINF:4.000000,\n1.ts"));
         assert!(!text.contains("ENDLIST") && text.contains("EVENT") && text.contains("CAN-BLOCK-RELOAD=YES"));
         assert!(!media(Kind::Ended, &[missing], &mut write).contains("CAN-BLOCK-RELOAD"));
+    }
+
+    #[test]
+    fn an_init_section_is_named_where_it_changes() {
+        let at = |map| Segment { map: Some(map), ..segment(360_000, 0) };
+        let text = media(Kind::Ended, &[at(0), at(0), at(2)], &mut write);
+        assert!(text.contains("#EXT-X-VERSION:7\n"), "{text}");
+        let order: Vec<&str> = text.lines().filter(|line| !line.starts_with("#EXT") || line.contains("MAP")).collect();
+        let map = |number| format!("#EXT-X-MAP:URI=\"init-{number}.mp4\"");
+        assert_eq!(order, [&map(0), "0.ts", "1.ts", &map(2), "2.ts"]);
     }
 
     #[test]

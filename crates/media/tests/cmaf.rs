@@ -30,7 +30,7 @@ fn cut(ogg: &[u8], index: &OpusIndex, window: Range<i64>) -> Cut {
 /// The windows of this length, in samples.
 fn windows(index: &OpusIndex, length: i64) -> impl Iterator<Item = Range<i64>> {
     let total = index.total_samples() as i64;
-    (0..total.div_euclid(length) + 1)
+    (0..=total.div_euclid(length))
         .map(move |n| n * length..total.min((n + 1) * length))
         .filter(|window| !window.is_empty())
 }
@@ -72,6 +72,7 @@ fn windows_that_touch_have_touching_cuts_of_any_length() {
         for window in windows(&index, length) {
             let part = cut(&ogg, &index, window.clone());
             assert_eq!(part.start, at, "{window:?}");
+            assert!(window.start == 0 || index.edge(window.start) == at, "known without reading it");
             assert!((0..960).contains(&(part.start - window.start)) || window.start == 0, "{window:?} {}", part.start);
             at += part.duration() as i64;
             all.extend(part.samples);

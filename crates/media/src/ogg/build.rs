@@ -1,7 +1,7 @@
 //! Builds the index from the bytes of a file, which come in order and in pieces of any size.
 
 use super::index::{Entry, OpusIndex};
-use super::link::Link;
+use super::link::{Lengths, Link};
 use super::opus_packet::Head;
 use super::others::{Kind, Others};
 use super::page::{self, Page, Parsed};
@@ -94,6 +94,8 @@ impl IndexBuilder {
         }
         self.entries.shrink_to_fit();
         let is_playable = self.links.iter().any(|link| link.is_playable);
+        let played = self.links.iter().filter(|link| link.is_playable);
+        let lengths = played.fold(Lengths::Unknown, |all, link| all.with(link.lengths));
         let Placed { links, gaps, total, is_too_long, has_more_gaps, .. } =
             place(self.links, &mut self.entries, longest);
         if links.iter().all(|link| link.heard.is_empty()) {
@@ -108,6 +110,7 @@ impl IndexBuilder {
             unheard_pages: self.others.unheard(),
             gaps,
             entries: self.entries,
+            packet: if let Lengths::One(length) = lengths { length } else { 0 },
         })
     }
 

@@ -69,6 +69,11 @@ impl Link {
         self.head.gain
     }
 
+    /// Channels: 1 or 2.
+    pub fn channels(&self) -> u8 {
+        self.head.channels
+    }
+
     /// Where it is heard, in samples of the media timeline: without its pre-skip, and without the padding at its end.
     pub fn heard(&self) -> Range<i64> {
         self.heard.start as i64..self.heard.end as i64
@@ -89,6 +94,8 @@ pub struct OpusIndex {
     pub(super) unheard_pages: u32,
     pub(super) gaps: Vec<Gap>,
     pub(super) entries: Vec<Entry>,
+    /// The length of every packet, in samples; 0 when they differ, or when it was indexed by a version that did not look.
+    pub(super) packet: u32,
 }
 
 /// A packet with its place on the media timeline.
@@ -180,6 +187,19 @@ impl OpusIndex {
             }
         }
         packets
+    }
+
+    /// Where the packets end that begin before a moment: at that moment, unless one of them goes on. It is known without reading them
+    /// where all have one length; else it is taken to be the moment.
+    pub fn edge(&self, moment: i64) -> i64 {
+        let next = self.entries.partition_point(|entry| entry.start + i64::from(entry.samples) <= moment);
+        let length = i64::from(self.packet);
+        match self.entries.get(next) {
+            Some(entry) if length > 0 && entry.start < moment => {
+                entry.start + (moment - entry.start + length - 1) / length * length
+            }
+            _ => moment,
+        }
     }
 
     /// The numbers of the links that are heard in a range.

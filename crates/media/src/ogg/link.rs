@@ -20,6 +20,28 @@ enum Comments {
     Over,
 }
 
+/// How long packets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lengths {
+    /// There was none yet.
+    Unknown,
+    /// All have this length, in samples.
+    One(u32),
+    /// They differ.
+    Mixed,
+}
+
+impl Lengths {
+    /// With these as well.
+    pub(super) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown, other) | (other, Self::Unknown) => other,
+            (one, other) if one == other => one,
+            _ => Self::Mixed,
+        }
+    }
+}
+
 /// A link, page by page.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -33,6 +55,8 @@ pub(super) struct Link {
     pub(super) first_entry: usize,
     /// The samples of its packets.
     pub(super) samples: i64,
+    /// The length of its packets.
+    pub(super) lengths: Lengths,
     /// What its granule positions say.
     pub(super) granules: Granules,
     /// Whether something is missing between its last page and the next link.
@@ -55,6 +79,7 @@ impl Link {
             is_playable,
             first_entry,
             samples: 0,
+            lengths: Lengths::Unknown,
             granules: Granules::default(),
             is_end_lost: false,
             comments: Comments::Expected,
@@ -87,10 +112,12 @@ impl Link {
         }
         self.comments = Comments::Over;
         let (mut samples, mut last_packet) = (0_u32, 0);
+        let lengths = &mut self.lengths;
         let all = self.joiner.read(page, TOC, |packet| {
             if let Some(duration) = duration(packet) {
                 samples += duration;
                 last_packet = duration;
+                *lengths = lengths.with(Lengths::One(duration));
             }
         });
         if self.is_playable {

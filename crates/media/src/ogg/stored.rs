@@ -4,7 +4,9 @@
 use super::index::{Entry, Gap, Link, OpusIndex};
 use super::opus_packet::Head;
 
-const MAGIC: &[u8; 4] = b"ESO2";
+const MAGIC: &[u8; 4] = b"ESO3";
+/// The mark of versions that did not say how long packets are.
+const NO_LENGTH: &[u8; 4] = b"ESO2";
 /// The mark of versions that knew one link only: they wrote its header in place of the number of unheard pages, and no
 /// links.
 const ONE_LINK: &[u8; 4] = b"ESO1";
@@ -46,6 +48,7 @@ impl OpusIndex {
             out.extend_from_slice(&link.heard.start.to_le_bytes());
             out.extend_from_slice(&link.heard.end.to_le_bytes());
         }
+        out.extend_from_slice(&self.packet.to_le_bytes());
         out
     }
 
@@ -54,7 +57,7 @@ impl OpusIndex {
         let (magic, mut rest) = bytes.split_first_chunk::<4>().ok_or(Corrupt)?;
         let rest = &mut rest;
         let only = match magic {
-            MAGIC => None,
+            MAGIC | NO_LENGTH => None,
             ONE_LINK => Some(head(rest)?),
             _ => return Err(Corrupt),
         };
@@ -68,8 +71,18 @@ impl OpusIndex {
             Some(head) => vec![Link { head, first_entry: 0, heard: 0..total_samples }],
             None => list(rest, link)?,
         };
-        let index =
-            Self { links, total_samples, truncated, damaged_pages, ignored_pages, unheard_pages, gaps, entries };
+        let packet = if magic == MAGIC { number(rest, u32::from_le_bytes)? } else { 0 };
+        let index = Self {
+            links,
+            total_samples,
+            truncated,
+            damaged_pages,
+            ignored_pages,
+            unheard_pages,
+            gaps,
+            entries,
+            packet,
+        };
         if rest.is_empty() && index.is_plausible() { Ok(index) } else { Err(Corrupt) }
     }
 
@@ -87,7 +100,7 @@ impl OpusIndex {
                 && link.heard.start <= link.heard.end
                 && link.heard.end <= self.total_samples
         });
-        entries && in_order && inside && self.total_samples < 1 << 48
+        entries && in_order && inside && self.total_samples < 1 << 48 && self.packet <= 5_760
     }
 }
 

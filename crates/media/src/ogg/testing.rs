@@ -248,6 +248,7 @@ mod tests {
         fn stored_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = OpusIndex::from_bytes(&[b"ESO1", bytes.as_slice()].concat());
             let _ = OpusIndex::from_bytes(&[b"ESO2", bytes.as_slice()].concat());
+            let _ = OpusIndex::from_bytes(&[b"ESO3", bytes.as_slice()].concat());
         }
     }
 }

@@ -53,6 +53,7 @@ fn described() -> OpenApiRouter<SharedApp> {
         .routes(routes!(recordings::get::get, recordings::delete::delete))
         .routes(routes!(recordings::playlists::multivariant))
         .routes(routes!(recordings::playlists::media))
+        .routes(routes!(recordings::opus::init))
         .routes(routes!(recordings::segment::get))
         .routes(routes!(recordings::transcript::json))
         .routes(routes!(recordings::transcript::vtt))

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Audio, Fill, Source};
+use echosphere_media::aac::FRAME;
+use echosphere_media::cmaf::{self, Layout};
 use echosphere_media::grid::Grid;
 use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
 use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
@@ -82,6 +84,46 @@ impl CaptureRenderer {
             Indexed::Log { index, .. } => Some(index),
             Indexed::Ogg { .. } => None,
         }
+    }
+
+    /// The init section of what is cut from its master; `None` when it has to be rendered: it is no Ogg, a chain of several streams, or is
+    /// played louder or quieter than it was sent.
+    pub fn init(&self) -> Option<Vec<u8>> {
+        let Indexed::Ogg { index, map } = &self.master else { return None };
+        let [link] = index.links() else { return None };
+        let layout = match (link.channels(), map) {
+            (1, _) => Layout::Mono,
+            (_, ChannelMap::Keep) => Layout::Stereo,
+            (_, ChannelMap::Swap) => Layout::Swapped,
+        };
+        (link.gain() == 0).then(|| cmaf::init(layout, 0))
+    }
+
+    /// Where the segment with this position on the grid begins and ends when it is cut, in samples of its media time.
+    pub fn cut_stretch(&self, segment: u32) -> Option<Range<i64>> {
+        let Indexed::Ogg { index, .. } = &self.master else { return None };
+        let window = self.window(segment);
+        let total = i64::try_from(index.total_samples()).unwrap_or(i64::MAX);
+        let start = if window.start == 0 { 0 } else { index.edge(window.start) };
+        Some(start..if window.end >= total { total } else { index.edge(window.end) })
+    }
+
+    /// Cuts the segment with this position on the grid: Opus in fragmented MP4. `None` when it has to be rendered.
+    pub async fn cut(&self, rendering: &Rendering, segment: u32) -> Result<Option<Vec<u8>>, Error> {
+        let Indexed::Ogg { index, .. } = &self.master else { return Ok(None) };
+        let window = self.window(segment);
+        if window.is_empty() {
+            return Ok(None);
+        }
+        let bytes = self.kept.ogg(rendering, index.byte_range(window.clone())).await?;
+        let cut = cmaf::cut(index, &bytes, window);
+        Ok(Some(cmaf::segment(segment.saturating_add(1), cut.decode_time(), &cut.samples)))
+    }
+
+    /// The samples of a segment.
+    fn window(&self, segment: u32) -> Range<i64> {
+        let frames = self.grid.segment(segment);
+        (frames.start * FRAME as u64) as i64..(frames.end * FRAME as u64) as i64
     }
 
     /// Whether the segment with this position on the grid is known to be nothing but silence: it need not be stored, as rendering

@@ -7,6 +7,7 @@ mod capture_sources;
 mod error;
 mod kept;
 mod on_demand;
+mod opus;
 mod pool;
 mod rendition;
 
@@ -20,8 +21,9 @@ pub use self::capture_sources::RenderCache;
 pub use self::error::Error;
 pub use self::kept::Kept;
 pub use self::on_demand::{Rendered, segment_key};
+pub use self::opus::Opus;
 pub use self::pool::{Pool, PoolError, Priority};
-pub use self::rendition::{aac, aac_id};
+pub use self::rendition::{aac, aac_id, opus, opus_id};
 use crate::clock::Clock;
 use crate::objects::Objects;
 

@@ -2,33 +2,45 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use echosphere_domain::location::Location;
 use echosphere_domain::recording::Recording;
 use echosphere_domain::rendition::RenditionId;
 use echosphere_domain::segment::{Segment, SegmentState};
-use echosphere_domain::time::MediaTime;
 use echosphere_media::hls;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
+use super::hls_answer::{listed, parse_rendition, playlist};
+use super::opus;
 use super::reload::{self, Reload};
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
 use crate::playback;
+use crate::rendering::opus_id;
 
-fn playlist(text: String) -> Response {
-    let mut response = text.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+/// In which codec a recording is to be played.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Codec {
+    /// `opus`: as it was sent, in fragmented MP4, where all of it can be played so; else, and without it, AAC in MPEG-TS.
+    codec: Option<Wanted>,
 }
 
-/// The multivariant playlist.
+/// A codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    Aac,
+    Opus,
+}
+
+/// The multivariant playlist: one variant.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/playlist.m3u8", tag = "playback", operation_id = "getPlaylist",
-    params(("id" = String, Path, description = "The recording's id"), Signed),
+    params(("id" = String, Path, description = "The recording's id"), Codec, Signed),
     responses(
         (status = 200, description = "A multivariant playlist (RFC 8216)", content_type = "application/vnd.apple.mpegurl", body = String),
         (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
@@ -39,8 +51,15 @@ pub async fn multivariant(
     State(app): State<SharedApp>,
     Viewer(caller): Viewer,
     Path(id): Path<String>,
+    codec: Result<Query<Codec>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let Query(codec) = codec.map_err(|error| Problem::bad_parameter(error.body_text()))?;
+    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    if codec.codec == Some(Wanted::Opus)
+        && let Some(playlist) = opus::multivariant(&app, &caller, &recording, &captures).await?
+    {
+        return Ok(playlist);
+    }
     let rendition = app.store.renditions(recording.id).await?.into_iter().next().ok_or_else(no_sound)?;
     let segments = segments(&app, &recording, &rendition.id).await?;
     let rates = segments.iter().filter_map(|segment| match &segment.state {
@@ -95,7 +114,7 @@ fn no_rendition(wanted: &str, there: &str) -> Problem {
     operation_id = "getRenditionPlaylist",
     params(
         ("id" = String, Path, description = "The recording's id"),
-        ("rendition" = String, Path, description = "The rendition: audio"),
+        ("rendition" = String, Path, description = "The rendition: audio, or opus where there is one"),
         Signed,
         Reload,
     ),
@@ -115,7 +134,10 @@ pub async fn media(
 ) -> Result<Response, Problem> {
     let Query(reload) = reload.map_err(|error| Problem::bad_parameter(error.body_text()))?;
     let rendition = parse_rendition(&rendition)?;
-    let (mut recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let (mut recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    if rendition == opus_id() {
+        return opus::media(&app, &caller, &recording, &captures).await;
+    }
     if let Some(msn) = reload.msn {
         reload::wait_for(msn, &app, &recording).await?;
         // The caller's credential may have ended in the meantime.
@@ -133,9 +155,12 @@ pub async fn media(
     let signature = super::link_signature(&app, &caller, &recording);
     let listed: Vec<_> = listed(&segments).collect();
     let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
-    let text = hls::media(kind, &listed, &mut |position, out| match segments[position].state.own() {
-        Some(key) => signing.get(key, out),
-        None => out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index)),
+    let text = hls::media(kind, &listed, &mut |address, out| {
+        let hls::Address::Segment(position) = address else { return };
+        match segments[position].state.own() {
+            Some(key) => signing.get(key, out),
+            None => out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index)),
+        }
     });
     Ok(playlist(text))
 }
@@ -147,24 +172,5 @@ async fn check_still_good(app: &App, caller: &Caller) -> Result<(), Problem> {
     Err(match caller.link() {
         Some(_) => Problem::forbidden("the link has expired; get a new one from the recording"),
         None => Problem::unauthorized("the credentials have expired"),
-    })
-}
-
-/// The rendition of a path.
-pub(super) fn parse_rendition(text: &str) -> Result<RenditionId, Problem> {
-    RenditionId::parse(text).map_err(|error| Problem::part_not_found(error.to_string()))
-}
-
-fn listed(segments: &[Segment]) -> impl Iterator<Item = hls::Segment> + '_ {
-    let mut before = 0;
-    segments.iter().map(move |segment| {
-        let discontinuity = segment.discontinuity != before;
-        before = segment.discontinuity;
-        hls::Segment {
-            ticks: segment.duration.max(MediaTime::ZERO).ticks().unsigned_abs(),
-            wall_millis: segment.wall_start.as_millis(),
-            discontinuity,
-            gap: matches!(segment.state, SegmentState::Missing { .. }),
-        }
     })
 }

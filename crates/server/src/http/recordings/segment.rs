@@ -7,12 +7,13 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::Recording;
 use echosphere_domain::segment::SegmentState;
 
-use super::playlists::parse_rendition;
+use super::hls_answer::{parse_rendition, problem};
+use super::opus;
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
 use crate::playback;
-use crate::rendering::{Error, PoolError, Rendered};
+use crate::rendering::{Rendered, aac_id, opus_id};
 
 /// Redirects to a segment in object storage. A segment that is not stored yet is rendered from the kept master first; one that
 /// lies in a gap is silence, which is not stored.
@@ -21,12 +22,12 @@ use crate::rendering::{Error, PoolError, Rendered};
     operation_id = "getSegment",
     params(
         ("id" = String, Path, description = "The recording's id"),
-        ("rendition" = String, Path, description = "The rendition: audio"),
-        ("segment" = String, Path, description = "The segment's number, from 0, with .ts after it", example = "0.ts"),
+        ("rendition" = String, Path, description = "The rendition: audio, or opus where there is one"),
+        ("segment" = String, Path, description = "The segment's number, from 0, with .ts after it; of opus, .m4s", example = "0.ts"),
         Signed,
     ),
     responses(
-        (status = 200, description = "The segment itself: silence (MPEG-TS)", content_type = "video/mp2t", body = Vec<u8>),
+        (status = 200, description = "The segment itself: silence (MPEG-TS), or Opus (fragmented MP4)", content_type = "video/mp2t", body = Vec<u8>),
         (status = 302, description = "Where the segment is"),
         (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such segment", body = Problem, content_type = "application/problem+json"),
@@ -42,6 +43,11 @@ pub async fn get(
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let rendition = parse_rendition(&rendition)?;
     let none = || Problem::part_not_found("there is no such segment; the playlist lists those that are there");
+    if rendition == opus_id() {
+        let number = segment.strip_suffix(".m4s").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
+        let segment = app.store.segment(recording.id, &aac_id(), number).await?.ok_or_else(none)?;
+        return opus::segment(&app, &caller, &recording, &captures, &segment).await;
+    }
     let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
     let segment = app.store.segment(recording.id, &rendition, number).await?.ok_or_else(none)?;
     let rendered = match segment.state.own() {
@@ -78,17 +84,4 @@ fn redirect(
     let location = HeaderValue::from_str(&url).map_err(|error| Problem::internal(error.to_string()))?;
     let no_store = HeaderValue::from_static("no-store");
     Ok((StatusCode::FOUND, [(header::LOCATION, location), (header::CACHE_CONTROL, no_store)]).into_response())
-}
-
-fn problem(error: Error) -> Problem {
-    match error {
-        Error::Kept(error) => error.into(),
-        Error::Pool(PoolError::Full | PoolError::Stopped) => {
-            Problem::unavailable("too many segments are asked for at once; try again in a second")
-        }
-        error => {
-            tracing::error!(%error, "a segment cannot be rendered");
-            Problem::internal("the segment cannot be rendered; the server's log says more")
-        }
-    }
 }

@@ -1,0 +1,55 @@
+//! What the answers for playlists and segments of all renditions have in common.
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use echosphere_domain::rendition::RenditionId;
+use echosphere_domain::segment::{Segment, SegmentState};
+use echosphere_domain::time::MediaTime;
+use echosphere_media::hls;
+
+use crate::http::problem::Problem;
+use crate::rendering::{Error, PoolError};
+
+/// A playlist.
+pub(super) fn playlist(text: String) -> Response {
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The rendition of a path.
+pub(super) fn parse_rendition(text: &str) -> Result<RenditionId, Problem> {
+    RenditionId::parse(text).map_err(|error| Problem::part_not_found(error.to_string()))
+}
+
+/// What a playlist says of segments.
+pub(super) fn listed(segments: &[Segment]) -> impl Iterator<Item = hls::Segment> + '_ {
+    let mut before = 0;
+    segments.iter().map(move |segment| {
+        let discontinuity = segment.discontinuity != before;
+        before = segment.discontinuity;
+        hls::Segment {
+            ticks: segment.duration.max(MediaTime::ZERO).ticks().unsigned_abs(),
+            wall_millis: segment.wall_start.as_millis(),
+            discontinuity,
+            gap: matches!(segment.state, SegmentState::Missing { .. }),
+            map: None,
+        }
+    })
+}
+
+/// Why a segment cannot be answered.
+pub(super) fn problem(error: Error) -> Problem {
+    match error {
+        Error::Kept(error) => error.into(),
+        Error::Pool(PoolError::Full | PoolError::Stopped) => {
+            Problem::unavailable("too many segments are asked for at once; try again in a second")
+        }
+        error => {
+            tracing::error!(%error, "a segment cannot be rendered");
+            Problem::internal("the segment cannot be rendered; the server's log says more")
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The Opus rendition: its playlists, init sections and segments, made when they are asked for.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::segment::{Segment, SegmentState};
+use echosphere_media::hls;
+
+use super::hls_answer::{listed, parse_rendition, playlist, problem};
+use crate::clock;
+use crate::http::access::{Caller, Signed, Viewer};
+use crate::http::problem::Problem;
+use crate::http::state::{App, SharedApp};
+use crate::rendering::{Error, Opus, aac_id, opus, opus_id};
+
+/// The multivariant playlist; `None` when not all of the recording can be played in Opus.
+pub(super) async fn multivariant(
+    app: &App,
+    caller: &Caller,
+    recording: &Recording,
+    captures: &[Capture],
+) -> Result<Option<Response>, Problem> {
+    if find(app, recording, captures).await?.is_none() {
+        return Ok(None);
+    }
+    let rendition = opus();
+    let signature = super::link_signature(app, caller, recording);
+    Ok(Some(playlist(hls::multivariant(hls::Variant {
+        uri: &format!("renditions/{}/playlist.m3u8?sig={signature}", rendition.id),
+        bandwidth: rendition.bandwidth,
+        average_bandwidth: rendition.bandwidth,
+        codecs: &rendition.codecs,
+    }))))
+}
+
+/// The media playlist. What it names is cut when it is asked for, so all addresses are our own.
+pub(super) async fn media(
+    app: &App,
+    caller: &Caller,
+    recording: &Recording,
+    captures: &[Capture],
+) -> Result<Response, Problem> {
+    let (segments, opus) = found(app, recording, captures).await?;
+    let listed = listed(&segments).zip(&segments).map(|(listed, segment)| hls::Segment {
+        ticks: opus.ticks(segment).unwrap_or(listed.ticks),
+        map: opus.init_of(segment),
+        ..listed
+    });
+    let listed: Vec<_> = listed.collect();
+    let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
+    let signature = super::link_signature(app, caller, recording);
+    // A revision may have other segments under the same numbers, and answers are cached.
+    let query = format!("?r={}&sig={signature}", recording.state.revision);
+    Ok(playlist(hls::media(kind, &listed, &mut |address, out| {
+        match address {
+            hls::Address::Segment(position) => out.push_str(&format!("segments/{}.m4s", segments[position].index)),
+            hls::Address::Init(number) => out.push_str(&format!("init-{number}.mp4")),
+        }
+        out.push_str(&query);
+    })))
+}
+
+/// An init section of the Opus rendition.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/renditions/{rendition}/{init}", tag = "playback", operation_id = "getInitSection",
+    params(
+        ("id" = String, Path, description = "The recording's id"),
+        ("rendition" = String, Path, description = "The rendition: opus"),
+        ("init" = String, Path, description = "init- and its number, with .mp4 after it", example = "init-0.mp4"),
+        Signed,
+    ),
+    responses(
+        (status = 200, description = "The init section (ISO/IEC 14496-12)", content_type = "audio/mp4", body = Vec<u8>),
+        (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such init section", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn init(
+    State(app): State<SharedApp>,
+    Viewer(caller): Viewer,
+    Path((id, rendition, init)): Path<(String, String, String)>,
+) -> Result<Response, Problem> {
+    let none = || Problem::part_not_found("there is no such init section; the playlist names those that are there");
+    if parse_rendition(&rendition)? != opus_id() {
+        return Err(none());
+    }
+    let number =
+        init.strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4")?.parse().ok()).ok_or_else(none)?;
+    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let (_, opus) = found(&app, &recording, &captures).await?;
+    Ok(mp4(&app, &caller, &recording, opus.init(number).ok_or_else(none)?))
+}
+
+/// A segment, cut from the master.
+pub(super) async fn segment(
+    app: &App,
+    caller: &Caller,
+    recording: &Recording,
+    captures: &[Capture],
+    segment: &Segment,
+) -> Result<Response, Problem> {
+    let opus = find(app, recording, captures).await?.map(|(_, opus)| opus);
+    let opus = opus.filter(|_| !matches!(segment.state, SegmentState::Missing { .. }));
+    let cut = match &opus {
+        Some(opus) => opus.segment(&app.rendering, segment).await,
+        None => Ok(None),
+    };
+    match cut {
+        Ok(Some(bytes)) => Ok(mp4(app, caller, recording, bytes)),
+        Ok(None) | Err(Error::MasterLost(_)) => {
+            Err(Problem::part_not_found("there is no such segment; the playlist lists those that are there"))
+        }
+        Err(error) => Err(problem(error)),
+    }
+}
+
+/// A recording's segments with what cuts them, if all of it can be played in Opus.
+async fn find(app: &App, recording: &Recording, captures: &[Capture]) -> Result<Option<(Vec<Segment>, Opus)>, Problem> {
+    let segments = app.store.segments(recording.id, &aac_id()).await?;
+    let opus = app.rendering.opus(recording, captures, &segments).await.map_err(problem)?;
+    Ok(opus.map(|opus| (segments, opus)))
+}
+
+async fn found(app: &App, recording: &Recording, captures: &[Capture]) -> Result<(Vec<Segment>, Opus), Problem> {
+    let found = find(app, recording, captures).await?;
+    found.ok_or_else(|| Problem::part_not_found("the recording cannot be played in Opus; there is the rendition audio"))
+}
+
+/// What follows from a master and a revision for ever, and may be kept for an hour, but no longer than what it was asked for with.
+fn mp4(app: &App, caller: &Caller, recording: &Recording, bytes: Vec<u8>) -> Response {
+    let left = super::validity(app, caller, recording).end().since(clock::now()) / 1_000_000_000;
+    let cached = format!("private, max-age={}", left.clamp(0, 3_600));
+    ([(header::CONTENT_TYPE, "audio/mp4".to_owned()), (header::CACHE_CONTROL, cached)], bytes).into_response()
+}

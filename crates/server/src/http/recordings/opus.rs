@@ -100,7 +100,7 @@ pub(super) async fn segment(
     captures: &[Capture],
     segment: &Segment,
 ) -> Result<Response, Problem> {
-    let opus = find(app, recording, captures).await?.map(|(_, opus)| opus);
+    let opus = app.rendering.opus(recording, captures, std::slice::from_ref(segment)).await.map_err(problem)?;
     let opus = opus.filter(|_| !matches!(segment.state, SegmentState::Missing { .. }));
     let cut = match &opus {
         Some(opus) => opus.segment(&app.rendering, segment).await,

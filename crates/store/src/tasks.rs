@@ -122,7 +122,7 @@ pub trait Tasks {
     async fn enqueue(&self, task: &NewTask) -> Result<()>;
 
     /// Claims the most urgent due task of these kinds (in the order of `TaskKind::ALL`, then of `run_at`): one that waits, or one
-    /// whose lease ran out. Its generation and attempts rise by one, and it is noted which node claimed it. Scope: all projects.
+    /// whose lease ran out; `TaskKind::Divide` only while no rendering is due or under way. Its generation and attempts rise by one, and it is noted which node claimed it. Scope: all projects.
     async fn claim(
         &self,
         kinds: &[TaskKind],

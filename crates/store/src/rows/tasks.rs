@@ -21,6 +21,9 @@ pub(crate) trait TaskRows {
         lease_until: WallTime,
     ) -> Result<Option<Claim>>;
 
+    /// Whether a task of a kind is due or being worked on.
+    async fn has_task(&mut self, kind: TaskKind, now: WallTime) -> Result<bool>;
+
     /// Stores until when a lease lasts; false when it is not the task's lease any more.
     async fn prolong_task(&mut self, lease: &Lease, until: WallTime) -> Result<bool>;
 

@@ -30,6 +30,10 @@ pub(crate) async fn claim(
     lease_until: WallTime,
 ) -> Result<Option<Claim>> {
     for kind in TaskKind::ALL.into_iter().filter(|kind| kinds.contains(kind)) {
+        // Nobody waits for it, and it reads and writes a lot: whoever listens to what is being rendered goes first.
+        if kind == TaskKind::Divide && rows.has_task(TaskKind::Render, now).await? {
+            continue;
+        }
         if let Some(claim) = rows.claim_task(kind, owner, now, lease_until).await? {
             return Ok(Some(claim));
         }

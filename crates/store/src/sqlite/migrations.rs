@@ -1,10 +1,10 @@
-//! The schema's migrations, in order. A list instead of `sqlx::migrate!`, because that macro has SQLite built a second time, for
-//! the compiler.
+//! The schema's migrations, in order, and the schema that they make, with which a new database begins. A list instead of
+//! `sqlx::migrate!`, because that macro has SQLite built a second time, for the compiler.
 
 use std::borrow::Cow;
 
-use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{SqlSafeStr, SqliteConnection};
 
 macro_rules! steps {
     ($($version:literal $name:literal),* $(,)?) => {
@@ -32,8 +32,21 @@ const STEPS: [(&str, &str, &str); 12] = steps![
     "0016" "masters",
 ];
 
+/// What all migrations make.
+const SCHEMA: &str = include_str!("../../schema/sqlite.sql");
+
+/// Brings a database to the current schema: a new one at once, any other by the migrations that it does not have.
+pub(super) async fn upgrade(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    let tables = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM sqlite_master").fetch_one(&mut *connection).await?;
+    if tables > 0 {
+        return all().run(connection).await;
+    }
+    sqlx::raw_sql(SCHEMA).execute(&mut *connection).await?;
+    all().skip(connection, None).await
+}
+
 /// All migrations; those that a database has already are skipped when this runs.
-pub(super) fn all() -> Migrator {
+fn all() -> Migrator {
     let step = |(version, name, sql): (&str, &'static str, &'static str)| {
         let version = version.parse().unwrap_or_default();
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
@@ -43,6 +56,8 @@ pub(super) fn all() -> Migrator {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::Connection;
+
     use super::*;
 
     #[test]
@@ -54,5 +69,29 @@ mod tests {
         assert_eq!(files, STEPS.map(|(version, name, _)| format!("{version}_{name}.sql")));
         let numbers: Vec<i64> = all().iter().map(|step| step.version).collect();
         assert!(numbers.first() == Some(&1) && numbers.is_sorted(), "{numbers:?}");
+    }
+
+    /// What a database has, in the order in which it was made.
+    async fn schema(connection: &mut SqliteConnection) -> Vec<String> {
+        let made = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> '_sqlx_migrations' ORDER BY rowid";
+        sqlx::query_scalar(made).fetch_all(connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_new_database_is_what_all_migrations_make() {
+        let [mut migrated, mut new] = [
+            SqliteConnection::connect("sqlite::memory:").await.unwrap(),
+            SqliteConnection::connect("sqlite::memory:").await.unwrap(),
+        ];
+        all().run(&mut migrated).await.unwrap();
+        upgrade(&mut new).await.unwrap();
+        let (migrated, made) = (schema(&mut migrated).await, schema(&mut new).await);
+        assert_eq!(made, migrated, "schema/sqlite.sql is to be:\n{};\n", migrated.join(";\n\n"));
+        upgrade(&mut new).await.expect("it has all migrations");
+        let versions: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version")
+            .fetch_all(&mut new)
+            .await
+            .unwrap();
+        assert_eq!(versions, all().iter().map(|step| step.version).collect::<Vec<_>>());
     }
 }

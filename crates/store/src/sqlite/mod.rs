@@ -98,7 +98,7 @@ async fn connect(options: SqliteConnectOptions) -> Result<SqliteStore> {
     let mut writer = options.connect().await.map_err(|error| not_opened(path, error))?;
     // In one transaction: the schema is the one before or this one, and it is synced once.
     let mut upgrade = writer.begin().await.map_err(|error| not_opened(path, error))?;
-    migrations::all().run(&mut *upgrade).await.map_err(|error| not_opened(path, error))?;
+    migrations::upgrade(&mut upgrade).await.map_err(|error| not_opened(path, error))?;
     upgrade.commit().await.map_err(|error| not_opened(path, error))?;
     changed::watch(&mut writer).await?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.clone().read_only(true)).await;

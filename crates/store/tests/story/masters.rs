@@ -8,7 +8,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::Location;
 use echosphere_domain::master::{Master, Part};
 use echosphere_domain::recording::{Audio, Capture, Recording};
-use echosphere_store::{Claim, Divided, Error, Own, Purpose, SessionFacts, SplitSession, TaskKind};
+use echosphere_store::{Claim, Divided, Error, Joined, Own, Purpose, SessionFacts, SplitSession, TaskKind};
 
 use crate::world::{World, at, mine};
 
@@ -19,6 +19,7 @@ on_each! {
     what_became_another_recordings_meanwhile_is_divided_there,
     a_log_is_divided_and_given_up_with_its_words,
     what_cannot_be_divided_stays_whole,
+    nothing_is_divided_while_something_is_rendered,
     what_a_deletion_takes_is_not_divided,
     what_earlier_versions_read_is_divided_later,
     a_publication_does_not_bring_the_old_place_back,
@@ -52,6 +53,13 @@ async fn divide(world: &mut World, divided: &Divided) -> bool {
     world.store.divided(divided, &claim.lease).await.unwrap()
 }
 
+/// A session that was uploaded and is rendered.
+async fn rendered(world: &mut World, job: Option<&str>, from: i64, to: i64) -> Joined {
+    let joined = world.uploaded(job, from, to).await;
+    world.rendered(joined.recording.id).await;
+    joined
+}
+
 fn keys(divided: &Divided) -> Vec<ObjectKey> {
     divided.parts.iter().filter_map(|(_, master)| master.own().cloned()).collect()
 }
@@ -62,7 +70,7 @@ fn audio(captures: &[Capture], id: CaptureId) -> &Audio {
 
 async fn an_upload_is_divided_once_and_its_body_goes(mut world: World) {
     let store = Arc::clone(&world.store);
-    let joined = world.uploaded(Some("AJ_1"), 0, 8).await;
+    let joined = rendered(&mut world, Some("AJ_1"), 0, 8).await;
     let before = world.row(joined.recording.id).await.1;
     let wanted = division(&world, &joined.recording, &joined.capture).await;
     let claim = world.task(TaskKind::Divide).await;
@@ -80,7 +88,7 @@ async fn an_upload_is_divided_once_and_its_body_goes(mut world: World) {
 }
 
 async fn what_became_superseded_while_it_was_divided_leaves_nothing(mut world: World) {
-    let cut = world.uploaded(Some("AJ_1"), 0, 8).await;
+    let cut = rendered(&mut world, Some("AJ_1"), 0, 8).await;
     let wanted = division(&world, &cut.recording, &cut.capture).await;
     let claim = world.task(TaskKind::Divide).await;
     let whole = world.upload(Some("AJ_1"), 0, 9).await;
@@ -88,14 +96,15 @@ async fn what_became_superseded_while_it_was_divided_leaves_nothing(mut world: W
     read.supersedes = vec![cut.capture.id];
     world.publish(TaskKind::Ingest, &read).await;
     assert!(!world.store.divided(&wanted, &claim.lease).await.unwrap());
-    let mut gone = [keys(&wanted), vec![cut.body]].concat();
+    let measured = cut.recording.prefix.analysis(1, 1);
+    let mut gone = [keys(&wanted), vec![cut.body, measured]].concat();
     gone.sort();
     assert_eq!(world.condemned().await, gone);
 }
 
 async fn what_became_another_recordings_meanwhile_is_divided_there(mut world: World) {
     let store = Arc::clone(&world.store);
-    let joined = world.uploaded(Some("AJ_1"), 0, 8).await;
+    let joined = rendered(&mut world, Some("AJ_1"), 0, 8).await;
     let wanted = division(&world, &joined.recording, &joined.capture).await;
     let claim = world.task(TaskKind::Divide).await;
     let part = SplitSession {
@@ -170,8 +179,17 @@ async fn a_log_is_divided_and_given_up_with_its_words(mut world: World) {
     assert_eq!(store.give_up_logs(at(401), at(500)).await.unwrap(), 0, "once");
 }
 
-async fn what_cannot_be_divided_stays_whole(mut world: World) {
+async fn nothing_is_divided_while_something_is_rendered(mut world: World) {
     let joined = world.uploaded(Some("AJ_1"), 0, 8).await;
+    assert!(world.maybe_task(TaskKind::Divide).await.is_none(), "it is to be rendered");
+    let claim = world.task(TaskKind::Render).await;
+    assert!(world.maybe_task(TaskKind::Divide).await.is_none(), "it is being rendered");
+    world.store.complete(&claim.lease).await.unwrap();
+    assert!(world.task(TaskKind::Divide).await.payload.ends_with(&joined.capture.id.to_string()));
+}
+
+async fn what_cannot_be_divided_stays_whole(mut world: World) {
+    let joined = rendered(&mut world, Some("AJ_1"), 0, 8).await;
     let before = world.store.masters(joined.capture.id).await.unwrap();
     let claim = world.task(TaskKind::Divide).await;
     world.store.stays_whole(joined.capture.id, "a part that nobody knows", &claim.lease).await.unwrap();
@@ -181,7 +199,7 @@ async fn what_cannot_be_divided_stays_whole(mut world: World) {
 }
 
 async fn what_a_deletion_takes_is_not_divided(mut world: World) {
-    let joined = world.uploaded(Some("AJ_1"), 0, 8).await;
+    let joined = rendered(&mut world, Some("AJ_1"), 0, 8).await;
     let wanted = division(&world, &joined.recording, &joined.capture).await;
     let claim = world.task(TaskKind::Divide).await;
     world.store.request_deletion(&mine(), joined.recording.id, at(40)).await.unwrap();
@@ -194,7 +212,7 @@ async fn what_a_deletion_takes_is_not_divided(mut world: World) {
 async fn what_earlier_versions_read_is_divided_later(mut world: World) {
     let mut captures = Vec::new();
     for job in ["AJ_1", "AJ_2", "AJ_3"] {
-        captures.push(world.uploaded(Some(job), 0, 8).await.capture.id);
+        captures.push(rendered(&mut world, Some(job), 0, 8).await.capture.id);
         let claim = world.task(TaskKind::Divide).await;
         world.store.complete(&claim.lease).await.unwrap();
     }
@@ -209,7 +227,7 @@ async fn what_earlier_versions_read_is_divided_later(mut world: World) {
 }
 
 async fn a_publication_does_not_bring_the_old_place_back(mut world: World) {
-    let joined = world.uploaded(Some("AJ_1"), 0, 8).await;
+    let joined = rendered(&mut world, Some("AJ_1"), 0, 8).await;
     let (recording, captures) = world.row(joined.recording.id).await;
     let stale = world.publication(&captures[0], &joined.body, (0, 8)).await;
     let wanted = division(&world, &recording, &joined.capture).await;
@@ -220,6 +238,7 @@ async fn a_publication_does_not_bring_the_old_place_back(mut world: World) {
     world.store.enqueue(&task).await.unwrap();
     let filled = vec![(joined.capture.id, audio(&captures, joined.capture.id).clone())];
     world.publish(TaskKind::Compose, &echosphere_store::Publication { filled, ..stale }).await;
+    world.rendered(recording.id).await;
     let captures = world.row(recording.id).await.1;
     assert_eq!(audio(&captures, joined.capture.id).master, wanted.parts[0].1);
     assert!(world.maybe_task(TaskKind::Divide).await.is_none());

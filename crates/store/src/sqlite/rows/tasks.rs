@@ -52,6 +52,13 @@ impl TaskRows for SqliteConnection {
         Ok(Some(Claim { lease, kind, payload: row.text("payload")?, attempts: row.number("attempts")? }))
     }
 
+    async fn has_task(&mut self, kind: TaskKind, now: WallTime) -> Result<bool> {
+        let found = sqlx::query_scalar::<_, bool>(
+            "SELECT EXISTS (SELECT 1 FROM tasks WHERE dead = 0 AND urgency = ? AND run_at <= ?)",
+        );
+        found.bind(urgency(kind)).bind(now.as_nanos()).fetch_one(self).await.map_err(failed)
+    }
+
     async fn prolong_task(&mut self, lease: &Lease, until: WallTime) -> Result<bool> {
         let set = sqlx::query("UPDATE tasks SET lease_until = ? WHERE id = ? AND generation = ? AND dead = 0");
         let set = set.bind(until.as_nanos()).bind(lease.task.to_string()).bind(integer(lease.generation));

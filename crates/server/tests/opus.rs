@@ -79,6 +79,10 @@ fn what_is_not_there_says_so() {
         ("renditions/opus/init-x.mp4", 404),
         ("renditions/audio/init-0.mp4", 404),
         ("renditions/opus/segments/9999.m4s", 404),
+        ("renditions/opus/segments/0.m4s", 200),
+        ("renditions/opus/segments/0.m4s?r=7", 404),
+        ("renditions/opus/init-0.mp4?r=7", 404),
+        ("renditions/opus/init-0.mp4?r=x", 400),
         ("renditions/opus/segments/0.ts", 404),
         ("renditions/audio/segments/0.m4s", 404),
     ] {

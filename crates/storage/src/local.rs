@@ -152,14 +152,16 @@ impl Inner {
     /// Each folder is made durable once, however many objects are deleted from it.
     fn delete_many(&self, keys: &[ObjectKey]) -> io::Result<()> {
         let mut folders = BTreeSet::new();
-        for key in keys {
+        let removed = keys.iter().try_for_each(|key| {
             let path = self.path(key);
             if remove(&path)? {
                 folders.extend(path.parent().map(Path::to_path_buf));
             }
-        }
-        // The deepest first: those above may become empty.
-        folders.iter().rev().filter(|folder| folder.exists()).try_for_each(|folder| self.tidy(folder))
+            Ok(())
+        });
+        // The deepest first: those above may become empty. Also what was removed before one could not be.
+        let tidied = folders.iter().rev().filter(|folder| folder.exists()).try_for_each(|folder| self.tidy(folder));
+        removed.and(tidied)
     }
 
     /// Removes a folder if it is empty, and those above that become empty; makes what is left durable.

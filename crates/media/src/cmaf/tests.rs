@@ -71,6 +71,27 @@ fn boxes_say_how_long_they_are() {
 
 proptest! {
     #[test]
+    fn another_files_pages_yield_no_more_than_the_window_and_a_packet(
+        lengths in prop::collection::vec(prop::sample::select(vec![0xf8_u8, 0xf0, 0xe0, 0x18, 0xfb]), 1..40),
+        from in 0_i64..200_000, length in 1_i64..100_000, skip in 0_usize..3_000,
+    ) {
+        let file = seconds(1, 312, 0, 5);
+        let index = index(&file);
+        // Packets of other lengths, on pages that are whole: 20, 10 and 2.5 ms, 60 ms of SILK, six frames in one.
+        let packets: Vec<Vec<u8>> = lengths.iter().map(|&toc| vec![toc, 6, 1, 2, 3, 4, 5, 6]).collect();
+        let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+        let mut other = Vec::new();
+        for number in 0..20 {
+            other.extend(page(0, i64::from(number) * 9_600, 1, number + 2, &packets));
+        }
+        let bytes = [&file[..skip.min(file.len())], &other].concat();
+        let part = cut(&index, &bytes, from..from + length);
+        let end = (from + length).min(index.total_samples() as i64);
+        prop_assert!(part.duration() as i64 <= (end - part.start).max(0) + 5_760);
+        prop_assert!(part.samples.iter().all(|sample| sample.duration > 0));
+    }
+
+    #[test]
     fn any_bytes_yield_packets_of_the_windows_length(
         bytes in prop::collection::vec(any::<u8>(), 0..400), from in 0_i64..200_000, length in 1_i64..100_000,
     ) {

@@ -69,6 +69,11 @@ impl Link {
         self.head.gain
     }
 
+    /// Samples at its beginning that the decoder needs and that are not heard.
+    pub fn pre_skip(&self) -> u16 {
+        self.head.pre_skip
+    }
+
     /// Channels: 1 or 2.
     pub fn channels(&self) -> u8 {
         self.head.channels

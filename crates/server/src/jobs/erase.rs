@@ -17,6 +17,8 @@ use crate::error;
 /// again.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
+/// How often, with growing pauses, an erasure waits for a room to be composed without what is erased: for about half a day.
+const MOST_WAITS: u32 = 24;
 /// How often folding the write-ahead log in is tried while somebody reads, before the whole task is tried again later.
 const FOLDS: u32 = 40;
 
@@ -31,7 +33,7 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     if !jobs.objects.fences().settle_sessions(PATIENCE).await {
         return Err(Error::Busy);
     }
-    erase(jobs, what).await?;
+    erase(jobs, what, claim.attempts).await?;
     jobs.store.finish_erase(what, &claim.lease, jobs.clock.now()).await?;
     match what {
         Erasure::Recording(recording) => tracing::info!(%recording, "a recording was deleted"),
@@ -41,9 +43,18 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
 }
 
 /// Erases everything, without marking it as done.
-async fn erase(jobs: &Jobs, what: Erasure) -> Result<(), Error> {
+async fn erase(jobs: &Jobs, what: Erasure, attempts: u32) -> Result<(), Error> {
     bytes(jobs, what).await?;
-    waited_for(jobs, what, |belongings| belongings.is_heard_elsewhere).await?;
+    match waited_for(jobs, what, |belongings| belongings.is_heard_elsewhere).await {
+        // Words are not kept for ever because a room cannot be composed.
+        Err(Error::Busy) if attempts > MOST_WAITS => {
+            tracing::error!(
+                ?what,
+                "a room that had a deleted session cannot be composed without it; the session is erased all the same"
+            );
+        }
+        waited => drop(waited?),
+    }
     jobs.store.erase_rows(what).await?;
     scrub(jobs).await?;
     // What uploads that are coming for its room have of the recording goes when they are read.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::location::Location;
-use echosphere_domain::recording::{Audio, Capture, Recording};
+use echosphere_domain::recording::{Audio, Capture, Recording, Source};
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_media::render::Window;
 use echosphere_store::{Claim, Purpose, RenderedRevision, StoredSegment};
@@ -22,14 +22,42 @@ const BATCH: usize = 64;
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let (project, id, revision) = payload::part(claim)?;
     let found = jobs.store.recording(&project, id).await?;
-    let current = found.filter(|(recording, _)| recording.state.revision == revision);
-    let Some((recording, captures)) = current else { return Ok(jobs.store.complete(&claim.lease).await?) };
+    let Some((recording, captures)) = found else { return Ok(jobs.store.complete(&claim.lease).await?) };
+    if recording.state.revision != revision {
+        return late(jobs, claim, &recording, &captures, revision).await;
+    }
     jobs.participants.complete(&recording).await?;
     let job = Job { jobs, recording, captures, revision };
     if let Some(analysis) = job.render().await? {
         return job.finish(analysis, claim).await;
     }
     unneeded::at_once(jobs).await;
+    Ok(jobs.store.complete(&claim.lease).await?)
+}
+
+/// Ends the rendering of a revision that is not the current one. What an earlier attempt stored of it and did not note is needed by nothing.
+async fn late(
+    jobs: &Jobs,
+    claim: &Claim,
+    recording: &Recording,
+    captures: &[Capture],
+    revision: u32,
+) -> Result<(), Error> {
+    // An upload's segments are the same in every revision.
+    if let Some(log) = captures.iter().find(|capture| capture.source == Source::Recorder) {
+        let there = jobs.store.segment_index(recording.id).await?;
+        let last = there.iter().filter(|segment| segment.capture == log.id).map(|segment| segment.capture_index).max();
+        let (id, aac) = (recording.id, rendering::aac_id());
+        let of = |index| StoredSegment {
+            index,
+            location: Location::part(recording.prefix.segment(log.attempt, aac.as_str(), revision, index), 0, 0),
+        };
+        let all: Vec<StoredSegment> = (0..=last.unwrap_or(0)).map(of).collect();
+        for batch in all.chunks(BATCH) {
+            jobs.store.segments_stored(id, &aac, revision, batch, jobs.clock.now()).await?;
+        }
+        unneeded::at_once(jobs).await;
+    }
     Ok(jobs.store.complete(&claim.lease).await?)
 }
 
@@ -210,6 +238,7 @@ impl Job<'_> {
             now: jobs.clock.now(),
         };
         jobs.store.finish_render(&rendered, &claim.lease).await?;
+        unneeded::at_once(jobs).await;
         tracing::info!(recording = %recording.id, revision = self.revision, "a recording is rendered whole");
         Ok(())
     }

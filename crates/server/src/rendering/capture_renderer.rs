@@ -20,6 +20,9 @@ use super::error::Error;
 use super::kept::Kept;
 use super::{Priority, Rendering};
 
+/// The most bytes of a master that a segment is cut from: Opus at its highest rate has 0.3 MB in 4 s.
+const LARGEST_CUT: u64 = 8 << 20;
+
 /// A master with its index: where what of a capture's sound is.
 #[derive(Clone)]
 enum Indexed {
@@ -86,11 +89,15 @@ impl CaptureRenderer {
         }
     }
 
-    /// The init section of what is cut from its master; `None` when it has to be rendered: it is no Ogg, a chain of several streams, or is
-    /// played louder or quieter than it was sent.
+    /// The init section of what is cut from its master; `None` when it has to be rendered: it is no Ogg, a chain of several streams, has
+    /// another pre-skip than all that libopus writes, or is played louder or quieter than it was sent.
     pub fn init(&self) -> Option<Vec<u8>> {
         let Indexed::Ogg { index, map } = &self.master else { return None };
         let [link] = index.links() else { return None };
+        let is_all = link.heard().start == 0 && link.heard().end.unsigned_abs() == index.total_samples();
+        if !is_all || u32::from(link.pre_skip()) != cmaf::EDIT {
+            return None;
+        }
         let layout = match (link.channels(), map) {
             (1, _) => Layout::Mono,
             (_, ChannelMap::Keep) => Layout::Stereo,
@@ -115,9 +122,17 @@ impl CaptureRenderer {
         if window.is_empty() {
             return Ok(None);
         }
-        let bytes = self.kept.ogg(rendering, index.byte_range(window.clone())).await?;
-        let cut = cmaf::cut(index, &bytes, window);
-        Ok(Some(cmaf::segment(segment.saturating_add(1), cut.decode_time(), &cut.samples)))
+        let range = index.byte_range(window.clone());
+        if range.end - range.start > LARGEST_CUT {
+            return Ok(None);
+        }
+        let bytes = self.kept.ogg(rendering, range).await?;
+        let index = Arc::clone(index);
+        let made = rendering.pool.run(Priority::Interactive, move |_| {
+            let cut = cmaf::cut(&index, &bytes, window);
+            cmaf::segment(segment.saturating_add(1), cut.decode_time(), &cut.samples)
+        });
+        Ok(Some(made.await?))
     }
 
     /// The samples of a segment.

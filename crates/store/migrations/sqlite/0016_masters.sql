@@ -33,6 +33,10 @@ ALTER TABLE captures DROP COLUMN body;
 CREATE INDEX masters_by_key ON masters (key);
 CREATE INDEX masters_undivided ON masters (capture) WHERE part = 'whole' AND undivided IS NULL;
 
+-- What a deletion may wait for is never given up from now on.
+UPDATE OR IGNORE tasks SET dead = 0, attempts = 0, lease_until = NULL WHERE kind = 'compose' AND dead = 1;
+DELETE FROM tasks WHERE kind = 'compose' AND dead = 1;
+
 -- What a project wants done with rooms by themselves, in the order in which it counts.
 CREATE TABLE rules (
     project  TEXT    NOT NULL,

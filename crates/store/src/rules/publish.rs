@@ -79,9 +79,15 @@ async fn replace_segments(rows: &mut dyn Rows, recording: &Recording, wanted: &P
 pub(crate) async fn finish_render(rows: &mut dyn Rows, rendered: &RenderedRevision, lease: &Lease) -> Result<()> {
     tasks::finish(rows, lease).await?;
     let found = rows.find_recording(rendered.recording).await?;
-    let current =
-        found.filter(|found| found.state.revision == rendered.revision && !found.state.deletion.is_requested());
-    let Some(recording) = current else { return objects::condemn(rows, &rendered.analysis, rendered.now).await };
+    let is_current =
+        |found: &Recording| found.state.revision == rendered.revision && !found.state.deletion.is_requested();
+    let recording = match found {
+        Some(found) if is_current(&found) => found,
+        Some(found) if captures::has_withdrawn(rows, &found).await? => {
+            return objects::condemn(rows, &rendered.analysis, objects::AT_ONCE).await;
+        }
+        _ => return objects::condemn(rows, &rendered.analysis, rendered.now).await,
+    };
     rows.set_analysis(recording.id, Some(&rendered.analysis)).await?;
     objects::make_live(rows, &rendered.analysis, rendered.now).await?;
     for (capture, transcript) in &rendered.transcripts {

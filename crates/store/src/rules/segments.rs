@@ -25,7 +25,10 @@ pub(crate) async fn stored(
     let state = found.as_ref().map(|recording| &recording.state);
     let is_current = state.is_some_and(|state| state.revision == revision && !state.deletion.is_requested());
     let is_withdrawn = match &found {
-        Some(found) if !is_current => captures::has_withdrawn(rows, found).await?,
+        // The segments of uploads have the same keys in every revision: another rendering may be storing them.
+        Some(found) if !is_current && rows.captured_room(recording).await? => {
+            captures::has_withdrawn(rows, found).await?
+        }
         _ => false,
     };
     let since = if is_withdrawn { objects::AT_ONCE } else { now };

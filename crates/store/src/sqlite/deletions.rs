@@ -53,7 +53,7 @@ async fn belongings(connection: &mut SqliteConnection, what: Erasure) -> Result<
     let composed = "SELECT 1 FROM captures AS copy JOIN captures AS room ON copy.copy_of = room.id WHERE copy.recording = ?1
         AND (EXISTS (SELECT 1 FROM tasks WHERE kind = 'compose' AND payload = room.project || '/' || room.recording)
              OR EXISTS (SELECT 1 FROM tasks WHERE kind = 'divide' AND lease_until IS NOT NULL AND payload = room.project || '/' || room.recording || '/' || room.id)
-             OR EXISTS (SELECT 1 FROM tasks JOIN recordings ON recordings.id = room.recording WHERE kind = 'render' AND dead = 0
+             OR EXISTS (SELECT 1 FROM tasks JOIN recordings ON recordings.id = room.recording WHERE kind = 'render' AND lease_until IS NOT NULL
                         AND payload LIKE room.project || '/' || room.recording || '/%'
                         AND payload <> room.project || '/' || room.recording || '/' || recordings.revision)
              OR EXISTS (SELECT 1 FROM objects WHERE recording = room.recording AND state = 'condemned' AND since = 0))";

@@ -6,6 +6,7 @@ use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::Location;
 use echosphere_domain::master::{Master, Part};
+use echosphere_store::TaskKind;
 use uuid::Uuid;
 
 use crate::open;
@@ -104,6 +105,30 @@ async fn of_the_version_before(path: &Path) {
         let inserted = inserted.bind(row.audio).bind(row.body);
         inserted.bind(row.copy_of.map(|of| Uuid::from_u128(of).to_string())).execute(&mut connection).await.unwrap();
     }
+    // One recording's composition was given up; of another there is a new one as well.
+    for (number, recording, dead) in [(1, 98, 1), (2, 97, 1), (3, 97, 0)] {
+        let task = sqlx::query(
+            "INSERT INTO tasks (id, kind, urgency, payload, run_at, generation, attempts, dead)
+             VALUES (?, 'compose', 4, ?, 0, 1, 40, ?)",
+        );
+        let task = task.bind(id(number)).bind(format!("default/{}", id(recording))).bind(dead);
+        task.execute(&mut connection).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_given_up_and_a_deletion_may_wait_for_is_taken_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    of_the_version_before(&folder.path().join("db")).await;
+    let store = open(&folder).await;
+    let mut found = Vec::new();
+    while let Some(claim) = store.claim(&[TaskKind::Compose], crate::world::node(), at(2), at(60)).await.unwrap() {
+        found.push((claim.payload, claim.attempts));
+    }
+    found.sort();
+    assert_eq!(found, [(format!("default/{}", id(97)), 41), (format!("default/{}", id(98)), 1)]);
+    let counts = store.task_counts().await.unwrap();
+    assert!(counts.iter().all(|counts| counts.dead == 0), "{counts:?}");
 }
 
 #[tokio::test]
@@ -144,9 +169,7 @@ async fn what_earlier_versions_kept_of_captures_is_found_and_divided() {
     // What is superseded, gone, under way or a copy is not divided by itself.
     store.divide_all(None, 100, at(1)).await.unwrap();
     let mut divided = Vec::new();
-    while let Some(claim) =
-        store.claim(&[echosphere_store::TaskKind::Divide], crate::world::node(), at(2), at(60)).await.unwrap()
-    {
+    while let Some(claim) = store.claim(&[TaskKind::Divide], crate::world::node(), at(2), at(60)).await.unwrap() {
         divided.push(claim.payload.rsplit('/').next().unwrap().to_owned());
     }
     divided.sort();

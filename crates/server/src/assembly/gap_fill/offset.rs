@@ -45,7 +45,14 @@ impl<'a> Offset<'a> {
         let side = usize::from(!side_gap.agent);
         let is_near = |found: &Found| (found.at - side_gap.start).abs() < NEAR;
         if self.found[side].is_none_or(|found| !is_near(&found)) {
-            self.listen(rendering, side_gap).await?;
+            match self.listen(rendering, side_gap).await {
+                // Where one of the two is lost there is nothing to compare; all else goes on.
+                Err(Error::MasterLost(key)) => {
+                    tracing::error!(%key, "a side gap cannot be filled: what is around it is gone");
+                    self.found[side] = Some(Found { at: side_gap.start, shift: None });
+                }
+                heard => heard?,
+            }
         }
         // The two sides took different paths to the agent, so each has a shift of its own; that of the other is better than none.
         let other = self.found[1 - side].filter(is_near).and_then(|found| found.shift);

@@ -1,11 +1,14 @@
 //! The Opus rendition: its playlists, init sections and segments, made when they are asked for.
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_media::hls;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::hls_answer::{listed, parse_rendition, playlist, problem};
 use crate::clock;
@@ -13,6 +16,24 @@ use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
 use crate::rendering::{Error, Opus, aac_id, opus, opus_id};
+
+/// Of which revision something is asked for.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Revision {
+    /// The revision whose playlist names it: in another one it may be something else. Without it, the current one.
+    r: Option<u32>,
+}
+
+impl Revision {
+    /// Refuses what another revision than the current one names.
+    fn check(&self, recording: &Recording) -> Result<(), Problem> {
+        if self.r.is_none_or(|asked| asked == recording.state.revision) {
+            return Ok(());
+        }
+        Err(Problem::part_not_found("the recording has changed; its playlist names what is there"))
+    }
+}
 
 /// The multivariant playlist; `None` when not all of the recording can be played in Opus.
 pub(super) async fn multivariant(
@@ -68,6 +89,7 @@ pub(super) async fn media(
         ("id" = String, Path, description = "The recording's id"),
         ("rendition" = String, Path, description = "The rendition: opus"),
         ("init" = String, Path, description = "init- and its number, with .mp4 after it", example = "init-0.mp4"),
+        Revision,
         Signed,
     ),
     responses(
@@ -80,14 +102,17 @@ pub async fn init(
     State(app): State<SharedApp>,
     Viewer(caller): Viewer,
     Path((id, rendition, init)): Path<(String, String, String)>,
+    revision: Result<Query<Revision>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let none = || Problem::part_not_found("there is no such init section; the playlist names those that are there");
+    let Query(revision) = revision.map_err(|error| Problem::bad_parameter(error.body_text()))?;
+    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     if parse_rendition(&rendition)? != opus_id() {
         return Err(none());
     }
     let number =
         init.strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4")?.parse().ok()).ok_or_else(none)?;
-    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    revision.check(&recording)?;
     let (_, opus) = found(&app, &recording, &captures).await?;
     Ok(mp4(&app, &caller, &recording, opus.init(number).ok_or_else(none)?))
 }
@@ -99,7 +124,9 @@ pub(super) async fn segment(
     recording: &Recording,
     captures: &[Capture],
     segment: &Segment,
+    revision: &Revision,
 ) -> Result<Response, Problem> {
+    revision.check(recording)?;
     let opus = app.rendering.opus(recording, captures, std::slice::from_ref(segment)).await.map_err(problem)?;
     let opus = opus.filter(|_| !matches!(segment.state, SegmentState::Missing { .. }));
     let cut = match &opus {

@@ -134,15 +134,15 @@ pub async fn media(
 ) -> Result<Response, Problem> {
     let Query(reload) = reload.map_err(|error| Problem::bad_parameter(error.body_text()))?;
     let rendition = parse_rendition(&rendition)?;
-    let (mut recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
-    if rendition == opus_id() {
-        return opus::media(&app, &caller, &recording, &captures).await;
-    }
+    let (mut recording, mut captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     if let Some(msn) = reload.msn {
         reload::wait_for(msn, &app, &recording).await?;
         // The caller's credential may have ended in the meantime.
         check_still_good(&app, &caller).await?;
-        (recording, _) = super::find(&app, &caller, recording.id).await?;
+        (recording, captures) = super::find(&app, &caller, recording.id).await?;
+    }
+    if rendition == opus_id() {
+        return opus::media(&app, &caller, &recording, &captures).await;
     }
     let segments = segments(&app, &recording, &rendition).await?;
     let base = app.base_url(&headers);

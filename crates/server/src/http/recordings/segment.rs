@@ -1,6 +1,7 @@
 //! `GET /v1/recordings/{id}/renditions/{rendition}/segments/{n}.ts`: one segment, rendered if need be.
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::key::ObjectKey;
@@ -8,7 +9,7 @@ use echosphere_domain::recording::Recording;
 use echosphere_domain::segment::SegmentState;
 
 use super::hls_answer::{parse_rendition, problem};
-use super::opus;
+use super::opus::{self, Revision};
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
@@ -24,6 +25,7 @@ use crate::rendering::{Rendered, aac_id, opus_id};
         ("id" = String, Path, description = "The recording's id"),
         ("rendition" = String, Path, description = "The rendition: audio, or opus where there is one"),
         ("segment" = String, Path, description = "The segment's number, from 0, with .ts after it; of opus, .m4s", example = "0.ts"),
+        Revision,
         Signed,
     ),
     responses(
@@ -38,6 +40,7 @@ pub async fn get(
     State(app): State<SharedApp>,
     Viewer(caller): Viewer,
     Path((id, rendition, segment)): Path<(String, String, String)>,
+    revision: Result<Query<Revision>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
@@ -46,7 +49,8 @@ pub async fn get(
     if rendition == opus_id() {
         let number = segment.strip_suffix(".m4s").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
         let segment = app.store.segment(recording.id, &aac_id(), number).await?.ok_or_else(none)?;
-        return opus::segment(&app, &caller, &recording, &captures, &segment).await;
+        let Query(revision) = revision.map_err(|error| Problem::bad_parameter(error.body_text()))?;
+        return opus::segment(&app, &caller, &recording, &captures, &segment, &revision).await;
     }
     let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
     let segment = app.store.segment(recording.id, &rendition, number).await?.ok_or_else(none)?;

@@ -96,6 +96,7 @@ fn every_route_asks_for_credentials_on_a_loopback_listener_too() {
         let is_upload = template.starts_with("/v1/uploads");
         let path = template
             .replace("{id}", if is_upload { &upload } else { &id })
+            .replace("{rendition}/{init}", "opus/init-0.mp4")
             .replace("{rendition}", "audio")
             .replace("{segment}", "0.ts");
         let path = path.replace("{track}", "TR_x.ogg").replace("{signal}", "logs");

@@ -222,6 +222,40 @@ fn packets_read_late_just_before_a_stall_do_not_hide_it() {
     }
 }
 
+/// Calls in which the fastest packet just after a stall overtook those before it and those after it were late: these were taken for
+/// the first after the stall, and those before them were placed at the end of the speech before it.
+#[test]
+fn packets_that_one_overtook_just_after_a_stall_lie_after_it() {
+    let held_up = Caller {
+        does: vec![Does::Speaks(2_000), Does::Stands(840, 6), Does::Speaks(420)],
+        jitter_ms: 12.671_654_886_351_11,
+        loss: 0.010_367_309_592_336_048,
+        late: 0.005_444_000_413_648_106,
+        held: 1.440_808_813_347_777_4,
+        held_ms: 83.133_562_257_295,
+        seed: 7_590_390_799_819_299_302,
+        ..CALLER
+    };
+    let jittery = Caller {
+        does: vec![
+            Does::Speaks(2_280),
+            Does::IsMuted(2_300),
+            Does::Speaks(660),
+            Does::Stands(495, 3),
+            Does::Speaks(1_020),
+        ],
+        jitter_ms: 17.612_508_180_810_952,
+        loss: 0.035_187_067_261_229_416,
+        late: 0.023_421_488_412_643_035,
+        seed: 12_351_955_235_918_321_106,
+        ..CALLER
+    };
+    for caller in [held_up, jittery] {
+        let (worst, _) = caller.off();
+        assert!(worst < 20.0, "{worst} ms: {caller:?}");
+    }
+}
+
 fn speaks(ms: impl Strategy<Value = i64>) -> impl Strategy<Value = Does> {
     ms.prop_map(Does::Speaks)
 }

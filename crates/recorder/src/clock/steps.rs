@@ -86,7 +86,7 @@ impl Clock {
         let now = self.newest.map_or(0, |(_, at)| at);
         let (mut packets, mut deliveries, mut sum) = (0, 0, 0);
         let (mut rise, mut lowest) = (i64::MAX, i64::MAX);
-        let mut best: Option<(usize, bool, f64)> = None;
+        let mut best: Option<(usize, i64, bool, f64)> = None;
         for (number, cell) in self.above[..end].iter().enumerate().rev() {
             (packets, deliveries, sum) = (packets + cell.packets, deliveries + cell.deliveries, sum + cell.sum);
             (rise, lowest) = (rise.min(last.above(cell.best)), lowest.min(cell.best.delay));
@@ -107,19 +107,17 @@ impl Clock {
                 let is_plain = cell.is_after_pause
                     && (rise > JUMP && packets >= EVIDENCE || rise > LONGEST_QUEUE && held >= HELD_LONG);
                 let is_old = is_plain || reports == Reports::Agree || held >= HELD;
-                best = Some((number, is_old, odds));
+                best = Some((number, rise, is_old, odds));
             }
         }
-        best.map(|(number, is_old, _)| (self.first_as_late(number, last), is_old))
+        best.map(|(number, rise, is_old, _)| (self.first_as_late(number, rise, last), is_old))
     }
 
-    /// The first of the cells up to this one that are all as late: they were spoken after the step too, however late they are. A
-    /// step is placed after a hole rather than before it.
-    fn first_as_late(&self, number: usize, last: &Stretch) -> usize {
-        let late = |cell: &Cell| last.above(cell.best);
-        let rise = late(&self.above[number]);
+    /// The first of the cells up to this one that are all as late as a step of this size makes them: they were spoken after the step
+    /// too, however late they are. A step is placed after a hole rather than before it.
+    fn first_as_late(&self, number: usize, rise: i64, last: &Stretch) -> usize {
         let pairs = self.above[..=number].windows(2).rev();
-        let same = pairs.take_while(|pair| !pair[1].is_after_hole && late(&pair[0]) >= rise - CLOSE);
+        let same = pairs.take_while(|pair| !pair[1].is_after_hole && last.above(pair[0].best) >= rise - CLOSE);
         number - same.count()
     }
 

@@ -87,10 +87,14 @@ impl Master {
     }
 }
 
+/// Of the masters of a capture, the one for this part.
+pub fn of(masters: &[(Part, Master)], part: Part) -> Option<&Master> {
+    masters.iter().find(|(found, _)| *found == part).map(|(_, master)| master)
+}
+
 /// Of the masters of a capture, the one that has its sound.
 pub fn sound(masters: &[(Part, Master)]) -> Option<&Master> {
-    let of = |wanted: Part| masters.iter().find(|(part, _)| *part == wanted).map(|(_, master)| master);
-    of(Part::Sound).or_else(|| of(Part::Whole).filter(|whole| matches!(whole, Master::Log { .. })))
+    of(masters, Part::Sound).or_else(|| of(masters, Part::Whole).filter(|whole| matches!(whole, Master::Log { .. })))
 }
 
 #[cfg(test)]

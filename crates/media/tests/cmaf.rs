@@ -5,22 +5,9 @@
 use std::ops::Range;
 
 use echosphere_media::cmaf::{self, Cut, Layout};
-use echosphere_media::ogg::{IndexBuilder, OpusIndex};
-use echosphere_testkit::session::Session;
+use echosphere_media::ogg::OpusIndex;
+use echosphere_testkit::session::{Session, index};
 use echosphere_testkit::sound;
-
-fn ogg(session: &str) -> Vec<u8> {
-    let body = Session::load(session).body;
-    let start = body.windows(4).position(|window| window == b"OggS").unwrap();
-    let end = body.windows(4).rposition(|window| window == b"\r\n--").unwrap();
-    body[start..end].to_vec()
-}
-
-fn index(ogg: &[u8]) -> OpusIndex {
-    let mut builder = IndexBuilder::default();
-    ogg.chunks(10_000).for_each(|chunk| builder.push(chunk));
-    builder.finish().unwrap()
-}
 
 fn cut(ogg: &[u8], index: &OpusIndex, window: Range<i64>) -> Cut {
     let range = index.byte_range(window.clone());
@@ -38,7 +25,7 @@ fn windows(index: &OpusIndex, length: i64) -> impl Iterator<Item = Range<i64>> {
 #[test]
 fn what_is_heard_is_the_source_sample_by_sample() {
     for session in ["order", "reservation"] {
-        let ogg = ogg(session);
+        let ogg = Session::load(session).ogg();
         let index = index(&ogg);
         let source = sound::decode(&ogg, "ogg");
         for (layout, is_swapped) in [(Layout::Stereo, false), (Layout::Swapped, true)] {
@@ -61,7 +48,7 @@ fn what_is_heard_is_the_source_sample_by_sample() {
 
 #[test]
 fn windows_that_touch_have_touching_cuts_of_any_length() {
-    let ogg = ogg("order");
+    let ogg = Session::load("order").ogg();
     let index = index(&ogg);
     let total = index.total_samples() as i64;
     let whole = cut(&ogg, &index, 0..total);

@@ -5,9 +5,9 @@
 use std::ops::Range;
 
 use echosphere_media::aac::{AacEncoder, Error, FRAME};
-use echosphere_media::ogg::{IndexBuilder, OpusIndex};
+use echosphere_media::ogg::OpusIndex;
 use echosphere_media::render::{ChannelMap, Renderer};
-use echosphere_testkit::session::Session;
+use echosphere_testkit::session::{Session, index};
 use echosphere_testkit::sound;
 
 /// Its frames are their samples, three frames late.
@@ -27,19 +27,6 @@ impl AacEncoder for Plain {
         self.0[2] = samples.to_vec();
         Ok(length)
     }
-}
-
-fn ogg(session: &str) -> Vec<u8> {
-    let body = Session::load(session).body;
-    let start = body.windows(4).position(|window| window == b"OggS").unwrap();
-    let end = body.windows(4).rposition(|window| window == b"\r\n--").unwrap();
-    body[start..end].to_vec()
-}
-
-fn index(ogg: &[u8]) -> OpusIndex {
-    let mut builder = IndexBuilder::default();
-    builder.push(ogg);
-    builder.finish().unwrap()
 }
 
 /// The samples that are rendered for some frames, interleaved.
@@ -70,7 +57,7 @@ fn difference(a: &[i16], b: &[i16]) -> f64 {
 #[test]
 fn every_frame_holds_its_own_sound_whatever_window_it_is_made_in() {
     for session in ["order", "node-order", "reservation"] {
-        let ogg = ogg(session);
+        let ogg = Session::load(session).ogg();
         let (index, mut source) = (index(&ogg), sound::decode(&ogg, "ogg").0);
         assert_eq!(source.len() as u64, 2 * index.total_samples(), "{session}: as long as ffmpeg finds it");
         let frames = index.total_samples().div_ceil(FRAME as u64);
@@ -91,7 +78,7 @@ fn every_frame_holds_its_own_sound_whatever_window_it_is_made_in() {
 
 #[test]
 fn channels_are_swapped_on_request_only() {
-    let ogg = ogg("reservation");
+    let ogg = Session::load("reservation").ogg();
     let index = index(&ogg);
     let kept = render(&ogg, &index, ChannelMap::Keep, 200..300);
     let swapped = render(&ogg, &index, ChannelMap::Swap, 200..300);
@@ -101,7 +88,7 @@ fn channels_are_swapped_on_request_only() {
 
 #[test]
 fn a_lost_page_is_silence_and_nothing_moves() {
-    let ogg = ogg("order");
+    let ogg = Session::load("order").ogg();
     let pages: Vec<usize> = (0..ogg.len() - 4).filter(|&at| ogg[at..].starts_with(b"OggS\0")).collect();
     // Two headers come first; pages last a second: this is the second from 5 s on, less the pre-skip.
     let (from, to) = (pages[2 + 5], pages[2 + 6]);

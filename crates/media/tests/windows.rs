@@ -4,23 +4,10 @@
 
 use echosphere_media::aac::FRAME;
 use echosphere_media::grid::Grid;
-use echosphere_media::ogg::{IndexBuilder, OpusIndex};
+use echosphere_media::ogg::OpusIndex;
 use echosphere_media::render::{ChannelMap, Renderer, source_range};
-use echosphere_testkit::session::Session;
+use echosphere_testkit::session::{Session, index};
 use echosphere_testkit::sound::{self, Pcm};
-
-fn ogg(session: &str) -> Vec<u8> {
-    let body = Session::load(session).body;
-    let start = body.windows(4).position(|window| window == b"OggS").unwrap();
-    let end = body.windows(4).rposition(|window| window == b"\r\n--").unwrap();
-    body[start..end].to_vec()
-}
-
-fn index(ogg: &[u8]) -> OpusIndex {
-    let mut builder = IndexBuilder::default();
-    ogg.chunks(10_000).for_each(|chunk| builder.push(chunk));
-    builder.finish().unwrap()
-}
 
 /// Renders in windows of a grid and decodes what comes out.
 fn render(ogg: &[u8], index: &OpusIndex, target_ms: u64) -> Pcm {
@@ -57,7 +44,7 @@ fn errors(source: &Pcm, rendered: &Pcm, seams: &[usize]) -> (f64, f64) {
 #[test]
 fn the_error_at_seams_is_no_higher_than_elsewhere() {
     for session in ["order", "reservation"] {
-        let ogg = ogg(session);
+        let ogg = Session::load(session).ogg();
         let (index, source) = (index(&ogg), sound::decode(&ogg, "ogg"));
         // Windows of a second: four times the seams, so that the mean over them means something.
         let grid = Grid::new(index.total_samples(), 1_000);

@@ -16,7 +16,7 @@ pub struct ProjectRules {
 }
 
 impl ProjectRules {
-    /// Writes what the configuration says into the rows, where it differs, and reads them.
+    /// What the configuration says. It is written into the rows where they differ.
     pub async fn load(store: &dyn Store, config: &Config) -> Result<Self, Error> {
         let mut by_project = BTreeMap::new();
         for project in &config.projects {
@@ -24,7 +24,7 @@ impl ProjectRules {
             if store.project_rules(&project.id).await? != configured {
                 store.set_project_rules(&project.id, &configured).await?;
             }
-            by_project.insert(project.id.clone(), store.project_rules(&project.id).await?);
+            by_project.insert(project.id.clone(), configured);
         }
         Ok(Self { by_project: Arc::new(by_project) })
     }

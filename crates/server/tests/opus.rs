@@ -49,9 +49,7 @@ fn a_session_is_played_as_it_was_sent() {
             end = Some(if begins == 480_000 { begins + EDIT as u64 + length } else { begins + length });
             file.extend(answer.body);
         }
-        let ogg = session.body.windows(4).position(|window| window == b"OggS").unwrap();
-        let tail = session.body.windows(4).rposition(|window| window == b"\r\n--").unwrap();
-        let mut sent = sound::decode(&session.body[ogg..tail], "ogg").0;
+        let mut sent = sound::decode(&session.ogg(), "ogg").0;
         // The SDK has the user on the left; here the agent is.
         sent.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
         let heard = &sound::decode(&file, "mp4").0[2 * EDIT..][..sent.len()];

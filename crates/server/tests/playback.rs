@@ -40,10 +40,7 @@ impl Replay {
 
     /// The sound as the SDK sent it: user left, agent right.
     fn source(&self) -> Pcm {
-        let body = &self.session.body;
-        let ogg = body.windows(4).position(|window| window == b"OggS").unwrap();
-        let end = body.windows(4).rposition(|window| window == b"\r\n--").unwrap();
-        sound::decode(&body[ogg..end], "ogg")
+        sound::decode(&self.session.ogg(), "ogg")
     }
 
     fn turns(&self) -> Vec<Value> {

@@ -41,10 +41,10 @@ pub enum Error {
     },
     /// This is not the store that it was: its disk is not mounted, or another folder stands in its place.
     #[error(
-        "the object storage is not the one that this data directory knows: its object {marker} is not there. Is its disk mounted? To give up what it had and use this one, remove the file store-id from the data directory"
+        "the object storage is not the one that this data directory knows: its marker {marker} is not there. Is its disk mounted? To give up what it had and use this one, remove the file store-id from the data directory"
     )]
     Foreign {
-        /// The key of the marker.
+        /// The marker's name.
         marker: &'static str,
     },
     /// The work was interrupted (a shutdown, a panic).

@@ -69,16 +69,16 @@ impl Inner {
         self.bucket.join(key.as_str())
     }
 
-    fn temporary_file(&self) -> PathBuf {
-        self.temporary.join(self.counter.fetch_add(1, Ordering::Relaxed).to_string())
+    fn temporary_file(&self) -> Temporary {
+        Temporary(self.temporary.join(self.counter.fetch_add(1, Ordering::Relaxed).to_string()))
     }
 
     /// Moves a synced file to its key.
-    fn publish(&self, temporary: &Path, key: &ObjectKey) -> io::Result<()> {
+    fn publish(&self, temporary: &Temporary, key: &ObjectKey) -> io::Result<()> {
         let path = self.path(key);
         let folder = path.parent().unwrap_or(&self.bucket);
         self.make_folders(folder)?;
-        fs::rename(temporary, &path)?;
+        fs::rename(&temporary.0, &path)?;
         File::open(folder)?.sync_all()
     }
 
@@ -98,25 +98,21 @@ impl Inner {
 
     fn put(&self, key: &ObjectKey, bytes: &[u8]) -> io::Result<()> {
         let temporary = self.temporary_file();
-        let written = File::create_new(&temporary).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
-        let done = written.and_then(|()| self.publish(&temporary, key));
-        remove_failed(&temporary, done)
+        let mut file = File::create_new(&temporary.0)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        self.publish(&temporary, key)
     }
 
     /// Links the file; copies it when it is on another file system.
     fn put_file(&self, key: &ObjectKey, file: &Path) -> io::Result<()> {
         let temporary = self.temporary_file();
-        let linked = match fs::hard_link(file, &temporary) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => fs::copy(file, &temporary).map(|_| ()),
-            other => other,
-        };
-        let synced = linked.and_then(|()| File::open(&temporary)?.sync_all());
-        let done = synced.and_then(|()| self.publish(&temporary, key));
-        // Renaming a link to a file over another link to the same file does nothing and leaves both.
-        remove_failed(&temporary, done).inspect(|()| drop(fs::remove_file(&temporary)))
+        match fs::hard_link(file, &temporary.0) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => fs::copy(file, &temporary.0).map(|_| ())?,
+            linked => linked?,
+        }
+        File::open(&temporary.0)?.sync_all()?;
+        self.publish(&temporary, key)
     }
 
     fn read(&self, key: &ObjectKey, range: Range<u64>) -> io::Result<Bytes> {
@@ -231,21 +227,13 @@ impl Inner {
     }
 }
 
-/// A temporary file that is removed unless it is published.
-struct Unfinished(Option<PathBuf>);
+/// The path of a temporary file. What is still there when this is dropped is removed: a file that was not published, and a link to an
+/// object that it was to replace, because renaming one over the other does nothing and leaves both.
+struct Temporary(PathBuf);
 
-impl Unfinished {
-    fn publish(mut self, inner: &Inner, key: &ObjectKey) -> io::Result<()> {
-        let Some(temporary) = self.0.take() else { return Ok(()) };
-        remove_failed(&temporary, inner.publish(&temporary, key))
-    }
-}
-
-impl Drop for Unfinished {
+impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.0 {
-            drop(fs::remove_file(temporary));
-        }
+        drop(fs::remove_file(&self.0));
     }
 }
 
@@ -256,10 +244,6 @@ fn remove(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-fn remove_failed(temporary: &Path, done: io::Result<()>) -> io::Result<()> {
-    done.inspect_err(|_| drop(fs::remove_file(temporary)))
 }
 
 fn missing(action: &'static str, key: &ObjectKey, error: io::Error) -> Error {
@@ -286,22 +270,22 @@ impl ObjectStore for LocalStore {
 
     async fn put_pieces(&self, key: &ObjectKey, mut pieces: Pieces) -> Result<()> {
         const ACTION: &str = "store the object";
-        let failed = |key: &ObjectKey, error| Error::io(ACTION, key, error);
-        let temporary = self.inner.temporary_file();
-        let mut file = File::create_new(&temporary).map_err(|error| failed(key, error))?;
-        let unfinished = Unfinished(Some(temporary));
+        let failed = |key: ObjectKey| move |error| Error::io(ACTION, key, error);
+        let (temporary, target) = (self.inner.temporary_file(), key.clone());
+        let create = move |_: &Inner| {
+            let file = File::create_new(&temporary.0).map_err(failed(target))?;
+            Ok((temporary, file))
+        };
+        let (temporary, mut file) = self.blocking(ACTION, String::new(), create).await?;
         while let Some(piece) = pieces.next().await {
             let (piece, target) = (piece?, key.clone());
-            let write = move |_: &Inner| match file.write_all(&piece) {
-                Ok(()) => Ok(file),
-                Err(error) => Err(failed(&target, error)),
-            };
+            let write = move |_: &Inner| file.write_all(&piece).map(|()| file).map_err(failed(target));
             file = self.blocking(ACTION, String::new(), write).await?;
         }
         let key = key.clone();
         let finish = move |inner: &Inner| {
-            let done = file.sync_all().and_then(|()| unfinished.publish(inner, &key));
-            done.map_err(|error| failed(&key, error))
+            let done = file.sync_all().and_then(|()| inner.publish(&temporary, &key));
+            done.map_err(failed(key))
         };
         self.blocking(ACTION, String::new(), finish).await
     }
@@ -361,8 +345,8 @@ impl ObjectStore for LocalStore {
         const ACTION: &str = "write to";
         let work = |inner: &Inner| {
             let temporary = inner.temporary_file();
-            let written = File::create_new(&temporary).and_then(|mut file| file.write_all(&[0; 4096]));
-            let removed = fs::remove_file(&temporary);
+            let written = File::create_new(&temporary.0).and_then(|mut file| file.write_all(&[0; 4096]));
+            let removed = fs::remove_file(&temporary.0);
             written.and(removed).map_err(|error| Error::io(ACTION, inner.temporary.display(), error))
         };
         self.blocking(ACTION, String::new(), work).await

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use echosphere_domain::time::WallTime;
 use echosphere_livekit::token::{self, Grant};
+use echosphere_media::ogg::{IndexBuilder, OpusIndex};
 use prost::Message as _;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -188,7 +189,7 @@ impl Session {
     pub fn part(&self, part: &Part) -> Self {
         let name = format!("{}-{}-{}", self.name, part.room, part.job.unwrap_or(0));
         let header = part.header(&self.content("header"));
-        let (chat, audio) = (part.chat(&self.content("chat_history")), part.sound(&self.content("audio")));
+        let (chat, audio) = (part.chat(&self.content("chat_history")), part.sound(&self.ogg()));
         self.of_parts(name, &header, &chat, &audio)
     }
 
@@ -196,7 +197,7 @@ impl Session {
     pub fn changed(&self, header: impl FnOnce(Vec<u8>) -> Vec<u8>, chat: impl FnOnce(Value) -> Value) -> Self {
         let history = chat(serde_json::from_slice(&self.content("chat_history")).unwrap());
         let header = header(self.content("header"));
-        self.of_parts(self.name.clone(), &header, &serde_json::to_vec(&history).unwrap(), &self.content("audio"))
+        self.of_parts(self.name.clone(), &header, &serde_json::to_vec(&history).unwrap(), &self.ogg())
     }
 
     fn of_parts(&self, name: String, header: &[u8], chat: &[u8], audio: &[u8]) -> Self {
@@ -215,6 +216,11 @@ impl Session {
         }
         body.extend(format!("--{boundary}--\r\n").bytes());
         Self { name, body, content_type: self.content_type.clone(), truth: Value::Null }
+    }
+
+    /// Its sound, as it was sent: the user on the left, the agent on the right.
+    pub fn ogg(&self) -> Vec<u8> {
+        self.content("audio")
     }
 
     /// The content of a part.
@@ -262,14 +268,18 @@ pub fn upload(address: SocketAddr, content_type: &str, body: &[u8]) -> Answer {
     http::send(address, "POST", "/observability/recordings/v0", &headers, body)
 }
 
+/// Where the sound of an Ogg file lies. It is read in pieces, as it comes.
+pub fn index(ogg: &[u8]) -> OpusIndex {
+    let mut builder = IndexBuilder::default();
+    ogg.chunks(10_000).for_each(|chunk| builder.push(chunk));
+    builder.finish().unwrap()
+}
+
 /// The sound of `order` repeated until it lasts an hour, as one continuous Ogg file: granule positions and page numbers go on,
 /// checksums are recomputed.
 pub fn hour_of_ogg() -> Vec<u8> {
     const HOUR: i64 = 3600 * 48_000;
-    let session = Session::load("order");
-    let start = session.body.windows(4).position(|window| window == b"OggS").unwrap();
-    let end = session.body.windows(4).rposition(|window| window == b"\r\n--").unwrap();
-    let pages = pages(&session.body[start..end]);
+    let pages = pages(&Session::load("order").ogg());
     let (headers, sound) = pages.split_at(2);
     let granule = |page: &[u8]| i64::from_le_bytes(page[6..14].try_into().unwrap());
     // The last page may be cut short by its granule position; without it every round is a whole number of packets.

@@ -5,3 +5,10 @@ pub mod chat_history;
 pub mod header;
 pub mod multipart;
 pub mod refusal;
+
+/// The name of the part that says what session it is.
+pub const HEADER: &str = "header";
+/// The name of the part with what was said.
+pub const CHAT_HISTORY: &str = "chat_history";
+/// The name of the part with the sound.
+pub const AUDIO: &str = "audio";

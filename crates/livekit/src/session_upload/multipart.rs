@@ -3,12 +3,18 @@
 //! The body is already a file, so only byte ranges into it are needed. A body that was cut off, or that lacks its Content-Type or
 //! its closing delimiter, still has parts; whatever arrived of them is reported.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 /// A part's header block larger than this counts as damage.
 const MAX_HEADERS: usize = 16 * 1024;
 /// The most parts that are listed.
 const MAX_PARTS: usize = 64;
+/// Bytes wanted at a time where contents are skipped: between them there are only headers.
+const LOOK: u64 = 16 << 10;
+/// Bytes wanted at a time where all of the body is searched.
+const PIECE: u64 = 512 << 10;
 /// The longest boundary that is accepted, in bytes (RFC 2046 section 5.1.1 allows 70 characters).
 const MAX_BOUNDARY: usize = 256;
 
@@ -86,6 +92,19 @@ impl Scanner {
         }
     }
 
+    /// The next bytes to push, of a body of this size that can be read anywhere; `None` when there are no more. What can be skipped is.
+    pub fn wanted(&mut self, size: u64) -> Option<Range<u64>> {
+        let begin = self.seen().saturating_add(self.skippable()).min(size);
+        self.skip(begin.saturating_sub(self.seen()));
+        let most = if self.lengths == Lengths::Believed { LOOK } else { PIECE };
+        (begin < size).then(|| begin..size.min(begin + most))
+    }
+
+    /// How many bytes were pushed or skipped.
+    fn seen(&self) -> u64 {
+        self.offset + self.held.len() as u64
+    }
+
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         let sure = self.skippable().min(bytes.len() as u64);
@@ -98,7 +117,7 @@ impl Scanner {
     /// caller may skip them with [`Scanner::skip`].
     pub fn skippable(&self) -> u64 {
         match self.state {
-            State::Content { ends_at: Some(end) } => end.saturating_sub(self.offset + self.held.len() as u64),
+            State::Content { ends_at: Some(end) } => end.saturating_sub(self.seen()),
             _ => 0,
         }
     }
@@ -107,14 +126,14 @@ impl Scanner {
     pub fn skip(&mut self, count: u64) {
         let count = count.min(self.skippable());
         if count > 0 {
-            self.offset += self.held.len() as u64 + count;
+            self.offset = self.seen() + count;
             self.held.clear();
         }
     }
 
     /// Ends the scan and returns what was found.
     pub fn finish(mut self) -> Scan {
-        let end = self.offset + self.held.len() as u64;
+        let end = self.seen();
         if let (State::Content { .. }, Some(mut part)) = (&self.state, self.open.take()) {
             part.length = end.saturating_sub(part.offset);
             self.parts.push(part);

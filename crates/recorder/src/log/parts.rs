@@ -2,8 +2,7 @@
 
 use prost::Message as _;
 
-use super::frame;
-use super::{Body, Entry, chunk};
+use super::{Body, Entry, chunk, frame};
 
 /// The two parts of a chunk, each a chunk of the same number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +15,8 @@ pub struct Parts {
 
 /// Divides a chunk; `None` when a part of it cannot be read, because then it would be lost.
 pub fn divide(bytes: &[u8]) -> Option<Parts> {
-    let (head, frames) = chunk::open(bytes).ok()?;
+    let (head, mut frames) = chunk::open(bytes).ok()?;
     let mut parts = Parts { sound: head.to_vec(), words: head.to_vec() };
-    let mut frames = frames;
     for payload in frames.by_ref() {
         let entry = Entry::decode(payload).ok()?;
         let part = if is_sound(&entry) { &mut parts.sound } else { &mut parts.words };

@@ -9,7 +9,7 @@ use std::io::Cursor;
 
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::lifecycle::{Reason, capture};
-use echosphere_domain::master::Part;
+use echosphere_domain::master::{self, Master, Part};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source};
 use echosphere_domain::segment::{Segment, timeline};
 use echosphere_domain::session;
@@ -162,7 +162,7 @@ async fn header(jobs: &Jobs, session: &Capture, content_type: &str) -> Result<Op
     // It may be divided between the look into the rows and the read.
     for _ in 0..2 {
         let masters = jobs.store.masters(session.id).await?;
-        let of = |wanted: Part| masters.iter().find(|(part, _)| *part == wanted).and_then(|(_, master)| master.own());
+        let of = |part| master::of(&masters, part).and_then(Master::own);
         let (header, whole) = (of(Part::Header), of(Part::Whole));
         let Some(key) = header.or(whole) else { return Ok(None) };
         let Some(head) = jobs.objects.find_range(key, 0..HEAD).await? else { continue };

@@ -213,6 +213,7 @@ impl CaptureRenderer {
             }
         }
     }
+
     /// The entries of some chunks of its log, in order.
     async fn entries(&self, rendering: &Rendering, numbers: &[u32]) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();

@@ -9,6 +9,7 @@ use echosphere_domain::transcript::earlier;
 use echosphere_livekit::session_upload::chat_history::{self, ChatHistory};
 use echosphere_livekit::session_upload::header::{self, Header};
 use echosphere_livekit::session_upload::multipart::{Lengths, Part, Scan, Scanner};
+use echosphere_livekit::session_upload::{AUDIO, CHAT_HISTORY, HEADER};
 use echosphere_media::ogg::{self, IndexBuilder, OpusIndex};
 
 /// A header larger than this is taken as missing.
@@ -50,11 +51,11 @@ pub fn read(path: &Path, content_type: &str, received_at: WallTime) -> io::Resul
         // Cut, or a length was wrong; in the first case the second look finds the same.
         scan = self::scan(&mut file, content_type, Lengths::Ignored)?;
     }
-    let header = match find(&scan, "header").filter(|part| part.complete && part.length <= MAX_HEADER) {
+    let header = match find(&scan, HEADER).filter(|part| part.complete && part.length <= MAX_HEADER) {
         Some(part) => Some(Header::parse(&content(&mut file, part, MAX_HEADER)?)),
         None => None,
     };
-    let chat = match find(&scan, "chat_history") {
+    let chat = match find(&scan, CHAT_HISTORY) {
         Some(part) => {
             let mut chat = chat_history::parse_from(&mut Section::new(&mut file, part, MAX_CHAT))?;
             chat.damaged |= !part.complete || part.length > MAX_CHAT;
@@ -62,7 +63,7 @@ pub fn read(path: &Path, content_type: &str, received_at: WallTime) -> io::Resul
         }
         None => None,
     };
-    let sound = match find(&scan, "audio").filter(|part| part.length > 0) {
+    let sound = match find(&scan, AUDIO).filter(|part| part.length > 0) {
         Some(part) => Some(sound(&mut file, part, longest(header.as_ref(), received_at))?),
         None => None,
     };
@@ -83,7 +84,7 @@ pub fn read_header(path: &Path, content_type: &str) -> io::Result<Option<Header>
 /// The header in the beginning of a body, if it is there whole and can be read.
 pub fn header_of(body: &mut (impl Read + Seek), content_type: &str) -> io::Result<Option<Header>> {
     let scan = scan(body, content_type, Lengths::Believed)?;
-    let Some(part) = find(&scan, "header").filter(|part| part.complete && part.length <= MAX_HEADER) else {
+    let Some(part) = find(&scan, HEADER).filter(|part| part.complete && part.length <= MAX_HEADER) else {
         return Ok(None);
     };
     Ok(Header::parse(&content(body, part, MAX_HEADER)?).ok())
@@ -98,23 +99,14 @@ fn find<'s>(scan: &'s Scan, name: &str) -> Option<&'s Part> {
 fn scan(file: &mut (impl Read + Seek), content_type: &str, lengths: Lengths) -> io::Result<Scan> {
     let size = file.seek(SeekFrom::End(0))?;
     let mut scanner = Scanner::new(content_type, lengths);
-    let mut buffer = vec![0; PIECE];
-    let mut at = file.seek(SeekFrom::Start(0))?;
-    while at < size {
-        let skip = scanner.skippable().min(size - at);
-        if skip > 0 {
-            scanner.skip(skip);
-            at = file.seek(SeekFrom::Start(at + skip))?;
-        }
-        // After skipped content a short look is enough; where nothing is skipped, more is read at once.
-        let wanted = if lengths == Lengths::Believed { 16 << 10 } else { PIECE };
-        let count = file.read(&mut buffer[..wanted])?;
-        if count == 0 {
+    let mut bytes = Vec::new();
+    while let Some(wanted) = scanner.wanted(size) {
+        file.seek(SeekFrom::Start(wanted.start))?;
+        bytes.clear();
+        if file.by_ref().take(wanted.end - wanted.start).read_to_end(&mut bytes)? == 0 {
             break;
         }
-        scanner.push(&buffer[..count]);
-        at += count as u64;
-        at = file.seek(SeekFrom::Start(at))?;
+        scanner.push(&bytes);
     }
     Ok(scanner.finish())
 }

@@ -72,7 +72,12 @@ pub struct Exclusion {
 impl Exclusion {
     /// Whether a project excludes rooms by name.
     pub fn has_rules(&self, project: &ProjectId) -> bool {
-        rule::has_exclusions(self.rules.of(project))
+        self.exclusions(project).is_some()
+    }
+
+    /// The rules of a project, if one of them excludes rooms by name.
+    fn exclusions(&self, project: &ProjectId) -> Option<&[Rule]> {
+        Some(self.rules.of(project)).filter(|rules| rule::has_exclusions(rules))
     }
 
     /// Whether a rule of a project excludes rooms of this name.
@@ -82,10 +87,7 @@ impl Exclusion {
 
     /// What the rule says about a session's room, by a name that came with the session and by the names that are known already.
     pub async fn ask(&self, project: &ProjectId, session: &SessionIds, name: Option<&str>) -> Result<Answer, Error> {
-        let rules = self.rules.of(project);
-        if !rule::has_exclusions(rules) {
-            return Ok(Answer::Kept);
-        }
+        let Some(rules) = self.exclusions(project) else { return Ok(Answer::Kept) };
         let known = self.store.room_names(project, session).await?;
         Ok(decide(rules, known.iter().map(String::as_str).chain(name)))
     }
@@ -98,10 +100,7 @@ impl Exclusion {
         session: &SessionIds,
         (name, is_sure): (Option<&str>, bool),
     ) -> Result<Answer, Error> {
-        let rules = self.rules.of(project);
-        if !rule::has_exclusions(rules) {
-            return Ok(Answer::Kept);
-        }
+        let Some(rules) = self.exclusions(project) else { return Ok(Answer::Kept) };
         let known = self.store.room_names(project, session).await?;
         let name = name.filter(|_| is_sure || known.is_empty());
         Ok(decide(rules, known.iter().map(String::as_str).chain(name)))
@@ -149,10 +148,7 @@ impl Exclusion {
 
     /// Applies the rule to a room whose name was reported.
     pub async fn room_named(&self, project: &ProjectId, room_sid: &str, name: &str) -> Result<(), Error> {
-        let rules = self.rules.of(project);
-        if !rule::has_exclusions(rules) {
-            return Ok(());
-        }
+        let Some(rules) = self.exclusions(project) else { return Ok(()) };
         if room_sid.is_empty() || name.is_empty() {
             return Ok(());
         }

@@ -7,13 +7,13 @@ use echosphere_domain::transcript::Alignment;
 
 use crate::{Publication, Result};
 
-/// A session in the recording of a room, of which it is not decided yet which recordings have it.
-pub(crate) struct Unplaced {
+/// Where a capture is of which something is still to be decided or done.
+pub(crate) struct Undone {
     /// The project.
     pub(crate) project: ProjectId,
-    /// The room's recording.
-    pub(crate) room: RecordingId,
-    /// The session's capture there.
+    /// The capture's recording.
+    pub(crate) recording: RecordingId,
+    /// The capture.
     pub(crate) capture: CaptureId,
 }
 
@@ -74,5 +74,5 @@ pub(crate) trait CaptureRows {
     async fn set_placed(&mut self, capture: CaptureId) -> Result<()>;
 
     /// Sessions in rendered recordings of rooms of which that is not known, in the order of their captures' ids.
-    async fn unplaced(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Unplaced>>;
+    async fn unplaced(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Undone>>;
 }

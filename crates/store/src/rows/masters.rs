@@ -1,22 +1,13 @@
 //! The trait `MasterRows`: reads and writes the rows of masters.
 
 use async_trait::async_trait;
-use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
+use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::master::{Master, Part};
 use echosphere_domain::time::WallTime;
 
+use super::Undone;
 use crate::Result;
-
-/// A capture of which a master is whole, and can be divided.
-pub(crate) struct Undivided {
-    /// The project.
-    pub(crate) project: ProjectId,
-    /// The capture's recording.
-    pub(crate) recording: RecordingId,
-    /// The capture.
-    pub(crate) capture: CaptureId,
-}
 
 /// The rows of masters.
 #[async_trait]
@@ -40,7 +31,7 @@ pub(crate) trait MasterRows {
     async fn is_undivided(&mut self, capture: CaptureId) -> Result<bool>;
 
     /// Such captures of recordings that stay, in the order of their ids.
-    async fn undivided(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Undivided>>;
+    async fn undivided(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Undone>>;
 
     /// Stores why the whole master of a capture cannot be divided.
     async fn set_undivided(&mut self, capture: CaptureId, why: &str) -> Result<()>;

@@ -19,10 +19,10 @@ mod tombstones;
 mod turns;
 mod uploads;
 
-pub(crate) use captures::{CaptureRows, Unplaced};
+pub(crate) use captures::{CaptureRows, Undone};
 pub(crate) use deletions::DeletionRows;
 pub(crate) use inbox::InboxRows;
-pub(crate) use masters::{MasterRows, Undivided};
+pub(crate) use masters::MasterRows;
 pub(crate) use objects::{ObjectRows, ObjectState};
 pub(crate) use once::{OnceRows, StoredRequest};
 pub(crate) use people::PeopleRows;

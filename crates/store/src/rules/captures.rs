@@ -6,7 +6,7 @@ use echosphere_domain::recording::{CaptureStatus, Recording};
 use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::Turn;
 
-use super::masters;
+use super::{masters, objects};
 use crate::rows::Rows;
 use crate::{Result, SessionIds};
 
@@ -35,8 +35,14 @@ pub(crate) async fn supersede(
     masters::condemn(rows, capture, since).await
 }
 
+/// Since when that counts as condemned which a recording gives up now: what somebody may be heard in who is deleted does not wait for
+/// listeners who are in the middle of it.
+pub(crate) async fn condemned_since(rows: &mut dyn Rows, recording: &Recording, now: WallTime) -> Result<WallTime> {
+    Ok(if has_withdrawn(rows, recording).await? { objects::AT_ONCE } else { now })
+}
+
 /// Whether a recording had a session of which nothing may be kept any more.
-pub(crate) async fn has_withdrawn(rows: &mut dyn Rows, recording: &Recording) -> Result<bool> {
+async fn has_withdrawn(rows: &mut dyn Rows, recording: &Recording) -> Result<bool> {
     let captures = rows.captures_of(recording.id).await?;
     for given_up in captures.iter().filter(|capture| capture.status == CaptureStatus::Superseded) {
         let session = SessionIds {

@@ -7,13 +7,13 @@ use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::time::WallTime;
 
 use super::{objects, tasks};
-use crate::rows::{ObjectState, Rows, Undivided};
+use crate::rows::{ObjectState, Rows};
 use crate::{Divided, Error, Lease, Result, TaskKind};
 
 /// The object that holds the body of an upload that was joined and not read yet.
 pub(crate) async fn body_of(rows: &mut dyn Rows, capture: CaptureId) -> Result<ObjectKey> {
     let masters = rows.masters_of(capture).await?;
-    let whole = masters.iter().find(|(part, _)| *part == Part::Whole).and_then(|(_, master)| master.own());
+    let whole = master::of(&masters, Part::Whole).and_then(Master::own);
     whole.cloned().ok_or_else(|| Error::NotFound(format!("the body of capture {capture}")))
 }
 
@@ -61,12 +61,7 @@ pub(crate) async fn queue_divide(
     if !rows.is_undivided(capture).await? {
         return Ok(());
     }
-    queue(rows, &Undivided { project: recording.project.clone(), recording: recording.id, capture }, now).await
-}
-
-async fn queue(rows: &mut dyn Rows, of: &Undivided, now: WallTime) -> Result<()> {
-    let payload = format!("{}/{}/{}", of.project, of.recording, of.capture);
-    tasks::queue(rows, TaskKind::Divide, payload, now).await
+    tasks::queue_for(rows, TaskKind::Divide, &recording.project, (recording.id, capture), now).await
 }
 
 /// Queues such tasks for captures that earlier versions read; returns the last one.
@@ -78,7 +73,7 @@ pub(crate) async fn divide_all(
 ) -> Result<Option<CaptureId>> {
     let mut last = None;
     for found in rows.undivided(after, limit).await? {
-        queue(rows, &found, now).await?;
+        tasks::queue_for(rows, TaskKind::Divide, &found.project, (found.recording, found.capture), now).await?;
         last = Some(found.capture);
     }
     Ok(last)
@@ -93,9 +88,9 @@ pub(crate) async fn divided(rows: &mut dyn Rows, divided: &Divided, lease: &Leas
     // It may have become another recording's meanwhile: then its parts would not be.
     let is_in_place = capture.is_some_and(|capture| capture.recording == divided.recording);
     let is_wanted = is_in_place && rows.is_undivided(divided.capture).await?;
-    let whole = rows.masters_of(divided.capture).await?.into_iter().find(|(part, _)| *part == Part::Whole);
-    let whole = whole.filter(|(_, whole)| is_wanted && *whole == divided.whole);
-    let Some(key) = whole.as_ref().and_then(|(_, whole)| whole.own()) else {
+    let masters = rows.masters_of(divided.capture).await?;
+    let whole = master::of(&masters, Part::Whole).filter(|whole| is_wanted && **whole == divided.whole);
+    let Some(key) = whole.and_then(Master::own) else {
         for key in parts {
             condemn_unless_needed(rows, key, objects::AT_ONCE).await?;
         }

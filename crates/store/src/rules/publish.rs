@@ -66,9 +66,7 @@ async fn replace_segments(rows: &mut dyn Rows, recording: &Recording, wanted: &P
     old.extend(rows.delete_segments(recording.id, &rendition.id).await?);
     rows.put_rendition(recording.id, rendition).await?;
     rows.insert_segments(recording.id, &rendition.id, recording.state.revision, &wanted.segments).await?;
-    // What they sound like may be what somebody said who is deleted: then nothing waits for listeners who are in the middle of them.
-    let is_withdrawn = captures::has_withdrawn(rows, recording).await?;
-    let since = if is_withdrawn { objects::AT_ONCE } else { wanted.now };
+    let since = captures::condemned_since(rows, recording, wanted.now).await?;
     for key in &old {
         segments::condemn_unless_needed(rows, key, since).await?;
     }
@@ -78,16 +76,13 @@ async fn replace_segments(rows: &mut dyn Rows, recording: &Recording, wanted: &P
 /// Ends the rendering of a revision.
 pub(crate) async fn finish_render(rows: &mut dyn Rows, rendered: &RenderedRevision, lease: &Lease) -> Result<()> {
     tasks::finish(rows, lease).await?;
-    let found = rows.find_recording(rendered.recording).await?;
-    let is_current =
-        |found: &Recording| found.state.revision == rendered.revision && !found.state.deletion.is_requested();
-    let recording = match found {
-        Some(found) if is_current(&found) => found,
-        Some(found) if captures::has_withdrawn(rows, &found).await? => {
-            return objects::condemn(rows, &rendered.analysis, objects::AT_ONCE).await;
-        }
-        _ => return objects::condemn(rows, &rendered.analysis, rendered.now).await,
+    let Some(recording) = rows.find_recording(rendered.recording).await? else {
+        return objects::condemn(rows, &rendered.analysis, rendered.now).await;
     };
+    if recording.state.revision != rendered.revision || recording.state.deletion.is_requested() {
+        let since = captures::condemned_since(rows, &recording, rendered.now).await?;
+        return objects::condemn(rows, &rendered.analysis, since).await;
+    }
     rows.set_analysis(recording.id, Some(&rendered.analysis)).await?;
     objects::make_live(rows, &rendered.analysis, rendered.now).await?;
     for (capture, transcript) in &rendered.transcripts {

@@ -24,14 +24,13 @@ pub(crate) async fn stored(
     let found = rows.find_recording(recording).await?;
     let state = found.as_ref().map(|recording| &recording.state);
     let is_current = state.is_some_and(|state| state.revision == revision && !state.deletion.is_requested());
-    let is_withdrawn = match &found {
+    let since = match &found {
         // The segments of uploads have the same keys in every revision: another rendering may be storing them.
         Some(found) if !is_current && rows.captured_room(recording).await? => {
-            captures::has_withdrawn(rows, found).await?
+            captures::condemned_since(rows, found, now).await?
         }
-        _ => false,
+        _ => now,
     };
-    let since = if is_withdrawn { objects::AT_ONCE } else { now };
     for segment in stored {
         let is_taken = is_current && rows.set_stored(recording, rendition, segment).await?;
         // What somebody else wrote has no row of ours.

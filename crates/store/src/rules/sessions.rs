@@ -13,20 +13,10 @@ async fn queue_compose(rows: &mut dyn Rows, recording: &Recording, now: WallTime
     tasks::queue(rows, TaskKind::Compose, format!("{}/{}", recording.project, recording.id), now).await
 }
 
-async fn queue_separate(
-    rows: &mut dyn Rows,
-    project: &ProjectId,
-    room: RecordingId,
-    capture: CaptureId,
-    now: WallTime,
-) -> Result<()> {
-    tasks::queue(rows, TaskKind::Separate, format!("{project}/{room}/{capture}"), now).await
-}
-
 /// Queues a `TaskKind::Separate` task for each session in the recording of a room.
 pub(crate) async fn place(rows: &mut dyn Rows, room: &Recording, now: WallTime) -> Result<()> {
     for capture in rows.sessions_in(room.id).await? {
-        queue_separate(rows, &room.project, room.id, capture, now).await?;
+        tasks::queue_for(rows, TaskKind::Separate, &room.project, (room.id, capture), now).await?;
     }
     Ok(())
 }
@@ -40,7 +30,7 @@ pub(crate) async fn place_unplaced(
 ) -> Result<Option<CaptureId>> {
     let mut last = None;
     for found in rows.unplaced(after, limit).await? {
-        queue_separate(rows, &found.project, found.room, found.capture, now).await?;
+        tasks::queue_for(rows, TaskKind::Separate, &found.project, (found.recording, found.capture), now).await?;
         last = Some(found.capture);
     }
     Ok(last)

@@ -1,6 +1,6 @@
 //! Background work: tasks that follow from what was written, claims, and the ends of leases.
 
-use echosphere_domain::id::{NodeId, TaskId};
+use echosphere_domain::id::{CaptureId, NodeId, ProjectId, RecordingId, TaskId};
 use echosphere_domain::time::WallTime;
 use sha2::{Digest, Sha256};
 
@@ -11,6 +11,17 @@ use crate::{Claim, Error, Failure, Lease, NewTask, Result, TaskKind};
 pub(crate) async fn queue(rows: &mut dyn Rows, kind: TaskKind, payload: String, now: WallTime) -> Result<()> {
     let id = effect_id(kind, &payload, now);
     rows.insert_task(&NewTask { id, kind, payload, run_at: now }).await
+}
+
+/// Queues such a task for a capture of a recording.
+pub(crate) async fn queue_for(
+    rows: &mut dyn Rows,
+    kind: TaskKind,
+    project: &ProjectId,
+    (recording, capture): (RecordingId, CaptureId),
+    now: WallTime,
+) -> Result<()> {
+    queue(rows, kind, format!("{project}/{recording}/{capture}"), now).await
 }
 
 /// The id of such a task, made from its kind, payload and time: nothing here may use randomness.

@@ -19,6 +19,7 @@ use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::rows::Undone;
 use crate::{Error, Result, Upload, UploadState};
 
 /// Reads the columns of a row; its errors name the table, the column and the row's `id`.
@@ -178,6 +179,12 @@ pub(super) fn capture(row: &SqliteRow) -> Result<Capture> {
             _ => None,
         },
     })
+}
+
+/// A capture with its project and its recording, as queries name them: `project`, `mine`, `id`.
+pub(super) fn undone(row: &SqliteRow) -> Result<Undone> {
+    let row = Reader::new("captures", row);
+    Ok(Undone { project: row.project()?, recording: row.parse("mine")?, capture: row.parse("id")? })
 }
 
 /// The columns of [`capture`]: all but the large ones.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::Location;
-use echosphere_domain::master::{Master, Part};
+use echosphere_domain::master::{self, Master, Part};
 use echosphere_domain::recording::{Audio, Capture, Recording};
 use echosphere_store::{Claim, Divided, Error, Joined, Own, Purpose, SessionFacts, SplitSession, TaskKind};
 
@@ -28,7 +28,7 @@ on_each! {
 /// What dividing a capture's master yields; its parts are announced.
 async fn division(world: &World, recording: &Recording, capture: &Capture) -> Divided {
     let masters = world.store.masters(capture.id).await.unwrap();
-    let (_, whole) = masters.into_iter().find(|(part, _)| *part == Part::Whole).expect("it is whole");
+    let whole = master::of(&masters, Part::Whole).cloned().expect("it is whole");
     let of = |part: Part| match &whole {
         Master::Log { .. } => part.of_log(&recording.prefix, capture.attempt),
         _ => part.of_upload(&recording.prefix, capture.attempt),

@@ -4,7 +4,7 @@ use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::Content;
 use echosphere_domain::location::Location;
-use echosphere_domain::master::{Master, Part};
+use echosphere_domain::master::{self, Master, Part};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus, Recording, Source, Track};
 use echosphere_domain::rendition::{Container, Rendition, RenditionId};
 use echosphere_domain::segment::{Segment, SegmentState};
@@ -89,7 +89,7 @@ impl World {
     /// The object that the whole master of a capture is in, or begins in.
     pub async fn whole(&self, capture: CaptureId) -> Option<ObjectKey> {
         let masters = self.store.masters(capture).await.unwrap();
-        masters.iter().find(|(part, _)| *part == Part::Whole).and_then(|(_, master)| master.own().cloned())
+        master::of(&masters, Part::Whole).and_then(Master::own).cloned()
     }
 
     /// Claims a task that is due; `None` when no task of that kind is.

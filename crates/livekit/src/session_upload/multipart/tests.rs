@@ -86,6 +86,32 @@ fn skipping_finds_the_same() {
     assert!(read < 3_000, "{read}");
 }
 
+#[test]
+fn a_body_that_can_be_read_anywhere_is_read_where_it_is_wanted() {
+    let content = vec![b'-'; 2_000_000];
+    let body = [part("big", Some(content.len()), &content), part("b", None, b"6"), b"--xyz--".to_vec()].concat();
+    let size = body.len() as u64;
+    for (lengths, most) in [(Lengths::Believed, 40_000), (Lengths::Ignored, size)] {
+        let mut scanner = Scanner::new(TYPE, lengths);
+        let mut read = 0;
+        while let Some(wanted) = scanner.wanted(size) {
+            // The source may give less than was wanted.
+            let bytes = &body[wanted.start as usize..wanted.end as usize];
+            let bytes = &bytes[..bytes.len().div_ceil(2)];
+            scanner.push(bytes);
+            read += bytes.len() as u64;
+        }
+        assert_eq!(scanner.finish(), Scan { parts: scan(TYPE, &body, 333), closed: true });
+        assert!(read <= most && (lengths == Lengths::Believed || read == size), "{lengths:?}: {read}");
+    }
+    // Content that is longer than the body is skipped as far as there is a body.
+    let mut scanner = Scanner::new(TYPE, Lengths::Believed);
+    scanner.push(&body[..1_000]);
+    assert_eq!(scanner.wanted(500_000), None);
+    let cut = scanner.finish();
+    assert_eq!((cut.closed, cut.parts[0].offset + cut.parts[0].length), (false, 500_000));
+}
+
 proptest! {
     #[test]
     fn a_cut_body_is_a_prefix_of_the_whole(cut in 0_usize..400, piece in 1_usize..50) {

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use echosphere_domain::recording::Recording;
 use echosphere_domain::rendition::RenditionId;
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::MediaTime;
@@ -22,6 +23,11 @@ pub(super) fn playlist(text: String) -> Response {
 /// The rendition of a path.
 pub(super) fn parse_rendition(text: &str) -> Result<RenditionId, Problem> {
     RenditionId::parse(text).map_err(|error| Problem::part_not_found(error.to_string()))
+}
+
+/// Whether more segments of a recording will come.
+pub(super) fn kind(recording: &Recording) -> hls::Kind {
+    if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing }
 }
 
 /// What a playlist says of segments.

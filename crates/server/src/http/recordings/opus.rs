@@ -10,7 +10,7 @@ use echosphere_media::hls;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::hls_answer::{listed, parse_rendition, playlist, problem};
+use super::hls_answer::{kind, listed, parse_rendition, playlist, problem};
 use crate::clock;
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
@@ -69,11 +69,10 @@ pub(super) async fn media(
         ..listed
     });
     let listed: Vec<_> = listed.collect();
-    let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
     let signature = super::link_signature(app, caller, recording);
     // A revision may have other segments under the same numbers, and answers are cached.
     let query = format!("?r={}&sig={signature}", recording.state.revision);
-    Ok(playlist(hls::media(kind, &listed, &mut |address, out| {
+    Ok(playlist(hls::media(kind(recording), &listed, &mut |address, out| {
         match address {
             hls::Address::Segment(position) => out.push_str(&format!("segments/{}.m4s", segments[position].index)),
             hls::Address::Init(number) => out.push_str(&format!("init-{number}.mp4")),

@@ -12,7 +12,7 @@ use echosphere_media::hls;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::hls_answer::{listed, parse_rendition, playlist};
+use super::hls_answer::{kind, listed, parse_rendition, playlist};
 use super::opus;
 use super::reload::{self, Reload};
 use crate::http::access::{Caller, Signed, Viewer};
@@ -154,8 +154,7 @@ pub async fn media(
     let route = format!("{base}/v1/recordings/{}/renditions/{rendition}/segments/", recording.id);
     let signature = super::link_signature(&app, &caller, &recording);
     let listed: Vec<_> = listed(&segments).collect();
-    let kind = if recording.state.status.is_terminal() { hls::Kind::Ended } else { hls::Kind::Growing };
-    let text = hls::media(kind, &listed, &mut |address, out| {
+    let text = hls::media(kind(&recording), &listed, &mut |address, out| {
         let hls::Address::Segment(position) = address else { return };
         match segments[position].state.own() {
             Some(key) => signing.get(key, out),

@@ -46,13 +46,14 @@ pub async fn get(
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     let rendition = parse_rendition(&rendition)?;
     let none = || Problem::part_not_found("there is no such segment; the playlist lists those that are there");
+    let number = |suffix| segment.strip_suffix(suffix)?.parse::<u32>().ok();
     if rendition == opus_id() {
-        let number = segment.strip_suffix(".m4s").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
+        let number = number(".m4s").ok_or_else(none)?;
         let segment = app.store.segment(recording.id, &aac_id(), number).await?.ok_or_else(none)?;
         let Query(revision) = revision.map_err(|error| Problem::bad_parameter(error.body_text()))?;
         return opus::segment(&app, &caller, &recording, &captures, &segment, &revision).await;
     }
-    let number = segment.strip_suffix(".ts").and_then(|number| number.parse::<u32>().ok()).ok_or_else(none)?;
+    let number = number(".ts").ok_or_else(none)?;
     let segment = app.store.segment(recording.id, &rendition, number).await?.ok_or_else(none)?;
     let rendered = match segment.state.own() {
         // A stored object that has disappeared is rendered again from the master.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::master::{Master, Part};
+use echosphere_domain::master::{self, Master, Part};
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording};
 use echosphere_store::{Claim, Divided};
 
@@ -52,7 +52,7 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
         Some((recording, capture))
     });
     let masters = jobs.store.masters(capture).await?;
-    let whole = masters.iter().find(|(part, _)| *part == Part::Whole).map(|(_, whole)| whole.clone());
+    let whole = master::of(&masters, Part::Whole).cloned();
     let (Some((recording, capture)), Some(whole)) = (found, whole) else {
         return Ok(jobs.store.complete(&claim.lease).await?);
     };

@@ -2,26 +2,24 @@
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::{ByteRange, Location};
-use echosphere_domain::master::{Master, Part};
+use echosphere_domain::master::{self, Master, Part};
 use echosphere_livekit::session_upload::multipart::{Lengths, Scan, Scanner};
+use echosphere_livekit::session_upload::{AUDIO, CHAT_HISTORY, HEADER};
 use echosphere_store::Purpose;
 use futures_util::StreamExt;
 
 use super::{Outcome, PIECE, Whole, go_on, verify};
 use crate::jobs::{Error, Jobs};
 
-/// Bytes read at a time where much is skipped.
-const LOOK: u64 = 16 << 10;
-
 /// The most bytes between two parts that are taken for a delimiter and the headers of a part; those of the SDKs are about 150.
 const MOST_BETWEEN: u64 = 1_024;
 
 /// The parts that a body may have, by their names.
-const NAMES: [(&str, Part); 3] = [("audio", Part::Sound), ("chat_history", Part::Words), ("header", Part::Header)];
+const NAMES: [(&str, Part); 3] = [(AUDIO, Part::Sound), (CHAT_HISTORY, Part::Words), (HEADER, Part::Header)];
 
 pub(super) async fn divide(jobs: &Jobs, what: &Whole<'_>, whole: &Master) -> Result<Outcome, Error> {
     let Some(body) = whole.own() else { return Ok(Outcome::Whole("it is not ours")) };
-    let sound = what.masters.iter().find(|(part, _)| *part == Part::Sound).map(|(_, sound)| sound);
+    let sound = master::of(what.masters, Part::Sound);
     let Some(size) = jobs.objects.head(body).await?.map(|object| object.size) else {
         // Of a session of which nothing may be kept but some turns, nothing was stored.
         let nothing = Outcome::Divided { parts: Vec::new(), replaced: vec![body.clone()] };
@@ -91,18 +89,12 @@ fn are_all(parts: &mut [ByteRange], size: u64) -> bool {
 
 async fn scan(jobs: &Jobs, body: &ObjectKey, size: u64, content_type: &str, lengths: Lengths) -> Result<Scan, Error> {
     let mut scanner = Scanner::new(content_type, lengths);
-    let wanted = if lengths == Lengths::Believed { LOOK } else { PIECE };
-    let mut at = 0;
-    while at < size {
-        let skip = scanner.skippable().min(size - at);
-        scanner.skip(skip);
-        at += skip;
-        let bytes = jobs.objects.get_range(body, at..at + wanted).await?;
+    while let Some(wanted) = scanner.wanted(size) {
+        let bytes = jobs.objects.get_range(body, wanted).await?;
         if bytes.is_empty() {
             break;
         }
         scanner.push(&bytes);
-        at += bytes.len() as u64;
     }
     Ok(scanner.finish())
 }

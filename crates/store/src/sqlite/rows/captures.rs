@@ -5,11 +5,10 @@ use echosphere_domain::id::{CaptureId, ProjectId, RecordingId, UploadId};
 use echosphere_domain::recording::{Audio, Capture, CaptureStatus};
 use echosphere_domain::time::WallTime;
 use echosphere_domain::transcript::Alignment;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use crate::rows::{CaptureRows, Unplaced};
-use crate::sqlite::codec::{self, CAPTURE_COLUMNS, Reader, WithoutMaster, WithoutTurns, json, word};
+use crate::rows::{CaptureRows, Undone};
+use crate::sqlite::codec::{self, CAPTURE_COLUMNS, WithoutMaster, WithoutTurns, json, word};
 use crate::sqlite::conditions::CAPTURED_ROOM;
 use crate::{Error, Publication, Result};
 
@@ -143,9 +142,9 @@ impl CaptureRows for SqliteConnection {
         set.execute(self).await.map(|_| ()).map_err(failed)
     }
 
-    async fn unplaced(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Unplaced>> {
+    async fn unplaced(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Undone>> {
         let query = format!(
-            "SELECT captures.id, captures.project, captures.recording AS room FROM captures
+            "SELECT captures.id, captures.project, captures.recording AS mine FROM captures
              JOIN recordings ON recordings.id = captures.recording
              WHERE captures.is_placed = 0 AND captures.source = 'upload' AND captures.status IN ('complete', 'partial')
              AND recordings.deletion = 'none' AND recordings.analysis IS NOT NULL AND {CAPTURED_ROOM} AND captures.id > ?
@@ -153,10 +152,6 @@ impl CaptureRows for SqliteConnection {
         );
         let rows = sqlx::query(AssertSqlSafe(query)).bind(after.map(|id| id.to_string()).unwrap_or_default());
         let rows = rows.bind(limit).fetch_all(self).await.map_err(failed)?;
-        let decode = |row: &SqliteRow| {
-            let row = Reader::new("captures", row);
-            Ok(Unplaced { project: row.project()?, room: row.parse("room")?, capture: row.parse("id")? })
-        };
-        rows.iter().map(decode).collect()
+        rows.iter().map(codec::undone).collect()
     }
 }

@@ -8,8 +8,8 @@ use echosphere_domain::time::WallTime;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use crate::rows::{MasterRows, Undivided};
-use crate::sqlite::codec::{Reader, json};
+use crate::rows::{MasterRows, Undone};
+use crate::sqlite::codec::{self, Reader, json};
 use crate::{Error, Result};
 
 /// Captures that were read, each with its whole master.
@@ -66,7 +66,7 @@ impl MasterRows for SqliteConnection {
         found.fetch_one(self).await.map_err(failed)
     }
 
-    async fn undivided(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Undivided>> {
+    async fn undivided(&mut self, after: Option<CaptureId>, limit: u32) -> Result<Vec<Undone>> {
         let query = format!(
             "SELECT captures.id, captures.project, captures.recording AS mine {READ_WHOLE} AND masters.capture > ?
              AND EXISTS (SELECT 1 FROM recordings WHERE recordings.id = captures.recording AND recordings.deletion = 'none')
@@ -74,11 +74,7 @@ impl MasterRows for SqliteConnection {
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(after.map(|id| id.to_string()).unwrap_or_default());
         let rows = rows.bind(limit).fetch_all(self).await.map_err(failed)?;
-        let decode = |row: &SqliteRow| {
-            let row = Reader::new("captures", row);
-            Ok(Undivided { project: row.project()?, recording: row.parse("mine")?, capture: row.parse("id")? })
-        };
-        rows.iter().map(decode).collect()
+        rows.iter().map(codec::undone).collect()
     }
 
     async fn set_undivided(&mut self, capture: CaptureId, why: &str) -> Result<()> {

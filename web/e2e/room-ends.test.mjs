@@ -125,7 +125,7 @@ describe('how recordings end', { concurrency: 2 }, () => {
   test('a log that is kept for a while only: afterwards the recording plays on, and a session adds to it what it can', async () => {
     const env = { ...livekit.env, ECHOSPHERE_RECORDER_KEEP_LOG: '10s', ECHOSPHERE_STORAGE_SWEEP_EVERY: '500ms', ECHOSPHERE_STORAGE_SWEEP_AFTER: '1s' };
     const server = await EchoSphere.start(env);
-    const people = speakers(livekit, { room: 'short', seconds: 16, start: now() + 1, people: [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }] });
+    const people = speakers(livekit, { room: 'short', seconds: 24, start: now() + 1, people: [{ identity: 'bob', number: 1 }, { identity: 'helper', number: 0, agent: true }] });
     try {
       const from = now() + 0.3;
       const id = await begin(server, 'short');
@@ -151,9 +151,11 @@ describe('how recordings end', { concurrency: 2 }, () => {
       assert.deepEqual(await waveform(), shape);
       const { pcm } = await sound(after);
       const [gap] = after.gaps;
-      const expected = (code) => isWhole(code, said) && (code.sent + 0.6 < zero(after) + gap.start_ms / 1000 || code.sent > zero(after) + (gap.start_ms + gap.duration_ms) / 1000);
+      // On a busy machine the next process may come after everybody has left: then the gap is what the recording ends with.
+      const isBack = gap.start_ms + gap.duration_ms + 100 < after.duration_ms;
+      const expected = (code) => isWhole(code, said) && (code.sent + 0.6 < zero(after) + gap.start_ms / 1000 || (isBack && code.sent > zero(after) + (gap.start_ms + gap.duration_ms) / 1000));
       const found = await codes(after, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(after) + 1), ['helper']);
-      assert.ok(found.filter(expected).length > 12);
+      assert.ok(found.filter(expected).length > (isBack ? 12 : 6));
       assertInPlace(found, expected, 1);
     } finally {
       await people.stop();

@@ -42,7 +42,7 @@ export function marks(ogg) {
   return packets(ogg).filter((packet) => packet.length >= 40).map(middle).filter((mark) => new Set(mark).size >= 12);
 }
 
-/** How many of these marks are found, and in which files. */
+/** Which of these marks are found (as hex), how many that is, and in which files. */
 export function findMarks(files, wanted) {
   const byStart = new Map();
   for (const mark of wanted) {
@@ -61,5 +61,5 @@ export function findMarks(files, wanted) {
       }
     }
   }
-  return { count: found.size, paths: [...paths] };
+  return { found, count: found.size, paths: [...paths] };
 }

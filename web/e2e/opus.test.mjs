@@ -1,9 +1,13 @@
 // A session in Opus, as it was sent, in a real browser.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 
-import { EchoSphere, browser, upload, watchedPage } from './harness.mjs';
+import { EchoSphere, SESSIONS, browser, sleep, upload, watchedPage } from './harness.mjs';
+import { inOpus } from './room/hls.mjs';
+import { heardIn, lag, listener, loudMoments } from './room/listen.mjs';
+import { soundInOpus } from './room/recordings.mjs';
 
 let server;
 let open;
@@ -54,7 +58,7 @@ test('Chromium plays it, from any moment, and it is as long as the recording', a
   const [recording] = await server.settled();
   const { page, wrong } = await watchedPage(open, { width: 800, height: 600 });
   await page.goto(`${server.url}/recordings/${recording.id}`);
-  const url = recording.playlist_url.replace('playlist.m3u8?', 'playlist.m3u8?codec=opus&');
+  const url = inOpus(recording);
   for (const from of [0, 0.03, 5, 17.7, 30]) {
     const { duration, errors, codecs } = await page.evaluate(play, { url, from });
     assert.deepEqual(errors, []);
@@ -62,4 +66,138 @@ test('Chromium plays it, from any moment, and it is as long as the recording', a
     assert.ok(Math.abs(duration * 1000 - recording.duration_ms) < 40, `${duration} s, ${recording.duration_ms} ms`);
   }
   assert.deepEqual(wrong, []);
+});
+
+/** How many times as many moments are tried as usual: 8 make over 40 seeks and 10 cold starts of each recording. */
+const TIMES = Number(process.env.E2E_MOMENTS ?? 1);
+
+test('what is heard is the sound of that moment to the sample, after seeks and from cold starts', async () => {
+  for (const name of SESSIONS) if (name !== 'order') await upload(server, name);
+  let worst = -Infinity;
+  let count = 0;
+  for (const recording of await server.settled()) {
+    if (!recording.playlist_url) continue;
+    const multivariant = await (await fetch(inOpus(recording))).text();
+    if (!/CODECS="opus"/i.test(multivariant)) continue;
+    const { pcm } = await soundInOpus(recording);
+    const bytes = readFileSync(pcm);
+    const expected = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+    const page = await listener(open, `${server.url}/`);
+    for (const isCold of [false, true]) {
+      const moments = loudMoments(expected, (isCold ? 2 : 6) * TIMES);
+      const heard = await heardIn(page, { url: inOpus(recording), moments, isCold });
+      for (const [n, moment] of moments.entries()) {
+        const { samples, decibels } = lag(heard[n], expected, moment);
+        assert.equal(samples, 0, `${recording.session_id} at ${moment} s, ${isCold ? 'cold' : 'after a seek'}: ${decibels} dB`);
+        worst = Math.max(worst, decibels);
+        count += 1;
+      }
+    }
+    await page.close();
+  }
+  assert.ok(count >= 16);
+  assert.ok(worst < -40, `${worst} dB beside the sound`);
+  console.log(`# ${count} moments, all to the sample; the rest of the difference is ${worst.toFixed(1)} dB of the sound at most`);
+});
+
+/** Opens the page of a recording, plays it, and returns what was asked for and what is heard when. */
+async function listening(recording, prepare = async () => {}) {
+  const context = await open.newContext();
+  const page = await context.newPage();
+  await server.signIn(context);
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  await prepare(page);
+  await page.goto(`${server.url}/recordings/${recording.id}#t=3`);
+  await page.click('[data-testid=play]');
+  return { page, asked, close: () => context.close() };
+}
+
+/** Samples when a player's sound is where, every 20 ms, for some seconds; runs in the page. */
+async function watch({ seconds }) {
+  const { audio } = document.querySelector('echosphere-player');
+  const seen = [];
+  const began = performance.now();
+  while (performance.now() - began < seconds * 1000) {
+    seen.push([performance.now() / 1000, audio.currentTime, audio.paused]);
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+  }
+  return seen;
+}
+
+test('the page plays Opus, and AAC where Opus fails in the middle: at the same second, and it remembers', async () => {
+  const recording = (await server.settled()).find(({ session_id: id, playlist_url: url }) => url && id);
+  const isOpus = (path) => /\.m4s$/.test(path);
+  const isAac = (path) => /\.ts$/.test(path);
+  {
+    const { page, asked, close } = await listening(recording);
+    const seen = await page.evaluate(watch, { seconds: 5 });
+    assert.ok(seen.at(-1)[1] > 5, `at ${seen.at(-1)[1]} s`);
+    assert.ok(asked.some(isOpus) && !asked.some(isAac), asked.join(' '));
+    await close();
+  }
+  const faults = {
+    'a segment is missing': [(page) => page.route('**/segments/5.m4s*', async (route) => {
+      await sleep(3000);
+      await route.fulfill({ status: 404 });
+    }), false],
+    'a segment is broken': [(page) => page.route('**/segments/5.m4s*', async (route) => {
+      const response = await route.fetch();
+      const body = await response.body();
+      await sleep(3000);
+      await route.fulfill({ response, body: Buffer.concat([body.subarray(0, 40), Buffer.alloc(body.length - 40, 0xab)]) });
+    }), true],
+    'the browser takes it and does not play it': [(page) => page.addInitScript(() => {
+      const add = MediaSource.prototype.addSourceBuffer;
+      MediaSource.prototype.addSourceBuffer = function refuse(type) {
+        if (/opus/i.test(type)) throw new DOMException('not supported after all', 'NotSupportedError');
+        return add.call(this, type);
+      };
+    }), true],
+  };
+  for (const [fault, [prepare, isRemembered]] of Object.entries(faults)) {
+    const { page, asked, close } = await listening(recording, prepare);
+    const seen = await page.evaluate(watch, { seconds: 8 });
+    assert.ok(asked.some(isAac), `${fault}: ${asked.join(' ')}`);
+    // From one moment to the next it is where it was, and goes on.
+    const places = seen.filter(([, place]) => place > 0);
+    const [, from] = places[0];
+    assert.ok(from < 3.5, `${fault}: it begins at ${from}`);
+    let rest = 0;
+    let since = places[0];
+    for (const now of places) {
+      assert.ok(now[1] > since[1] - 0.3 && now[1] < since[1] + 1.5, `${fault}: from ${since[1]} to ${now[1]}`);
+      rest = Math.max(rest, now[0] - since[0]);
+      if (now[1] > since[1] + 0.005) since = now;
+    }
+    assert.ok(rest < 2, `${fault}: nothing is heard for ${rest} s`);
+    assert.ok(seen.at(-1)[1] > from + 4 && !seen.at(-1)[2], `${fault}: at ${seen.at(-1)[1]}`);
+    const before = asked.length;
+    await page.reload();
+    await page.click('[data-testid=play]');
+    await page.evaluate(watch, { seconds: 1 });
+    assert.equal(asked.slice(before).some(isOpus), !isRemembered, `${fault}: ${asked.slice(before).join(' ')}`);
+    console.log(`# ${fault}: heard again after ${rest.toFixed(2)} s`);
+    await close();
+  }
+});
+
+test('what a page plays can be set', async () => {
+  const recording = (await server.settled()).find(({ playlist_url: url }) => url);
+  const { page, asked, close } = await listening(recording);
+  const kinds = async (search) => {
+    const before = asked.length;
+    await page.goto(`${server.url}/recordings/${recording.id}${search}`);
+    await page.click('[data-testid=play]');
+    await page.evaluate(watch, { seconds: 1 });
+    return [...new Set(asked.slice(before).filter((path) => /\.(m4s|ts)$/.test(path)).map((path) => path.split('.').at(-1)))];
+  };
+  assert.deepEqual(await kinds('?codec=aac'), ['ts']);
+  assert.deepEqual(await kinds(''), ['ts']);
+  assert.deepEqual(await kinds('?codec=auto'), ['m4s']);
+  await page.evaluate(() => Object.defineProperty(Navigator.prototype, 'vendor', { get: () => 'Apple Computer, Inc.' }));
+  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'vendor', { get: () => 'Apple Computer, Inc.' }));
+  assert.deepEqual(await kinds(''), ['ts'], 'nobody has tried it on Safari');
+  assert.deepEqual(await kinds('?codec=opus'), ['m4s']);
+  await close();
 });

@@ -7,7 +7,7 @@ import { sleep, speakers, until } from './harness.mjs';
 import { assertDates, assertGrid, listing, probe } from './room/hls.mjs';
 import { behindPath } from './room/path.mjs';
 import { livekit, server } from './room/peers.mjs';
-import { SILENT, assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, zero } from './room/recordings.mjs';
+import { SILENT, assertInPlace, begin, codes, gaps, get, isWhole, now, reached, sound, soundInOpus, zero } from './room/recordings.mjs';
 import { lastSound } from './room/wave.mjs';
 
 // Rooms of their own, one beside the other.
@@ -32,6 +32,9 @@ describe('the sound of rooms', { concurrency: true }, () => {
     assert.equal(growing.endlist, false);
     assertDates(growing);
     assertGrid(growing, false);
+    const live = await soundInOpus(await get(server, id));
+    assert.ok(live.segments.length >= 5 && !live.playlist.endlist);
+    assertDates(live.playlist);
     await people.ended;
     const recording = await reached(server, id, 'COMPLETED', 40);
     assert.deepEqual([recording.room_name, recording.session_id, recording.labels.team], ['codes', 'call-1', 'e2e']);
@@ -50,7 +53,15 @@ describe('the sound of rooms', { concurrency: true }, () => {
     for (const code of found.filter(silent).filter((c) => c.second > muted + 0.2 && c.second + 0.5 < unmuted)) assert.ok(code.score < SILENT, JSON.stringify(code));
     // Carol's chirps are too much like the agent's to tell them apart.
     for (const code of found.filter((c) => c.identity === 'agent' && c.second < 20)) assert.ok(code.other < 0.5, `the agent is on the other side too: ${JSON.stringify(code)}`);
-    console.log(`# constants: ${JSON.stringify(constants)} ms; ${found.length} codes`);
+    const opus = await soundInOpus(recording);
+    assertDates(opus.playlist);
+    const same = live.segments.filter((segment, n) => segment.equals(opus.segments[n])).length;
+    const inOpus = await codes(recording, opus.pcm, people.said(), ['agent']);
+    const opusConstants = assertInPlace(inOpus, (c) => !silent(c) && isWhole(c, people.said()));
+    for (const code of inOpus.filter(silent).filter((c) => c.second > muted + 0.2 && c.second + 0.5 < unmuted)) assert.ok(code.score < SILENT, JSON.stringify(code));
+    for (const code of inOpus.filter((c) => c.identity === 'agent' && c.second < 20)) assert.ok(code.other < 0.5, `the agent is on the other side too: ${JSON.stringify(code)}`);
+    for (const [who, ms] of Object.entries(opusConstants)) assert.ok(Math.abs(ms - constants[who]) <= 15, `${who}: ${ms} ms in Opus, ${constants[who]} ms in AAC`);
+    console.log(`# constants: ${JSON.stringify(constants)} ms, in Opus ${JSON.stringify(opusConstants)}; ${found.length} codes; ${same} of ${live.segments.length} live segments stayed as they were`);
   });
 
   test('people who speak in bursts, and send nothing between them: every word is where it was said', async () => {
@@ -70,7 +81,9 @@ describe('the sound of rooms', { concurrency: true }, () => {
     const found = await codes(recording, pcm, people.said(), ['agent']);
     // On a busy machine a word or two at the beginning of a burst come a packet or two later than their speaker says.
     const constants = assertInPlace(found, (code) => code.sent > zero(recording) + 2 && isWhole(code, people.said()), 2);
-    console.log(`# in bursts: ${JSON.stringify(constants)} ms; ${found.length} codes`);
+    const inOpus = await codes(recording, (await soundInOpus(recording)).pcm, people.said(), ['agent']);
+    const opusConstants = assertInPlace(inOpus, (code) => code.sent > zero(recording) + 2 && isWhole(code, people.said()), 2);
+    console.log(`# in bursts: ${JSON.stringify(constants)} ms, in Opus ${JSON.stringify(opusConstants)}; ${found.length} codes`);
   });
 
   test('the last words before a stop and before DeleteRoom are there, and a pause leaves nothing', async () => {
@@ -96,8 +109,11 @@ describe('the sound of rooms', { concurrency: true }, () => {
     const inside = (code) => code.sent > pausedBy && code.sent + 0.3 < resumed;
     assert.ok(found.filter(inside).length >= 5);
     for (const code of found.filter(inside)) assert.ok(code.score < SILENT, `a paused code is heard: ${JSON.stringify(code)}`);
-    const clear = (code) => (code.sent + 0.3 < paused - 0.05 || code.sent > resumed + 0.1) && isWhole(code, people.said()) && code.sent + 0.35 < stopped;
+    const clear = (code) => code.sent > zero(body) && (code.sent + 0.3 < paused - 0.05 || code.sent > resumed + 0.1) && isWhole(code, people.said()) && code.sent + 0.35 < stopped;
     const constants = assertInPlace(found, clear);
+    const inOpus = await codes(body, (await soundInOpus(body)).pcm, said);
+    for (const code of inOpus.filter(inside)) assert.ok(code.score < SILENT, `a paused code is heard in Opus: ${JSON.stringify(code)}`);
+    assertInPlace(inOpus, clear);
     const [[reason, from, length]] = gaps(body);
     assert.equal(reason, 'paused');
     const slack = pausedBy - paused + 0.1;

@@ -2,6 +2,7 @@
 
 import Hls from './vendor/hls.js/hls.light.min.mjs';
 import { recording } from './api.js';
+import { codec, inCodec, opusFailed } from './codec.js';
 import { Requests } from './hls-requests.js';
 import { linked } from './link.js';
 
@@ -10,6 +11,19 @@ import { linked } from './link.js';
  * @property {string} id the recording
  * @property {string} playlist its multivariant playlist
  * @property {() => number} spoken seconds since the call began; 0 when no call is going on
+ */
+/** @typedef {import('./codec.js').Codec} Codec */
+/**
+ * @typedef {object} Start where a player begins
+ * @property {string} playlist the multivariant playlist
+ * @property {Codec} wanted the codec that is asked for
+ * @property {number} at seconds; -1 for wherever a player begins by itself
+ */
+/**
+ * @callback Again begins anew with the newest playlist. The listener stays where they are, or goes to its end if that is earlier, and continues
+ * listening
+ * @param {{ end?: number, wanted?: Codec }} [change] the end in seconds; the codec from now on
+ * @returns {Promise<void>}
  */
 /**
  * @typedef {object} Sound
@@ -51,32 +65,17 @@ function begin(source) {
 }
 
 /**
- * Reloads the recording. The listener stays where they are, or goes to its end if that is earlier, and continues listening.
- * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {number} end in seconds
- */
-async function reload(hls, audio, id, end = Infinity) {
-  const { playlist_url: playlist } = await recording(id);
-  if (!playlist) return;
-  const { paused, currentTime } = audio;
-  if (currentTime > 0) hls.config.startPosition = Math.min(currentTime, end);
-  // A reloaded audio element is paused, and has this speed.
-  audio.defaultPlaybackRate = audio.playbackRate;
-  hls.once(Hls.Events.FRAG_BUFFERED, () => { if (!paused) audio.play().catch(() => {}); });
-  hls.loadSource(playlist);
-}
-
-/**
  * Recovers a segment that is gone from storage. Our own route renders it again from the kept master; if that is gone too, the
  * playlist now lists a gap, which is skipped.
- * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {number | 'initSegment'} segment
+ * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {number | 'initSegment'} segment @param {Again} again
  */
-async function restore(hls, audio, id, segment) {
+async function restore(hls, audio, id, segment, again) {
   const made = await fetch(linked(`/v1/recordings/${id}/renditions/audio/segments/${segment}.ts`)).catch(() => null);
   if (made?.ok) {
     hls.startLoad(audio.currentTime);
     return;
   }
-  await reload(hls, audio, id);
+  await again();
 }
 
 /** @param {Hls} hls @returns {number | null} the next segment's number; null when none will come, or none can be waited for */
@@ -87,8 +86,41 @@ function next(hls) {
 
 /** @type {typeof attach} */
 function withHls(audio, source, report) {
-  const { id, playlist } = source;
-  const requests = new Requests(audio, id, () => next(hls));
+  const { id } = source;
+  /** @type {Start} */
+  let start = { playlist: source.playlist, wanted: codec(), at: source.spoken() > 0 ? begin(source) : -1 };
+  let follows = false;
+  let isStopped = false;
+  /** @type {Again} */
+  const again = async ({ end = Infinity, wanted = start.wanted } = {}) => {
+    const { playlist_url: playlist } = await recording(id);
+    if (!playlist || isStopped) return;
+    const { paused, currentTime } = audio;
+    start = { playlist, wanted, at: currentTime > 0 ? Math.min(currentTime, end) : start.at };
+    // An audio element with another source is paused, and has this speed.
+    audio.defaultPlaybackRate = audio.playbackRate;
+    // A player that goes from one codec to another breaks (hls.js 1.7.4): each has one of its own.
+    sound.stop();
+    sound = play(audio, source, start, report, again);
+    sound.followLive(follows);
+    if (!paused) audio.play().catch(() => {});
+  };
+  let sound = play(audio, source, start, report, again);
+  return {
+    stop: () => { isStopped = true; sound.stop(); },
+    now: () => sound.now(),
+    followLive: (wanted) => { follows = wanted; sound.followLive(wanted); },
+    forgetStalls: () => sound.forgetStalls(),
+  };
+}
+
+/**
+ * @param {HTMLAudioElement} audio @param {Source} source @param {Start} start
+ * @param {(message: string | null) => void} report @param {Again} again @returns {Sound}
+ */
+function play(audio, source, start, report, again) {
+  const { id } = source;
+  const requests = new Requests(audio, id, () => next(hls), start.wanted);
   const hls = new Hls({
     enableWorker: false,
     startFragPrefetch: true,
@@ -96,7 +128,7 @@ function withHls(audio, source, report) {
     maxBufferLength: 60,
     backBufferLength: 120,
     liveSyncDurationCount: RESERVE,
-    startPosition: source.spoken() > 0 ? begin(source) : -1,
+    startPosition: start.at,
     // When a call ends, its segments may get other addresses. hls.js takes that for an error, and would stop for good.
     ignorePlaylistParsingErrors: true,
     ...STAYS,
@@ -105,7 +137,7 @@ function withHls(audio, source, report) {
       xhr.open('GET', await (isPlaylist ? requests.playlist(url) : requests.segment(url)), true);
     },
   });
-  const stop = recover(hls, audio, id, requests, report);
+  const stop = recover({ hls, audio, id, requests, wanted: start.wanted }, report, again);
   /** Whether the newest playlist arrived at the moment when its last segment became available. */
   let isNew = false;
   /** The end of the newest playlist, in seconds. */
@@ -116,9 +148,9 @@ function withHls(audio, source, report) {
     const isShorter = !details.live && details.edge < end - SAME;
     end = details.edge;
     // hls.js would play what it has already loaded beyond the end.
-    if (isShorter) void reload(hls, audio, id, end - SAME).catch(() => {});
+    if (isShorter) void again({ end: end - SAME }).catch(() => {});
   });
-  hls.loadSource(playlist);
+  hls.loadSource(inCodec(start.playlist, start.wanted));
   hls.attachMedia(audio);
   const now = () => {
     const details = hls.latestLevelDetails;
@@ -139,12 +171,25 @@ function withHls(audio, source, report) {
   };
 }
 
+/** What hls.js says of Opus that the browser cannot play after all, or that is broken. */
+const UNPLAYABLE = new Set([
+  Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR,
+  Hls.ErrorDetails.BUFFER_ADD_CODEC_ERROR,
+  Hls.ErrorDetails.BUFFER_INCOMPATIBLE_CODECS_ERROR,
+  Hls.ErrorDetails.BUFFER_APPEND_ERROR,
+  Hls.ErrorDetails.BUFFER_APPENDING_ERROR,
+  Hls.ErrorDetails.FRAG_PARSING_ERROR,
+]);
+
 /**
  * Recovers from errors, and reports one for as long as it lasts.
- * @param {Hls} hls @param {HTMLAudioElement} audio @param {string} id @param {Requests} requests
- * @param {(message: string | null) => void} report @returns {() => void} stops recovering
+ * @param {{ hls: Hls, audio: HTMLAudioElement, id: string, requests: Requests, wanted: Codec }} playing
+ * @param {(message: string | null) => void} report @param {Again} again @returns {() => void} stops recovering
  */
-function recover(hls, audio, id, requests, report) {
+function recover({ hls, audio, id, requests, wanted }, report, again) {
+  /** Whether Opus is played; before the playlist has come, whether it is asked for. */
+  let isOpus = wanted === 'opus';
+  hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => { isOpus = levels[0]?.audioCodec?.toLowerCase() === 'opus'; });
   /** @type {Set<string>} segments that recovery was tried for already; loading one removes it */
   const tried = new Set();
   let isSegmentLost = false;
@@ -154,16 +199,25 @@ function recover(hls, audio, id, requests, report) {
   const retry = async (anew) => {
     if (isStopped) return;
     if (!anew && hls.levels.length > 0) hls.startLoad(audio.currentTime);
-    else await reload(hls, audio, id).catch(() => setTimeout(retry, RETRY, true));
+    else await again().catch(() => setTimeout(retry, RETRY, true));
   };
   hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag }) => { tried.delete(frag.url); well(); });
   hls.on(Hls.Events.LEVEL_UPDATED, () => { if (!isSegmentLost) well(); });
   hls.on(Hls.Events.ERROR, (_, data) => {
     const code = data.response?.code ?? 0;
     const url = data.frag?.url ?? '';
+    const isUnplayable = UNPLAYABLE.has(data.details) || (data.fatal && data.type === Hls.ErrorTypes.MEDIA_ERROR);
+    if (isOpus && !isStopped && (isUnplayable || (data.frag && code === 404))) {
+      isStopped = true;
+      // What one recording lacks says nothing about the browser.
+      if (isUnplayable) opusFailed();
+      const fallBack = () => { again({ wanted: 'aac' }).catch(() => setTimeout(fallBack, RETRY)); };
+      fallBack();
+      return;
+    }
     if (data.frag && [401, 403, 404].includes(code) && !tried.has(url)) {
       tried.add(url);
-      if (code === 404) restore(hls, audio, id, data.frag.sn).catch(() => setTimeout(retry, RETRY, true));
+      if (code === 404) restore(hls, audio, id, data.frag.sn, again).catch(() => setTimeout(retry, RETRY, true));
       else {
         // hls.js never retries a 403 by itself; with a fresh address the same segment plays.
         requests.refused.add(url);

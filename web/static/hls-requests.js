@@ -1,6 +1,7 @@
 // The addresses that hls.js requests: each is valid when it is requested, and a paused listener holds no connection.
 
 import { recording, serverNow } from './api.js';
+import { inCodec } from './codec.js';
 import { Link, Renewal, addresses } from './renewal.js';
 
 /**
@@ -16,16 +17,19 @@ async function text(url) {
   return response.text();
 }
 
-/** @param {string} id @returns {Promise<string>} the current address of the media playlist */
-async function playlist(id) {
-  const { playlist_url: url } = await recording(id);
-  if (!url) throw new Error('the recording has no sound');
+/** @typedef {import('./codec.js').Codec} Codec */
+
+/** @param {string} id @param {Codec} wanted @returns {Promise<string>} the current address of the media playlist */
+async function playlist(id, wanted) {
+  const { playlist_url: known } = await recording(id);
+  if (!known) throw new Error('the recording has no sound');
+  const url = inCodec(known, wanted);
   return addresses(await text(url), url)[0] ?? url;
 }
 
-/** @param {string} id @returns {Promise<string[]>} the current addresses of all segments */
-async function segments(id) {
-  const url = await playlist(id);
+/** @param {string} id @param {Codec} wanted @returns {Promise<string[]>} the current addresses of all segments */
+async function segments(id, wanted) {
+  const url = await playlist(id, wanted);
   return addresses(await text(url), url);
 }
 
@@ -47,12 +51,13 @@ export class Requests {
   /**
    * @param {HTMLMediaElement} audio @param {string} id the recording
    * @param {() => number | null} next the next segment's number; null when none will come, or none can be waited for
+   * @param {Codec} wanted the codec that is asked for
    */
-  constructor(audio, id, next) {
+  constructor(audio, id, next, wanted = 'aac') {
     this.audio = audio;
     this.next = next;
-    this.segments = new Renewal(() => segments(id), serverNow);
-    this.link = new Link(() => playlist(id), serverNow);
+    this.segments = new Renewal(() => segments(id, wanted), serverNow);
+    this.link = new Link(() => playlist(id, wanted), serverNow);
     this.pause = PAUSE;
     /** @type {Set<string>} segments whose address was refused */
     this.refused = new Set();
@@ -63,9 +68,11 @@ export class Requests {
     this.isAwaited = false;
   }
 
-  /** @param {string} url a segment, or a multivariant playlist @returns {Promise<string>} */
+  /** @param {string} url a segment, an init section, or a multivariant playlist @returns {Promise<string>} */
   segment(url) {
-    return this.segments.fresh(url, this.refused.delete(url));
+    const force = this.refused.delete(url);
+    // An init section has the signature of the playlist that names it.
+    return this.segments.knows(url) ? this.segments.fresh(url, force) : this.link.fresh(url, force);
   }
 
   /** @param {string} url a media playlist as hls.js would request it @returns {Promise<string>} */

@@ -86,6 +86,11 @@ export class Renewal {
     list.forEach((url, place) => this.places.set(url, place));
   }
 
+  /** @param {string} url @returns {boolean} whether it is a segment's */
+  knows(url) {
+    return this.places.has(url);
+  }
+
   /** @param {string} url an address as the player has it @param {boolean} force @returns {Promise<string>} one that works */
   async fresh(url, force = false) {
     const place = this.places.get(url);

@@ -20,6 +20,12 @@ const SHORTEST_TAIL: u64 = 10;
 /// Ticks of 90 kHz in a frame: 1,024 samples at 48 kHz are exactly 1,920.
 pub const TICKS_PER_FRAME: u64 = 1_920;
 
+/// The samples of a run of frames.
+pub fn samples(frames: &Range<u64>) -> Range<i64> {
+    let first = |frame: u64| i64::try_from(frame.saturating_mul(FRAME as u64)).unwrap_or(i64::MAX);
+    first(frames.start)..first(frames.end)
+}
+
 impl Grid {
     /// The grid for `total_samples` of sound in segments of about `target_ms` (at least a frame: 22 ms).
     pub fn new(total_samples: u64, target_ms: u64) -> Self {

@@ -12,6 +12,7 @@ pub mod grid;
 pub mod hls;
 pub mod offset;
 pub mod ogg;
+pub mod opus_frames;
 pub mod peaks;
 pub mod render;
 pub mod tracks;

@@ -4,6 +4,8 @@
 //! three frames of warm-up, whose output is dropped: at the seams the error against the source is then no higher than elsewhere
 //! (measured in tests/windows.rs). The same input always gives the same bytes.
 
+mod voices;
+
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -13,6 +15,8 @@ use crate::ogg::{OpusIndex, PRE_ROLL};
 use crate::peaks;
 use crate::tracks::{Mixer, Patch, Track, TrackLevels};
 use crate::ts;
+
+pub use self::voices::{heard_as_voices, voices_range};
 
 /// Frames that the encoder is given before the first one that counts.
 const WARM_UP: i64 = 3;
@@ -37,6 +41,9 @@ pub enum Error {
     /// The AAC encoder failed.
     #[error(transparent)]
     Encoder(#[from] crate::aac::Error),
+    /// The Opus encoder failed.
+    #[error("the Opus encoder failed: {0}")]
+    OpusEncoder(String),
 }
 
 /// A rendered window.

@@ -30,12 +30,17 @@ pub enum Channel {
 }
 
 impl Channel {
-    fn gains(self) -> [i16; 2] {
+    /// Whether it is heard on the left, and on the right.
+    pub(crate) fn sides(self) -> [bool; 2] {
         match self {
-            Self::Left => [1, 0],
-            Self::Right => [0, 1],
-            Self::Both => [1, 1],
+            Self::Left => [true, false],
+            Self::Right => [false, true],
+            Self::Both => [true, true],
         }
+    }
+
+    fn gains(self) -> [i16; 2] {
+        self.sides().map(i16::from)
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Capture {
     assembler: Assembler,
     words: RoomTranscript,
     recent: Recent,
+    /// The sample up to which live rendering needs nothing any more.
+    rendered: i64,
     /// Whether entries were dropped from the open chunk because it is full.
     is_full: bool,
 }
@@ -89,6 +91,7 @@ impl Capture {
             assembler: Assembler::new(layout, live.lag),
             words: RoomTranscript::default(),
             recent: Recent::new(live.window),
+            rendered: i64::MIN,
             is_full: false,
         }
     }
@@ -195,12 +198,13 @@ impl Capture {
     pub fn live_tracks(&self, samples: &Range<i64>) -> Option<Vec<Track>> {
         let forgotten = self.recent.forgotten().zip(self.assembler.zero());
         let whole = forgotten.is_none_or(|(at, zero)| crate::clock::samples(at.saturating_sub(zero)) <= samples.start);
-        whole.then(|| self.assembler.live_tracks(self.recent.packets(), samples))
+        (whole && samples.start >= self.rendered).then(|| self.assembler.live_tracks(self.recent.packets(), samples))
     }
 
     /// Live rendering no longer needs anything before this sample.
     pub fn rendered(&mut self, sample: i64) {
-        let Self { recent, assembler, .. } = self;
+        let Self { recent, assembler, rendered, .. } = self;
+        *rendered = sample.max(*rendered);
         recent.forget_while(|packet: &Packet| assembler.live_end(packet).is_some_and(|end| end <= sample));
     }
 

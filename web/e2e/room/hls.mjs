@@ -14,12 +14,19 @@ const SHORTEST_TAIL = 10;
 /** How far two dates may be from the length of the segment between them, in milliseconds. */
 const DATE_STEP = 50;
 
-/** The media playlist of a recording, read strictly, with its text and address. */
-export async function listing(recording) {
+/** A recording's multivariant playlist in Opus. */
+export function inOpus(recording) {
+  const url = new URL(recording.playlist_url);
+  url.searchParams.set('codec', 'opus');
+  return url.href;
+}
+
+/** The media playlist of a recording, read strictly, with its text and address; of this multivariant playlist. */
+export async function listing(recording, from = recording.playlist_url) {
   HLS.setOptions({ strictMode: true });
-  const multivariant = HLS.parse(await (await fetch(recording.playlist_url)).text());
+  const multivariant = HLS.parse(await (await fetch(from)).text());
   assert.equal(multivariant.variants.length, 1);
-  const url = new URL(multivariant.variants[0].uri, recording.playlist_url).href;
+  const url = new URL(multivariant.variants[0].uri, from).href;
   const text = await (await fetch(url)).text();
   return { playlist: HLS.parse(text), text, url };
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { python, root, until } from '../harness.mjs';
-import { listing } from './hls.mjs';
+import { inOpus, listing } from './hls.mjs';
 import { isComplete } from './sent.mjs';
 
 /** Where the sound of a test file's recordings is put; gone when the file has run. */
@@ -72,15 +72,49 @@ export async function sound(recording) {
   const { playlist, text, url } = await listing(recording);
   const parts = [];
   for (const segment of playlist.segments) {
-    const response = await fetch(new URL(segment.uri, url));
-    assert.equal(response.status, 200, segment.uri);
-    parts.push(Buffer.from(await response.arrayBuffer()));
+    parts.push(await bytes(segment.uri, url));
   }
   const ts = join(folder, `${recording.id}.ts`);
   writeFileSync(ts, Buffer.concat(parts));
   const pcm = join(folder, `${recording.id}.pcm`);
   await run('ffmpeg', ['-v', 'error', '-xerror', '-y', '-i', ts, '-f', 's16le', '-ac', '2', '-ar', '48000', pcm]);
   return { playlist, text, pcm, ts };
+}
+
+/** What the edit list of Opus hides at the beginning (RFC 7845), in bytes of what ffmpeg decodes. */
+const HIDDEN = 312 * 4;
+/** Where decode times begin, in samples. */
+const BASE = 480_000;
+
+async function bytes(uri, url) {
+  const response = await fetch(new URL(uri, url));
+  assert.equal(response.status, 200, uri);
+  return Buffer.from(await response.arrayBuffer());
+}
+
+/** The decode time of a segment's first packet (`tfdt`, version 1), in samples. */
+const decodeTime = (segment) => Number(segment.readBigUInt64BE(segment.indexOf('tfdt') + 8));
+
+/** The recording's sound in Opus, as an HLS player gets it; each segment where the playlist says. */
+export async function soundInOpus(recording) {
+  const { playlist, text, url } = await listing(recording, inOpus(recording));
+  assert.match(text, /renditions\/opus|init-0\.mp4/);
+  const maps = new Set(playlist.segments.map((segment) => segment.map?.uri).filter(Boolean));
+  assert.equal(maps.size, 1, text);
+  const parts = [await bytes([...maps][0], url)];
+  let at = BASE;
+  for (const segment of playlist.segments) {
+    const part = await bytes(segment.uri, url);
+    assert.ok(Math.abs(decodeTime(part) - at) < 1, `${segment.uri} begins at ${decodeTime(part)}, listed at ${at}`);
+    at += segment.duration * 48_000;
+    parts.push(part);
+  }
+  const mp4 = join(folder, `${recording.id}.mp4`);
+  writeFileSync(mp4, Buffer.concat(parts));
+  const pcm = join(folder, `${recording.id}-opus.pcm`);
+  const decoded = await run('ffmpeg', ['-v', 'error', '-xerror', '-y', '-c:a', 'libopus', '-i', mp4, '-f', 's16le', '-ac', '2', '-ar', '48000', '-']);
+  writeFileSync(pcm, decoded.subarray(HIDDEN));
+  return { playlist, text, pcm, mp4, segments: parts.slice(1) };
 }
 
 /** Where time codes lie in a sound that begins at a moment (Unix seconds). */

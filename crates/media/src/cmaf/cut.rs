@@ -29,14 +29,14 @@ impl Cut {
 
 /// The packets of a window of media time, in samples, from the bytes of [`OpusIndex::byte_range`]: those that begin in it. What is heard
 /// begins and ends up to a packet later than the window, so that no packet is cut; windows that touch have touching cuts. The first
-/// one has the pre-skip as well, the last one ends where the sound does.
+/// one has the pre-skip as well, the last one ends with the window.
 ///
 /// Bytes that are not what the index was made of yield silence, never a panic.
 pub fn cut(index: &OpusIndex, bytes: &[u8], window: Range<i64>) -> Cut {
     let total = i64::try_from(index.total_samples()).unwrap_or(i64::MAX);
     let packets = index.packets(window.clone(), bytes);
     let start = if window.start <= 0 { -i64::from(EDIT) } else { edge(&packets, window.start) };
-    let end = if window.end >= total { total } else { edge(&packets, window.end) };
+    let end = if window.end >= total { window.end } else { edge(&packets, window.end) };
     let mut samples = Vec::new();
     let mut at = start;
     for packet in packets.into_iter().filter(|packet| packet.start >= start && packet.start < window.end) {

@@ -59,6 +59,7 @@ fn what_memory_does_not_have_any_more_is_the_same_from_chunks() {
     assert!(call.capture.live_tracks(&(14 * 48_000..18 * 48_000)).is_some());
     call.capture.rendered(18 * 48_000);
     assert!(call.capture.recent.packets().count() <= 120);
+    assert_eq!(call.capture.live_tracks(&(14 * 48_000..18 * 48_000)), None, "it was rendered, and is gone");
 }
 
 #[test]

@@ -4,8 +4,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use echosphere_media::aac::FRAME;
-use echosphere_media::grid::Grid;
+use echosphere_media::grid::{Grid, samples};
 use echosphere_recorder::clock::nanos;
 
 use super::session::RoomSession;
@@ -25,12 +24,8 @@ pub(super) struct Due {
 impl Due {
     /// Its samples.
     pub(super) fn samples(&self) -> Range<i64> {
-        samples_of(&self.frames)
+        samples(&self.frames)
     }
-}
-
-fn samples_of(frames: &Range<u64>) -> Range<i64> {
-    (frames.start * FRAME as u64) as i64..(frames.end * FRAME as u64) as i64
 }
 
 impl RoomSession {
@@ -42,10 +37,10 @@ impl RoomSession {
     /// The segment with this number, if it is due.
     pub(super) fn due(&self, number: u32) -> Option<Due> {
         let frames = Grid::live_segment(self.segment_ms(), number);
-        let samples = samples_of(&frames);
+        let window = samples(&frames);
         let mut capture = self.capture();
         let zero = capture.assembler().zero()?;
-        let (end, now) = (zero + nanos(samples.end), Instant::now());
+        let (end, now) = (zero + nanos(window.end), Instant::now());
         if capture.clock().at(now) < end + LAG.as_nanos() as i64 {
             return None;
         }
@@ -53,7 +48,7 @@ impl RoomSession {
         if capture.assembler().goes_on_until().is_some_and(|until| until < end) {
             return None;
         }
-        capture.follow_clocks(samples.start, now);
+        capture.follow_clocks(window.start, now);
         Some(Due { number, frames, zero })
     }
 }

@@ -6,6 +6,7 @@ use echosphere_domain::location::Location;
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::WallTime;
 use echosphere_media::grid::Grid;
+use echosphere_media::ogg::PRE_ROLL;
 use echosphere_media::render::{Window, track_range};
 use echosphere_media::tracks::Track;
 use echosphere_recorder::capture::Live;
@@ -26,7 +27,8 @@ const MAY_BE_LATE: i64 = 6_000_000_000;
 /// What live rendering needs of a capture.
 pub(super) fn needs(config: &Config) -> Live {
     let lag = LAG.as_nanos() as i64;
-    let window = lag + config.segment_duration.as_nanos() as i64 + MAY_BE_LATE;
+    // The segment that is due, and the one before, which is asked for meanwhile.
+    let window = lag + 2 * config.segment_duration.as_nanos() as i64 + MAY_BE_LATE;
     Live { lag, window: if config.recorder.live { window } else { 0 } }
 }
 
@@ -36,8 +38,9 @@ impl RoomSession {
         while let Some(due) = self.due(*next) {
             self.render(due).await?;
             *next += 1;
-            let following = Grid::live_segment(self.segment_ms(), *next);
-            self.capture().rendered(track_range(&following).start);
+            // Who listens asks for a segment right after it is listed: the last one stays in memory.
+            let last = Grid::live_segment(self.segment_ms(), *next - 1);
+            self.capture().rendered(track_range(&last).start - PRE_ROLL as i64);
         }
         Ok(())
     }
@@ -125,10 +128,11 @@ impl RoomSession {
     }
 
     /// The tracks of a range of samples that memory does not have any more.
-    async fn tracks_of_chunks(&self, samples: &Range<i64>) -> Result<Vec<Track>, Error> {
+    pub(super) async fn tracks_of_chunks(&self, samples: &Range<i64>) -> Result<Vec<Track>, Error> {
         let numbers = self.capture().assembler().live_chunks(samples);
         let last = self.capture().number();
-        // What is not cut yet came too late for this segment, which is rendered anew when the room has ended.
+        // What is not cut yet came too late for a segment that is rendered as soon as it is due; it is rendered anew when the room has
+        // ended.
         let numbers: Vec<u32> = numbers.into_iter().filter(|&number| number < last).collect();
         let entries = self.entries(&numbers).await?;
         metrics::counter!("echosphere_live_segments_late_total").increment(1);

@@ -9,6 +9,7 @@ mod listener;
 mod live_renderer;
 pub mod load;
 mod measured;
+mod on_demand;
 pub mod owner;
 mod persister;
 mod reach;

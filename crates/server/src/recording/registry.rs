@@ -74,6 +74,11 @@ impl Registry {
         self.running().len()
     }
 
+    /// A room that this process has.
+    pub(super) fn session(&self, recording: RecordingId) -> Option<Arc<RoomSession>> {
+        self.running().get(&recording).map(|room| Arc::clone(&room.session))
+    }
+
     /// The rooms that this process has.
     pub(super) fn all(&self) -> Vec<RecordingId> {
         self.running().keys().copied().collect()
@@ -118,13 +123,13 @@ impl Registry {
 
     /// What was said in a room so far; `None` when this process does not record it, or nothing was said.
     pub fn transcript(&self, recording: RecordingId) -> Option<Transcript> {
-        let session = Arc::clone(&self.running().get(&recording)?.session);
+        let session = self.session(recording)?;
         Some(session.transcript()).filter(|transcript| !transcript.turns.is_empty())
     }
 
     /// The waveform of a room so far; `None` when this process does not record it, or renders nothing while it goes on.
     pub fn waveform(&self, recording: RecordingId, pixels: usize) -> Option<Waveform> {
-        let session = Arc::clone(&self.running().get(&recording)?.session);
+        let session = self.session(recording)?;
         session.rendered?;
         let waveform = session.measured().waveform(pixels);
         Some(waveform)
@@ -132,14 +137,14 @@ impl Registry {
 
     /// The tracks of a room so far; `None` when this process does not record it.
     pub fn tracks(&self, recording: RecordingId) -> Option<Vec<Track>> {
-        let session = Arc::clone(&self.running().get(&recording)?.session);
+        let session = self.session(recording)?;
         let tracks = tracks(session.capture().assembler());
         Some(tracks)
     }
 
     /// Where the streams of a room lie so far; `None` when this process does not record it, or nothing was heard.
     pub fn index(&self, recording: RecordingId) -> Option<Index> {
-        let session = Arc::clone(&self.running().get(&recording)?.session);
+        let session = self.session(recording)?;
         session.capture().assembler().index()
     }
 

@@ -1,15 +1,15 @@
 //! Renders a capture's sound: one of its segments, or any stretch as samples. What is needed is read from object storage, and
 //! rendered on one of the pool's threads.
 
+mod opus;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Audio, Fill, Source};
-use echosphere_media::aac::FRAME;
-use echosphere_media::cmaf::{self, Layout};
-use echosphere_media::grid::Grid;
+use echosphere_media::grid::{Grid, samples};
 use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
 use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
 use echosphere_media::tracks::{Channel, Patch};
@@ -19,9 +19,6 @@ use echosphere_recorder::sound::Index;
 use super::error::Error;
 use super::kept::Kept;
 use super::{Priority, Rendering};
-
-/// The most bytes of a master that a segment is cut from: Opus at its highest rate has 0.3 MB in 4 s.
-const LARGEST_CUT: u64 = 8 << 20;
 
 /// A master with its index: where what of a capture's sound is.
 #[derive(Clone)]
@@ -89,56 +86,9 @@ impl CaptureRenderer {
         }
     }
 
-    /// The init section of what is cut from its master; `None` when it has to be rendered: it is no Ogg, a chain of several streams, has
-    /// another pre-skip than all that libopus writes, or is played louder or quieter than it was sent.
-    pub fn init(&self) -> Option<Vec<u8>> {
-        let Indexed::Ogg { index, map } = &self.master else { return None };
-        let [link] = index.links() else { return None };
-        let is_all = link.heard().start == 0 && link.heard().end.unsigned_abs() == index.total_samples();
-        if !is_all || u32::from(link.pre_skip()) != cmaf::EDIT {
-            return None;
-        }
-        let layout = match (link.channels(), map) {
-            (1, _) => Layout::Mono,
-            (_, ChannelMap::Keep) => Layout::Stereo,
-            (_, ChannelMap::Swap) => Layout::Swapped,
-        };
-        (link.gain() == 0).then(|| cmaf::init(layout, 0))
-    }
-
-    /// Where the segment with this position on the grid begins and ends when it is cut, in samples of its media time.
-    pub fn cut_stretch(&self, segment: u32) -> Option<Range<i64>> {
-        let Indexed::Ogg { index, .. } = &self.master else { return None };
-        let window = self.window(segment);
-        let total = i64::try_from(index.total_samples()).unwrap_or(i64::MAX);
-        let start = if window.start == 0 { 0 } else { index.edge(window.start) };
-        Some(start..if window.end >= total { total } else { index.edge(window.end) })
-    }
-
-    /// Cuts the segment with this position on the grid: Opus in fragmented MP4. `None` when it has to be rendered.
-    pub async fn cut(&self, rendering: &Rendering, segment: u32) -> Result<Option<Vec<u8>>, Error> {
-        let Indexed::Ogg { index, .. } = &self.master else { return Ok(None) };
-        let window = self.window(segment);
-        if window.is_empty() {
-            return Ok(None);
-        }
-        let range = index.byte_range(window.clone());
-        if range.end - range.start > LARGEST_CUT {
-            return Ok(None);
-        }
-        let bytes = self.kept.ogg(rendering, range).await?;
-        let index = Arc::clone(index);
-        let made = rendering.pool.run(Priority::Interactive, move |_| {
-            let cut = cmaf::cut(&index, &bytes, window);
-            cmaf::segment(segment.saturating_add(1), cut.decode_time(), &cut.samples)
-        });
-        Ok(Some(made.await?))
-    }
-
     /// The samples of a segment.
     fn window(&self, segment: u32) -> Range<i64> {
-        let frames = self.grid.segment(segment);
-        (frames.start * FRAME as u64) as i64..(frames.end * FRAME as u64) as i64
+        samples(&self.grid.segment(segment))
     }
 
     /// Whether the segment with this position on the grid is known to be nothing but silence: it need not be stored, as rendering
@@ -174,16 +124,12 @@ impl CaptureRenderer {
             Indexed::Log { index, others } => {
                 let samples = track_range(&frames);
                 let entries = self.entries(rendering, &index.chunks_for(&samples)).await?;
-                let mut fills = Vec::new();
-                for fill in &self.audio.fills {
-                    fills.extend(FillSource::read(rendering, fill, others, &heard_range(&frames)).await?);
-                }
+                let fills = self.fills(rendering, others, &heard_range(&frames)).await?;
                 let index = Arc::clone(index);
                 let rendered = rendering.pool.run(priority, move |renderer| {
-                    let patches: Result<Vec<Patch>, _> =
-                        fills.iter().map(|fill| fill.patch(renderer, index.is_mixed)).collect();
+                    let patches = patches(&fills, renderer, index.is_mixed)?;
                     let tracks = index.tracks(&entries, &samples);
-                    let window = renderer.render_tracks(&tracks, &patches?, frames.clone())?;
+                    let window = renderer.render_tracks(&tracks, &patches, frames.clone())?;
                     Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
                 });
                 Ok(rendered.await??)
@@ -214,6 +160,20 @@ impl CaptureRenderer {
         }
     }
 
+    /// What a window needs of other captures.
+    async fn fills(
+        &self,
+        rendering: &Rendering,
+        others: &[(CaptureId, CaptureRenderer)],
+        window: &Range<i64>,
+    ) -> Result<Vec<FillSource>, Error> {
+        let mut fills = Vec::new();
+        for fill in &self.audio.fills {
+            fills.extend(FillSource::read(rendering, fill, others, window).await?);
+        }
+        Ok(fills)
+    }
+
     /// The entries of some chunks of its log, in order.
     async fn entries(&self, rendering: &Rendering, numbers: &[u32]) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
@@ -224,6 +184,15 @@ impl CaptureRenderer {
         }
         Ok(entries)
     }
+}
+
+/// The samples of what fills a window.
+fn patches(
+    fills: &[FillSource],
+    renderer: &mut Renderer,
+    is_mixed: bool,
+) -> Result<Vec<Patch>, echosphere_media::render::Error> {
+    fills.iter().map(|fill| fill.patch(renderer, is_mixed)).collect()
 }
 
 /// What a window needs of another capture to fill a side gap.

@@ -21,7 +21,7 @@ pub use self::capture_sources::RenderCache;
 pub use self::error::Error;
 pub use self::kept::Kept;
 pub use self::on_demand::{Rendered, segment_key};
-pub use self::opus::Opus;
+pub use self::opus::{Cut, Opus};
 pub use self::pool::{Pool, PoolError, Priority};
 pub use self::rendition::{aac, aac_id, opus, opus_id};
 use crate::clock::Clock;

@@ -4,6 +4,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_media::hls;
@@ -15,20 +16,23 @@ use crate::clock;
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
-use crate::rendering::{Error, Opus, aac_id, opus, opus_id};
+use crate::rendering::{Cut, Error, Opus, aac_id, opus, opus_id};
 
-/// Of which revision something is asked for.
+/// What a playlist says of something that it names, so that it stays the same.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Revision {
-    /// The revision whose playlist names it: in another one it may be something else. Without it, the current one.
+pub struct Named {
+    /// The revision whose playlist names it: in another one it may be something else, and answers are kept. Without it, the current one.
     r: Option<u32>,
+    /// The capture that it is of. Where it still is, who plays an earlier revision is answered from the current one.
+    c: Option<u32>,
 }
 
-impl Revision {
-    /// Refuses what another revision than the current one names.
-    fn check(&self, recording: &Recording) -> Result<(), Problem> {
-        if self.r.is_none_or(|asked| asked == recording.state.revision) {
+impl Named {
+    /// Refuses what another revision named, unless it is still of the same capture.
+    fn check(&self, recording: &Recording, capture: Option<&Capture>) -> Result<(), Problem> {
+        let is_current = self.r.is_none_or(|asked| asked == recording.state.revision);
+        if is_current || (self.c.is_some() && self.c == capture.map(|capture| capture.attempt)) {
             return Ok(());
         }
         Err(Problem::part_not_found("the recording has changed; its playlist names what is there"))
@@ -63,21 +67,21 @@ pub(super) async fn media(
     captures: &[Capture],
 ) -> Result<Response, Problem> {
     let (segments, opus) = found(app, recording, captures).await?;
-    let listed = listed(&segments).zip(&segments).map(|(listed, segment)| hls::Segment {
-        ticks: opus.ticks(segment).unwrap_or(listed.ticks),
-        map: opus.init_of(segment),
-        ..listed
-    });
-    let listed: Vec<_> = listed.collect();
+    let listed: Vec<_> = listed(&segments).zip(&segments).map(|(aac, segment)| opus.listed(segment, aac)).collect();
     let signature = super::link_signature(app, caller, recording);
-    // A revision may have other segments under the same numbers, and answers are cached.
-    let query = format!("?r={}&sig={signature}", recording.state.revision);
     Ok(playlist(hls::media(kind(recording), &listed, &mut |address, out| {
-        match address {
-            hls::Address::Segment(position) => out.push_str(&format!("segments/{}.m4s", segments[position].index)),
-            hls::Address::Init(number) => out.push_str(&format!("init-{number}.mp4")),
-        }
-        out.push_str(&query);
+        let capture = match address {
+            hls::Address::Segment(position) => {
+                out.push_str(&format!("segments/{}.m4s", segments[position].index));
+                Some(segments[position].capture)
+            }
+            hls::Address::Init(number) => {
+                out.push_str(&format!("init-{number}.mp4"));
+                opus.capture(number)
+            }
+        };
+        let attempt = capture.and_then(|id| of(captures, id)).map_or(0, |capture| capture.attempt);
+        out.push_str(&format!("?r={}&c={attempt}&sig={signature}", recording.state.revision));
     })))
 }
 
@@ -88,7 +92,7 @@ pub(super) async fn media(
         ("id" = String, Path, description = "The recording's id"),
         ("rendition" = String, Path, description = "The rendition: opus"),
         ("init" = String, Path, description = "init- and its number, with .mp4 after it", example = "init-0.mp4"),
-        Revision,
+        Named,
         Signed,
     ),
     responses(
@@ -101,18 +105,18 @@ pub async fn init(
     State(app): State<SharedApp>,
     Viewer(caller): Viewer,
     Path((id, rendition, init)): Path<(String, String, String)>,
-    revision: Result<Query<Revision>, QueryRejection>,
+    named: Result<Query<Named>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let none = || Problem::part_not_found("there is no such init section; the playlist names those that are there");
-    let Query(revision) = revision.map_err(|error| Problem::bad_parameter(error.body_text()))?;
+    let Query(named) = named.map_err(|error| Problem::bad_parameter(error.body_text()))?;
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     if parse_rendition(&rendition)? != opus_id() {
         return Err(none());
     }
     let number =
         init.strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4")?.parse().ok()).ok_or_else(none)?;
-    revision.check(&recording)?;
     let (_, opus) = found(&app, &recording, &captures).await?;
+    named.check(&recording, opus.capture(number).and_then(|id| of(&captures, id)))?;
     Ok(mp4(&app, &caller, &recording, opus.init(number).ok_or_else(none)?))
 }
 
@@ -123,28 +127,48 @@ pub(super) async fn segment(
     recording: &Recording,
     captures: &[Capture],
     segment: &Segment,
-    revision: &Revision,
+    named: &Named,
 ) -> Result<Response, Problem> {
-    revision.check(recording)?;
-    let opus = app.rendering.opus(recording, captures, std::slice::from_ref(segment)).await.map_err(problem)?;
-    let opus = opus.filter(|_| !matches!(segment.state, SegmentState::Missing { .. }));
-    let cut = match &opus {
-        Some(opus) => opus.segment(&app.rendering, segment).await,
-        None => Ok(None),
-    };
-    match cut {
-        Ok(Some(bytes)) => Ok(mp4(app, caller, recording, bytes)),
-        Ok(None) | Err(Error::MasterLost(_)) => {
-            Err(Problem::part_not_found("there is no such segment; the playlist lists those that are there"))
+    named.check(recording, of(captures, segment.capture))?;
+    let none = || Problem::part_not_found("there is no such segment; the playlist lists those that are there");
+    let opus = cutter(app, recording, captures, std::slice::from_ref(segment)).await?;
+    let opus = opus.filter(|_| !matches!(segment.state, SegmentState::Missing { .. })).ok_or_else(none)?;
+    let made = match opus.segment(&app.rendering, segment).await {
+        Ok(Some(Cut::Made(bytes))) => Ok(bytes),
+        Ok(Some(Cut::Live(number))) => {
+            // Between its end and its first revision nobody has the room.
+            let live = app.recorder.registry.opus_segment(recording.id, number).await;
+            live.ok_or_else(|| Problem::unavailable("the room has just ended; try again in a second"))?
         }
+        Ok(None) => return Err(none()),
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(bytes) => Ok(mp4(app, caller, recording, bytes)),
+        Err(Error::MasterLost(_)) => Err(none()),
         Err(error) => Err(problem(error)),
     }
+}
+
+fn of(captures: &[Capture], id: CaptureId) -> Option<&Capture> {
+    captures.iter().find(|capture| capture.id == id)
+}
+
+/// What cuts these segments.
+async fn cutter(
+    app: &App,
+    recording: &Recording,
+    captures: &[Capture],
+    segments: &[Segment],
+) -> Result<Option<Opus>, Problem> {
+    let live_ms = app.recorder.config.segment_duration.as_millis() as u64;
+    app.rendering.opus(recording, captures, segments, live_ms).await.map_err(problem)
 }
 
 /// A recording's segments with what cuts them, if all of it can be played in Opus.
 async fn find(app: &App, recording: &Recording, captures: &[Capture]) -> Result<Option<(Vec<Segment>, Opus)>, Problem> {
     let segments = app.store.segments(recording.id, &aac_id()).await?;
-    let opus = app.rendering.opus(recording, captures, &segments).await.map_err(problem)?;
+    let opus = cutter(app, recording, captures, &segments).await?;
     Ok(opus.map(|opus| (segments, opus)))
 }
 

@@ -9,7 +9,7 @@ use echosphere_domain::recording::Recording;
 use echosphere_domain::segment::SegmentState;
 
 use super::hls_answer::{parse_rendition, problem};
-use super::opus::{self, Revision};
+use super::opus::{self, Named};
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
@@ -25,7 +25,7 @@ use crate::rendering::{Rendered, aac_id, opus_id};
         ("id" = String, Path, description = "The recording's id"),
         ("rendition" = String, Path, description = "The rendition: audio, or opus where there is one"),
         ("segment" = String, Path, description = "The segment's number, from 0, with .ts after it; of opus, .m4s", example = "0.ts"),
-        Revision,
+        Named,
         Signed,
     ),
     responses(
@@ -40,7 +40,7 @@ pub async fn get(
     State(app): State<SharedApp>,
     Viewer(caller): Viewer,
     Path((id, rendition, segment)): Path<(String, String, String)>,
-    revision: Result<Query<Revision>, QueryRejection>,
+    named: Result<Query<Named>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
@@ -50,8 +50,8 @@ pub async fn get(
     if rendition == opus_id() {
         let number = number(".m4s").ok_or_else(none)?;
         let segment = app.store.segment(recording.id, &aac_id(), number).await?.ok_or_else(none)?;
-        let Query(revision) = revision.map_err(|error| Problem::bad_parameter(error.body_text()))?;
-        return opus::segment(&app, &caller, &recording, &captures, &segment, &revision).await;
+        let Query(named) = named.map_err(|error| Problem::bad_parameter(error.body_text()))?;
+        return opus::segment(&app, &caller, &recording, &captures, &segment, &named).await;
     }
     let number = number(".ts").ok_or_else(none)?;
     let segment = app.store.segment(recording.id, &rendition, number).await?.ok_or_else(none)?;

@@ -1,0 +1,150 @@
+//! Puts the packets of several tracks together into packets of two voices, without decoding them: the agent's and everybody else's,
+//! each a stream of its own.
+//!
+//! Packets cannot be cut, so all of them lie on one grid of 20 ms that begins at media time zero: each goes to the nearest place, up to
+//! 10 ms from where it was spoken. What cannot be put together so (two voices on one side at once, frames of more than 20 ms, frames
+//! of different kinds within 20 ms) has to be rendered.
+
+use std::ops::Range;
+
+use super::packet::{SILENT, append_silence_of};
+use super::{Cut, EDIT, Sample};
+use crate::opus_frames::{Frames, append_delimited, append_packet, is_celt};
+use crate::tracks::{PlacedPacket, Track};
+
+/// How long a packet of two voices lasts, in samples (20 ms).
+pub const SLOT: i64 = 960;
+
+/// Where the packets of a window begin and end, in samples of media time: on the grid of packets, but the last window, in which the sound
+/// ends (at `end`), has its own end.
+pub fn voices_stretch(window: &Range<i64>, end: i64) -> Range<i64> {
+    let edge = |moment: i64| (moment + SLOT - 1).div_euclid(SLOT) * SLOT;
+    edge(window.start)..if window.end >= end { window.end } else { edge(window.end) }
+}
+
+/// Puts the packets of a track where they are heard: frames of up to 20 ms at the nearest place of a grid of their own length, longer ones
+/// where they were spoken. Whatever is done with the packets, it is done after this, so that what is put together and what is rendered
+/// join without a step.
+pub fn on_grid(mut track: Track) -> Track {
+    for packet in &mut track.packets {
+        packet.start = grid_start(packet).unwrap_or(packet.start);
+    }
+    track
+}
+
+fn grid_start(packet: &PlacedPacket) -> Option<i64> {
+    let frame = i64::from(Frames::parse(&packet.data)?.samples);
+    (frame <= SLOT).then(|| (packet.start + frame / 2).div_euclid(frame) * frame)
+}
+
+/// The packets of a stretch ([`voices_stretch`]) from the tracks that are heard in it, [`on_grid`]. `None` when they cannot be put
+/// together, so that the stretch has to be rendered. The first stretch, which begins at zero, has what the edit list hides as well.
+pub fn put_together(tracks: &[Track], stretch: &Range<i64>) -> Option<Cut> {
+    let left = side(tracks, stretch, 0)?;
+    let right = side(tracks, stretch, 1)?;
+    let packets = left.iter().zip(&right).map(|(left, right)| joined(left.as_ref(), right.as_ref()));
+    Some(voices(packets, stretch))
+}
+
+/// The packets of a stretch, one for each of its slots.
+pub(crate) fn voices(packets: impl Iterator<Item = Vec<u8>>, stretch: &Range<i64>) -> Cut {
+    let mut samples = Vec::new();
+    let mut start = stretch.start;
+    if start == 0 {
+        start = -i64::from(EDIT);
+        append_silence_of(&mut samples, u64::from(EDIT), two_silences);
+    }
+    let starts = (stretch.start..stretch.end).step_by(SLOT as usize);
+    for (data, at) in packets.zip(starts) {
+        samples.push(Sample { data, duration: (stretch.end - at).min(SLOT) as u32 });
+    }
+    Cut { start, samples }
+}
+
+/// What is heard of one side in a slot.
+#[derive(Debug)]
+struct Slot<'t> {
+    stream: u32,
+    kind: u8,
+    is_silent: bool,
+    /// The frames, in order; empty where there is none.
+    frames: Vec<Option<&'t [u8]>>,
+}
+
+/// The slots of a side; `None` when what is heard on it cannot be put into them.
+fn side<'t>(tracks: &'t [Track], stretch: &Range<i64>, side: usize) -> Option<Vec<Option<Slot<'t>>>> {
+    let count = (stretch.end - stretch.start + SLOT - 1).max(0) / SLOT;
+    let mut slots: Vec<Option<Slot<'_>>> = Vec::new();
+    slots.resize_with(count as usize, || None);
+    let end = stretch.start + count * SLOT;
+    for track in tracks.iter().filter(|track| track.channel.sides()[side]) {
+        for packet in &track.packets {
+            let packet_end = packet.start + i64::from(packet.samples);
+            if packet_end <= stretch.start || packet.start >= end {
+                continue;
+            }
+            let Some(frames) = Frames::parse(&packet.data) else { continue };
+            let (samples, is_silent) = (i64::from(frames.samples), frames.is_silent());
+            if samples > SLOT {
+                if is_silent {
+                    continue;
+                }
+                return None;
+            }
+            let starts = (packet.start..).step_by(samples as usize);
+            for (frame, at) in frames.frames.iter().zip(starts).filter(|(_, at)| (stretch.start..end).contains(at)) {
+                let slot = &mut slots[((at - stretch.start) / SLOT) as usize];
+                let place = (at.rem_euclid(SLOT) / samples) as usize;
+                let empty = || Slot {
+                    stream: track.stream,
+                    kind: frames.kind,
+                    is_silent,
+                    frames: vec![None; (SLOT / samples) as usize],
+                };
+                let known = slot.get_or_insert_with(empty);
+                let is_same = (known.stream, known.kind) == (track.stream, frames.kind);
+                match (known.is_silent, is_silent) {
+                    (_, true) if !is_same => continue,
+                    (false, false) if !is_same => return None,
+                    (true, false) if !is_same || known.frames[place].is_some() => *known = empty(),
+                    _ => {}
+                }
+                // A time that was heard already stays as it is: LiveKit's own silent frames may repeat one.
+                known.frames[place].get_or_insert(frame);
+                known.is_silent &= is_silent;
+            }
+        }
+    }
+    // What a SILK layer lacks of its 20 ms has to be concealed; a CELT frame may be silent.
+    let is_whole = |slot: &Slot<'_>| is_celt(slot.kind) || slot.is_silent || slot.frames.iter().all(Option::is_some);
+    slots.iter().flatten().all(is_whole).then_some(slots)
+}
+
+/// A packet of both sides.
+fn joined(left: Option<&Slot<'_>>, right: Option<&Slot<'_>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    append(&mut out, left, append_delimited);
+    append(&mut out, right, append_packet);
+    out
+}
+
+fn append(out: &mut Vec<u8>, slot: Option<&Slot<'_>>, with: fn(&mut Vec<u8>, u8, &[&[u8]])) {
+    match slot {
+        Some(slot) if slot.frames.iter().all(Option::is_some) || is_celt(slot.kind) => {
+            let frames: Vec<&[u8]> = slot.frames.iter().map(|frame| frame.unwrap_or(&SILENT)).collect();
+            with(out, slot.kind, &frames);
+        }
+        Some(_) | None => with(out, 0xf8, &[&SILENT]),
+    }
+}
+
+/// A packet of two silent voices, of this kind.
+fn two_silences(kind: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    append_delimited(&mut out, kind, &[&SILENT]);
+    append_packet(&mut out, kind, &[&SILENT]);
+    out
+}
+
+#[cfg(test)]
+mod tests;

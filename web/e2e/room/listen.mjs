@@ -1,0 +1,137 @@
+// What a browser's listener hears, sample by sample: recorded out of the page's audio graph, and compared with what was to be heard.
+
+import assert from 'node:assert/strict';
+
+/** The recorder, a module. */
+const WORKLET = `registerProcessor('recorder', class extends AudioWorkletProcessor {
+  process([input]) {
+    if (input.length === 2) this.port.postMessage([input[0].slice(), input[1].slice()]);
+    return true;
+  }
+});`;
+
+/**
+ * Plays a playlist from moments on (s), after seeks or each with a player of its own, and records what is heard; runs in the page.
+ * @returns for each moment 16-bit stereo, as base64, and what went wrong
+ */
+async function play({ url, moments, isCold, seconds, worklet }) {
+  const { default: Hls } = await import('/assets/vendor/hls.js/hls.light.min.mjs');
+  const context = new AudioContext({ sampleRate: 48_000 });
+  await context.audioWorklet.addModule(`data:text/javascript,${encodeURIComponent(worklet)}`);
+  await context.resume();
+  const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+  const errors = [];
+  const begin = async (startPosition) => {
+    const audio = document.body.appendChild(document.createElement('audio'));
+    const recorder = new AudioWorkletNode(context, 'recorder', { channelCount: 2, channelCountMode: 'explicit', channelInterpretation: 'discrete' });
+    context.createMediaElementSource(audio).connect(recorder).connect(context.destination);
+    const hls = new Hls({ startPosition, maxBufferLength: isCold ? 4 : 60 });
+    hls.on(Hls.Events.ERROR, (_, error) => { if (error.details !== 'aborted') errors.push(`${error.details} ${error.fatal}`); });
+    const canPlay = new Promise((resolve) => { audio.addEventListener('canplay', resolve, { once: true }); });
+    hls.loadSource(url);
+    hls.attachMedia(audio);
+    await canPlay;
+    return { audio, hls, recorder };
+  };
+  const listen = async ({ audio, recorder }) => {
+    const blocks = [];
+    await sleep(150);
+    recorder.port.onmessage = ({ data }) => blocks.push(data);
+    await audio.play();
+    // What is asked for is so much sound, however long that takes on a busy machine.
+    const until = audio.currentTime + seconds;
+    for (let tries = 0; audio.currentTime < until && !audio.ended && tries < 400; tries += 1) await sleep(25);
+    audio.pause();
+    recorder.port.onmessage = null;
+    const pcm = new Int16Array(blocks.length * 256);
+    blocks.forEach(([left, right], n) => left.forEach((_, at) => {
+      pcm[(n * 128 + at) * 2] = Math.round(left[at] * 32_768);
+      pcm[(n * 128 + at) * 2 + 1] = Math.round(right[at] * 32_768);
+    }));
+    let text = '';
+    for (const byte of new Uint8Array(pcm.buffer)) text += String.fromCharCode(byte);
+    return btoa(text);
+  };
+  const heard = [];
+  let playing = isCold ? null : await begin(-1);
+  for (const at of moments) {
+    if (isCold) playing = await begin(at);
+    else {
+      const seeked = new Promise((resolve) => { playing.audio.addEventListener('seeked', resolve, { once: true }); });
+      playing.audio.currentTime = at;
+      await seeked;
+    }
+    heard.push(await listen(playing));
+    if (isCold) playing.hls.destroy();
+  }
+  playing.hls.destroy();
+  await context.close();
+  return { heard, errors };
+}
+
+/** Opens a page of a server whose sound can be recorded: its policy would not let the recorder in. */
+export async function listener(open, url) {
+  const page = await open.newPage({ bypassCSP: true });
+  await page.goto(url);
+  return page;
+}
+
+/** Records what a page hears of a playlist from some moments on (s): 16-bit stereo for each. */
+export async function heardIn(page, options) {
+  const { heard, errors } = await page.evaluate(play, { seconds: 0.8, isCold: false, worklet: WORKLET, ...options });
+  assert.deepEqual(errors, []);
+  return heard.map((text) => {
+    const bytes = Buffer.from(text, 'base64');
+    return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  });
+}
+
+/** Samples that are compared, after those in which a decoder finds its way (80 ms and a little). */
+const SKIPPED = 6_000;
+const COMPARED = 14_400;
+/** The farthest that is looked for, in samples (25 ms). */
+const FARTHEST = 1_200;
+
+/**
+ * How far what was heard from a moment on is from what is there to be heard (16-bit stereo), in samples, and how large the rest of the difference
+ * is (dB of the sound).
+ */
+export function lag(heard, expected, moment) {
+  const first = heard.findIndex((sample) => sample !== 0) >> 1;
+  assert.ok(first >= 0 && heard.length / 2 > first + SKIPPED + COMPARED, `nothing is heard at ${moment} s`);
+  const from = Math.round(moment * 48_000) + SKIPPED;
+  const error = (by, step) => {
+    let sum = 0;
+    for (let n = 0; n < COMPARED; n += step) {
+      for (const side of [0, 1]) sum += ((heard[(first + SKIPPED + n) * 2 + side] ?? 0) - (expected[(from + by + n) * 2 + side] ?? 0)) ** 2;
+    }
+    return sum * step;
+  };
+  let best = 0;
+  for (let by = -FARTHEST; by <= FARTHEST; by += 1) if (error(by, 5) < error(best, 5)) best = by;
+  let energy = 1;
+  for (let n = 0; n < COMPARED * 2; n += 1) energy += (expected[(from + best) * 2 + n] ?? 0) ** 2;
+  return { samples: best, decibels: 10 * Math.log10((error(best, 1) + 1) / energy) };
+}
+
+/** Moments at which somebody speaks, as many as asked for, spread over the whole sound. */
+export function loudMoments(expected, count) {
+  const seconds = expected.length / 96_000 - 1.5;
+  const isLoud = (at) => {
+    const from = Math.round(at * 48_000) * 2;
+    const level = (begin, length) => {
+      let sum = 0;
+      for (let n = begin; n < begin + length; n += 1) sum += Math.abs(expected[n] ?? 0);
+      return sum / length;
+    };
+    // It has to begin with sound: the first sample that is not silent is the first one that is heard.
+    return expected[from] !== 0 && level(from, 960) > 20 && level(from + 2 * SKIPPED, 2 * COMPARED) > 300;
+  };
+  const moments = [];
+  for (let n = 0; n < count; n += 1) {
+    for (let at = (n + 0.37) * seconds / count; at < seconds; at += 0.0137) {
+      if (isLoud(at)) { moments.push(Math.round(at * 48_000) / 48_000); break; }
+    }
+  }
+  return moments;
+}

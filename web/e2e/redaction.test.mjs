@@ -125,7 +125,7 @@ const PACKET = 3;
 const isLog = ({ path }) => /\.(esc|esl|journal)$/.test(path);
 
 test('a pause: neither its words nor its sound are anywhere, and all around it is there', async () => {
-  const server = await EchoSphere.start(livekit.env);
+  const server = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RENDERING_WHEN: 'always' });
   const { body } = await server.post('/v1/recordings', { room_name: 'pause' });
   const held = await call({ livekit, server, folder, room: 'pause' });
   try {
@@ -201,7 +201,7 @@ test('a pause: neither its words nor its sound are anywhere, and all around it i
 });
 
 test('somebody who asks not to be recorded: neither the words nor the sound are anywhere, and the agent is there', async () => {
-  const server = await EchoSphere.start(livekit.env);
+  const server = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RENDERING_WHEN: 'always' });
   const { body } = await server.post('/v1/recordings', { room_name: 'shy' });
   const held = await call({ livekit, server, folder, room: 'shy', attributes: { 'echosphere.record': 'false' } });
   try {

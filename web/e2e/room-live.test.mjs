@@ -277,7 +277,7 @@ function loadedUntil() {
   return buffered.length ? buffered.end(buffered.length - 1) : 0;
 }
 
-/** A page that plays a call. Its playlists can be refused, and in the end have other addresses, and fewer segments. */
+/** A page that plays a call in AAC, whose segments have addresses of their own. Its playlists can be refused, and in the end have other addresses, and fewer segments. */
 async function listener(open, id, dropped) {
   const page = await open.newPage();
   const asked = [];
@@ -299,7 +299,7 @@ async function listener(open, id, dropped) {
     if (!text) await route.abort().catch(() => {});
     else await route.fulfill({ response, body: text.includes('#EXT-X-ENDLIST') ? moved(text, dropped) : text }).catch(() => {});
   });
-  await page.goto(`${server.url}/recordings/${id}`);
+  await page.goto(`${server.url}/recordings/${id}?codec=aac`);
   await page.waitForSelector('[data-testid=play]', { timeout: 20_000 });
   await page.evaluate(() => {
     const { audio, problem } = document.querySelector('echosphere-player');

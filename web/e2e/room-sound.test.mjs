@@ -32,6 +32,14 @@ describe('the sound of rooms', { concurrency: true }, () => {
     assert.equal(growing.endlist, false);
     assertDates(growing);
     assertGrid(growing, false);
+    const stored = () => server.files().filter((file) => file.includes(id) && file.endsWith('.ts')).length;
+    assert.equal(stored(), 0, 'nothing is encoded while nobody listens');
+    const soFar = await get(server, id);
+    const early = await sound(soFar);
+    assert.ok(stored() >= 5);
+    const earlyUntil = zero(soFar) + early.playlist.segments.reduce((sum, { duration }) => sum + duration, 0) - 0.5;
+    const earlySaid = people.said().filter((line) => line.kind !== 'code' || line.sent < earlyUntil);
+    assertInPlace(await codes(soFar, early.pcm, earlySaid, ['agent']), (c) => c.identity !== 'bob' && isWhole(c, people.said()));
     const live = await soundInOpus(await get(server, id));
     assert.ok(live.segments.length >= 5 && !live.playlist.endlist);
     assertDates(live.playlist);

@@ -21,7 +21,7 @@ let recording;
 before(async () => {
   const config = join(mkdtempSync(join(tmpdir(), 'echosphere-sign-in-')), 'c.yaml');
   writeFileSync(config, `projects: [{name: default, api_keys: [${API_KEY}]}]`);
-  server = await EchoSphere.start({ ECHOSPHERE_CONFIG: config });
+  server = await EchoSphere.start({ ECHOSPHERE_CONFIG: config, ECHOSPHERE_RENDERING_WHEN: 'always' });
   await upload(server, 'reservation');
   await upload(server, 'survey');
   const items = await server.settled();
@@ -184,7 +184,7 @@ test('a segment that storage lost is made again for somebody who came by a link'
   assert.equal(second.length, 1);
   rmSync(join(objects, second[0]));
   const { context, page } = await stranger();
-  await page.goto(`${linkTo(recording.id, 60).url}#t=3`);
+  await page.goto(`${linkTo(recording.id, 60).url}&codec=aac#t=3`);
   await page.getByTestId('turn').first().waitFor();
   await page.getByRole('button', { name: /play/i }).first().click();
   await until('the sound of it', () => page.evaluate(() => document.querySelector('echosphere-player').audio.currentTime > 5.5), 15);

@@ -183,6 +183,11 @@ impl Capture {
         matches!(self.source, Source::Recorder | Source::Egress)
     }
 
+    /// Whether it is of a room that still goes on, or whose log was not read yet.
+    pub fn is_going_on(&self) -> bool {
+        self.source == Source::Recorder && self.audio.is_none()
+    }
+
     /// Whether two captures are of one LiveKit job: only then may one be heard after the other.
     pub fn is_same_job(&self, other: &Self) -> bool {
         self.id == other.id || (self.job_id.is_some() && self.job_id == other.job_id)

@@ -10,6 +10,7 @@ pub mod activity;
 pub mod cmaf;
 pub mod grid;
 pub mod hls;
+pub mod loudness;
 pub mod offset;
 pub mod ogg;
 pub mod opus_frames;

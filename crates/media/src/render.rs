@@ -166,12 +166,26 @@ impl<E: AacEncoder> Renderer<E> {
         Ok(window)
     }
 
-    /// Measures a window without encoding it; the result has no AAC frames.
-    pub fn measure_tracks(&mut self, tracks: &[Track], frames: Range<u64>) -> Result<Window, Error> {
-        let bad_packets = self.mix(tracks, &[], needed::<E>(&frames))?;
+    /// As [`Renderer::render`], but only measures the window: the result has no AAC frames.
+    pub fn measure(
+        &mut self,
+        index: &OpusIndex,
+        bytes: &[u8],
+        map: ChannelMap,
+        frames: Range<u64>,
+    ) -> Result<Window, Error> {
+        let bad_packets = self.decode(index, bytes, map, needed::<E>(&frames))?;
+        let mut window = Window { bad_packets, ..Window::default() };
+        self.take_measure(&mut window, (frames.end - frames.start) as usize);
+        Ok(window)
+    }
+
+    /// As [`Renderer::render_tracks`], but only measures the window: the result has no AAC frames.
+    pub fn measure_tracks(&mut self, tracks: &[Track], patches: &[Patch], frames: Range<u64>) -> Result<Window, Error> {
+        let bad_packets = self.mix(tracks, patches, needed::<E>(&frames))?;
         let count = (frames.end - frames.start) as usize;
         let mut window = Window { bad_packets, ..Window::default() };
-        self.measure(&mut window, count);
+        self.take_measure(&mut window, count);
         window.tracks = self.mixer.levels().iter().map(|track| track.of_window(count)).collect();
         Ok(window)
     }
@@ -185,7 +199,7 @@ impl<E: AacEncoder> Renderer<E> {
         let mut window = Window { bad_packets, ..Window::default() };
         self.encode(&mut window)?;
         let count = window.lengths.len();
-        self.measure(&mut window, count);
+        self.take_measure(&mut window, count);
         Ok(window)
     }
 
@@ -240,7 +254,7 @@ impl<E: AacEncoder> Renderer<E> {
     }
 
     /// Measures the frames after the warm-up.
-    fn measure(&self, window: &mut Window, count: usize) {
+    fn take_measure(&self, window: &mut Window, count: usize) {
         let frames = self.samples.chunks_exact(2 * FRAME);
         for frame in frames.skip(WARM_UP as usize).take(count) {
             peaks::of_frame(frame, &mut window.peaks);

@@ -71,6 +71,8 @@ impl House {
         at: i64,
     ) -> (Self, Recovered) {
         environment.insert("ECHOSPHERE_DATA_DIR".to_owned(), folder.path().display().to_string());
+        // Tests look for stored segments; what is rendered when it is asked for has tests of its own.
+        environment.entry("ECHOSPHERE_RENDERING_WHEN".to_owned()).or_insert_with(|| "always".to_owned());
         let config = config::load(None, &environment).unwrap();
         let data = DataDir::open(&config.data_dir).unwrap();
         let store = Arc::new(sqlite::open(&data.database()).await.unwrap());

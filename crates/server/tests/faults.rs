@@ -30,7 +30,7 @@ fn next(seed: &mut u64) -> u64 {
 #[test]
 fn a_hundred_kills_lose_nothing_and_double_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Server::start(PROGRAM, dir.path(), &[]);
+    let mut server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RENDERING_WHEN", "always")]);
     let session = Session::load("reservation");
     let (sent, acknowledged) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let foreign = dir.path().join("data/objects/echosphere-recordings/recordings/somebody-else.bin");
@@ -88,7 +88,11 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
 
 /// There are an analysis and its segments for each recording with sound, the parts of one upload for each, and what is not ours stays.
 fn nothing_is_left_over_once_the_sweeper_has_been(dir: &Path, foreign: &Path) {
-    let variables = [("ECHOSPHERE_STORAGE_SWEEP_AFTER", "0s"), ("ECHOSPHERE_STORAGE_SWEEP_EVERY", "100ms")];
+    let variables = [
+        ("ECHOSPHERE_RENDERING_WHEN", "always"),
+        ("ECHOSPHERE_STORAGE_SWEEP_AFTER", "0s"),
+        ("ECHOSPHERE_STORAGE_SWEEP_EVERY", "100ms"),
+    ];
     let server = Server::start(PROGRAM, dir, &variables);
     let recordings = server.settled_all();
     let of = |r: &Value| (r["id"].as_str().unwrap().to_owned(), r["duration_ms"].as_i64().unwrap());

@@ -22,7 +22,7 @@ struct Replay {
 
 fn replay(name: &str) -> Replay {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(PROGRAM, dir.path(), &[]);
+    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RENDERING_WHEN", "always")]);
     let session = Session::load(name);
     assert_eq!(session.upload(server.address).status, 200);
     let recording = server.settled().remove(0);

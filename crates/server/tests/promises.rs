@@ -315,7 +315,11 @@ fn marks(session: &Session) -> Vec<Vec<u8>> {
 #[test]
 fn what_is_rendered_while_it_is_deleted_goes_too() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RENDERING_WORKERS", "1")]);
+    let server = Server::start(
+        PROGRAM,
+        dir.path(),
+        &[("ECHOSPHERE_RENDERING_WORKERS", "1"), ("ECHOSPHERE_RENDERING_WHEN", "always")],
+    );
     assert_eq!(session::hour_long().upload(server.address).status, 200);
     soon("it can be played", || server.recordings().iter().any(|recording| recording["status"] == "COMPLETED"));
     let id = server.recordings()[0]["id"].as_str().unwrap().to_owned();

@@ -1,7 +1,7 @@
 //! The segment index: which media segments a recording's current revision consists of, and where the bytes of each are.
 
 use async_trait::async_trait;
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::location::Location;
 use echosphere_domain::rendition::{Rendition, RenditionId};
 use echosphere_domain::segment::Segment;
@@ -58,4 +58,24 @@ pub trait Segments {
         index: u32,
         reason: &str,
     ) -> Result<()>;
+
+    /// Recordings that have ended and have segments that were stored before a time, in the order of their ids, after one. Scope: all
+    /// projects.
+    async fn with_old_segments(
+        &self,
+        before: WallTime,
+        after: Option<RecordingId>,
+        limit: u32,
+    ) -> Result<Vec<(ProjectId, RecordingId)>>;
+
+    /// Gives up the stored segments of a rendition that were stored before a time, and are of one of these captures: they become
+    /// `Renderable`, and their objects condemned since `gone`, which may be later than now. Returns how many. Scope: id.
+    async fn give_up_segments(
+        &self,
+        recording: RecordingId,
+        rendition: &RenditionId,
+        captures: &[CaptureId],
+        before: WallTime,
+        gone: WallTime,
+    ) -> Result<u64>;
 }

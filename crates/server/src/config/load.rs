@@ -87,6 +87,8 @@ impl Default for Config {
             quarantine: Duration::from_secs(7 * 86_400),
             segment_duration: Duration::from_secs(4),
             render_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            render_when: super::RenderWhen::Asked,
+            render_keep: Duration::from_secs(7 * 86_400),
             url_ttl: None,
             http: super::Http::default(),
             shutdown_grace: Duration::from_secs(30),

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use echosphere_domain::id::ProjectId;
+use echosphere_domain::recording::Source;
 use secrecy::SecretString;
 
 pub use self::http::Http;
@@ -34,6 +35,15 @@ pub enum Redaction {
     Refuse,
     /// It is kept like any other, unredacted.
     Accept,
+}
+
+/// When segments are rendered (AAC in MPEG-TS). What can be played in Opus is there at once either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenderWhen {
+    /// When somebody asks for them, and a few after them.
+    Asked,
+    /// All of them, as soon as there is sound.
+    Always,
 }
 
 /// What becomes of an upload when its room's name stays unknown, while rules exclude rooms by name.
@@ -98,6 +108,10 @@ pub struct Config {
     pub segment_duration: Duration,
     /// How many segments are rendered at the same time.
     pub render_workers: usize,
+    /// When segments are rendered.
+    pub render_when: RenderWhen,
+    /// How long a segment is kept that was rendered because somebody asked for it.
+    pub render_keep: Duration,
     /// How long presigned URLs live; `None` is twice the recording's length, at least an hour, at most seven days.
     pub url_ttl: Option<Duration>,
     /// The limits of the HTTP listener.
@@ -113,6 +127,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the segments of a capture from this source are rendered as soon as there is sound. They have to be where its log is given
+    /// up: what was not rendered then would be lost.
+    pub fn renders_at_once(&self, source: Source) -> bool {
+        self.render_when == RenderWhen::Always || (source == Source::Recorder && self.recorder.keep_log.is_some())
+    }
+
     /// The project that sign-in links are for, and that requests without credentials see under `--no-auth`: `default`, or the
     /// first one when no project has that name.
     pub fn local_project(&self) -> &ProjectId {

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{Config, Redaction, UnknownRoom, credentials, value};
+use super::{Config, Redaction, RenderWhen, UnknownRoom, credentials, value};
 
 /// One setting.
 pub struct Setting {
@@ -98,6 +98,14 @@ fn flag(text: &str) -> Result<bool, String> {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+fn render_when(text: &str) -> Result<RenderWhen, String> {
+    match text {
+        "asked" => Ok(RenderWhen::Asked),
+        "always" => Ok(RenderWhen::Always),
+        _ => Err(format!("{text:?} is neither asked nor always")),
     }
 }
 
@@ -325,6 +333,20 @@ const AFTER: &[Setting] = &[
             draft.config.render_workers = value::number(text, 1, 256)?;
             Ok(())
         },
+    },
+    Setting {
+        key: "rendering.when",
+        variable: "ECHOSPHERE_RENDERING_WHEN",
+        default: "asked",
+        meaning: "When segments are rendered for players that want AAC: asked (when somebody listens, and a few ahead) or always (all of them, at once). What is sent as Opus is played as Opus where a browser takes it, without rendering. Rooms of which recorder.keep_log gives up the log are always rendered.",
+        apply: set!(config.render_when, render_when),
+    },
+    Setting {
+        key: "rendering.keep",
+        variable: "ECHOSPHERE_RENDERING_KEEP",
+        default: "7d",
+        meaning: "With rendering.when asked: how long rendered segments are kept before they are deleted and rendered again when somebody asks; the addresses that were given out for them live on until they expire.",
+        apply: set!(config.render_keep, value::duration),
     },
     Setting {
         key: "playback.url_ttl",

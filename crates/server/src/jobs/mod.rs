@@ -8,6 +8,7 @@ mod divide;
 mod erase;
 mod finalize;
 mod ingest;
+mod old_segments;
 mod payload;
 pub mod realign;
 mod recompose;

@@ -1,4 +1,5 @@
-//! The background rendering of a revision: every segment stored, the waveform measured, the transcript aligned.
+//! The background work on a revision: the waveform measured, the transcript aligned and, where segments are not rendered only when they are
+//! asked for, every segment stored.
 
 use std::collections::HashMap;
 
@@ -124,14 +125,25 @@ impl Job<'_> {
         segments: &[Segment],
         renderers: &HashMap<CaptureId, CaptureRenderer>,
     ) -> Result<(), Error> {
-        let wanted = segments.iter().filter(|segment| {
-            segment.state == SegmentState::Renderable && !is_silent(segment, renderers.get(&segment.capture))
-        });
+        let wanted = segments
+            .iter()
+            .filter(|segment| self.is_stored(segment) && !is_silent(segment, renderers.get(&segment.capture)));
         let keys: Vec<_> = wanted.map(|segment| self.key(segment)).collect();
         for keys in keys.chunks(512) {
             self.jobs.objects.announce(&self.recording, Purpose::Segment, keys).await?;
         }
         Ok(())
+    }
+
+    /// Whether a segment is rendered and stored now; others are only measured.
+    fn is_stored(&self, segment: &Segment) -> bool {
+        segment.state == SegmentState::Renderable && self.is_at_once(segment.capture)
+    }
+
+    /// Whether all of a capture is decoded now, and rendered where it is not stored yet.
+    fn is_at_once(&self, capture: CaptureId) -> bool {
+        let source = self.captures.iter().find(|known| known.id == capture).map(|known| known.source);
+        source.is_some_and(|source| self.jobs.config.renders_at_once(source))
     }
 
     fn key(&self, segment: &Segment) -> echosphere_domain::key::ObjectKey {
@@ -150,10 +162,18 @@ impl Job<'_> {
         else {
             return Ok(done);
         };
-        match renderer.render(&self.jobs.rendering, Priority::Background, segment.capture_index).await {
+        let (rendering, number) = (&self.jobs.rendering, segment.capture_index);
+        let made = if self.is_stored(segment) {
+            renderer.render(rendering, Priority::Background, number).await.map(|(ts, window)| (Some(ts), window))
+        } else if self.is_at_once(segment.capture) {
+            renderer.measure(rendering, Priority::Background, number).await.map(|window| (None, window))
+        } else {
+            renderer.levels(rendering, Priority::Background, number).await.map(|window| (None, window))
+        };
+        match made {
             Ok((ts, window)) => {
                 done.window = Ok(window);
-                if segment.state == SegmentState::Renderable {
+                if let Some(ts) = ts {
                     let (key, length) = (self.key(segment), ts.len() as u64);
                     self.jobs.objects.put_announced(self.recording.id, &key, ts).await?;
                     done.stored = Some(StoredSegment { index, location: Location::part(key, 0, length) });
@@ -221,8 +241,14 @@ impl Job<'_> {
         Ok(is_current)
     }
 
-    async fn finish(&self, analysis: Analysis, claim: &Claim) -> Result<(), Error> {
+    async fn finish(&self, mut analysis: Analysis, claim: &Claim) -> Result<(), Error> {
         let (jobs, recording) = (self.jobs, &self.recording);
+        for measured in &mut analysis.captures {
+            // What was not decoded has no peaks; where some was, the rest is missing.
+            if !self.is_at_once(measured.capture) {
+                measured.peaks.clear();
+            }
+        }
         let mut analysis = self.with_former(analysis).await?;
         let measured = Measured::of(&jobs.assembly, recording, &self.captures).await?;
         measured.listen(&mut analysis).await?;
@@ -239,7 +265,7 @@ impl Job<'_> {
         };
         jobs.store.finish_render(&rendered, &claim.lease).await?;
         unneeded::at_once(jobs).await;
-        tracing::info!(recording = %recording.id, revision = self.revision, "a recording is rendered whole");
+        tracing::info!(recording = %recording.id, revision = self.revision, "a recording is measured whole");
         Ok(())
     }
 }

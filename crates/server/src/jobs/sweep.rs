@@ -1,9 +1,9 @@
 //! The sweeper: periodically begins deletions that are due, and deletes announced objects that nothing needs any more, old capture
-//! logs, and expired quarantine.
+//! logs, segments that were rendered long ago, and expired quarantine.
 
 use std::sync::Arc;
 
-use super::{Jobs, clean, unneeded};
+use super::{Jobs, clean, old_segments, unneeded};
 
 pub(super) async fn run(jobs: Arc<Jobs>) {
     // This process may still be writing what it announced; what an earlier one announced and did not write will never be written.
@@ -18,6 +18,9 @@ pub(super) async fn run(jobs: Arc<Jobs>) {
         }
         if let Err(error) = give_up_logs(&jobs).await {
             tracing::warn!(%error, "capture logs cannot be given up now");
+        }
+        if let Err(error) = old_segments::give_up(&jobs).await {
+            tracing::warn!(%error, "segments that were rendered long ago cannot be given up now");
         }
         if let Err(error) = clean::expire_quarantine(&jobs).await {
             tracing::warn!(%error, "quarantine cannot be looked through now");

@@ -11,6 +11,7 @@ use echosphere_recorder::log::ended;
 use echosphere_store::{Purpose, UploadState};
 
 use super::{clean, unneeded};
+use crate::rendering::Priority;
 use crate::testing::{House, room_chunk};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -121,7 +122,8 @@ mod render {
         let SegmentState::Stored(location) = &segments[3].state else { panic!("{segments:?}") };
         let key = location.own().unwrap();
         assert!(house.bytes.lose(key) && house.bytes.lose(&house.stored("sound.ogg")[0]));
-        let rendered = house.app.rendering.render_now(&recording, &captures, &segments[3]).await.unwrap();
+        let rendered =
+            house.app.rendering.render_now(&recording, &captures, &segments[3], Priority::Interactive).await.unwrap();
         assert!(rendered.is_none());
         let (recording, _) = house.recording().await;
         let gaps: Vec<_> = recording.gaps.iter().map(|gap| gap.reason.as_str()).collect();
@@ -136,7 +138,7 @@ mod render {
         let key = location.own().unwrap();
         let before = house.app.objects.get(key).await.unwrap();
         assert!(house.bytes.lose(key));
-        house.app.rendering.render_now(&recording, &captures, &segment).await.unwrap().unwrap();
+        house.app.rendering.render_now(&recording, &captures, &segment, Priority::Interactive).await.unwrap().unwrap();
         assert_eq!(house.app.objects.get(key).await.unwrap(), before);
     }
 }

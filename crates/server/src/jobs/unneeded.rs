@@ -28,6 +28,7 @@ pub(super) async fn at_once(jobs: &Jobs) {
 /// Deletes what was condemned, and what was announced, before these times and is needed by nothing.
 async fn delete(jobs: &Jobs, condemned: WallTime, announced: WallTime) -> Result<(), Error> {
     loop {
+        let _quiet = jobs.objects.nothing_is_announced().await;
         let candidates = jobs.store.sweepable(condemned, announced, BATCH).await?;
         if candidates.is_empty() || jobs.stop.is_cancelled() {
             return Ok(());

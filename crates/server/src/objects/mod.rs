@@ -14,6 +14,7 @@ use echosphere_domain::recording::Recording;
 use echosphere_storage::{ObjectMeta, ObjectStore, Pieces};
 use echosphere_store::{Purpose, Store};
 use futures_util::Stream;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::fences::Fences;
 use crate::clock::Clock;
@@ -59,13 +60,16 @@ pub struct Objects {
     store: Arc<dyn Store>,
     bytes: Arc<dyn ObjectStore>,
     fences: Arc<Fences>,
+    /// Locked for reading while something is announced, and for writing while what nothing needs is found and deleted: else what is announced
+    /// anew in between would be deleted after it was written.
+    announcing: Arc<RwLock<()>>,
     clock: Clock,
 }
 
 impl Objects {
     /// The objects whose rows are in this store.
     pub fn new(store: Arc<dyn Store>, bytes: Arc<dyn ObjectStore>, clock: Clock) -> Self {
-        Self { store, bytes, fences: Arc::default(), clock }
+        Self { store, bytes, fences: Arc::default(), announcing: Arc::default(), clock }
     }
 
     /// The fences around recordings that are being deleted.
@@ -73,9 +77,15 @@ impl Objects {
         &self.fences
     }
 
+    /// Nothing is announced until the answer is dropped: what is needed by nothing now stays so, and can be deleted.
+    pub async fn nothing_is_announced(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.announcing).write_owned().await
+    }
+
     /// Announces objects of a recording that are about to be written. `Error::Store(Deleted)` when it is being deleted.
     pub async fn announce(&self, recording: &Recording, purpose: Purpose, keys: &[ObjectKey]) -> Result<()> {
         let (project, id) = (&recording.project, Some(recording.id));
+        let _announcing = self.announcing.read().await;
         Ok(self.store.announce(project, id, purpose, keys, self.clock.now()).await?)
     }
 
@@ -120,7 +130,10 @@ impl Objects {
         key: &ObjectKey,
         content: impl Into<Content>,
     ) -> Result<()> {
-        self.store.announce(project, None, purpose, std::slice::from_ref(key), self.clock.now()).await?;
+        {
+            let _announcing = self.announcing.read().await;
+            self.store.announce(project, None, purpose, std::slice::from_ref(key), self.clock.now()).await?;
+        }
         Ok(store(self.bytes.as_ref(), key, content.into()).await?)
     }
 

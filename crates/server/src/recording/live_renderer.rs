@@ -1,8 +1,10 @@
-//! Renders live segments: what was heard a few seconds ago is put into object storage while the room goes on.
+//! Lists live segments while the room goes on, a few seconds after they were spoken. They are rendered and put into object storage then, or
+//! when somebody asks for them (`on_demand`).
 
 use std::ops::Range;
 
 use echosphere_domain::location::Location;
+use echosphere_domain::recording::Source;
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::WallTime;
 use echosphere_media::grid::Grid;
@@ -46,7 +48,7 @@ impl RoomSession {
     }
 
     async fn render(&self, due: Due) -> Result<(), Error> {
-        let Self { recorder, recording, attempt, capture_id, .. } = self;
+        let Self { recorder, recording, capture_id, .. } = self;
         let first = due.samples().start;
         let Due { number, frames, zero } = due;
         let (tracks, seen, restarts, sid) = {
@@ -66,14 +68,23 @@ impl RoomSession {
             None => self.tracks_of_chunks(&track_range(&frames)).await?,
         };
         let (window, rendition) = (frames.clone(), aac());
+        let is_encoded = recorder.config.renders_at_once(Source::Recorder);
         let rendered = recorder.rendering.pool.run(Priority::Live, move |renderer| {
+            if !is_encoded {
+                return Ok((None, renderer.measure_tracks(&tracks, &[], window)?));
+            }
             let rendered = renderer.render_tracks(&tracks, &[], window.clone())?;
-            Ok::<_, echosphere_media::render::Error>((rendered.to_ts(number, window.start), rendered))
+            Ok::<_, echosphere_media::render::Error>((Some(rendered.to_ts(number, window.start)), rendered))
         });
         let (ts, rendered) = rendered.await??;
-        let key = recording.prefix.segment(*attempt, rendition.id.as_str(), 1, number);
-        let length = ts.len() as u64;
-        recorder.objects.put(recording, Purpose::Segment, &key, ts).await?;
+        let state = match ts {
+            Some(ts) => {
+                let (key, length) = (self.segment_key(number), ts.len() as u64);
+                recorder.objects.put(recording, Purpose::Segment, &key, ts).await?;
+                SegmentState::Stored(Location::part(key, 0, length))
+            }
+            None => SegmentState::Renderable,
+        };
         let (start, end) = (media_time(frames.start), media_time(frames.end));
         let segment = Segment {
             capture: *capture_id,
@@ -84,7 +95,7 @@ impl RoomSession {
             duration: end - start,
             wall_start: WallTime::from_nanos(zero).plus_nanos(start.as_nanos()),
             codecs: rendition.codecs.clone(),
-            state: SegmentState::Stored(Location::part(key, 0, length)),
+            state,
         };
         let participants =
             recorder.participants.with_named(&recording.project, recording.id, sid.as_deref(), seen).await?;
@@ -122,7 +133,7 @@ impl RoomSession {
     async fn measure(&self, frames: Range<u64>) -> Result<Window, Error> {
         let tracks = self.tracks_of_chunks(&track_range(&frames)).await?;
         let pool = &self.recorder.rendering.pool;
-        let measured = pool.run(Priority::Background, move |renderer| renderer.measure_tracks(&tracks, frames));
+        let measured = pool.run(Priority::Background, move |renderer| renderer.measure_tracks(&tracks, &[], frames));
         let measured = measured.await?;
         Ok(measured?)
     }

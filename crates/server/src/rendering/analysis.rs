@@ -120,6 +120,11 @@ impl Analysis {
         self.captures.iter().find(|measured| measured.capture == capture)
     }
 
+    /// Whether a capture was measured without its peaks: its waveform is drawn when somebody looks at it, if it is heard.
+    pub fn may_lack_peaks(&self) -> bool {
+        self.captures.iter().any(|capture| capture.peaks.is_empty() && !capture.levels.is_empty())
+    }
+
     /// The peaks of the whole recording, in the order of its media.
     pub fn peaks(&self) -> Vec<i8> {
         self.captures.iter().flat_map(|capture| capture.peaks.iter().copied()).collect()

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Audio, Fill, Source};
 use echosphere_media::grid::{Grid, samples};
+use echosphere_media::loudness;
 use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
 use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
 use echosphere_media::tracks::{Channel, Patch};
@@ -27,6 +28,27 @@ enum Indexed {
     Ogg { index: Arc<OpusIndex>, map: ChannelMap },
     /// A capture log in chunks, and the captures that its side gaps are filled from.
     Log { index: Arc<Index>, others: Arc<Vec<(CaptureId, CaptureRenderer)>> },
+}
+
+/// What is made of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// MPEG-TS, and all that can be measured.
+    Segment,
+    /// All that can be measured.
+    Measurements,
+    /// Levels.
+    Levels,
+}
+
+impl Wanted {
+    /// What packets say, if that is enough.
+    fn said(self, packets: impl FnOnce() -> Option<Window>) -> Option<Window> {
+        let said = (self == Self::Levels).then(packets)?;
+        let how = if said.is_some() { "packets" } else { "decoding" };
+        metrics::counter!("echosphere_windows_measured_total", "by" => how).increment(1);
+        said
+    }
 }
 
 /// A capture that can be rendered.
@@ -107,6 +129,27 @@ impl CaptureRenderer {
         priority: Priority,
         segment: u32,
     ) -> Result<(Vec<u8>, Window), Error> {
+        self.make(rendering, priority, segment, Wanted::Segment).await
+    }
+
+    /// Measures the segment with this position on the grid, without encoding it.
+    pub async fn measure(&self, rendering: &Rendering, priority: Priority, segment: u32) -> Result<Window, Error> {
+        Ok(self.make(rendering, priority, segment, Wanted::Measurements).await?.1)
+    }
+
+    /// Measures the levels of the segment with this position on the grid, from its packets where they say enough, else from what is decoded.
+    /// There may be no peaks.
+    pub async fn levels(&self, rendering: &Rendering, priority: Priority, segment: u32) -> Result<Window, Error> {
+        Ok(self.make(rendering, priority, segment, Wanted::Levels).await?.1)
+    }
+
+    async fn make(
+        &self,
+        rendering: &Rendering,
+        priority: Priority,
+        segment: u32,
+        wanted: Wanted,
+    ) -> Result<(Vec<u8>, Window), Error> {
         let frames = self.grid.segment(segment);
         if self.audio.is_gone() {
             return Err(self.kept.lost(0));
@@ -116,6 +159,13 @@ impl CaptureRenderer {
                 let bytes = self.kept.ogg(rendering, source_range(index, &frames)).await?;
                 let (index, map) = (Arc::clone(index), *map);
                 let rendered = rendering.pool.run(priority, move |renderer| {
+                    let said = || loudness::of_file(&index, &bytes, map, &frames);
+                    if let Some(window) = wanted.said(said) {
+                        return Ok((Vec::new(), window));
+                    }
+                    if wanted != Wanted::Segment {
+                        return Ok((Vec::new(), renderer.measure(&index, &bytes, map, frames)?));
+                    }
                     let window = renderer.render(&index, &bytes, map, frames.clone())?;
                     Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
                 });
@@ -129,6 +179,14 @@ impl CaptureRenderer {
                 let rendered = rendering.pool.run(priority, move |renderer| {
                     let patches = patches(&fills, renderer, index.is_mixed)?;
                     let tracks = index.tracks(&entries, &samples);
+                    // What another capture fills has no packets here.
+                    let said = || patches.is_empty().then(|| loudness::of_tracks(&tracks, &frames)).flatten();
+                    if let Some(window) = wanted.said(said) {
+                        return Ok((Vec::new(), window));
+                    }
+                    if wanted != Wanted::Segment {
+                        return Ok((Vec::new(), renderer.measure_tracks(&tracks, &patches, frames)?));
+                    }
                     let window = renderer.render_tracks(&tracks, &patches, frames.clone())?;
                     Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
                 });

@@ -1,7 +1,7 @@
 //! Cuts a recording's segments from what is Opus already, without decoding it: masters, and rooms that go on.
 
 use echosphere_domain::id::CaptureId;
-use echosphere_domain::recording::{self, Capture, Recording};
+use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::segment::Segment;
 use echosphere_media::cmaf::{self, Layout};
 use echosphere_media::grid::{Grid, samples};
@@ -49,7 +49,7 @@ impl Rendering {
                 continue;
             }
             let Some(capture) = captures.iter().find(|capture| capture.id == segment.capture) else { return Ok(None) };
-            let source = if capture.audio.is_none() && capture.source == recording::Source::Recorder {
+            let source = if capture.is_going_on() {
                 Source::Room(live_ms)
             } else {
                 let renderer = self.renderer(recording, captures, capture).await?;

@@ -5,6 +5,7 @@ use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::rendition::{Rendition, RenditionId};
 use echosphere_domain::segment::Segment;
+use echosphere_domain::time::WallTime;
 
 use crate::{Result, StoredSegment};
 
@@ -40,6 +41,16 @@ pub(crate) trait SegmentRows {
         index: u32,
         reason: &str,
     ) -> Result<Option<Segment>>;
+
+    /// Stores that segments of these captures are not stored any more which are in objects of ours that became live before a time; returns
+    /// these objects.
+    async fn set_renderable(
+        &mut self,
+        recording: RecordingId,
+        rendition: &RenditionId,
+        captures: &[CaptureId],
+        before: WallTime,
+    ) -> Result<Vec<ObjectKey>>;
 
     /// Deletes the segments of a rendition; returns the objects of ours that they were stored in.
     async fn delete_segments(&mut self, recording: RecordingId, rendition: &RenditionId) -> Result<Vec<ObjectKey>>;

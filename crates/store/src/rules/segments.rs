@@ -1,6 +1,6 @@
 //! The segment index: segments that are stored, and segments that are lost.
 
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::lifecycle::Event;
 use echosphere_domain::recording::Gap;
@@ -58,6 +58,22 @@ pub(crate) async fn make_live(rows: &mut dyn Rows, segments: &[Segment], now: Wa
 pub(crate) async fn condemn_unless_needed(rows: &mut dyn Rows, key: &ObjectKey, since: WallTime) -> Result<()> {
     let is_needed = rows.has_segment(key).await?;
     if is_needed { Ok(()) } else { objects::condemn(rows, key, since).await }
+}
+
+/// Gives up segments that were stored before a time: they are rendered again when somebody asks for them. Their objects stay until `gone`.
+pub(crate) async fn give_up(
+    rows: &mut dyn Rows,
+    recording: RecordingId,
+    rendition: &RenditionId,
+    captures: &[CaptureId],
+    before: WallTime,
+    gone: WallTime,
+) -> Result<u64> {
+    let given_up = rows.set_renderable(recording, rendition, captures, before).await?;
+    for key in &given_up {
+        condemn_unless_needed(rows, key, gone).await?;
+    }
+    Ok(given_up.len() as u64)
 }
 
 /// Notes that a segment can neither be found nor rendered.

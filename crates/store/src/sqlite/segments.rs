@@ -1,12 +1,14 @@
 //! Implements `Segments` on SQLite: reads by itself, and writes by the rules.
 
 use async_trait::async_trait;
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{CaptureId, ProjectId, RecordingId};
 use echosphere_domain::rendition::{Rendition, RenditionId};
 use echosphere_domain::segment::Segment;
 use echosphere_domain::time::WallTime;
+use sqlx::sqlite::SqliteRow;
 
-use super::{SqliteStore, codec};
+use super::SqliteStore;
+use super::codec::{self, Reader};
 use crate::{Error, Result, Segments, StoredSegment, rules};
 
 fn failed(error: sqlx::Error) -> Error {
@@ -69,6 +71,43 @@ impl Segments for SqliteStore {
         let (rendition, reason) = (rendition.clone(), reason.to_owned());
         self.write("note a lost segment", move |rows| {
             Box::pin(async move { rules::segments::lost(rows, recording, &rendition, revision, index, &reason).await })
+        })
+        .await
+    }
+
+    async fn with_old_segments(
+        &self,
+        before: WallTime,
+        after: Option<RecordingId>,
+        limit: u32,
+    ) -> Result<Vec<(ProjectId, RecordingId)>> {
+        let rows = sqlx::query(
+            "SELECT id, project FROM recordings
+             WHERE id > ?1 AND status IN ('COMPLETED', 'FAILED') AND EXISTS (
+                 SELECT 1 FROM objects WHERE recording = recordings.id AND purpose = 'segment' AND state = 'live' AND since < ?2)
+             ORDER BY id LIMIT ?3",
+        );
+        let rows = rows.bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(before.as_nanos()).bind(limit);
+        let found = |row: &SqliteRow| {
+            let row = Reader::new("recordings", row);
+            Ok((row.project()?, row.parse("id")?))
+        };
+        rows.fetch_all(&self.readers).await.map_err(failed)?.iter().map(found).collect()
+    }
+
+    async fn give_up_segments(
+        &self,
+        recording: RecordingId,
+        rendition: &RenditionId,
+        captures: &[CaptureId],
+        before: WallTime,
+        gone: WallTime,
+    ) -> Result<u64> {
+        let (rendition, captures) = (rendition.clone(), captures.to_vec());
+        self.write("give up old segments", move |rows| {
+            Box::pin(
+                async move { rules::segments::give_up(rows, recording, &rendition, &captures, before, gone).await },
+            )
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use echosphere_domain::id::RecordingId;
+use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::{ForeignKey, Key, Location, StoreName};
 use echosphere_domain::recording::Gap;
@@ -18,6 +18,7 @@ on_each! {
     a_segment_is_found_by_its_place,
     a_segment_stays_where_it_was_stored_first,
     a_lost_segment_is_a_gap_of_its_extent,
+    old_segments_are_given_up_and_can_be_stored_again,
     renditions_are_data_and_the_first_one_makes_the_timeline,
     what_somebody_else_stored_is_kept_as_it_is,
 }
@@ -58,6 +59,43 @@ async fn a_segment_stays_where_it_was_stored_first(mut world: World) {
     store.request_deletion(&mine(), id, at(3)).await.unwrap();
     assert!(!note(1, &late).await);
     assert!(world.condemned().await.contains(&late));
+}
+
+async fn old_segments_are_given_up_and_can_be_stored_again(mut world: World) {
+    let store = Arc::clone(&world.store);
+    let uploaded = world.uploaded(Some("AJ_1"), 0, 8).await;
+    let (id, capture) = (uploaded.recording.id, uploaded.capture.id);
+    let [old, new] = [1, 2].map(|number| key(&format!("recordings/x/{number}.ts")));
+    store.announce(&mine(), Some(id), Purpose::Segment, &[old.clone(), new.clone()], at(1)).await.unwrap();
+    let note = async |index: u32, key: &ObjectKey, now: i64| {
+        let stored = [StoredSegment { index, location: Location::part(key.clone(), 0, 9) }];
+        assert!(store.segments_stored(id, &aac().id, 1, &stored, at(now)).await.unwrap());
+    };
+    note(0, &old, 10).await;
+    note(1, &new, 20).await;
+    assert_eq!(store.with_old_segments(at(10), None, 10).await.unwrap(), []);
+    assert_eq!(store.with_old_segments(at(15), None, 10).await.unwrap(), [(mine(), id)]);
+    assert_eq!(store.with_old_segments(at(15), Some(id), 10).await.unwrap(), []);
+    let another = CaptureId::new(world.uuid());
+    let give_up = async |capture, before, gone| {
+        store.give_up_segments(id, &aac().id, &[capture], at(before), at(gone)).await.unwrap()
+    };
+    assert_eq!(give_up(another, 15, 100).await, 0, "of a capture that cannot be rendered");
+    let mut changed = store.changes().of(id);
+    assert_eq!(give_up(capture, 15, 100).await, 1);
+    assert!(is_told(&mut changed).await);
+    let index = store.segment_index(id).await.unwrap();
+    assert_eq!(index[0].state, SegmentState::Renderable);
+    assert_eq!(index[1].state, SegmentState::Stored(Location::part(new.clone(), 0, 9)));
+    // An address that was given out before may be used until then.
+    assert!(store.sweepable(at(100), at(0), 10).await.unwrap().is_empty());
+    let swept = store.sweepable(at(101), at(0), 10).await.unwrap();
+    assert!(swept.len() == 1 && swept[0].key == old);
+    // Somebody asks for it again.
+    store.announce(&mine(), Some(id), Purpose::Segment, std::slice::from_ref(&old), at(30)).await.unwrap();
+    note(0, &old, 31).await;
+    assert!(store.sweepable(at(1_000), at(1_000), 10).await.unwrap().is_empty());
+    assert_eq!(give_up(capture, 25, 100).await, 1, "it is younger now than the other");
 }
 
 async fn a_lost_segment_is_a_gap_of_its_extent(mut world: World) {

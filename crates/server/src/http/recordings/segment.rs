@@ -5,8 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::recording::Recording;
-use echosphere_domain::segment::SegmentState;
+use echosphere_domain::recording::{Capture, Recording};
+use echosphere_domain::segment::{Segment, SegmentState};
 
 use super::hls_answer::{parse_rendition, problem};
 use super::opus::{self, Named};
@@ -14,7 +14,7 @@ use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::{App, SharedApp};
 use crate::playback;
-use crate::rendering::{Rendered, aac_id, opus_id};
+use crate::rendering::{Priority, Rendered, aac_id, opus_id};
 
 /// Redirects to a segment in object storage. A segment that is not stored yet is rendered from the kept master first; one that
 /// lies in a gap is silence, which is not stored.
@@ -59,13 +59,33 @@ pub async fn get(
         // A stored object that has disappeared is rendered again from the master.
         Some(key) if app.objects.head(key).await?.is_some() => Some(Rendered::Stored(key.clone())),
         _ if matches!(segment.state, SegmentState::Missing { .. }) => None,
-        _ => app.rendering.render_now(&recording, &captures, &segment).await.map_err(problem)?,
+        _ => rendered(&app, &recording, captures, &segment).await?,
     };
     match rendered {
         Some(Rendered::Stored(key)) => redirect(&app, &headers, &caller, &recording, &key),
         Some(Rendered::Silence(ts)) => Ok(silence(ts)),
         None => Err(Problem::part_not_found("the segment is lost; the playlist lists it as a gap")),
     }
+}
+
+/// Renders a segment, and begins with those after it.
+async fn rendered(
+    app: &App,
+    recording: &Recording,
+    captures: Vec<Capture>,
+    segment: &Segment,
+) -> Result<Option<Rendered>, Problem> {
+    let is_live = captures.iter().any(|capture| capture.id == segment.capture && capture.is_going_on());
+    if is_live {
+        let made = app.recorder.registry.aac_segment(recording, segment).await;
+        // Between its end and its first revision nobody has the room.
+        let made = made.ok_or_else(|| Problem::unavailable("the room has just ended; try again in a second"))?;
+        return made.map(Some).map_err(problem);
+    }
+    let made = app.rendering.render_now(recording, &captures, segment, Priority::Interactive).await;
+    let made = made.map_err(problem)?;
+    app.rendering.render_ahead(recording.clone(), captures, segment.index);
+    Ok(made)
 }
 
 fn silence(ts: Vec<u8>) -> Response {

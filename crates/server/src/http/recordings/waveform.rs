@@ -65,7 +65,7 @@ pub async fn get(
     if !(1..=100_000).contains(&pixels) {
         return Err(Problem::bad_parameter(format!("pixels is {pixels}; it must be from 1 to 100000")));
     }
-    let (recording, _) = super::find(&app, &caller, super::parse_id(&id)?).await?;
+    let (recording, captures) = super::find(&app, &caller, super::parse_id(&id)?).await?;
     if !super::has_sound(&recording) {
         return Err(Problem::part_not_found("the recording has no sound"));
     }
@@ -77,15 +77,27 @@ pub async fn get(
     let Some(key) = app.store.analysis(recording.id).await? else {
         let segments = app.store.segment_index(recording.id).await?;
         let waiting = segments.iter().filter(|segment| segment.state == SegmentState::Renderable).count();
-        let progress = 1.0 - waiting as f64 / segments.len().max(1) as f64;
-        return Ok((StatusCode::ACCEPTED, Json(Progress { status: "rendering", progress })).into_response());
+        return Ok(under_way(1.0 - waiting as f64 / segments.len().max(1) as f64));
     };
     let bytes = app.objects.get(&key).await?;
     let analysis = Analysis::from_bytes(&bytes).ok_or_else(|| {
         tracing::error!(%key, "the stored peaks cannot be read");
         Problem::internal("the stored peaks cannot be read")
     })?;
+    if analysis.may_lack_peaks() {
+        let heard = app.store.segment_index(recording.id).await?;
+        let lacks = |capture| {
+            analysis.of(capture).is_some_and(|measured| measured.peaks.is_empty() && !measured.levels.is_empty())
+        };
+        if heard.iter().any(|segment| lacks(segment.capture)) {
+            return Ok(under_way(app.rendering.draw(recording, captures, key)));
+        }
+    }
     Ok(Json(Body::of(Waveform::new(&analysis.peaks(), pixels))).into_response())
+}
+
+fn under_way(progress: f64) -> Response {
+    (StatusCode::ACCEPTED, Json(Progress { status: "rendering", progress })).into_response()
 }
 
 impl Body {

@@ -6,6 +6,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::{ByteRange, Key, Location};
 use echosphere_domain::rendition::{Rendition, RenditionId};
 use echosphere_domain::segment::{Segment, SegmentState};
+use echosphere_domain::time::WallTime;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -131,6 +132,29 @@ impl SegmentRows for SqliteConnection {
         );
         let row = row.bind(reason).bind(recording.to_string()).bind(rendition.as_str()).bind(revision).bind(index);
         row.fetch_optional(self).await.map_err(failed)?.as_ref().map(codec::segment).transpose()
+    }
+
+    async fn set_renderable(
+        &mut self,
+        recording: RecordingId,
+        rendition: &RenditionId,
+        captures: &[CaptureId],
+        before: WallTime,
+    ) -> Result<Vec<ObjectKey>> {
+        let old = "recording = ?1 AND rendition = ?2 AND state = 'stored' AND store = 'main' AND is_foreign = 0
+             AND capture IN (SELECT value FROM json_each(?3)) AND object_key IN (
+                 SELECT key FROM objects WHERE store = 'main' AND recording = ?1 AND state = 'live' AND since < ?4)";
+        let bind = |statement: String| sqlx::query(AssertSqlSafe(statement)).bind(recording.to_string());
+        let captures = json(&captures.iter().map(ToString::to_string).collect::<Vec<_>>());
+        // What a statement returns of a row that it changes is what it changed it to.
+        let rows = bind(format!("SELECT object_key FROM segments WHERE {old}")).bind(rendition.as_str());
+        let rows = rows.bind(&captures).bind(before.as_nanos()).fetch_all(&mut *self).await.map_err(failed)?;
+        let set = bind(format!(
+            "UPDATE segments SET state = 'renderable', object_key = NULL, byte_offset = NULL, byte_length = NULL WHERE {old}"
+        ));
+        let set = set.bind(rendition.as_str()).bind(&captures).bind(before.as_nanos());
+        set.execute(self).await.map_err(failed)?;
+        keys(rows)
     }
 
     async fn delete_segments(&mut self, recording: RecordingId, rendition: &RenditionId) -> Result<Vec<ObjectKey>> {

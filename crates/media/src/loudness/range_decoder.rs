@@ -1,0 +1,108 @@
+//! The range decoder of Opus (RFC 6716 section 4.1), as far as the beginning of a frame needs it.
+
+/// Decodes the symbols at the beginning of a frame.
+#[derive(Debug)]
+pub(super) struct RangeDecoder<'f> {
+    frame: &'f [u8],
+    /// The next byte.
+    at: usize,
+    /// The byte that was read last; one of its bits belongs to the next step.
+    last: u32,
+    /// `rng` and `val` of section 4.1.1.
+    range: u32,
+    value: u32,
+    /// Bits that were read, for [`RangeDecoder::tell`].
+    bits: i32,
+}
+
+impl<'f> RangeDecoder<'f> {
+    /// Begins with a frame; what it lacks is taken as zeros.
+    pub(super) fn new(frame: &'f [u8]) -> Self {
+        let mut decoder = Self { frame, at: 0, last: 0, range: 128, value: 0, bits: 9 };
+        decoder.last = decoder.byte();
+        decoder.value = 127 - (decoder.last >> 1);
+        decoder.normalize();
+        decoder
+    }
+
+    fn byte(&mut self) -> u32 {
+        let byte = self.frame.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        u32::from(byte)
+    }
+
+    /// Section 4.1.2.1.
+    fn normalize(&mut self) {
+        while self.range <= 1 << 23 {
+            self.bits += 8;
+            self.range <<= 8;
+            let before = self.last;
+            self.last = self.byte();
+            let symbol = (before << 8 | self.last) >> 1 & 0xff;
+            self.value = ((self.value << 8) + (255 - symbol)) & 0x7fff_ffff;
+        }
+    }
+
+    /// How many bits were decoded, rounded up (section 4.1.6).
+    pub(super) fn tell(&self) -> i32 {
+        self.bits - (32 - self.range.leading_zeros() as i32)
+    }
+
+    /// Skips raw bits, which are at the end of the frame.
+    pub(super) fn skip_raw(&mut self, bits: i32) {
+        self.bits += bits;
+    }
+
+    /// A symbol whose probability of being set is 1/2^`log` (section 4.1.3.2).
+    pub(super) fn bit(&mut self, log: u32) -> bool {
+        let split = self.range >> log;
+        let is_set = self.value < split;
+        if is_set {
+            self.range = split;
+        } else {
+            self.value -= split;
+            self.range -= split;
+        }
+        self.normalize();
+        is_set
+    }
+
+    /// A symbol by the inverse of its cumulative distribution, whose total is 1 << `log` (section 4.1.3.3).
+    pub(super) fn symbol(&mut self, inverse: &[u8], log: u32) -> u32 {
+        let unit = self.range >> log;
+        let mut above = self.range;
+        for (symbol, &rest) in (0..).zip(inverse) {
+            let below = unit * u32::from(rest);
+            if self.value >= below {
+                self.value -= below;
+                self.range = above - below;
+                self.normalize();
+                return symbol;
+            }
+            above = below;
+        }
+        0
+    }
+
+    /// A number below `total`, at most 256, all equally likely (section 4.1.5).
+    pub(super) fn uniform(&mut self, total: u32) -> u32 {
+        let unit = self.range / total;
+        let number = total - (self.value / unit + 1).min(total);
+        self.update(unit, number, number + 1, total);
+        number
+    }
+
+    /// The unit of a distribution whose total is 1 << 15, and where in it the next symbol lies (section 4.1.2).
+    pub(super) fn place(&self) -> (u32, u32) {
+        let unit = self.range >> 15;
+        (unit, (1 << 15) - (self.value / unit + 1).min(1 << 15))
+    }
+
+    /// Section 4.1.2, `dec_update`.
+    pub(super) fn update(&mut self, unit: u32, low: u32, high: u32, total: u32) {
+        let above = unit * (total - high);
+        self.value -= above;
+        self.range = if low > 0 { unit * (high - low) } else { self.range - above };
+        self.normalize();
+    }
+}

@@ -1,0 +1,91 @@
+//! Measures windows from their packets: what [`crate::render::Renderer::measure`] finds by decoding them, but for the peaks.
+
+use std::ops::Range;
+
+use super::{FrameLevel, Levels, Loudness};
+use crate::aac::FRAME;
+use crate::activity::STEP;
+use crate::grid::samples;
+use crate::ogg::OpusIndex;
+use crate::render::{ChannelMap, Window, heard_range};
+use crate::tracks::{Track, TrackLevels};
+
+/// From this level on what a channel always has is noise that may hide speech: packets say too little about it then.
+const NOISE: u8 = 45;
+/// A channel has noise where no more than so many of a hundred half frames are quieter.
+const QUIET: usize = 5;
+
+/// The packets of one stream in a window.
+#[derive(Default)]
+struct Stream {
+    loudness: Loudness,
+    levels: Levels,
+    end: Option<i64>,
+    frames: Vec<FrameLevel>,
+}
+
+impl Stream {
+    /// Takes the next packet; `first` is the first sample of the window.
+    fn push(&mut self, start: i64, samples: u32, packet: &[u8], first: i64) {
+        if self.end.is_some_and(|end| start > end) {
+            self.loudness.reset();
+        }
+        self.end = Some(start + i64::from(samples));
+        self.frames.clear();
+        self.loudness.push(packet, &mut self.frames);
+        self.levels.put(start - first, &self.frames);
+    }
+
+    /// The levels of a window of so many half frames; `None` when packets do not say enough.
+    fn finish(self, halves: usize) -> Option<Vec<u8>> {
+        if self.levels.unmeasured() > 0.0 {
+            return None;
+        }
+        let levels = self.levels.into_levels(halves);
+        let is_noisy = |channel: usize| {
+            let quiet = levels.iter().skip(channel).step_by(2).filter(|level| **level < NOISE).count();
+            quiet * 100 <= QUIET * halves
+        };
+        (!is_noisy(0) && !is_noisy(1)).then_some(levels)
+    }
+}
+
+/// Measures a window of a file from the bytes that [`crate::render::source_range`] names. `None` when packets do not say enough of it: it has to
+/// be decoded.
+pub fn of_file(index: &OpusIndex, bytes: &[u8], map: ChannelMap, frames: &Range<u64>) -> Option<Window> {
+    let first = samples(frames).start;
+    let mut stream = Stream::default();
+    for packet in index.packets(heard_range(frames), bytes) {
+        stream.push(packet.start, packet.samples, &packet.data, first);
+    }
+    let mut levels = stream.finish(halves(frames))?;
+    if map == ChannelMap::Swap {
+        levels.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
+    }
+    Some(Window { levels, ..Window::default() })
+}
+
+/// Measures a window of several tracks from their packets, those of [`crate::render::track_range`]. `None` when packets do not say enough of it:
+/// it has to be decoded.
+pub fn of_tracks(tracks: &[Track], frames: &Range<u64>) -> Option<Window> {
+    let (first, halves) = (samples(frames).start, halves(frames));
+    let mut window = Window { levels: vec![0; 2 * halves], ..Window::default() };
+    for track in tracks {
+        let mut stream = Stream::default();
+        for packet in &track.packets {
+            stream.push(packet.start, packet.samples, &packet.data, first);
+        }
+        let levels: Vec<u8> = stream.finish(halves)?.into_iter().step_by(2).collect();
+        for (side, _) in track.channel.sides().into_iter().enumerate().filter(|(_, is_heard)| *is_heard) {
+            for (level, new) in window.levels.iter_mut().skip(side).step_by(2).zip(&levels) {
+                *level = (*level).max(*new);
+            }
+        }
+        window.tracks.push(TrackLevels { stream: track.stream, levels });
+    }
+    Some(window)
+}
+
+fn halves(frames: &Range<u64>) -> usize {
+    (frames.end - frames.start) as usize * (FRAME / STEP)
+}

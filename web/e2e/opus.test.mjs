@@ -86,8 +86,9 @@ test('what is heard is the sound of that moment to the sample, after seeks and f
     for (const isCold of [false, true]) {
       const moments = loudMoments(expected, (isCold ? 2 : 6) * TIMES);
       const heard = await heardIn(page, { url: inOpus(recording), moments, isCold });
-      for (const [n, moment] of moments.entries()) {
-        const { samples, decibels } = lag(heard[n], expected, moment);
+      assert.equal(heard.length, moments.length);
+      for (const { moment, pcm: sound } of heard) {
+        const { samples, decibels } = lag(sound, expected, moment);
         assert.equal(samples, 0, `${recording.session_id} at ${moment} s, ${isCold ? 'cold' : 'after a seek'}: ${decibels} dB`);
         worst = Math.max(worst, decibels);
         count += 1;

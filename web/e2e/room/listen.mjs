@@ -12,7 +12,7 @@ const WORKLET = `registerProcessor('recorder', class extends AudioWorkletProcess
 
 /**
  * Plays a playlist from moments on (s), after seeks or each with a player of its own, and records what is heard; runs in the page.
- * @returns for each moment 16-bit stereo, as base64, and what went wrong
+ * @returns moments, with 16-bit stereo as base64 for each, and what went wrong
  */
 async function play({ url, moments, isCold, seconds, worklet }) {
   const { default: Hls } = await import('/assets/vendor/hls.js/hls.light.min.mjs');
@@ -21,12 +21,16 @@ async function play({ url, moments, isCold, seconds, worklet }) {
   await context.resume();
   const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
   const errors = [];
+  let stalls = 0;
   const begin = async (startPosition) => {
     const audio = document.body.appendChild(document.createElement('audio'));
     const recorder = new AudioWorkletNode(context, 'recorder', { channelCount: 2, channelCountMode: 'explicit', channelInterpretation: 'discrete' });
     context.createMediaElementSource(audio).connect(recorder).connect(context.destination);
     const hls = new Hls({ startPosition, maxBufferLength: isCold ? 4 : 60 });
-    hls.on(Hls.Events.ERROR, (_, error) => { if (error.details !== 'aborted') errors.push(`${error.details} ${error.fatal}`); });
+    hls.on(Hls.Events.ERROR, (_, error) => {
+      if (error.details === 'bufferStalledError') stalls += 1;
+      else if (error.details !== 'aborted') errors.push(`${error.details} ${error.fatal}`);
+    });
     const canPlay = new Promise((resolve) => { audio.addEventListener('canplay', resolve, { once: true }); });
     hls.loadSource(url);
     hls.attachMedia(audio);
@@ -61,8 +65,13 @@ async function play({ url, moments, isCold, seconds, worklet }) {
       playing.audio.currentTime = at;
       await seeked;
     }
-    heard.push(await listen(playing));
+    const before = stalls;
+    const pcm = await listen(playing);
     if (isCold) playing.hls.destroy();
+    // A machine that is too busy to feed the player shows nothing of what is played.
+    if (stalls > before) moments.push(at);
+    else heard.push({ at, pcm });
+    if (moments.length > 100) throw new Error(`${stalls} stalls`);
   }
   playing.hls.destroy();
   await context.close();
@@ -76,13 +85,13 @@ export async function listener(open, url) {
   return page;
 }
 
-/** Records what a page hears of a playlist from some moments on (s): 16-bit stereo for each. */
+/** Records what a page hears of a playlist from some moments on (s): each of them, and 16-bit stereo. */
 export async function heardIn(page, options) {
   const { heard, errors } = await page.evaluate(play, { seconds: 0.8, isCold: false, worklet: WORKLET, ...options });
   assert.deepEqual(errors, []);
-  return heard.map((text) => {
-    const bytes = Buffer.from(text, 'base64');
-    return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  return heard.map(({ at, pcm }) => {
+    const bytes = Buffer.from(pcm, 'base64');
+    return { moment: at, pcm: new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2) };
   });
 }
 

@@ -8,12 +8,14 @@ use echosphere_domain::recording::Source;
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::WallTime;
 use echosphere_media::grid::Grid;
+use echosphere_media::loudness;
 use echosphere_media::ogg::PRE_ROLL;
-use echosphere_media::render::{Window, track_range};
+use echosphere_media::render::{Renderer, Window, track_range};
 use echosphere_media::tracks::Track;
 use echosphere_recorder::capture::Live;
 use echosphere_recorder::sound;
 use echosphere_store::Purpose;
+use tokio::sync::SemaphorePermit;
 
 use super::horizon::Due;
 use super::measured::Measured;
@@ -32,6 +34,19 @@ pub(super) fn needs(config: &Config) -> Live {
     // The segment that is due, and the one before, which is asked for meanwhile.
     let window = lag + 2 * config.segment_duration.as_nanos() as i64 + MAY_BE_LATE;
     Live { lag, window: if config.recorder.live { window } else { 0 } }
+}
+
+/// Measures a window of tracks: from their packets where they say enough, unless its peaks are wanted.
+fn measured(
+    renderer: &mut Renderer,
+    tracks: &[Track],
+    frames: Range<u64>,
+    has_peaks: bool,
+) -> Result<Window, echosphere_media::render::Error> {
+    match (!has_peaks).then(|| loudness::of_tracks(tracks, &frames)).flatten() {
+        Some(window) => Ok(window),
+        None => renderer.measure_tracks(tracks, &[], frames),
+    }
 }
 
 impl RoomSession {
@@ -58,20 +73,13 @@ impl RoomSession {
             let sid = assembler.room().map(|room| room.room_sid.clone());
             (capture.live_tracks(&track_range(&frames)), seen, restarts, sid)
         };
-        // Rooms that are late read a part of their log again: a few at a time, so that memory stays flat.
-        let _late = match tracks {
-            Some(_) => None,
-            None => recorder.registry.late.acquire().await.ok(),
-        };
-        let tracks = match tracks {
-            Some(tracks) => tracks,
-            None => self.tracks_of_chunks(&track_range(&frames)).await?,
-        };
+        let (tracks, _late) = self.tracks_due(tracks, &frames).await?;
         let (window, rendition) = (frames.clone(), aac());
         let is_encoded = recorder.config.renders_at_once(Source::Recorder);
+        let is_watched = self.onlookers.are_there();
         let rendered = recorder.rendering.pool.run(Priority::Live, move |renderer| {
             if !is_encoded {
-                return Ok((None, renderer.measure_tracks(&tracks, &[], window)?));
+                return Ok((None, measured(renderer, &tracks, window, is_watched)?));
             }
             let rendered = renderer.render_tracks(&tracks, &[], window.clone())?;
             Ok::<_, echosphere_media::render::Error>((Some(rendered.to_ts(number, window.start)), rendered))
@@ -103,9 +111,24 @@ impl RoomSession {
             .store
             .append_segments(self.room(), &rendition, &[segment], end, &participants, recorder.clock.now())
             .await?;
-        self.measured().push(&rendered, frames.end - frames.start);
+        self.measured().push(number, &rendered, frames.end - frames.start);
         metrics::counter!("echosphere_live_segments_total").increment(1);
         Ok(())
+    }
+
+    /// The tracks of a window that is due, if memory does not have them any more from chunks. Rooms that are late read a part of their log
+    /// again: a few at a time, so that memory stays flat.
+    async fn tracks_due(
+        &self,
+        known: Option<Vec<Track>>,
+        frames: &Range<u64>,
+    ) -> Result<(Vec<Track>, Option<SemaphorePermit<'_>>), Error> {
+        if let Some(tracks) = known {
+            return Ok((tracks, None));
+        }
+        let late = self.recorder.registry.late.acquire().await.ok();
+        metrics::counter!("echosphere_live_segments_late_total").increment(1);
+        Ok((self.tracks_of_chunks(&track_range(frames)).await?, late))
     }
 
     /// Measures what an earlier process rendered, from chunks, so that its turns are found and its waveform is there.
@@ -117,8 +140,8 @@ impl RoomSession {
             }
             let frames = Grid::live_segment(self.segment_ms(), number);
             let count = frames.end - frames.start;
-            match self.measure(frames).await {
-                Ok(window) => earlier.push(&window, count),
+            match self.measure(frames, false).await {
+                Ok(window) => earlier.push(number, &window, count),
                 Err(error) => {
                     tracing::warn!(recording = %self.recording.id, %error, "what was heard before the restart is not measured until the room has ended");
                     return;
@@ -130,12 +153,12 @@ impl RoomSession {
         }
     }
 
-    async fn measure(&self, frames: Range<u64>) -> Result<Window, Error> {
-        let tracks = self.tracks_of_chunks(&track_range(&frames)).await?;
+    /// Measures a window: from its packets where they say enough, unless its peaks are wanted.
+    pub(super) async fn measure(&self, frames: Range<u64>, has_peaks: bool) -> Result<Window, Error> {
+        let tracks = self.tracks(&track_range(&frames)).await?;
         let pool = &self.recorder.rendering.pool;
-        let measured = pool.run(Priority::Background, move |renderer| renderer.measure_tracks(&tracks, &[], frames));
-        let measured = measured.await?;
-        Ok(measured?)
+        let measured = pool.run(Priority::Background, move |renderer| measured(renderer, &tracks, frames, has_peaks));
+        Ok(measured.await??)
     }
 
     /// The tracks of a range of samples that memory does not have any more.
@@ -146,7 +169,6 @@ impl RoomSession {
         // ended.
         let numbers: Vec<u32> = numbers.into_iter().filter(|&number| number < last).collect();
         let entries = self.entries(&numbers).await?;
-        metrics::counter!("echosphere_live_segments_late_total").increment(1);
         Ok(self.capture().assembler().live_tracks(sound::packets(&entries), samples))
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Measured {
     /// Peaks of the last frames, which do not make a whole one yet.
     rest: Vec<i8>,
     peaks: Vec<i8>,
+    /// Windows whose peaks are missing, in order.
+    undrawn: Vec<u32>,
     tracks: BTreeMap<u32, Track>,
 }
 
@@ -43,8 +45,11 @@ struct Track {
 }
 
 impl Measured {
-    /// Takes the next window, which has `frames` frames; peaks that it lacks are taken as silence.
-    pub fn push(&mut self, window: &Window, frames: u64) {
+    /// Takes the next window, which has this number and `frames` frames; peaks that it lacks are taken as silence until they are drawn.
+    pub fn push(&mut self, number: u32, window: &Window, frames: u64) {
+        if window.peaks.is_empty() && !window.tracks.is_empty() {
+            self.undrawn.push(number);
+        }
         let before = self.frames as usize * HALVES;
         self.frames += frames;
         self.windows += 1;
@@ -58,6 +63,28 @@ impl Measured {
             let track =
                 self.tracks.entry(measured.stream).or_insert_with(|| Track { first: before, ..Track::default() });
             track.push(before, &measured.levels);
+        }
+    }
+
+    /// The newest window whose peaks are missing.
+    pub fn undrawn(&self) -> Option<u32> {
+        self.undrawn.last().copied()
+    }
+
+    /// Puts the peaks of a window in their place; `first` is its first frame.
+    pub fn draw(&mut self, number: u32, first: u64, peaks: &[i8]) {
+        const BYTES: usize = peaks::BYTES_PER_FRAME;
+        self.undrawn.retain(|undrawn| *undrawn != number);
+        let joined = self.peaks.len() / BYTES * FRAMES;
+        for (frame, new) in (first as usize..).zip(peaks.chunks_exact(BYTES)) {
+            let place = if frame < joined {
+                self.peaks.get_mut(frame / FRAMES * BYTES..)
+            } else {
+                self.rest.get_mut((frame - joined) * BYTES..)
+            };
+            for (value, (known, new)) in place.unwrap_or_default().iter_mut().zip(new).enumerate() {
+                *known = if value % 2 == 0 { (*known).min(*new) } else { (*known).max(*new) };
+            }
         }
     }
 
@@ -88,6 +115,7 @@ impl Measured {
         earlier.peaks.resize(earlier.frames as usize / FRAMES * peaks::BYTES_PER_FRAME, 0);
         earlier.peaks.extend_from_slice(&later.peaks[earlier.peaks.len().min(later.peaks.len())..]);
         (earlier.frames, earlier.windows, earlier.rest) = (later.frames, later.windows + 1, later.rest);
+        earlier.undrawn.extend(later.undrawn);
         for (stream, track) in later.tracks {
             let known = earlier.tracks.remove(&stream).unwrap_or_default();
             let settled = [known.settled, known.recent, track.settled].concat();

@@ -69,7 +69,7 @@ impl RoomSession {
     }
 
     /// The tracks of a range of samples, all that came of them.
-    async fn tracks(&self, range: &Range<i64>) -> Result<Vec<Track>, Error> {
+    pub(super) async fn tracks(&self, range: &Range<i64>) -> Result<Vec<Track>, Error> {
         let (tracks, is_open) = {
             let capture = self.capture();
             let is_open = || capture.assembler().live_chunks(range).contains(&capture.number());

@@ -34,8 +34,8 @@ pub(super) async fn persist(session: Arc<RoomSession>, end: oneshot::Receiver<bo
         let mut known = Known::of(&session);
         let ended = tokio::select! {
             ended = end => ended.unwrap_or(false),
-            ((), (), ()) = async {
-                tokio::join!(cut(&session), follow(&session, &mut known), session.measure_earlier())
+            ((), (), (), ()) = async {
+                tokio::join!(cut(&session), follow(&session, &mut known), session.measure_earlier(), session.draw())
             } => false,
         };
         finish(&session, known, ended).await;

@@ -127,10 +127,11 @@ impl Registry {
         Some(session.transcript()).filter(|transcript| !transcript.turns.is_empty())
     }
 
-    /// The waveform of a room so far; `None` when this process does not record it, or renders nothing while it goes on.
+    /// The waveform of a room so far, which is drawn while somebody asks for it; `None` when this process does not record it, or renders nothing while it goes on.
     pub fn waveform(&self, recording: RecordingId, pixels: usize) -> Option<Waveform> {
         let session = self.session(recording)?;
         session.rendered?;
+        session.onlookers.come();
         let waveform = session.measured().waveform(pixels);
         Some(waveform)
     }

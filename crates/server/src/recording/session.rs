@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::Recorder;
 use super::chunk_outbox::ChunkOutbox;
 use super::measured::Measured;
+use super::onlookers::Onlookers;
 
 /// What there is of a room when its tasks begin: what an earlier process left, or nothing yet.
 pub(super) struct StartingPoint {
@@ -39,6 +40,8 @@ pub(super) struct RoomSession {
     pub(super) excluded: Mutex<Vec<(String, LeftOut)>>,
     /// What was measured of the sound so far.
     pub(super) measured: Mutex<Measured>,
+    /// Who looks at its waveform.
+    pub(super) onlookers: Onlookers,
     /// Where turns were found in it.
     pub(super) found: Mutex<Found>,
 }
@@ -65,6 +68,7 @@ impl RoomSession {
             rendered: recorder.config.recorder.live.then_some(rendered),
             excluded: Mutex::default(),
             measured: Mutex::new(Measured::begin_at(Grid::live_segment(segment_ms, rendered).start)),
+            onlookers: Onlookers::default(),
             found: Mutex::default(),
         }
     }

@@ -38,7 +38,7 @@ fn expiries(text: &str) -> Vec<i64> {
 
 #[test]
 fn nothing_that_a_link_reaches_outlives_it() {
-    let (_dir, server, id) = recorded(&[], &[]);
+    let (_dir, server, id) = recorded(&[], &[("ECHOSPHERE_RENDERING_WHEN", "always")]);
     let expires = now() + 6;
     let signature = sign(&server, &id, expires);
     let route = format!("/v1/recordings/{id}");

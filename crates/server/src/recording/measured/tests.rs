@@ -15,7 +15,7 @@ fn call(windows: Range<u64>, measured: &mut Measured) {
             tracks: vec![TrackLevels { stream: 7, levels }],
             ..Window::default()
         };
-        measured.push(&window, 187);
+        measured.push(number as u32, &window, 187);
     }
 }
 
@@ -55,4 +55,25 @@ fn what_an_earlier_process_heard_comes_before() {
     assert_eq!(spoken(&later), right(0..20));
     assert!(later.windows() > before && later.until() == whole.until());
     assert_eq!(later.waveform(100_000).length(), whole.waveform(100_000).length());
+}
+
+#[test]
+fn what_is_drawn_later_is_where_it_would_have_been() {
+    let mut drawn = Measured::default();
+    let level = |number: u32| [-(number as i8), number as i8, 0, 1];
+    let mut expected = Measured::default();
+    for number in 0..7 {
+        let tracks = vec![TrackLevels { stream: 7, levels: vec![20; 374] }];
+        let peaks: Vec<i8> = (0..187).flat_map(|_| level(number)).collect();
+        expected.push(number, &Window { peaks, tracks: tracks.clone(), ..Window::default() }, 187);
+        drawn.push(number, &Window { tracks, ..Window::default() }, 187);
+    }
+    assert_eq!((expected.undrawn(), drawn.undrawn()), (None, Some(6)));
+    assert!(drawn.waveform(10_000).data.iter().all(|peak| *peak == 0));
+    while let Some(number) = drawn.undrawn() {
+        let peaks: Vec<i8> = (0..187).flat_map(|_| level(number)).collect();
+        drawn.draw(number, u64::from(number) * 187, &peaks);
+    }
+    assert_eq!(drawn.waveform(10_000), expected.waveform(10_000));
+    assert_eq!(drawn.rest, expected.rest);
 }

@@ -198,8 +198,8 @@ describe('holes are filled', { concurrency: true }, () => {
       console.log(`# heard ${late.map((seconds) => seconds.toFixed(2)).join(', ')} s after it was said, ${alike.map((seconds) => seconds.toFixed(2)).join(', ')} s before the agent's session has it`);
       const shown = `${alike.join(', ')}; late: ${late.join(', ')}`;
       assert.ok(Math.abs(late[2] - late[0]) < 0.15, shown);
-      // What was missed lies where the session has it, as what both have does.
-      const both = [alike[0], alike[2]];
+      // What was missed lies where the session has it: by its clock, or as what both have does. How late an agent hears changes on a busy machine.
+      const both = [alike[0], alike[2], 0];
       assert.ok(alike[1] > Math.min(...both) - 0.1 && alike[1] < Math.max(...both) + 0.1, shown);
       // The transcript points at it.
       for (const [n, line] of lines.entries()) {

@@ -124,9 +124,13 @@ pub fn append_packet(out: &mut Vec<u8>, kind: u8, frames: &[&[u8]]) {
     append(out, kind, frames, false);
 }
 
-/// Appends a packet of frames of one kind which says how long it is, so that another packet can follow it (RFC 6716 appendix B).
-pub fn append_delimited(out: &mut Vec<u8>, kind: u8, frames: &[&[u8]]) {
-    append(out, kind, frames, true);
+/// A packet of two streams, each of frames of one kind: the first one says how long it is, so that the other can follow it (RFC 6716 appendix
+/// B).
+pub fn packet_of_two(first: (u8, &[&[u8]]), second: (u8, &[&[u8]])) -> Vec<u8> {
+    let mut out = Vec::new();
+    append(&mut out, first.0, first.1, true);
+    append(&mut out, second.0, second.1, false);
+    out
 }
 
 fn append(out: &mut Vec<u8>, kind: u8, frames: &[&[u8]], is_delimited: bool) {

@@ -4,6 +4,7 @@
 //! three frames of warm-up, whose output is dropped: at the seams the error against the source is then no higher than elsewhere
 //! (measured in tests/windows.rs). The same input always gives the same bytes.
 
+mod levels;
 mod voices;
 
 use std::marker::PhantomData;
@@ -128,9 +129,9 @@ impl<E: AacEncoder> Renderer<E> {
         map: ChannelMap,
         frames: Range<u64>,
     ) -> Result<Window, Error> {
-        let range = needed::<E>(&frames);
-        let bad_packets = self.decode(index, bytes, map, range)?;
-        self.finish(bad_packets)
+        let mut window = self.measure(index, bytes, map, frames)?;
+        self.encode(&mut window)?;
+        Ok(window)
     }
 
     /// The interleaved stereo of a range of samples, from the bytes that [`OpusIndex::byte_range`] names for it.
@@ -160,9 +161,8 @@ impl<E: AacEncoder> Renderer<E> {
     /// Renders a window from the packets of several tracks, those of [`Renderer::track_range`] at least, and from what other
     /// sources have where the tracks have nothing.
     pub fn render_tracks(&mut self, tracks: &[Track], patches: &[Patch], frames: Range<u64>) -> Result<Window, Error> {
-        let bad_packets = self.mix(tracks, patches, needed::<E>(&frames))?;
-        let mut window = self.finish(bad_packets)?;
-        window.tracks = self.mixer.levels().iter().map(|track| track.of_window(window.lengths.len())).collect();
+        let mut window = self.measure_tracks(tracks, patches, frames)?;
+        self.encode(&mut window)?;
         Ok(window)
     }
 
@@ -175,17 +175,14 @@ impl<E: AacEncoder> Renderer<E> {
         frames: Range<u64>,
     ) -> Result<Window, Error> {
         let bad_packets = self.decode(index, bytes, map, needed::<E>(&frames))?;
-        let mut window = Window { bad_packets, ..Window::default() };
-        self.take_measure(&mut window, (frames.end - frames.start) as usize);
-        Ok(window)
+        Ok(self.measured(bad_packets, &frames))
     }
 
     /// As [`Renderer::render_tracks`], but only measures the window: the result has no AAC frames.
     pub fn measure_tracks(&mut self, tracks: &[Track], patches: &[Patch], frames: Range<u64>) -> Result<Window, Error> {
         let bad_packets = self.mix(tracks, patches, needed::<E>(&frames))?;
+        let mut window = self.measured(bad_packets, &frames);
         let count = (frames.end - frames.start) as usize;
-        let mut window = Window { bad_packets, ..Window::default() };
-        self.take_measure(&mut window, count);
         window.tracks = self.mixer.levels().iter().map(|track| track.of_window(count)).collect();
         Ok(window)
     }
@@ -193,14 +190,6 @@ impl<E: AacEncoder> Renderer<E> {
     fn mix(&mut self, tracks: &[Track], patches: &[Patch], range: Range<i64>) -> Result<u32, Error> {
         let mixed = self.mixer.mix(tracks, patches, range, &mut self.samples);
         mixed.map_err(|error| Error::Decoder(error.to_string()))
-    }
-
-    fn finish(&self, bad_packets: u32) -> Result<Window, Error> {
-        let mut window = Window { bad_packets, ..Window::default() };
-        self.encode(&mut window)?;
-        let count = window.lengths.len();
-        self.take_measure(&mut window, count);
-        Ok(window)
     }
 
     /// Fills `samples` with interleaved stereo of a range; what no packet covers is silent. Returns the number of bad
@@ -253,13 +242,15 @@ impl<E: AacEncoder> Renderer<E> {
         Ok(())
     }
 
-    /// Measures the frames after the warm-up.
-    fn take_measure(&self, window: &mut Window, count: usize) {
-        let frames = self.samples.chunks_exact(2 * FRAME);
-        for frame in frames.skip(WARM_UP as usize).take(count) {
+    /// Measures these frames, which come after the warm-up.
+    fn measured(&self, bad_packets: u32, frames: &Range<u64>) -> Window {
+        let mut window = Window { bad_packets, ..Window::default() };
+        let count = (frames.end - frames.start) as usize;
+        for frame in self.samples.chunks_exact(2 * FRAME).skip(WARM_UP as usize).take(count) {
             peaks::of_frame(frame, &mut window.peaks);
             window.levels.extend(activity::levels(frame));
         }
+        window
     }
 }
 

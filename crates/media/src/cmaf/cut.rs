@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::packet::append_silence;
-use super::{BASE, EDIT, Sample};
+use super::{BASE, EDIT, Sample, segment};
 use crate::ogg::{OpusIndex, Packet};
 
 /// The packets of a stretch.
@@ -19,6 +19,11 @@ impl Cut {
     /// The decode time of the first packet.
     pub fn decode_time(&self) -> u64 {
         (BASE + u64::from(EDIT)).saturating_add_signed(self.start)
+    }
+
+    /// The media segment with this number on the grid.
+    pub fn segment(&self, number: u32) -> Vec<u8> {
+        segment(number.saturating_add(1), self.decode_time(), &self.samples)
     }
 
     /// The length of all packets, in samples.

@@ -17,8 +17,8 @@ use std::ops::Range;
 pub use cut::{Cut, cut};
 pub use init::{Layout, init};
 pub use segment::{Sample, segment};
-pub(crate) use voices::voices;
 pub use voices::{SLOT, on_grid, put_together, voices_stretch};
+pub(crate) use voices::{slots, voices};
 
 /// The decode time of the first packet, in samples of 48 kHz: 10 s, as in MPEG-TS, so that nothing is ever before zero.
 pub const BASE: u64 = 480_000;

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::packet::{SILENT, append_silence_of};
 use super::{Cut, EDIT, Sample};
-use crate::opus_frames::{Frames, append_delimited, append_packet, is_celt};
+use crate::opus_frames::{Frames, is_celt, packet_of_two};
 use crate::tracks::{PlacedPacket, Track};
 
 /// How long a packet of two voices lasts, in samples (20 ms).
@@ -20,6 +20,11 @@ pub const SLOT: i64 = 960;
 pub fn voices_stretch(window: &Range<i64>, end: i64) -> Range<i64> {
     let edge = |moment: i64| (moment + SLOT - 1).div_euclid(SLOT) * SLOT;
     edge(window.start)..if window.end >= end { window.end } else { edge(window.end) }
+}
+
+/// How many packets a stretch has.
+pub(crate) fn slots(stretch: &Range<i64>) -> i64 {
+    (stretch.end - stretch.start + SLOT - 1).max(0) / SLOT
 }
 
 /// Puts the packets of a track where they are heard: frames of up to 20 ms at the nearest place of a grid of their own length, longer ones
@@ -42,7 +47,10 @@ fn grid_start(packet: &PlacedPacket) -> Option<i64> {
 pub fn put_together(tracks: &[Track], stretch: &Range<i64>) -> Option<Cut> {
     let left = side(tracks, stretch, 0)?;
     let right = side(tracks, stretch, 1)?;
-    let packets = left.iter().zip(&right).map(|(left, right)| joined(left.as_ref(), right.as_ref()));
+    let packets = left.iter().zip(&right).map(|(left, right)| {
+        let (left, right) = (heard(left.as_ref()), heard(right.as_ref()));
+        packet_of_two((left.0, &left.1), (right.0, &right.1))
+    });
     Some(voices(packets, stretch))
 }
 
@@ -52,7 +60,8 @@ pub(crate) fn voices(packets: impl Iterator<Item = Vec<u8>>, stretch: &Range<i64
     let mut start = stretch.start;
     if start == 0 {
         start = -i64::from(EDIT);
-        append_silence_of(&mut samples, u64::from(EDIT), two_silences);
+        let silences = |kind| packet_of_two((kind, &[&SILENT]), (kind, &[&SILENT]));
+        append_silence_of(&mut samples, u64::from(EDIT), silences);
     }
     let starts = (stretch.start..stretch.end).step_by(SLOT as usize);
     for (data, at) in packets.zip(starts) {
@@ -73,7 +82,7 @@ struct Slot<'t> {
 
 /// The slots of a side; `None` when what is heard on it cannot be put into them.
 fn side<'t>(tracks: &'t [Track], stretch: &Range<i64>, side: usize) -> Option<Vec<Option<Slot<'t>>>> {
-    let count = (stretch.end - stretch.start + SLOT - 1).max(0) / SLOT;
+    let count = slots(stretch);
     let mut slots: Vec<Option<Slot<'_>>> = Vec::new();
     slots.resize_with(count as usize, || None);
     let end = stretch.start + count * SLOT;
@@ -120,30 +129,14 @@ fn side<'t>(tracks: &'t [Track], stretch: &Range<i64>, side: usize) -> Option<Ve
     slots.iter().flatten().all(is_whole).then_some(slots)
 }
 
-/// A packet of both sides.
-fn joined(left: Option<&Slot<'_>>, right: Option<&Slot<'_>>) -> Vec<u8> {
-    let mut out = Vec::new();
-    append(&mut out, left, append_delimited);
-    append(&mut out, right, append_packet);
-    out
-}
-
-fn append(out: &mut Vec<u8>, slot: Option<&Slot<'_>>, with: fn(&mut Vec<u8>, u8, &[&[u8]])) {
+/// What a packet has of a slot: the kind of its frames, and these; silence where nothing is heard.
+fn heard<'t>(slot: Option<&Slot<'t>>) -> (u8, Vec<&'t [u8]>) {
     match slot {
         Some(slot) if slot.frames.iter().all(Option::is_some) || is_celt(slot.kind) => {
-            let frames: Vec<&[u8]> = slot.frames.iter().map(|frame| frame.unwrap_or(&SILENT)).collect();
-            with(out, slot.kind, &frames);
+            (slot.kind, slot.frames.iter().map(|frame| frame.unwrap_or(&SILENT)).collect())
         }
-        Some(_) | None => with(out, 0xf8, &[&SILENT]),
+        Some(_) | None => (0xf8, vec![&SILENT]),
     }
-}
-
-/// A packet of two silent voices, of this kind.
-fn two_silences(kind: u8) -> Vec<u8> {
-    let mut out = Vec::new();
-    append_delimited(&mut out, kind, &[&SILENT]);
-    append_packet(&mut out, kind, &[&SILENT]);
-    out
 }
 
 #[cfg(test)]

@@ -7,9 +7,8 @@ use crate::activity::{SILENCE, STEP};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Levels {
     levels: Vec<u8>,
-    /// Samples of frames, and of those whose level was not measured.
-    heard: u64,
-    unmeasured: u64,
+    /// Whether the level of a frame was not measured.
+    is_unsure: bool,
 }
 
 impl Levels {
@@ -19,10 +18,7 @@ impl Levels {
         let mut at = start;
         for frame in frames {
             let end = at + i64::from(frame.samples);
-            self.heard += u64::from(frame.samples);
-            if !frame.is_measured {
-                self.unmeasured += u64::from(frame.samples);
-            }
+            self.is_unsure |= !frame.is_measured;
             // The half frames whose middle is in it.
             let half = |sample: i64| (sample + step / 2 - 1).div_euclid(step).max(0) as usize;
             let halves = half(at)..half(end);
@@ -44,8 +40,8 @@ impl Levels {
         self.levels
     }
 
-    /// How much of what was sent has a level that was not measured, from 0 to 1.
-    pub fn unmeasured(&self) -> f64 {
-        self.unmeasured as f64 / self.heard.max(1) as f64
+    /// Whether the level of a frame was not measured: it only said whether somebody speaks.
+    pub fn is_unsure(&self) -> bool {
+        self.is_unsure
     }
 }

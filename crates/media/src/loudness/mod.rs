@@ -9,7 +9,6 @@ mod levels;
 mod range_decoder;
 mod window;
 
-pub use self::levels::Levels;
 pub use self::window::{of_file, of_tracks};
 
 use self::coarse_energy::CoarseEnergy;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{FrameLevel, Levels, Loudness};
+use super::levels::Levels;
+use super::{FrameLevel, Loudness};
 use crate::aac::FRAME;
 use crate::activity::STEP;
 use crate::grid::samples;
@@ -38,7 +39,7 @@ impl Stream {
 
     /// The levels of a window of so many half frames; `None` when packets do not say enough.
     fn finish(self, halves: usize) -> Option<Vec<u8>> {
-        if self.levels.unmeasured() > 0.0 {
+        if self.levels.is_unsure() {
             return None;
         }
         let levels = self.levels.into_levels(halves);

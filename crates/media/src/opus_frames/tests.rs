@@ -51,10 +51,9 @@ fn two_packets_in_one_are_two_voices() {
     let mut alone = [Decoder::new(48_000, Channels::Mono).unwrap(), Decoder::new(48_000, Channels::Mono).unwrap()];
     for (left, right) in left.iter().zip(right.chunks_exact(2)) {
         let halves: Vec<Frames<'_>> = right.iter().map(|half| Frames::parse(half).unwrap()).collect();
-        let mut sample = Vec::new();
         let first = Frames::parse(left).unwrap();
-        append_delimited(&mut sample, first.kind, &first.frames);
-        append_packet(&mut sample, halves[0].kind, &[halves[0].frames[0], halves[1].frames[0]]);
+        let second = [halves[0].frames[0], halves[1].frames[0]];
+        let sample = packet_of_two((first.kind, &first.frames), (halves[0].kind, &second));
         let mut heard = [0; 1_920];
         assert_eq!(both.decode(&sample, &mut heard, false).unwrap(), 960);
         let mut mono = [0; 960];

@@ -9,7 +9,7 @@ use crate::SAMPLE_RATE;
 use crate::aac::AacEncoder;
 use crate::cmaf::{self, Cut, SLOT};
 use crate::ogg::PRE_ROLL;
-use crate::opus_frames::{Frames, append_delimited, append_packet};
+use crate::opus_frames::packet_of_two;
 use crate::tracks::{Patch, Track};
 
 /// What each voice is encoded with, in bits per second: about twice what speech needs, as it was encoded before.
@@ -54,13 +54,8 @@ impl<E: AacEncoder> Renderer<E> {
         });
         let (left, right) = (left?, right?);
         let packets = left.iter().zip(&right).map(|(left, right)| {
-            let mut packet = Vec::with_capacity(left.len() + right.len() + 2);
-            for (data, with) in [(left, append_delimited as fn(&mut _, _, &[&[u8]])), (right, append_packet)] {
-                if let Some(frames) = Frames::parse(data) {
-                    with(&mut packet, frames.kind, &frames.frames);
-                }
-            }
-            packet
+            // One frame each (code 0): its kind is all that comes before it.
+            packet_of_two((left[0], &[&left[1..]]), (right[0], &[&right[1..]]))
         });
         Ok(cmaf::voices(packets, stretch))
     }
@@ -73,7 +68,7 @@ fn voice(pcm: &[i16], stretch: &Range<i64>) -> Result<Vec<Vec<u8>>, Error> {
     encoder.set_bitrate(Bitrate::Bits(BITRATE)).map_err(failed)?;
     // What is decoded is that much later than what was encoded.
     let delay = encoder.get_lookahead().map_err(failed)?.unsigned_abs() as usize;
-    let count = (stretch.end - stretch.start + SLOT - 1).max(0) / SLOT;
+    let count = cmaf::slots(stretch);
     let blocks = pcm.get(delay..).unwrap_or_default().chunks_exact(SLOT as usize).take((WARM_UP + count) as usize);
     let mut packets = Vec::with_capacity(count as usize);
     for (number, block) in (-WARM_UP..).zip(blocks) {

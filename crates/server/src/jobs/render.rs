@@ -83,12 +83,7 @@ impl Job<'_> {
     async fn render(&self) -> Result<Option<Analysis>, Error> {
         let (jobs, id) = (self.jobs, self.recording.id);
         let segments = jobs.store.segment_index(id).await?;
-        let mut renderers: HashMap<CaptureId, CaptureRenderer> = HashMap::new();
-        for capture in &self.captures {
-            if let Some(renderer) = jobs.rendering.renderer(&self.recording, &self.captures, capture).await? {
-                renderers.insert(capture.id, renderer);
-            }
-        }
+        let renderers = jobs.rendering.renderers(&self.recording, &self.captures).await?;
         self.announce(&segments, &renderers).await?;
         // A few more than the pool's threads, so that storing one segment never keeps a thread from the next.
         let at_once = jobs.rendering.pool.workers() * 3;
@@ -154,12 +149,8 @@ impl Job<'_> {
         let (capture, index) = (segment.capture, segment.index);
         let frames = segment.duration.ticks().unsigned_abs() / echosphere_media::grid::TICKS_PER_FRAME;
         let mut done = Done { capture, window: Ok(Window::default()), index, stored: None, frames };
-        let is_there = |renderer: &&CaptureRenderer| {
-            !renderer.audio().is_gone() && !matches!(segment.state, SegmentState::Missing { .. })
-        };
         // Silence that is only claimed costs nothing: it is rendered on demand, and its measurements are known.
-        let Some(renderer) = renderer.filter(is_there).filter(|renderer| !renderer.is_silent(segment.capture_index))
-        else {
+        let Some(renderer) = renderer.filter(|renderer| renderer.is_heard_in(segment)) else {
             return Ok(done);
         };
         let (rendering, number) = (&self.jobs.rendering, segment.capture_index);

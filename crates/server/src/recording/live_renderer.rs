@@ -8,7 +8,6 @@ use echosphere_domain::recording::Source;
 use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_domain::time::WallTime;
 use echosphere_media::grid::Grid;
-use echosphere_media::loudness;
 use echosphere_media::ogg::PRE_ROLL;
 use echosphere_media::render::{Renderer, Window, track_range};
 use echosphere_media::tracks::Track;
@@ -36,16 +35,17 @@ pub(super) fn needs(config: &Config) -> Live {
     Live { lag, window: if config.recorder.live { window } else { 0 } }
 }
 
-/// Measures a window of tracks: from their packets where they say enough, unless its peaks are wanted.
+/// Measures a window of tracks: its levels, and its peaks if they are wanted.
 fn measured(
     renderer: &mut Renderer,
     tracks: &[Track],
     frames: Range<u64>,
     has_peaks: bool,
 ) -> Result<Window, echosphere_media::render::Error> {
-    match (!has_peaks).then(|| loudness::of_tracks(tracks, &frames)).flatten() {
-        Some(window) => Ok(window),
-        None => renderer.measure_tracks(tracks, &[], frames),
+    if has_peaks {
+        renderer.measure_tracks(tracks, &[], frames)
+    } else {
+        renderer.levels_of_tracks(tracks, &[], frames)
     }
 }
 

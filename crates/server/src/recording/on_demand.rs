@@ -59,25 +59,20 @@ impl RoomSession {
         let tracks = self.tracks(&voices_range(&stretch)).await?;
         let made = self.recorder.rendering.pool.run(Priority::Interactive, move |renderer| {
             let cut = renderer.voices(tracks, &[], &stretch)?;
-            Ok::<_, echosphere_media::render::Error>(cmaf::segment(
-                number.saturating_add(1),
-                cut.decode_time(),
-                &cut.samples,
-            ))
+            Ok::<_, echosphere_media::render::Error>(cut.segment(number))
         });
         Ok(made.await??)
     }
 
     /// The tracks of a range of samples, all that came of them.
     pub(super) async fn tracks(&self, range: &Range<i64>) -> Result<Vec<Track>, Error> {
-        let (tracks, is_open) = {
+        let is_open = {
             let capture = self.capture();
-            let is_open = || capture.assembler().live_chunks(range).contains(&capture.number());
-            (capture.live_tracks(range), is_open())
+            if let Some(tracks) = capture.live_tracks(range) {
+                return Ok(tracks);
+            }
+            capture.assembler().live_chunks(range).contains(&capture.number())
         };
-        if let Some(tracks) = tracks {
-            return Ok(tracks);
-        }
         if is_open {
             self.cut().await.map_err(crate::error::Error::io("keep a chunk"))?;
         }

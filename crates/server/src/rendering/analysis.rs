@@ -58,6 +58,11 @@ impl CaptureAnalysis {
         self.tracks.iter_mut().for_each(|track| track.levels.resize(after, SILENCE));
     }
 
+    /// Whether it was measured without its peaks: its waveform is drawn when somebody looks at it, if it is heard.
+    pub fn lacks_peaks(&self) -> bool {
+        self.peaks.is_empty() && !self.levels.is_empty()
+    }
+
     /// The levels of one channel: 0 the agent's, 1 everybody else's.
     pub fn channel(&self, channel: usize) -> Vec<u8> {
         self.levels.iter().skip(channel).step_by(2).copied().collect()
@@ -118,11 +123,6 @@ impl Analysis {
     /// What was measured of a capture.
     pub fn of(&self, capture: CaptureId) -> Option<&CaptureAnalysis> {
         self.captures.iter().find(|measured| measured.capture == capture)
-    }
-
-    /// Whether a capture was measured without its peaks: its waveform is drawn when somebody looks at it, if it is heard.
-    pub fn may_lack_peaks(&self) -> bool {
-        self.captures.iter().any(|capture| capture.peaks.is_empty() && !capture.levels.is_empty())
     }
 
     /// The peaks of the whole recording, in the order of its media.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::recording::{Audio, Fill, Source};
+use echosphere_domain::segment::{Segment, SegmentState};
 use echosphere_media::grid::{Grid, samples};
-use echosphere_media::loudness;
 use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
 use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
 use echosphere_media::tracks::{Channel, Patch};
@@ -42,12 +42,9 @@ enum Wanted {
 }
 
 impl Wanted {
-    /// What packets say, if that is enough.
-    fn said(self, packets: impl FnOnce() -> Option<Window>) -> Option<Window> {
-        let said = (self == Self::Levels).then(packets)?;
-        let how = if said.is_some() { "packets" } else { "decoding" };
-        metrics::counter!("echosphere_windows_measured_total", "by" => how).increment(1);
-        said
+    /// The window as MPEG-TS, if that is wanted.
+    fn ts(self, window: &Window, segment: u32, first_frame: u64) -> Vec<u8> {
+        if self == Self::Segment { window.to_ts(segment, first_frame) } else { Vec::new() }
     }
 }
 
@@ -122,6 +119,12 @@ impl CaptureRenderer {
         }
     }
 
+    /// Whether there is something to be heard in one of its segments: it is not lost, and not known to be silent.
+    pub fn is_heard_in(&self, segment: &Segment) -> bool {
+        let is_missing = matches!(segment.state, SegmentState::Missing { .. });
+        !is_missing && !self.audio.is_gone() && !self.is_silent(segment.capture_index)
+    }
+
     /// Renders the segment with this position on the grid; returns it as MPEG-TS, with what was measured.
     pub async fn render(
         &self,
@@ -140,7 +143,10 @@ impl CaptureRenderer {
     /// Measures the levels of the segment with this position on the grid, from its packets where they say enough, else from what is decoded.
     /// There may be no peaks.
     pub async fn levels(&self, rendering: &Rendering, priority: Priority, segment: u32) -> Result<Window, Error> {
-        Ok(self.make(rendering, priority, segment, Wanted::Levels).await?.1)
+        let (_, window) = self.make(rendering, priority, segment, Wanted::Levels).await?;
+        let by = if window.peaks.is_empty() { "packets" } else { "decoding" };
+        metrics::counter!("echosphere_windows_measured_total", "by" => by).increment(1);
+        Ok(window)
     }
 
     async fn make(
@@ -159,15 +165,12 @@ impl CaptureRenderer {
                 let bytes = self.kept.ogg(rendering, source_range(index, &frames)).await?;
                 let (index, map) = (Arc::clone(index), *map);
                 let rendered = rendering.pool.run(priority, move |renderer| {
-                    let said = || loudness::of_file(&index, &bytes, map, &frames);
-                    if let Some(window) = wanted.said(said) {
-                        return Ok((Vec::new(), window));
-                    }
-                    if wanted != Wanted::Segment {
-                        return Ok((Vec::new(), renderer.measure(&index, &bytes, map, frames)?));
-                    }
-                    let window = renderer.render(&index, &bytes, map, frames.clone())?;
-                    Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
+                    let window = match wanted {
+                        Wanted::Segment => renderer.render(&index, &bytes, map, frames.clone())?,
+                        Wanted::Measurements => renderer.measure(&index, &bytes, map, frames.clone())?,
+                        Wanted::Levels => renderer.levels(&index, &bytes, map, frames.clone())?,
+                    };
+                    Ok::<_, echosphere_media::render::Error>((wanted.ts(&window, segment, frames.start), window))
                 });
                 Ok(rendered.await??)
             }
@@ -179,16 +182,12 @@ impl CaptureRenderer {
                 let rendered = rendering.pool.run(priority, move |renderer| {
                     let patches = patches(&fills, renderer, index.is_mixed)?;
                     let tracks = index.tracks(&entries, &samples);
-                    // What another capture fills has no packets here.
-                    let said = || patches.is_empty().then(|| loudness::of_tracks(&tracks, &frames)).flatten();
-                    if let Some(window) = wanted.said(said) {
-                        return Ok((Vec::new(), window));
-                    }
-                    if wanted != Wanted::Segment {
-                        return Ok((Vec::new(), renderer.measure_tracks(&tracks, &patches, frames)?));
-                    }
-                    let window = renderer.render_tracks(&tracks, &patches, frames.clone())?;
-                    Ok::<_, echosphere_media::render::Error>((window.to_ts(segment, frames.start), window))
+                    let window = match wanted {
+                        Wanted::Segment => renderer.render_tracks(&tracks, &patches, frames.clone())?,
+                        Wanted::Measurements => renderer.measure_tracks(&tracks, &patches, frames.clone())?,
+                        Wanted::Levels => renderer.levels_of_tracks(&tracks, &patches, frames.clone())?,
+                    };
+                    Ok::<_, echosphere_media::render::Error>((wanted.ts(&window, segment, frames.start), window))
                 });
                 Ok(rendered.await??)
             }

@@ -1,6 +1,6 @@
 //! Makes a renderer for a capture from what is stored of it, and caches those that were used last.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use echosphere_domain::id::CaptureId;
@@ -74,6 +74,21 @@ impl Rendering {
         };
         self.cache.insert(capture.id, &renderer, bytes.len());
         Ok(Some(renderer))
+    }
+
+    /// The renderers of those captures that have sound.
+    pub async fn renderers(
+        &self,
+        recording: &Recording,
+        captures: &[Capture],
+    ) -> Result<HashMap<CaptureId, CaptureRenderer>, Error> {
+        let mut renderers = HashMap::new();
+        for capture in captures {
+            if let Some(renderer) = self.renderer(recording, captures, capture).await? {
+                renderers.insert(capture.id, renderer);
+            }
+        }
+        Ok(renderers)
     }
 
     /// The captures that fill the side gaps of a sound.

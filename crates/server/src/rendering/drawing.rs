@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Capture, Recording};
-use echosphere_domain::segment::{Segment, SegmentState};
+use echosphere_domain::segment::Segment;
 use echosphere_media::grid::TICKS_PER_FRAME;
 use echosphere_media::render::Window;
 use echosphere_store::Purpose;
@@ -67,12 +67,7 @@ impl Rendering {
     ) -> Result<(), Error> {
         let segments = self.store.segment_index(recording.id).await?;
         progress.all.store(segments.len(), Ordering::Relaxed);
-        let mut renderers: HashMap<CaptureId, CaptureRenderer> = HashMap::new();
-        for capture in captures {
-            if let Some(renderer) = self.renderer(recording, captures, capture).await? {
-                renderers.insert(capture.id, renderer);
-            }
-        }
+        let renderers = self.renderers(recording, captures).await?;
         let (mut waiting, mut windows) = (segments.iter(), FuturesOrdered::new());
         let mut drawn: HashMap<CaptureId, CaptureAnalysis> = HashMap::new();
         for segment in &segments {
@@ -98,11 +93,9 @@ impl Rendering {
 
     /// What is heard of a segment; nothing where it is lost, or silent.
     async fn window(&self, segment: &Segment, renderer: Option<&CaptureRenderer>) -> Result<Window, Error> {
-        let is_heard = |renderer: &&CaptureRenderer| {
-            let is_missing = matches!(segment.state, SegmentState::Missing { .. });
-            !is_missing && !renderer.audio().is_gone() && !renderer.is_silent(segment.capture_index)
+        let Some(renderer) = renderer.filter(|renderer| renderer.is_heard_in(segment)) else {
+            return Ok(Window::default());
         };
-        let Some(renderer) = renderer.filter(is_heard) else { return Ok(Window::default()) };
         match renderer.measure(self, Priority::Background, segment.capture_index).await {
             Err(Error::MasterLost(_)) => Ok(Window::default()),
             measured => measured,

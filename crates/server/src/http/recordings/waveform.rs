@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::http::access::{Signed, Viewer};
 use crate::http::problem::Problem;
 use crate::http::state::SharedApp;
-use crate::rendering::Analysis;
+use crate::rendering::{Analysis, CaptureAnalysis};
 
 /// The resolution.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -84,12 +84,9 @@ pub async fn get(
         tracing::error!(%key, "the stored peaks cannot be read");
         Problem::internal("the stored peaks cannot be read")
     })?;
-    if analysis.may_lack_peaks() {
+    if analysis.captures.iter().any(CaptureAnalysis::lacks_peaks) {
         let heard = app.store.segment_index(recording.id).await?;
-        let lacks = |capture| {
-            analysis.of(capture).is_some_and(|measured| measured.peaks.is_empty() && !measured.levels.is_empty())
-        };
-        if heard.iter().any(|segment| lacks(segment.capture)) {
+        if heard.iter().any(|segment| analysis.of(segment.capture).is_some_and(CaptureAnalysis::lacks_peaks)) {
             return Ok(under_way(app.rendering.draw(recording, captures, key)));
         }
     }

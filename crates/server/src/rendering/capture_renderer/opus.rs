@@ -83,10 +83,8 @@ impl CaptureRenderer {
         }
         let bytes = self.kept.ogg(rendering, range).await?;
         let index = Arc::clone(index);
-        let made = rendering.pool.run(Priority::Interactive, move |_| {
-            let cut = cmaf::cut(&index, &bytes, window);
-            cmaf::segment(segment.saturating_add(1), cut.decode_time(), &cut.samples)
-        });
+        let made =
+            rendering.pool.run(Priority::Interactive, move |_| cmaf::cut(&index, &bytes, window).segment(segment));
         Ok(Some(made.await?))
     }
 
@@ -106,11 +104,7 @@ impl CaptureRenderer {
         let made = rendering.pool.run(Priority::Interactive, move |renderer| {
             let patches = patches(&fills, renderer, index.is_mixed)?;
             let cut = renderer.voices(index.tracks(&entries, &needed), &patches, &stretch)?;
-            Ok::<_, echosphere_media::render::Error>(cmaf::segment(
-                segment.saturating_add(1),
-                cut.decode_time(),
-                &cut.samples,
-            ))
+            Ok::<_, echosphere_media::render::Error>(cut.segment(segment))
         });
         Ok(made.await??)
     }

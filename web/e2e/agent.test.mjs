@@ -32,10 +32,10 @@ async function call(sdk, collector, room) {
     LIVEKIT_URL: url, LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, LIVEKIT_OBSERVABILITY_URL: collector, E2E_PORT: String(await freePort()),
   };
   const { program, args, name } = SDKS[sdk];
-  const worker = start(program, args, { env, cwd: agent });
+  const worker = start(program, args, { env, cwd: agent, elsewhere: true });
   try {
     await until('the worker', () => /registered worker/.test(worker.output()), 60);
-    const caller = start(python, ['caller.py', room, name], { env, cwd: agent });
+    const caller = start(python, ['caller.py', room, name], { env, cwd: agent, elsewhere: true });
     const status = await caller.ended;
     assert.equal(status, 0, `${caller.output()}\n${worker.output().slice(-6000)}`);
     return JSON.parse(caller.output().split('\n').findLast((line) => line.startsWith('{"said"')));

@@ -15,9 +15,9 @@ export async function call({ livekit, server, folder, room, attributes = {} }) {
     ...livekit.env, LIVEKIT_OBSERVABILITY_URL: server.url, E2E_PORT: String(await freePort()), E2E_SCRIPT: 'script-redaction.json',
     E2E_GATES: gates, E2E_ATTRIBUTES: JSON.stringify(attributes),
   };
-  const worker = start(python, ['agent.py', 'start'], { env, cwd: agent });
+  const worker = start(python, ['agent.py', 'start'], { env, cwd: agent, elsewhere: true });
   await until('the worker', () => /registered worker/.test(worker.output()), 60);
-  const caller = start(python, ['caller.py', room, 'e2e'], { env, cwd: agent });
+  const caller = start(python, ['caller.py', room, 'e2e'], { env, cwd: agent, elsewhere: true });
   const said = () => caller.output().split('\n').filter((line) => line.startsWith('{"said"')).map((line) => JSON.parse(line));
   return {
     said,

@@ -4,14 +4,17 @@
 help: ## Show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
+# `make demo FEATURES=--no-default-features` builds without the AAC encoder: sooner, and recordings are played as Opus only.
+FEATURES =
+
 demo: ## Install, build, start EchoSphere with four recorded sessions and print where their replays are
 	@scripts/install.sh build
-	cargo build --release --package echosphere-server
+	cargo build --release --package echosphere-server $(FEATURES)
 	target/release/echosphere demo --no-auth
 
 demo-live: ## Install, build, start LiveKit and EchoSphere, and record a call while it goes on
 	@scripts/install.sh live
-	cargo build --release --package echosphere-server
+	cargo build --release --package echosphere-server $(FEATURES)
 	.tools/venv/bin/python scripts/demo_live.py
 
 test: ## Install what the tests need and run all of them

@@ -25,7 +25,7 @@ beside() {
     echo 10 2>/dev/null >/proc/self/autogroup
     # Compiling gives way to the tests.
     suite lint nice cargo clippy --workspace --all-targets --quiet -- -D warnings
-    suite no-encoder nice cargo check --quiet --package echosphere-media --no-default-features
+    suite no-encoder nice cargo check --quiet --workspace --no-default-features
     suite rust cargo test --workspace --no-fail-fast --quiet
     suite types npm run --silent --prefix web check
     suite web npm test --silent --prefix web

@@ -61,6 +61,11 @@ export function opusFailed() {
   keep(FAILED, String(Date.now() + REST));
 }
 
+/** @param {string} playlist a multivariant playlist @returns {boolean} whether the server has it in Opus only */
+export function isOnlyOpus(playlist) {
+  return new URL(playlist, location.href).searchParams.get('codec') === 'opus';
+}
+
 /** @param {string} playlist a multivariant playlist @param {Codec} wanted @returns {string} its address in that codec, if there is one */
 export function inCodec(playlist, wanted) {
   if (wanted === 'aac') return playlist;

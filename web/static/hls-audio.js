@@ -2,7 +2,7 @@
 
 import Hls from './vendor/hls.js/hls.light.min.mjs';
 import { recording } from './api.js';
-import { codec, inCodec, opusFailed } from './codec.js';
+import { codec, inCodec, isOnlyOpus, opusFailed } from './codec.js';
 import { Requests } from './hls-requests.js';
 import { linked } from './link.js';
 
@@ -88,7 +88,7 @@ function next(hls) {
 function withHls(audio, source, report) {
   const { id } = source;
   /** @type {Start} */
-  let start = { playlist: source.playlist, wanted: codec(), at: source.spoken() > 0 ? begin(source) : -1 };
+  let start = { playlist: source.playlist, wanted: isOnlyOpus(source.playlist) ? 'opus' : codec(), at: source.spoken() > 0 ? begin(source) : -1 };
   let follows = false;
   let isStopped = false;
   /** @type {Again} */
@@ -137,7 +137,7 @@ function play(audio, source, start, report, again) {
       xhr.open('GET', await (isPlaylist ? requests.playlist(url) : requests.segment(url)), true);
     },
   });
-  const stop = recover({ hls, audio, id, requests, wanted: start.wanted }, report, again);
+  const stop = recover({ hls, audio, id, requests, start }, report, again);
   /** Whether the newest playlist arrived at the moment when its last segment became available. */
   let isNew = false;
   /** The end of the newest playlist, in seconds. */
@@ -183,12 +183,13 @@ const UNPLAYABLE = new Set([
 
 /**
  * Recovers from errors, and reports one for as long as it lasts.
- * @param {{ hls: Hls, audio: HTMLAudioElement, id: string, requests: Requests, wanted: Codec }} playing
+ * @param {{ hls: Hls, audio: HTMLAudioElement, id: string, requests: Requests, start: Start }} playing
  * @param {(message: string | null) => void} report @param {Again} again @returns {() => void} stops recovering
  */
-function recover({ hls, audio, id, requests, wanted }, report, again) {
+function recover({ hls, audio, id, requests, start }, report, again) {
   /** Whether Opus is played; before the playlist has come, whether it is asked for. */
-  let isOpus = wanted === 'opus';
+  let isOpus = start.wanted === 'opus';
+  const hasAac = !isOnlyOpus(start.playlist);
   hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => { isOpus = levels[0]?.audioCodec?.toLowerCase() === 'opus'; });
   /** @type {Set<string>} segments that recovery was tried for already; loading one removes it */
   const tried = new Set();
@@ -207,7 +208,12 @@ function recover({ hls, audio, id, requests, wanted }, report, again) {
     const code = data.response?.code ?? 0;
     const url = data.frag?.url ?? '';
     const isUnplayable = UNPLAYABLE.has(data.details) || (data.fatal && data.type === Hls.ErrorTypes.MEDIA_ERROR);
-    if (isOpus && !isStopped && (isUnplayable || (data.frag && code === 404))) {
+    if (isOpus && !hasAac && isUnplayable && data.fatal) {
+      isStopped = true;
+      report('This browser cannot play Opus, and this server has nothing else. Chrome, Edge and Firefox can.');
+      return;
+    }
+    if (isOpus && hasAac && !isStopped && (isUnplayable || (data.frag && code === 404))) {
       isStopped = true;
       // What one recording lacks says nothing about the browser.
       if (isUnplayable) opusFailed();

@@ -26,6 +26,9 @@ pub trait AacEncoder {
 #[cfg(feature = "fdk-aac")]
 pub use fdk::FdkAac;
 
+/// Whether an encoder comes with this build.
+pub const IS_BUILT_IN: bool = cfg!(feature = "fdk-aac");
+
 /// The encoder that comes with this build.
 #[cfg(feature = "fdk-aac")]
 pub type BuiltIn = FdkAac;

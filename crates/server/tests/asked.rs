@@ -76,11 +76,13 @@ fn nothing_is_rendered_before_somebody_asks_and_then_a_few_ahead() {
     let names: BTreeSet<String> =
         rendered(&server).iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     assert_eq!(names, ["00002.ts", "00003.ts", "00004.ts", "00005.ts"].map(str::to_owned).into());
-    let metrics = server.get("/metrics").text();
-    assert!(metrics.contains("echosphere_segments_rendered_on_demand_total 4"), "{metrics}");
+    // The last of them is announced and counted after it lies there.
+    until("the count", || server.get("/metrics").text().contains("echosphere_segments_rendered_on_demand_total 4"));
+    let stored = || -> Vec<usize> {
+        listed(&server, &base).iter().enumerate().filter(|(_, address)| !is_ours(address)).map(|(n, _)| n).collect()
+    };
+    until("their addresses", || stored() == [2, 3, 4, 5]);
     let now = listed(&server, &base);
-    let stored: Vec<usize> = (0..now.len()).filter(|&n| !is_ours(&now[n])).collect();
-    assert_eq!(stored, [2, 3, 4, 5]);
     assert_eq!(fetch(&now[2]).body, answers[0].body);
 }
 
@@ -100,6 +102,27 @@ fn what_is_always_rendered_is_the_same_and_is_kept() {
         assert!(fetch(one).body == fetch(another).body, "{one}");
     }
     assert_eq!(listed(&always, &other), addresses);
+}
+
+#[test]
+fn where_there_is_no_aac_the_playlist_is_opus_and_all_else_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, base) = begin(folder.path(), &[("ECHOSPHERE_RENDERING_WHEN", "never")]);
+    let playlist = server.get(&base).json()["playlist_url"].as_str().unwrap().to_owned();
+    assert!(playlist.contains("codec=opus"), "{playlist}");
+    let answer = fetch(&playlist);
+    assert!(answer.status == 200 && answer.text().contains("renditions/opus/"), "{}", answer.text());
+    let media = server.get(&format!("{base}/renditions/opus/playlist.m3u8")).text();
+    let segment = media.lines().find(|line| line.starts_with("segments/")).unwrap();
+    assert_eq!(server.get(&format!("{base}/renditions/opus/{segment}")).status, 200);
+    for path in ["playlist.m3u8", "renditions/audio/playlist.m3u8", "renditions/audio/segments/0.ts"] {
+        let answer = server.get(&format!("{base}/{path}"));
+        assert_eq!((answer.status, &answer.json()["type"]), (501, &"/problems/no-aac".into()), "{path}");
+        assert!(answer.text().contains("codec=opus"), "{}", answer.text());
+    }
+    assert_eq!(server.get(&format!("{base}/waveform?pixels=100")).status, 202);
+    until("the waveform", || server.get(&format!("{base}/waveform?pixels=100")).status == 200);
+    assert_eq!(rendered(&server), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 
 # Real time before anything else that this machine does, where that is allowed. The SDK's own threads begin when it is loaded.
@@ -26,14 +27,21 @@ from codes import RATE, chirp
 PLAN = json.loads(sys.argv[1])
 URL, KEY, SECRET = (os.environ[name] for name in ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"))
 START = PLAN.get("start") or time.time() + 0.5
-FRAME = RATE // 100
+# Each frame costs the SDK as much, however long it is (40 ms).
+FRAME = RATE // 25
 # What is queued lasts this long. A speaker who gets no processor for longer has nothing to send meanwhile, says so, and goes on later
 # than before: how far the SDK's own queue is from what it says of it is another constant from then on.
 QUEUE_MS = 200
 # From this silence on it is said (two packets).
 DRY = 0.02
+# For so long a thread of the SDK may wait for a processor (s). Each of them sends something on time; Python knows nothing of it.
+HELD = 0.01
 # A second of 440 Hz: a whole number of waves, so that it goes on in the next second's.
 TONE = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE) / 2
+
+
+# Who speaks now.
+SPEAKING = set()
 
 
 def say(**what):
@@ -54,8 +62,40 @@ async def until(second):
     await asyncio.sleep(max(0, START + second - time.time()))
 
 
-async def speak(person, source, stop):
-    """Real-time sound: a chirp at the beginning of each second (`offset` later), silence between."""
+def waited():
+    """For how long each thread of this process has waited for a processor (s), as Linux counts it."""
+    threads = {}
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat", encoding="ascii") as about:
+            threads[thread] = int(about.read().split()[1]) / 1e9
+    return threads
+
+
+def watch_threads(speaking):
+    """Says of all who speak when the SDK was held up."""
+    before = waited()
+    while True:
+        time.sleep(0.05)
+        after = waited()
+        by = max((seconds - before.get(thread, 0) for thread, seconds in after.items()), default=0)
+        before = after
+        if by > HELD:
+            for identity in list(speaking):
+                say(kind="late", identity=identity, at=time.time(), by=by)
+
+
+async def is_sent(track):
+    """Waits until packets of a track leave for LiveKit."""
+    for _ in range(200):
+        stats = await track.get_stats()
+        if any(one.WhichOneof("stats") == "outbound_rtp" and one.outbound_rtp.sent.packets_sent > 0 for one in stats):
+            return
+        await asyncio.sleep(0.05)
+    raise RuntimeError("no packet was sent in 10 s")
+
+
+async def speak(person, source, stop, begins):
+    """Real-time sound: a chirp at the beginning of each second (`offset` later), silence between, and before it `begins`."""
     second, sound = None, np.zeros(0)
     position, expected = 0, None
     while not stop.is_set():
@@ -65,13 +105,13 @@ async def speak(person, source, stop):
         expected = sent + FRAME / RATE
         now = int(sent - START - person.get("offset", 0))
         speaks, rests = person.get("bursts", (1, 0))
-        if now != second and now % (speaks + rests) >= speaks:
+        if begins.is_set() and now != second and now % (speaks + rests) >= speaks:
             await until(now - now % (speaks + rests) + speaks + rests + person.get("offset", 0))
             expected = None
             continue
-        if "tone" in person and now >= person["tone"]:
+        if "tone" in person and now >= person["tone"] and begins.is_set():
             sound, position = TONE, position % RATE
-        elif now != second:
+        elif now != second and begins.is_set():
             second, sound, position = now, chirp(person["number"], now), 0
             say(kind="code", identity=person["identity"], number=person["number"], second=second, sent=sent)
         block = np.zeros(FRAME)
@@ -125,10 +165,13 @@ async def stay(person, join, leave):
     options = rtc.TrackPublishOptions(
         source=rtc.TrackSource.SOURCE_MICROPHONE, red=bool(person.get("red")), dtx=bool(person.get("dtx")))
     publication = await room.local_participant.publish_track(track, options)
-    say(kind="joined", identity=person["identity"], at=time.time(), track=publication.sid)
-    stop = asyncio.Event()
-    tasks = [asyncio.create_task(speak(person, source, stop)), asyncio.create_task(texts(person, room, publication.sid)),
+    stop, begins = asyncio.Event(), asyncio.Event()
+    tasks = [asyncio.create_task(speak(person, source, stop, begins)), asyncio.create_task(texts(person, room, publication.sid)),
              asyncio.create_task(sets(person, room))]
+    await is_sent(track)
+    begins.set()
+    SPEAKING.add(person["identity"])
+    say(kind="joined", identity=person["identity"], at=time.time(), track=publication.sid)
     if person.get("video"):
         tasks.append(asyncio.create_task(camera(room)))
     if person.get("mute") and join <= person["mute"][0] < leave:
@@ -139,6 +182,7 @@ async def stay(person, join, leave):
         track.unmute()
         say(kind="unmute", identity=person["identity"], at=time.time())
     await until(leave)
+    SPEAKING.discard(person["identity"])
     say(kind="left", identity=person["identity"], at=time.time())
     if "tone" not in person:
         stop.set()
@@ -160,6 +204,7 @@ async def person(about):
 async def main():
     say(kind="sdk", version=rtc.__version__)
     say(kind="start", at=START)
+    threading.Thread(target=watch_threads, args=(SPEAKING,), daemon=True).start()
     await asyncio.gather(*(person(about) for about in PLAN["people"]))
 
 

@@ -2,15 +2,19 @@
 //! each a stream of its own.
 //!
 //! Packets cannot be cut, so all of them lie on one grid of 20 ms that begins at media time zero: each goes to the nearest place, up to
-//! 10 ms from where it was spoken. What cannot be put together so (two voices on one side at once, frames of more than 20 ms, frames
+//! 10 ms from where it was spoken ([`on_grid`]). What cannot be put together so (two voices on one side at once, frames of more than 20 ms, frames
 //! of different kinds within 20 ms) has to be rendered.
 
+mod on_grid;
+
 use std::ops::Range;
+
+pub use self::on_grid::on_grid;
 
 use super::packet::{SILENT, append_silence_of};
 use super::{Cut, EDIT, Sample};
 use crate::opus_frames::{Frames, is_celt, packet_of_two};
-use crate::tracks::{PlacedPacket, Track};
+use crate::tracks::Track;
 
 /// How long a packet of two voices lasts, in samples (20 ms).
 pub const SLOT: i64 = 960;
@@ -25,21 +29,6 @@ pub fn voices_stretch(window: &Range<i64>, end: i64) -> Range<i64> {
 /// How many packets a stretch has.
 pub(crate) fn slots(stretch: &Range<i64>) -> i64 {
     (stretch.end - stretch.start + SLOT - 1).max(0) / SLOT
-}
-
-/// Puts the packets of a track where they are heard: frames of up to 20 ms at the nearest place of a grid of their own length, longer ones
-/// where they were spoken. Whatever is done with the packets, it is done after this, so that what is put together and what is rendered
-/// join without a step.
-pub fn on_grid(mut track: Track) -> Track {
-    for packet in &mut track.packets {
-        packet.start = grid_start(packet).unwrap_or(packet.start);
-    }
-    track
-}
-
-fn grid_start(packet: &PlacedPacket) -> Option<i64> {
-    let frame = i64::from(Frames::parse(&packet.data)?.samples);
-    (frame <= SLOT).then(|| (packet.start + frame / 2).div_euclid(frame) * frame)
 }
 
 /// The packets of a stretch ([`voices_stretch`]) from the tracks that are heard in it, [`on_grid`]. `None` when they cannot be put

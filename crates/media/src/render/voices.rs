@@ -34,7 +34,7 @@ impl<E: AacEncoder> Renderer<E> {
     /// The packets of two voices of a stretch ([`cmaf::voices_stretch`]) from the packets of several tracks, those of [`voices_range`] at
     /// least, and from what other sources have where the tracks have nothing: put together where they can be, else rendered.
     pub fn voices(&mut self, tracks: Vec<Track>, patches: &[Patch], stretch: &Range<i64>) -> Result<Cut, Error> {
-        let tracks: Vec<Track> = tracks.into_iter().map(cmaf::on_grid).collect();
+        let tracks: Vec<Track> = tracks.into_iter().map(|track| cmaf::on_grid(track, stretch)).collect();
         let is_filled =
             patches.iter().any(|patch| patch.stretch.start < stretch.end && patch.stretch.end > stretch.start);
         match cmaf::put_together(&tracks, stretch).filter(|_| !is_filled) {

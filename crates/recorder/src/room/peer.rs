@@ -115,6 +115,10 @@ pub struct Peer {
     pub is_up: bool,
     /// When `is_up` last changed, or an attempt began.
     pub since: Instant,
+    /// Since when what is sent can be decrypted (DTLS); it outlives restarts of ICE.
+    secured: Option<Instant>,
+    /// When audio was last offered that had not been offered before.
+    offered_at: Instant,
     /// The latest moment given to the peer connection: its time never goes back.
     now: Instant,
     /// When lost packets are requested next.
@@ -143,6 +147,8 @@ impl Peer {
             answer: None,
             is_up: false,
             since: now,
+            secured: None,
+            offered_at: now,
             now,
             ask_at: now,
             has_asked: false,
@@ -160,7 +166,11 @@ impl Peer {
         offer: &proto::SessionDescription,
         local: Option<Candidate>,
     ) -> Result<proto::SessionDescription, String> {
+        let known = self.offered.len();
         self.offered.extend(sdp::audio_streams(&offer.sdp));
+        if self.offered.len() > known {
+            self.offered_at = self.now;
+        }
         if let Some(candidate) = local {
             self.rtc.add_local_candidate(candidate);
         }
@@ -294,6 +304,7 @@ impl Peer {
                 self.channels.insert(id, label);
             }
             Event::ChannelData(data) => outlet.happened(Happening::Data(self.now, data.data)),
+            Event::Connected => self.secured = Some(self.now),
             Event::IceConnectionStateChange(state) => {
                 self.is_up = state.is_connected();
                 self.since = self.now;
@@ -341,6 +352,14 @@ impl Peer {
     /// Whether audio has arrived.
     pub fn is_heard(&self) -> bool {
         !self.incoming.is_empty()
+    }
+
+    /// Since when all of these tracks would be heard, if somebody spoke: media can flow, and the server has offered them. `None` while
+    /// they would not.
+    pub fn hears_since<'t>(&self, mut tracks: impl Iterator<Item = &'t str>) -> Option<Instant> {
+        let secured = self.secured.filter(|_| self.is_up)?;
+        let is_offered = |track| self.offered.values().any(|offered| offered.track_sid == track);
+        tracks.all(is_offered).then(|| self.since.max(secured).max(self.offered_at))
     }
 
     /// Closes our side of the connection.

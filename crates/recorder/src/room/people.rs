@@ -149,6 +149,12 @@ impl People {
         self.asked.iter().cloned().collect()
     }
 
+    /// The tracks of those present that we subscribed to and that are not muted.
+    pub fn unmuted(&self) -> impl Iterator<Item = &str> {
+        let tracks = self.present.values().flat_map(|person| &person.tracks);
+        tracks.filter(|track| !track.muted && self.asked.contains(&track.sid)).map(|track| track.sid.as_str())
+    }
+
     /// Excludes an identity from now on.
     pub fn exclude(&mut self, identity: &str) -> Changes {
         self.exclusions.identities.insert(identity.to_owned());

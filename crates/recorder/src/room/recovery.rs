@@ -16,6 +16,8 @@ use crate::log::{Body, Link};
 const RESUME_FOR: Duration = Duration::from_secs(12);
 /// If media could flow for this long and no audio arrived, nobody is sending any.
 pub(super) const SPEECHLESS: Duration = Duration::from_secs(1);
+/// A track that is not offered for this long after media can flow never will be: LiveKit may refuse us some.
+const NOT_OFFERED: Duration = Duration::from_secs(10);
 
 impl Room<'_> {
     fn lost(&mut self, why: &str) {
@@ -40,10 +42,12 @@ impl Room<'_> {
         if !is_waited_for || !self.peer.is_up {
             return;
         }
-        let since = match self.peer.is_heard() {
-            true => self.last_packet,
-            false if self.last_packet >= self.peer.since + speechless => self.peer.since,
-            false => return,
+        let hears_since = self.peer.hears_since(self.people.unmuted());
+        let since = match hears_since {
+            _ if self.peer.is_heard() => self.last_packet,
+            Some(since) if self.last_packet >= since + speechless => since,
+            None if self.last_packet >= self.peer.since + NOT_OFFERED => self.last_packet,
+            _ => return,
         };
         self.link_lost = None;
         let link = Link { up: true, since: self.listener.wall(since), reason: String::new() };

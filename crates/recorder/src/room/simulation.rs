@@ -324,6 +324,16 @@ fn five_percent_of_loss_come_again_when_asked_for() {
 }
 
 #[test]
+fn a_track_is_heard_from_when_it_was_offered_and_media_can_be_decrypted() {
+    let call = Call::new(2, 0.0, MS, 4);
+    let hears = |tracks: &[&'static str]| call.peer.hears_since(tracks.iter().copied());
+    let since = hears(&["TR_0", "TR_1"]).unwrap();
+    assert!(since > call.peer.since, "DTLS comes after ICE");
+    assert_eq!(hears(&["TR_0", "TR_2"]), None);
+    assert_eq!(Peer::new(call.now).hears_since(std::iter::empty()), None);
+}
+
+#[test]
 fn nothing_that_is_spoken_in_a_pause_is_kept_and_all_that_is_spoken_after_it() {
     let is_paused = |number: u64| number % 100 >= 50;
     let mut call = Call::new(2, 0.05, 10 * MS, 13);

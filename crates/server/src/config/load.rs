@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use echosphere_media::aac;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_norway::Value;
@@ -12,7 +13,7 @@ use serde_norway::Value;
 use super::credentials;
 use super::projects::{KeyPair, Project, ProjectEntry};
 use super::settings::{self, Draft, Setting};
-use super::{Config, Redaction, UnknownRoom};
+use super::{Config, Redaction, RenderWhen, UnknownRoom};
 
 /// The process's environment, as far as it is text.
 pub type Environment = BTreeMap<String, String>;
@@ -87,7 +88,7 @@ impl Default for Config {
             quarantine: Duration::from_secs(7 * 86_400),
             segment_duration: Duration::from_secs(4),
             render_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            render_when: super::RenderWhen::Asked,
+            render_when: if aac::IS_BUILT_IN { RenderWhen::Asked } else { RenderWhen::Never },
             render_keep: Duration::from_secs(7 * 86_400),
             url_ttl: None,
             http: super::Http::default(),
@@ -251,6 +252,11 @@ fn finish(draft: Draft) -> Result<Config, Error> {
     }
     check_projects(&config)?;
     check_recording_project(&config)?;
+    if config.recorder.keep_log.is_some() && !config.makes_aac() {
+        return Err(contradiction(
+            "recorder.keep_log gives up what rooms are played from, but for what is rendered of it; with rendering.when: never that is nothing",
+        ));
+    }
     Ok(config)
 }
 

@@ -44,6 +44,8 @@ pub enum RenderWhen {
     Asked,
     /// All of them, as soon as there is sound.
     Always,
+    /// Never: there is nothing but Opus.
+    Never,
 }
 
 /// What becomes of an upload when its room's name stays unknown, while rules exclude rooms by name.
@@ -127,6 +129,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether sound can be had as AAC.
+    pub fn makes_aac(&self) -> bool {
+        self.render_when != RenderWhen::Never
+    }
+
     /// Whether the segments of a capture from this source are rendered as soon as there is sound. They have to be where its log is given
     /// up: what was not rendered then would be lost.
     pub fn renders_at_once(&self, source: Source) -> bool {

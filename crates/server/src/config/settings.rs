@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use echosphere_media::aac;
+
 use super::{Config, Redaction, RenderWhen, UnknownRoom, credentials, value};
 
 /// One setting.
@@ -103,9 +105,13 @@ fn flag(text: &str) -> Result<bool, String> {
 
 fn render_when(text: &str) -> Result<RenderWhen, String> {
     match text {
+        "never" => Ok(RenderWhen::Never),
+        "asked" | "always" if !aac::IS_BUILT_IN => {
+            Err(format!("{text:?} needs an AAC encoder, and this build has none (cargo build --features fdk-aac)"))
+        }
         "asked" => Ok(RenderWhen::Asked),
         "always" => Ok(RenderWhen::Always),
-        _ => Err(format!("{text:?} is neither asked nor always")),
+        _ => Err(format!("{text:?} is neither asked nor always nor never")),
     }
 }
 
@@ -338,7 +344,7 @@ const AFTER: &[Setting] = &[
         key: "rendering.when",
         variable: "ECHOSPHERE_RENDERING_WHEN",
         default: "asked",
-        meaning: "When segments are rendered for players that want AAC: asked (when somebody listens, and a few ahead) or always (all of them, at once). What is sent as Opus is played as Opus where a browser takes it, without rendering. Rooms of which recorder.keep_log gives up the log are always rendered.",
+        meaning: "When segments are rendered for players that want AAC: asked (when somebody listens, and a few ahead), always (all of them, at once) or never (there is nothing but Opus: Apple's browsers and players other than browsers play nothing). What is sent as Opus is played as Opus where a browser takes it, without rendering. Rooms of which recorder.keep_log gives up the log are always rendered. A build without the AAC encoder has only never.",
         apply: set!(config.render_when, render_when),
     },
     Setting {

@@ -91,6 +91,8 @@ problems! {
     too_many_attempts = TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts failed";
     /// A setting is missing.
     not_configured = SERVICE_UNAVAILABLE, "not-configured", "The server is not set up for this";
+    /// There is no AAC here.
+    no_aac = NOT_IMPLEMENTED, "no-aac", "The server makes no AAC";
     /// Something on our side does not work now; trying again helps.
     unavailable = SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this now";
     /// A defect on our side.

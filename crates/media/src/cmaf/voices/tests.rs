@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::render::{Renderer, voices_range};
-use crate::tracks::{Channel, Patch};
+use crate::tracks::{Channel, Patch, PlacedPacket};
 
 /// A sound that is like itself at no other time within a second: `pitch` is its lowest tone, in radians a sample.
 fn sound(pitch: f64, samples: Range<i64>) -> Vec<i16> {
@@ -69,12 +69,14 @@ fn sides(heard: &[[i16; 2]]) -> [Vec<i16>; 2] {
 
 const LOW: f64 = 0.021;
 const HIGH: f64 = 0.033;
+/// A stretch that has everything.
+const ALL: Range<i64> = 0..480_000;
 
 #[test]
 fn each_voice_is_on_its_side_within_ten_milliseconds_of_where_it_was_spoken() {
     for (length, first) in [(960, 0), (960, 300), (960, -470), (480, 100), (480, 730), (240, 90), (120, 55)] {
-        let left = on_grid(track(1, Channel::Left, LOW, length, first, 60_000));
-        let right = on_grid(track(2, Channel::Right, HIGH, 960, 0, 60_000));
+        let left = on_grid(track(1, Channel::Left, LOW, length, first, 60_000), &ALL);
+        let right = on_grid(track(2, Channel::Right, HIGH, 960, 0, 60_000), &ALL);
         let cut = put_together(&[left, right], &(0..48_000)).unwrap();
         let heard = decode(&cut);
         assert_eq!(heard.len(), 48_000 + 312);
@@ -88,8 +90,8 @@ fn each_voice_is_on_its_side_within_ten_milliseconds_of_where_it_was_spoken() {
 #[test]
 fn stretches_that_touch_have_touching_packets_and_the_last_is_cut_off() {
     let end = 100_700;
-    let tracks =
-        [on_grid(track(1, Channel::Left, LOW, 480, 5_000, end)), on_grid(track(2, Channel::Right, HIGH, 960, 77, end))];
+    let tracks = [track(1, Channel::Left, LOW, 480, 5_000, end), track(2, Channel::Right, HIGH, 960, 77, end)];
+    let tracks = tracks.map(|track| on_grid(track, &ALL));
     let whole = put_together(&tracks, &voices_stretch(&(0..end), end)).unwrap();
     assert_eq!((whole.start, whole.duration()), (-312, 312 + end as u64));
     let (mut at, mut all) = (-312, Vec::new());
@@ -108,7 +110,7 @@ fn what_is_muted_or_lost_is_silent_and_nothing_else_moves() {
     let mut left = track(1, Channel::Left, LOW, 960, 0, 60_000);
     left.packets.retain(|packet| !(20_000..30_000).contains(&packet.start));
     let right = track(2, Channel::Right, HIGH, 480, 0, 60_000);
-    let tracks = [left, right].map(on_grid);
+    let tracks = [left, right].map(|track| on_grid(track, &ALL));
     let cut = put_together(&tracks, &(0..48_000)).unwrap();
     let [left, right] = sides(&decode(&cut)[312..]);
     assert!(left[21_600..29_700].iter().all(|sample| *sample == 0));
@@ -135,7 +137,7 @@ fn two_voices_on_one_side_are_rendered_unless_one_is_silent() {
     let agent = track(1, Channel::Left, LOW, 960, 0, 60_000);
     let first = track(2, Channel::Right, HIGH, 960, 0, 30_000);
     let second = track(3, Channel::Right, LOW, 960, 28_000, 60_000);
-    let mut tracks = [agent, first, second].map(on_grid);
+    let mut tracks = [agent, first, second].map(|track| on_grid(track, &ALL));
     assert!(put_together(&tracks, &(0..27_840)).is_some());
     assert_eq!(put_together(&tracks, &(0..28_800)), None);
     assert!(put_together(&tracks, &(30_720..48_000)).is_some());
@@ -153,7 +155,7 @@ fn frames_of_more_than_a_slot_are_rendered_where_they_are_heard() {
     // 60 ms of SILK wideband.
     left.packets[10].data = vec![0x58, 1, 2, 3, 4, 5];
     left.packets[10].samples = 2_880;
-    let left = on_grid(left);
+    let left = on_grid(left, &ALL);
     assert!(put_together(std::slice::from_ref(&left), &(0..9_600)).is_some());
     assert_eq!(put_together(std::slice::from_ref(&left), &(9_600..19_200)), None);
     assert_eq!(put_together(std::slice::from_ref(&left), &(11_520..19_200)), None);
@@ -167,10 +169,8 @@ fn step(pcm: &[i16]) -> i32 {
 
 #[test]
 fn what_is_rendered_joins_what_is_put_together() {
-    let tracks = [
-        on_grid(track(1, Channel::Left, LOW, 960, 200, 120_000)),
-        on_grid(track(2, Channel::Right, HIGH, 480, 0, 120_000)),
-    ];
+    let tracks = [track(1, Channel::Left, LOW, 960, 200, 120_000), track(2, Channel::Right, HIGH, 480, 0, 120_000)];
+    let tracks = tracks.map(|track| on_grid(track, &ALL));
     let stretches = [0..28_800, 28_800..57_600, 57_600..96_000];
     let mut renderer: Renderer = Renderer::new();
     let parts = stretches.clone().map(|stretch| match stretch.start {
@@ -206,7 +206,7 @@ fn what_is_rendered_joins_what_is_put_together() {
 #[test]
 fn what_fills_a_side_is_rendered_with_it() {
     let stretch = 9_600..28_800;
-    let right = [on_grid(track(2, Channel::Right, HIGH, 960, 0, 60_000))];
+    let right = [on_grid(track(2, Channel::Right, HIGH, 960, 0, 60_000), &ALL)];
     let patch = Patch { channel: Channel::Left, stretch: 0..60_000, start: 0, samples: sound(LOW, 0..60_000) };
     let cut = Renderer::new().render_voices(&right, &[patch], &stretch).unwrap();
     let [left, right] = sides(&decode(&cut));
@@ -228,8 +228,8 @@ proptest! {
             let samples = crate::ogg::packet_duration(&data).unwrap_or(960);
             tracks[track as usize].packets.push(PlacedPacket { start, samples, after_loss: false, data });
         }
-        let tracks = tracks.map(on_grid);
         let stretch = start * SLOT..(start + slots) * SLOT - short;
+        let tracks = tracks.map(|track| on_grid(track, &stretch));
         if let Some(cut) = put_together(&tracks, &stretch) {
             let hidden = if start == 0 { 312 } else { 0 };
             prop_assert_eq!(cut.duration() as i64, stretch.end - stretch.start + hidden);

@@ -9,6 +9,7 @@ use echosphere_domain::time::MediaTime;
 use echosphere_media::hls;
 
 use crate::http::problem::Problem;
+use crate::http::state::App;
 use crate::rendering::{Error, PoolError};
 
 /// A playlist.
@@ -23,6 +24,17 @@ pub(super) fn playlist(text: String) -> Response {
 /// The rendition of a path.
 pub(super) fn parse_rendition(text: &str) -> Result<RenditionId, Problem> {
     RenditionId::parse(text).map_err(|error| Problem::part_not_found(error.to_string()))
+}
+
+/// Refuses AAC where none is made.
+pub(super) fn needs_aac(app: &App) -> Result<(), Problem> {
+    if app.config.makes_aac() {
+        return Ok(());
+    }
+    Err(Problem::no_aac(
+        "this server plays recordings as Opus only: ask for playlist.m3u8?codec=opus, in a browser that takes it. \
+         AAC needs a build with the encoder and rendering.when: asked",
+    ))
 }
 
 /// Whether more segments of a recording will come.

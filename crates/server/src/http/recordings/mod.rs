@@ -79,8 +79,9 @@ fn show(
     let signature = link_signature(app, caller, &recording);
     let route = format!("{base}/v1/recordings/{}", recording.id);
     let page = format!("{base}/recordings/{}", recording.id);
+    let codec = if app.config.makes_aac() { "" } else { "codec=opus&" };
     let urls = view::Urls {
-        playlist: has_sound(&recording).then(|| format!("{route}/playlist.m3u8?sig={signature}")),
+        playlist: has_sound(&recording).then(|| format!("{route}/playlist.m3u8?{codec}sig={signature}")),
         page: caller.link().map_or_else(|| page.clone(), |signature| format!("{page}?sig={signature}")),
     };
     let tracks = tracks(app, &recording).into_iter().map(|track| {

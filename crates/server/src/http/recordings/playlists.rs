@@ -12,7 +12,7 @@ use echosphere_media::hls;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::hls_answer::{kind, listed, parse_rendition, playlist};
+use super::hls_answer::{kind, listed, needs_aac, parse_rendition, playlist};
 use super::opus;
 use super::reload::{self, Reload};
 use crate::http::access::{Caller, Signed, Viewer};
@@ -45,6 +45,7 @@ enum Wanted {
         (status = 200, description = "A multivariant playlist (RFC 8216)", content_type = "application/vnd.apple.mpegurl", body = String),
         (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such recording, or it has no sound", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "It cannot be played in Opus, and the server makes no AAC", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn multivariant(
@@ -60,6 +61,7 @@ pub async fn multivariant(
     {
         return Ok(playlist);
     }
+    needs_aac(&app)?;
     let rendition = app.store.renditions(recording.id).await?.into_iter().next().ok_or_else(no_sound)?;
     let segments = segments(&app, &recording, &rendition.id).await?;
     let rates = segments.iter().filter_map(|segment| match &segment.state {
@@ -123,6 +125,7 @@ fn no_rendition(wanted: &str, there: &str) -> Problem {
         (status = 400, description = "The segment is further away than the next but one", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such recording or rendition", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "The server makes no AAC", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn media(
@@ -144,6 +147,7 @@ pub async fn media(
     if rendition == opus_id() {
         return opus::media(&app, &caller, &recording, &captures).await;
     }
+    needs_aac(&app)?;
     let segments = segments(&app, &recording, &rendition).await?;
     let base = app.base_url(&headers);
     let signing = playback::signing(&app.presigner, &base, super::validity(&app, &caller, &recording));

@@ -8,7 +8,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::{Capture, Recording};
 use echosphere_domain::segment::{Segment, SegmentState};
 
-use super::hls_answer::{parse_rendition, problem};
+use super::hls_answer::{needs_aac, parse_rendition, problem};
 use super::opus::{self, Named};
 use crate::http::access::{Caller, Signed, Viewer};
 use crate::http::problem::Problem;
@@ -33,6 +33,7 @@ use crate::rendering::{Priority, Rendered, aac_id, opus_id};
         (status = 302, description = "Where the segment is"),
         (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such segment", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "The server makes no AAC", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "It cannot be rendered now", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -53,6 +54,7 @@ pub async fn get(
         let Query(named) = named.map_err(|error| Problem::bad_parameter(error.body_text()))?;
         return opus::segment(&app, &caller, &recording, &captures, &segment, &named).await;
     }
+    needs_aac(&app)?;
     let number = number(".ts").ok_or_else(none)?;
     let segment = app.store.segment(recording.id, &rendition, number).await?.ok_or_else(none)?;
     let rendered = match segment.state.own() {

@@ -156,7 +156,7 @@ describe('how recordings end', { concurrency: 2 }, () => {
       const expected = (code) => isWhole(code, said) && (code.sent + 0.6 < zero(after) + gap.start_ms / 1000 || (isBack && code.sent > zero(after) + (gap.start_ms + gap.duration_ms) / 1000));
       const found = await codes(after, pcm, said.filter((line) => line.kind === 'code' && line.sent > zero(after) + 1), ['helper']);
       assert.ok(found.filter(expected).length > (isBack ? 12 : 6));
-      assertInPlace(found, expected, 1);
+      assertInPlace(found, expected);
     } finally {
       await people.stop();
       await server.stop();

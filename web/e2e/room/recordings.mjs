@@ -156,9 +156,10 @@ const cameBroken = ({ score, sentAs }) => sentAs !== undefined && Math.abs(sentA
 /** Whether all packets of a code came, and it is as broken in them: the speaker's SDK was held up. */
 const isSentBroken = (code) => Boolean(code.sentAs?.complete) && cameBroken(code);
 
-/** Whether a code was sent whole and in time: not while its track was still connecting, or its speaker held up, and not cut off by leaving. */
+/** Whether a code was sent whole and in time: not before the recording began, while its track was still connecting, or its speaker held up, and not
+ * cut off by leaving. */
 export function isWhole(code, said) {
-  if (isSentBroken(code)) return false;
+  if (code.at < 0 || isSentBroken(code)) return false;
   const mine = said.filter((line) => line.identity === code.identity);
   const joined = mine.findLast((line) => line.kind === 'joined' && line.at <= code.sent + 0.1);
   const left = mine.find((line) => line.kind === 'left' && line.at >= (joined?.at ?? 0));
@@ -175,6 +176,9 @@ export const SILENT = 0.3;
 
 /** How far a speaker's queue may be from what the SDK says of it, more or less than before it ran dry (ms). */
 const REQUEUED = 60;
+
+/** One in so many codes, and one more, may be off by it without a word of the speaker: on a busy machine the SDK itself gets no processor. */
+const UNNOTICED = 15;
 
 /** Codes that are further apart are of two bursts (s): a speaker's queue is empty between them, and as full as ever after. */
 const REST = 1.5;
@@ -208,8 +212,8 @@ function isStepped(code, mine) {
 }
 
 /** Checks that every code is where it was sent, within 20 ms, but for one constant a speaker (ms) as long as their sound does not run dry; returns the
- * constants, each the median of all. So many codes of a speaker may be off by as much as a queue that ran dry unnoticed. */
-export function assertInPlace(found, expected, mostRequeued = 0) {
+ * constants, each the median of all. A few codes of a speaker may be off by as much as a queue that ran dry unnoticed. */
+export function assertInPlace(found, expected) {
   const constants = {};
   for (const identity of new Set(found.map((code) => code.identity))) {
     const mine = found.filter((code) => code.identity === identity && expected(code));
@@ -222,7 +226,8 @@ export function assertInPlace(found, expected, mostRequeued = 0) {
     if (process.env.E2E_CODES) console.log(`# ${identity}: ${mine.map((code) => `${code.second}:${code.off_ms}/${code.score}`).join(' ')}`);
     const late = (found.late ?? []).filter((line) => line.identity === identity).map(({ at }) => at);
     const dry = [...late, ...found.filter((code) => code.identity === identity && cameBroken(code)).map(({ sent }) => sent)];
-    const requeued = [];
+    const elsewhere = [];
+    const mostElsewhere = 1 + mine.length / UNNOTICED;
     let stepped = 0;
     for (const code of mine) {
       const constant = constantAt(code, mine, dry, constants[identity]);
@@ -232,10 +237,10 @@ export function assertInPlace(found, expected, mostRequeued = 0) {
       assert.ok(stepped <= 1, `${identity} is moved inside of more than one code: ${around(code, found)}`);
       assert.ok(isMoved || code.score > (isTogether ? HEARD_TOGETHER : HEARD), `${identity} second ${code.second} is missing: ${around(code, found)}`);
       const moved = Math.abs(code.off_ms - constant);
-      if (moved > 20 && moved <= REQUEUED && requeued.length < mostRequeued) requeued.push(code.second);
+      if (moved > 20 && moved <= REQUEUED && elsewhere.length + 1 <= mostElsewhere) elsewhere.push(code.second);
       else assert.ok(moved <= 20, `${identity} second ${code.second} lies ${code.off_ms} ms off, the others ${constant}: ${around(code, found)}`);
     }
-    if (requeued.length > 0) console.log(`# ${identity}: seconds ${requeued} lie up to ${REQUEUED} ms elsewhere`);
+    if (elsewhere.length > 0) console.log(`# ${identity}: seconds ${elsewhere} lie up to ${REQUEUED} ms elsewhere`);
   }
   return constants;
 }

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pathlib
 import sys
 import threading
 import time
@@ -34,18 +35,19 @@ FRAME = RATE // 25
 QUEUE_MS = 200
 # From this silence on it is said (two packets).
 DRY = 0.02
-# For so long a thread of the SDK may wait for a processor (s). Each of them sends something on time; Python knows nothing of it.
-HELD = 0.01
+# The SDK's own threads that give sound to the encoder every 10 ms, and for how long they may wait for a processor (s). Python knows nothing
+# of it: its frames are queued before them.
+GIVES_SOUND = ("livekit-audio", "AudioSource")
+HELD = 0.015
 # A second of 440 Hz: a whole number of waves, so that it goes on in the next second's.
 TONE = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE) / 2
-
-
 # Who speaks now.
 SPEAKING = set()
 
 
 def say(**what):
-    print(json.dumps(what), flush=True)
+    # Threads say something too: a line is one write.
+    os.write(1, f"{json.dumps(what)}\n".encode())
 
 
 def token(person):
@@ -63,15 +65,18 @@ async def until(second):
 
 
 def waited():
-    """For how long each thread of this process has waited for a processor (s), as Linux counts it."""
+    """For how long each thread that gives sound to the encoder has waited for a processor (s), as Linux counts it."""
     threads = {}
     for thread in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat", encoding="ascii") as about:
-            threads[thread] = int(about.read().split()[1]) / 1e9
+        # It may end meanwhile.
+        with contextlib.suppress(OSError):
+            place = pathlib.Path("/proc/self/task", thread)
+            if place.joinpath("comm").read_text().startswith(GIVES_SOUND):
+                threads[thread] = int(place.joinpath("schedstat").read_text().split()[1]) / 1e9
     return threads
 
 
-def watch_threads(speaking):
+def watch_threads():
     """Says of all who speak when the SDK was held up."""
     before = waited()
     while True:
@@ -80,7 +85,7 @@ def watch_threads(speaking):
         by = max((seconds - before.get(thread, 0) for thread, seconds in after.items()), default=0)
         before = after
         if by > HELD:
-            for identity in list(speaking):
+            for identity in list(SPEAKING):
                 say(kind="late", identity=identity, at=time.time(), by=by)
 
 
@@ -204,11 +209,10 @@ async def person(about):
 async def main():
     say(kind="sdk", version=rtc.__version__)
     say(kind="start", at=START)
-    threading.Thread(target=watch_threads, args=(SPEAKING,), daemon=True).start()
+    threading.Thread(target=watch_threads, daemon=True).start()
     await asyncio.gather(*(person(about) for about in PLAN["people"]))
 
 
 asyncio.run(main())
 # Not by way of the SDK's own end: where a frame is still being captured, its library aborts the process then.
-sys.stdout.flush()
 os._exit(0)

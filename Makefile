@@ -42,6 +42,7 @@ bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	cargo bench --package echosphere-media --bench render
 	cargo bench --package echosphere-recorder --bench take
 	cargo bench --package echosphere-server --bench server
+	cargo bench --package echosphere-server --bench listening
 	cargo bench --package echosphere-server --bench hostile
 	cargo bench --package echosphere-server --bench rooms
 

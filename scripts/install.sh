@@ -31,7 +31,7 @@ build() {
 
 test_tools() {
     build
-    packages ffmpeg=ffmpeg chromium=chromium espeak-ng=espeak-ng openssl=openssl
+    packages ffmpeg=ffmpeg chromium=chromium firefox-esr=firefox-esr pulseaudio=pulseaudio espeak-ng=espeak-ng openssl=openssl
     # Only their programs are run, by the tests, on ports of their own.
     PATH="$PATH:/usr/sbin" packages nginx=nginx-light caddy=caddy
     command -v npm >/dev/null || packages npm=npm

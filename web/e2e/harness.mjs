@@ -261,23 +261,31 @@ export async function upload(server, name) {
   if (response.status !== 200) throw new Error(`${name}: ${response.status} ${await response.text()}`);
 }
 
+/** Where a program of a package of the same name is. */
+export function program(name) {
+  try {
+    return execFileSync('which', [name], { encoding: 'utf8', env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } }).trim();
+  } catch {
+    throw new Error(`${name} is missing: apt-get install ${name}`);
+  }
+}
+
+/** Something that goes on until its test file ends, if nothing stops it before. */
+export function stopsAfterwards(open) {
+  running.add(open);
+  return open;
+}
+
 /** Debian's Chromium, without its calls home. */
 export async function browser() {
-  let program = process.env.CHROMIUM;
-  try {
-    program ??= execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim();
-  } catch {
-    throw new Error('chromium is missing: apt-get install chromium');
-  }
   const opened = await chromium.launch({
-    executablePath: program,
+    executablePath: process.env.CHROMIUM ?? program('chromium'),
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
       '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
   });
   const make = opened.newPage.bind(opened);
   opened.newPage = async (options) => signsIn(await make(options));
-  const open = { stop: () => opened.close() };
-  running.add(open);
+  const open = stopsAfterwards({ stop: () => opened.close() });
   opened.on('disconnected', () => running.delete(open));
   return opened;
 }

@@ -1,13 +1,11 @@
 // A session in Opus, as it was sent, in a real browser.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 
-import { EchoSphere, SESSIONS, browser, sleep, until, upload, watchedPage } from './harness.mjs';
+import { EchoSphere, browser, sleep, until, upload, watchedPage } from './harness.mjs';
 import { inOpus } from './room/hls.mjs';
-import { heardIn, lag, listener, loudMoments } from './room/listen.mjs';
-import { soundInOpus } from './room/recordings.mjs';
+import { assertSessionsExact, listener } from './room/listen.mjs';
 
 let server;
 let open;
@@ -68,37 +66,8 @@ test('Chromium plays it, from any moment, and it is as long as the recording', a
   assert.deepEqual(wrong, []);
 });
 
-/** How many times as many moments are tried as usual: 8 make over 40 seeks and 10 cold starts of each recording. */
-const TIMES = Number(process.env.E2E_MOMENTS ?? 1);
-
 test('what is heard is the sound of that moment to the sample, after seeks and from cold starts', async () => {
-  for (const name of SESSIONS) if (name !== 'order') await upload(server, name);
-  let worst = -Infinity;
-  let count = 0;
-  for (const recording of await server.settled()) {
-    if (!recording.playlist_url) continue;
-    const multivariant = await (await fetch(inOpus(recording))).text();
-    if (!/CODECS="opus"/i.test(multivariant)) continue;
-    const { pcm } = await soundInOpus(recording);
-    const bytes = readFileSync(pcm);
-    const expected = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-    const page = await listener(open, `${server.url}/`);
-    for (const isCold of [false, true]) {
-      const moments = loudMoments(expected, (isCold ? 2 : 6) * TIMES);
-      const heard = await heardIn(page, { url: inOpus(recording), moments, isCold });
-      assert.equal(heard.length, moments.length);
-      for (const { moment, pcm: sound } of heard) {
-        const { samples, decibels } = lag(sound, expected, moment);
-        assert.equal(samples, 0, `${recording.session_id} at ${moment} s, ${isCold ? 'cold' : 'after a seek'}: ${decibels} dB`);
-        worst = Math.max(worst, decibels);
-        count += 1;
-      }
-    }
-    await page.close();
-  }
-  assert.ok(count >= 16);
-  assert.ok(worst < -40, `${worst} dB beside the sound`);
-  console.log(`# ${count} moments, all to the sample; the rest of the difference is ${worst.toFixed(1)} dB of the sound at most`);
+  await assertSessionsExact(server, await listener(open, `${server.url}/`));
 });
 
 /** Opens the page of a recording, plays it from its third second, and returns what is asked for. */

@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { EchoSphere, browser, freePort, root, start, token, until, upload } from './harness.mjs';
+import { EchoSphere, browser, freePort, program, root, start, token, until, upload } from './harness.mjs';
 
 const API_KEY = 'default-api-key-0123456789abcdef';
 const folder = mkdtempSync(join(tmpdir(), 'echosphere-proxies-'));
@@ -27,12 +27,6 @@ after(async () => {
   await open?.close();
   rmSync(folder, { recursive: true, force: true });
 });
-
-function program(name) {
-  const found = ['/usr/sbin', '/usr/bin', '/usr/local/bin', '/usr/local/sbin'].map((path) => join(path, name)).find(existsSync);
-  if (!found) throw new Error(`${name} is missing: scripts/install.sh test`);
-  return found;
-}
 
 /** Asks through the proxy, whose certificate is our own; `until` ends the answer early. */
 function ask(url, { method = 'GET', headers = {}, body = '', enough = () => false } = {}) {

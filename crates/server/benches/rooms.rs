@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::publishers::{Plan, Publishers};
-use echosphere_testkit::server::Server;
+use echosphere_testkit::server::{Server, cpu_seconds};
 use live_rooms::{begin, speech, stop, token};
 use streams::streams;
 
@@ -111,13 +111,6 @@ fn run(server: &Server, time: Duration) -> f64 {
         median(samples.chunks(samples.len().div_ceil(4)).nth(number).unwrap_or(&samples).iter().copied())
     };
     quarter(3) - quarter(1)
-}
-
-/// CPU time of a process so far, in seconds: user and system (proc(5), /proc/PID/stat), in hundredths.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
 fn median(times: impl Iterator<Item = f64>) -> f64 {

@@ -1,6 +1,11 @@
 // What a browser's listener hears, sample by sample: recorded out of the page's audio graph, and compared with what was to be heard.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+
+import { SESSIONS, upload } from '../harness.mjs';
+import { inOpus } from './hls.mjs';
+import { soundInOpus } from './recordings.mjs';
 
 /** The recorder, a module. */
 const WORKLET = `registerProcessor('recorder', class extends AudioWorkletProcessor {
@@ -123,24 +128,82 @@ export function lag(heard, expected, moment) {
   return { samples: best, decibels: 10 * Math.log10((error(best, 1) + 1) / energy) };
 }
 
-/** Moments at which somebody speaks, as many as asked for, spread over the whole sound. */
-export function loudMoments(expected, count) {
-  const seconds = expected.length / 96_000 - 1.5;
-  const isLoud = (at) => {
-    const from = Math.round(at * 48_000) * 2;
-    const level = (begin, length) => {
-      let sum = 0;
-      for (let n = begin; n < begin + length; n += 1) sum += Math.abs(expected[n] ?? 0);
-      return sum / length;
-    };
-    // It has to begin with sound: the first sample that is not silent is the first one that is heard.
-    return expected[from] !== 0 && level(from, 960) > 20 && level(from + 2 * SKIPPED, 2 * COMPARED) > 300;
+/** Whether somebody speaks from a moment on (s). It has to begin with sound: the first sample that is not silent is the first one that is heard. */
+function isLoud(expected, at) {
+  const from = Math.round(at * 48_000) * 2;
+  const level = (begin, length) => {
+    let sum = 0;
+    for (let n = begin; n < begin + length; n += 1) sum += Math.abs(expected[n] ?? 0);
+    return sum / length;
   };
+  return expected[from] !== 0 && level(from, 960) > 20 && level(from + 2 * SKIPPED, 2 * COMPARED) > 300;
+}
+
+/** Moments at which somebody speaks, in whole milliseconds (players round to microseconds), as many as asked for, spread over the whole sound. */
+function loudMoments(expected, count) {
+  const seconds = expected.length / 96_000 - 1.5;
   const moments = [];
   for (let n = 0; n < count; n += 1) {
-    for (let at = (n + 0.37) * seconds / count; at < seconds; at += 0.0137) {
-      if (isLoud(at)) { moments.push(Math.round(at * 48_000) / 48_000); break; }
+    for (let at = Math.round((n + 0.37) * 1000 * seconds / count) / 1000; at < seconds; at = Math.round(at * 1000 + 13) / 1000) {
+      if (isLoud(expected, at)) { moments.push(at); break; }
     }
   }
   return moments;
+}
+
+/** Moments after which segments join while somebody speaks, in the middle of what is compared, as many as asked for if there are so many. */
+function loudJoins(expected, playlist, count) {
+  let at = 0;
+  const joins = playlist.segments.slice(0, -1).map(({ duration }) => { at += duration; return Math.round(at * 1000 - (SKIPPED + COMPARED / 2) / 48) / 1000; });
+  const seconds = expected.length / 96_000 - 1.5;
+  return joins.filter((join) => join > 0 && join < seconds && isLoud(expected, join)).slice(0, count);
+}
+
+/** How many times as many moments are tried as usual: 8 make over 40 seeks and 10 cold starts of each recording. */
+const TIMES = Number(process.env.E2E_MOMENTS ?? 1);
+
+/**
+ * Checks that what a page plays of a recording in Opus is its sound to the sample, after seeks, at joins of segments, and from cold starts; how many
+ * moments and joins that were, and how large the rest of the difference is.
+ */
+export async function assertExact(page, recording) {
+  const { pcm, playlist } = await soundInOpus(recording);
+  const bytes = readFileSync(pcm);
+  const expected = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  const joins = loudJoins(expected, playlist, 4 * TIMES);
+  const rest = [];
+  for (const isCold of [false, true]) {
+    const moments = isCold ? loudMoments(expected, 2 * TIMES) : [...loudMoments(expected, 6 * TIMES), ...joins];
+    const heard = await heardIn(page, { url: inOpus(recording), moments, isCold });
+    assert.equal(heard.length, moments.length);
+    for (const { moment, pcm: sound } of heard) {
+      const { samples, decibels } = lag(sound, expected, moment);
+      assert.equal(samples, 0, `${recording.id} at ${moment} s, ${isCold ? 'cold' : 'after a seek'}: ${decibels} dB`);
+      rest.push(decibels);
+    }
+  }
+  return { count: rest.length, joins: joins.length, rest: assertSame(rest) };
+}
+
+/** Checks that what was heard is what libopus decodes; the rest of the difference in the middle, and at most (dB). A decoder that begins in the middle of a
+ * strong tone finds its way later. */
+function assertSame(rest) {
+  const sorted = [...rest].sort((a, b) => a - b);
+  const [middle, most] = [sorted[sorted.length >> 1], sorted.at(-1)];
+  assert.ok(middle < -60 && most < -12, `${sorted.map((decibels) => decibels.toFixed(0))} dB beside the sound`);
+  return `${middle.toFixed(1)} dB, ${most.toFixed(1)} dB at most`;
+}
+
+/** The same of all recorded sessions, uploaded to a server that has none of them but `order`. */
+export async function assertSessionsExact(server, page) {
+  for (const name of SESSIONS) if (name !== 'order') await upload(server, name);
+  const all = [];
+  for (const recording of await server.settled()) {
+    if (!recording.playlist_url) continue;
+    const multivariant = await (await fetch(inOpus(recording))).text();
+    if (/CODECS="opus"/i.test(multivariant)) all.push(await assertExact(page, recording));
+  }
+  const sum = (name) => all.reduce((total, one) => total + one[name], 0);
+  assert.ok(sum('count') >= 16);
+  console.log(`# ${sum('count')} moments, ${sum('joins')} of them joins, all to the sample; the rest of the difference: ${all.map(({ rest }) => rest).join('; ')}`);
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import { python, root, until } from '../harness.mjs';
 import { inOpus, listing } from './hls.mjs';
+import { assertMp4 } from './mp4.mjs';
 import { isComplete } from './sent.mjs';
 
 /** Where the sound of a test file's recordings is put; gone when the file has run. */
@@ -81,8 +82,9 @@ export async function sound(recording) {
   return { playlist, text, pcm, ts };
 }
 
-/** What the edit list of Opus hides at the beginning (RFC 7845), in bytes of what ffmpeg decodes. */
-const HIDDEN = 312 * 4;
+/** What the edit list of Opus hides at the beginning, in samples; and that of a room, whose three packets of 2.5 ms ffmpeg decodes whole. */
+const HIDDEN = 312;
+const HIDDEN_OF_VOICES = 360;
 /** Where decode times begin, in samples. */
 const BASE = 480_000;
 
@@ -109,11 +111,14 @@ export async function soundInOpus(recording) {
     at += segment.duration * 48_000;
     parts.push(part);
   }
+  assertMp4(parts);
   const mp4 = join(folder, `${recording.id}.mp4`);
   writeFileSync(mp4, Buffer.concat(parts));
   const pcm = join(folder, `${recording.id}-opus.pcm`);
   const decoded = await run('ffmpeg', ['-v', 'error', '-xerror', '-y', '-c:a', 'libopus', '-i', mp4, '-f', 's16le', '-ac', '2', '-ar', '48000', '-']);
-  writeFileSync(pcm, decoded.subarray(HIDDEN));
+  // Streams (RFC 7845, section 5.1.1): a room has two, a session one.
+  const isRoom = parts[0][parts[0].indexOf('dOps') + 15] === 2;
+  writeFileSync(pcm, decoded.subarray(4 * (isRoom ? HIDDEN_OF_VOICES : HIDDEN)));
   return { playlist, text, pcm, mp4, segments: parts.slice(1) };
 }
 

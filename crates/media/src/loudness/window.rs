@@ -16,6 +16,13 @@ const NOISE: u8 = 45;
 /// A channel has noise where no more than so many of a hundred half frames are quieter.
 const QUIET: usize = 5;
 
+/// A click stands out of what is this many half frames before and after it (43 ms), by so many decibels. A packet says that it is loud, and not for
+/// how short a time: clicks that follow one another are taken for a voice.
+const CLICK: usize = 4;
+const STANDS_OUT: u8 = 15;
+/// So many clicks in a window are a keyboard's; words have some, too.
+const CLICKS: usize = 5;
+
 /// The packets of one stream in a window.
 #[derive(Default)]
 struct Stream {
@@ -47,8 +54,22 @@ impl Stream {
             let quiet = levels.iter().skip(channel).step_by(2).filter(|level| **level < NOISE).count();
             quiet * 100 <= QUIET * halves
         };
-        (!is_noisy(0) && !is_noisy(1)).then_some(levels)
+        let is_clear = |channel: usize| !is_noisy(channel) && clicks(levels.iter().skip(channel).step_by(2)) < CLICKS;
+        (is_clear(0) && is_clear(1)).then_some(levels)
     }
+}
+
+/// How many clicks there are in the levels of a channel.
+fn clicks<'l>(levels: impl Iterator<Item = &'l u8>) -> usize {
+    let levels: Vec<u8> = levels.copied().collect();
+    let (mut count, mut at) = (0, 0);
+    while at + 2 * CLICK < levels.len() {
+        let [before, click, after] = [0, CLICK, 2 * CLICK].map(|step| levels[at + step]);
+        let is_click = click >= NOISE && before.max(after).saturating_add(STANDS_OUT) <= click;
+        count += usize::from(is_click);
+        at += if is_click { CLICK } else { 1 };
+    }
+    count
 }
 
 /// Measures a window of a file from the bytes that [`crate::render::source_range`] names. `None` when packets do not say enough of it: it has to

@@ -9,7 +9,7 @@ use super::*;
 
 const ZERO: i64 = 1_795_439_500_000 * MS;
 /// A stall that is not longer is of the size of what packets wait anyway (ms).
-const BRIEF: f64 = 60.0;
+const BRIEF: f64 = 100.0;
 /// The transit time of the fastest packet.
 const WAY: i64 = 5 * MS;
 

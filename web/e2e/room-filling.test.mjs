@@ -36,7 +36,6 @@ function isClear(code, { start_ms, duration_ms }, recording) {
   return [start_ms, start_ms + duration_ms].every((edge) => at + 0.55 < edge / 1000 || at > edge / 1000 + 0.1);
 }
 
-// Each has servers of its own.
 /** The sound that the agent's session uploaded, the user's on the left, and when it begins (Unix seconds). */
 async function sessionSound(server, recording) {
   const objects = join(server.dir, 'data/objects');
@@ -49,7 +48,8 @@ async function sessionSound(server, recording) {
   return { pcm: `${path}.pcm`, start: Date.parse(start) / 1000 };
 }
 
-describe('holes are filled', { concurrency: true }, () => {
+// Each has servers of its own.
+describe('holes are filled', { concurrency: 2 }, () => {
   test('a restart in the middle of a call: the session that comes afterwards fills the hole, and nothing moves', async () => {
     const livekit = await LiveKit.start();
     const server = await EchoSphere.start(livekit.env);

@@ -403,3 +403,31 @@ test('a call that is refused in between, and ends elsewhere, is heard to its end
     await people.stop();
   }
 });
+
+test('a room to which nobody listened is heard by who comes', async () => {
+  const people = speakers(livekit, { room: 'alone', seconds: 60, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
+  const id = await begin(server, 'alone');
+  const open = await browser();
+  try {
+    await lasts(server, id, 14_000);
+    const stored = () => server.files().filter((file) => file.includes(id) && file.endsWith('.ts')).length;
+    assert.equal(stored(), 0);
+    const times = {};
+    // Compiled scripts are kept for the second page. Figures are in docs/benchmarks.md.
+    for (const codec of ['opus', 'aac', 'opus', 'aac']) {
+      const { page, wrong } = await watchedPage(open, { width: 1280, height: 800 });
+      await page.goto(`${server.url}/recordings/${id}?codec=${codec}`, { waitUntil: 'commit' });
+      await page.waitForSelector('[data-testid=play]');
+      await page.evaluate(() => document.querySelector('[data-testid=play]').click());
+      await until('sound', () => page.evaluate(() => performance.getEntriesByName('echosphere:first-audio').length), 20);
+      const first = await page.evaluate(() => performance.getEntriesByName('echosphere:first-audio')[0].startTime);
+      (times[codec] ??= []).push(Math.round(first));
+      await page.close();
+      assert.deepEqual(wrong, []);
+    }
+    console.log(`# from the page of an unlistened room to its first sound, ms: ${JSON.stringify(times)}`);
+  } finally {
+    await people.stop();
+    await open.close();
+  }
+});

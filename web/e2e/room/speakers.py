@@ -38,7 +38,7 @@ DRY = 0.02
 # The SDK's own threads that give sound to the encoder every 10 ms, and for how long they may wait for a processor (s). Python knows nothing
 # of it: its frames are queued before them.
 GIVES_SOUND = ("livekit-audio", "AudioSource")
-HELD = 0.015
+HELD = 0.02
 # A second of 440 Hz: a whole number of waves, so that it goes on in the next second's.
 TONE = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE) / 2
 # Who speaks now.
@@ -80,7 +80,8 @@ def watch_threads():
     """Says of all who speak when the SDK was held up."""
     before = waited()
     while True:
-        time.sleep(0.05)
+        # Waits of a moment add up in a longer time.
+        time.sleep(0.03)
         after = waited()
         by = max((seconds - before.get(thread, 0) for thread, seconds in after.items()), default=0)
         before = after

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use echosphere_testkit::http::fetch;
 use echosphere_testkit::server::{Server, cpu_seconds, files};
 use echosphere_testkit::session::{self, Session};
+use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 const LISTENERS: usize = 50;
@@ -35,29 +36,31 @@ fn measure(hour: &Session, when: &str) {
     let (idle, before) = (server.memory("VmRSS:"), cpu_seconds(server.pid()));
     assert_eq!(hour.upload(server.address).status, 200);
     let uploaded = Instant::now();
-    let playlist = loop {
-        let known = server.recordings().into_iter().find(|recording| recording["playlist_url"].is_string());
-        if let Some(recording) = known {
-            let base = format!("/v1/recordings/{}/renditions", recording["id"].as_str().unwrap());
-            if server.get(&format!("{base}/opus/playlist.m3u8")).status == 200 {
-                break base;
-            }
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    };
+    let first = renditions(&server, &[]);
     let ready = uploaded.elapsed();
-    let answers = uploads(&server);
     server.settled_all();
     let nobody = cpu_seconds(server.pid()) - before;
     let kept: u64 = files(&server.data().join("objects")).iter().map(|path| path.metadata().unwrap().len()).sum();
     println!(
-        "\n{when}: nobody listens {nobody:.2} CPU-s (with 50 uploads of 28 s); Opus playlist after {:.0} ms; uploads meanwhile p50 {:.1}, p95 {:.1} ms; kept {:.1} MB",
+        "\n{when}: nobody listens {nobody:.2} CPU-s; Opus playlist after {:.0} ms; kept {:.1} MB",
         ready.as_secs_f64() * 1e3,
-        at(&answers, 50),
-        at(&answers, 95),
         kept as f64 / 1e6,
     );
-    let opus = segments(&server, &playlist, "opus");
+    let alone = uploads(&server, 0);
+    server.settled_all();
+    let known: Vec<String> = server.recordings().iter().map(id).collect();
+    assert_eq!(hour.renamed(999).upload(server.address).status, 200);
+    let second = renditions(&server, &known);
+    let meanwhile = uploads(&server, 50);
+    server.settled_all();
+    println!(
+        "{when}: 50 uploads of 1 minute alone p50 {:.1}, p95 {:.1} ms; after an hour's p50 {:.1}, p95 {:.1} ms",
+        at(&alone, 50),
+        at(&alone, 95),
+        at(&meanwhile, 50),
+        at(&meanwhile, 95),
+    );
+    let opus = segments(&server, &first, "opus");
     let start = cpu_seconds(server.pid());
     let played: Vec<f64> = opus.iter().map(|address| timed(address)).collect();
     println!(
@@ -66,8 +69,8 @@ fn measure(hour: &Session, when: &str) {
         at(&played, 50),
         at(&played, 99)
     );
-    let aac = segments(&server, &playlist, "audio");
-    many(&aac, when);
+    many(&segments(&server, &first, "audio"), when);
+    let aac = segments(&server, &second, "audio");
     let start = cpu_seconds(server.pid());
     let played: Vec<f64> = aac.iter().map(|address| timed(address)).collect();
     println!(
@@ -79,10 +82,33 @@ fn measure(hour: &Session, when: &str) {
     );
 }
 
+fn id(recording: &Value) -> String {
+    recording["id"].as_str().unwrap().to_owned()
+}
+
+/// Where the renditions of a recording are that was not known before, once its Opus can be played.
+fn renditions(server: &Server, known: &[String]) -> String {
+    loop {
+        let new = server
+            .recordings()
+            .iter()
+            .filter(|one| one["playlist_url"].is_string())
+            .map(id)
+            .find(|id| !known.contains(id));
+        if let Some(id) = new {
+            let base = format!("/v1/recordings/{id}/renditions");
+            if server.get(&format!("{base}/opus/playlist.m3u8")).status == 200 {
+                return base;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// How long 50 uploads of a short session are answered, one after the other, in milliseconds.
-fn uploads(server: &Server) -> Vec<f64> {
+fn uploads(server: &Server, from: usize) -> Vec<f64> {
     let short = Session::load("order");
-    let answered = (0..50).map(|number| {
+    let answered = (from..from + 50).map(|number| {
         let session = short.renamed(number);
         let began = Instant::now();
         assert_eq!(session.upload(server.address).status, 200);

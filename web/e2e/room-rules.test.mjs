@@ -82,7 +82,7 @@ test('a room name that is used again within a minute makes a second recording', 
   const auto = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RECORDER_AUTO_RECORD: 'desk-*', ECHOSPHERE_RECORDER_POLL_EVERY: '500ms' });
   try {
     const call = async (identity, number, known) => {
-      const people = speakers(livekit, { room: 'desk-1', seconds: 9, people: [{ identity, number }] });
+      const people = speakers(livekit, { room: 'desk-1', seconds: 15, people: [{ identity, number }] });
       const { id } = await until('a recording', async () => (await auto.get('/v1/recordings')).items.find((item) => item.status === 'ACTIVE' && item.id !== known), 30);
       await people.ended;
       await livekit.api('DeleteRoom', { room: 'desk-1' });

@@ -62,8 +62,8 @@ test('rooms that LiveKit tells of are recorded at once, and asking finds the sam
 test('rooms are recorded without being asked, and the room says that it is', async () => {
   const auto = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RECORDER_AUTO_RECORD: 'support-*', ECHOSPHERE_RECORDER_POLL_EVERY: '500ms' });
   try {
-    const people = [speakers(livekit, { room: 'support-1', seconds: 8, people: [{ identity: 'bob', number: 1, video: true, red: true, dtx: true }] }),
-      speakers(livekit, { room: 'private', seconds: 8, people: [{ identity: 'eve', number: 2 }] })];
+    const people = [speakers(livekit, { room: 'support-1', seconds: 15, people: [{ identity: 'bob', number: 1, video: true, red: true, dtx: true }] }),
+      speakers(livekit, { room: 'private', seconds: 15, people: [{ identity: 'eve', number: 2 }] })];
     const recording = await until('a recording', async () => (await auto.get('/v1/recordings')).items.find((item) => item.status === 'ACTIVE'), 20);
     assert.equal(recording.room_name, 'support-1');
     const { rooms } = await livekit.api('ListRooms', {});
@@ -72,7 +72,7 @@ test('rooms are recorded without being asked, and the room says that it is', asy
     await livekit.api('DeleteRoom', { room: 'support-1' });
     const done = await reached(auto, recording.id, 'COMPLETED', 60);
     const { pcm } = await sound(done);
-      const found = await codes(done, pcm, people[0].said().filter((line) => line.kind === 'code' && line.sent > zero(done) + 1));
+    const found = await codes(done, pcm, people[0].said().filter((line) => line.kind === 'code' && line.sent > zero(done) + 1));
     assertInPlace(found, (code) => isWhole(code, people[0].said()));
     assert.equal((await auto.get('/v1/recordings')).items.length, 1);
   } finally { await auto.stop(); }

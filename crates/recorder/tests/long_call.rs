@@ -330,7 +330,11 @@ fn two_hours_lie_where_they_were_spoken_and_cost_little_memory() {
     );
     // Each track drifts by 0.72 s, 36 places of the grid; one of them backwards, over packets of its own.
     assert!(heard.len() - in_opus.len() < 60 && left_out < 60, "{left_out}");
-    assert!(worst_in_opus < 20 * MS, "{worst_in_opus} ns");
+    // Half a place of the grid beside where the recorder has them, and a little while a track waits for a quiet place.
+    assert!(worst_in_opus < worst + 15 * MS, "{worst_in_opus} ns");
+    let far = in_opus.iter().filter(|placed| off((placed.0, placed.1)) > 20 * MS).count();
+    println!("{far} of them more than 20 ms");
+    assert!(far * 100 < in_opus.len(), "{far} packets are more than 20 ms off");
     assert!(most_held < MOST_HELD, "{most_held} bytes");
     let reasons = |reason| index.gaps.iter().filter(|gap| gap.reason == reason).map(|gap| gap.samples / 48_000).max();
     assert_eq!((reasons("connection_lost"), reasons("recorder_restarted")), (Some(30), Some(3)));

@@ -161,10 +161,13 @@ const cameBroken = ({ score, sentAs }) => sentAs !== undefined && Math.abs(sentA
 /** Whether all packets of a code came, and it is as broken in them: the speaker's SDK was held up. */
 const isSentBroken = (code) => Boolean(code.sentAs?.complete) && cameBroken(code);
 
+/** A recording begins 0.2 s before the first packet that arrives (s). */
+const BEGINS = 0.25;
+
 /** Whether a code was sent whole and in time: not before the recording began, while its track was still connecting, or its speaker held up, and not
  * cut off by leaving. */
 export function isWhole(code, said) {
-  if (code.at < 0 || isSentBroken(code)) return false;
+  if (code.at < BEGINS || isSentBroken(code)) return false;
   const mine = said.filter((line) => line.identity === code.identity);
   const joined = mine.findLast((line) => line.kind === 'joined' && line.at <= code.sent + 0.1);
   const left = mine.find((line) => line.kind === 'left' && line.at >= (joined?.at ?? 0));

@@ -144,12 +144,12 @@ describe('the sound of rooms', { concurrency: true }, () => {
 
   test('less than the last 100 ms are missing before a hang-up, a stop and DeleteRoom', async () => {
     const place = await behindPath();
-    const call = (room) => speakers(place.livekit, { room, seconds: 12, start: now() + 1, people: [{ identity: 'bob', number: 1, tone: 7 }] });
+    const call = (room) => speakers(place.livekit, { room, seconds: 20, start: now() + 1, people: [{ identity: 'bob', number: 1, tone: 14 }] });
     const rooms = ['stopped', 'deleted', 'left'];
     const people = rooms.map(call);
     try {
       const ids = await Promise.all(rooms.map((room) => begin(place.server, room)));
-      await until('the tones', () => people.every((one) => one.said().filter((line) => line.kind === 'code').at(-1)?.second >= 6), 60);
+      await until('the tones', () => people.every((one) => one.said().filter((line) => line.kind === 'code').at(-1)?.second >= 13), 60);
       await sleep(2500);
       // The moment at which each was over.
       const over = {};

@@ -60,25 +60,21 @@ fn measure(hour: &Session, when: &str) {
         at(&meanwhile, 50),
         at(&meanwhile, 95),
     );
-    let opus = segments(&server, &first, "opus");
+    listened(&server, &format!("{when}: an hour on Opus"), &segments(&server, &first, "opus"));
+    many(&segments(&server, &first, "audio"), when);
+    listened(&server, &format!("{when}: an hour on AAC"), &segments(&server, &second, "audio"));
+    println!("{when}: memory idle {idle:.1}, at most {:.1} MiB", server.memory("VmHWM:"));
+}
+
+/// One listener, who plays all segments.
+fn listened(server: &Server, what: &str, addresses: &[String]) {
     let start = cpu_seconds(server.pid());
-    let played: Vec<f64> = opus.iter().map(|address| timed(address)).collect();
+    let played: Vec<f64> = addresses.iter().map(|address| timed(address)).collect();
     println!(
-        "{when}: an hour on Opus {:.2} CPU-s; a segment p50 {:.1}, p99 {:.1} ms",
+        "{what} {:.2} CPU-s; a segment p50 {:.1}, p99 {:.1} ms",
         cpu_seconds(server.pid()) - start,
         at(&played, 50),
         at(&played, 99)
-    );
-    many(&segments(&server, &first, "audio"), when);
-    let aac = segments(&server, &second, "audio");
-    let start = cpu_seconds(server.pid());
-    let played: Vec<f64> = aac.iter().map(|address| timed(address)).collect();
-    println!(
-        "{when}: an hour on AAC {:.2} CPU-s; a segment p50 {:.1}, p99 {:.1} ms; memory idle {idle:.1}, at most {:.1} MiB",
-        cpu_seconds(server.pid()) - start,
-        at(&played, 50),
-        at(&played, 99),
-        server.memory("VmHWM:")
     );
 }
 

@@ -121,9 +121,12 @@ impl Inner {
         let start = range.start.min(size);
         let length = range.end.min(size).saturating_sub(start).min(MAX_READ);
         file.seek(SeekFrom::Start(start))?;
-        let mut bytes = vec![0; length as usize];
-        file.read_exact(&mut bytes)?;
-        Ok(Bytes::from(bytes))
+        let mut bytes = Vec::with_capacity(length as usize);
+        if file.take(length).read_to_end(&mut bytes)? as u64 == length {
+            Ok(Bytes::from(bytes))
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 
     fn head(&self, key: &ObjectKey) -> io::Result<ObjectMeta> {

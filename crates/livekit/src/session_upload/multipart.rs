@@ -122,6 +122,12 @@ impl Scanner {
         }
     }
 
+    /// The part whose content comes at the moment, and where that ends, if its Content-Length is trusted.
+    pub fn coming(&self) -> Option<(&Part, u64)> {
+        let State::Content { ends_at: Some(end) } = self.state else { return None };
+        Some((self.open.as_ref()?, end))
+    }
+
     /// Skips `count` bytes without looking at them; at most [`Scanner::skippable`].
     pub fn skip(&mut self, count: u64) {
         let count = count.min(self.skippable());

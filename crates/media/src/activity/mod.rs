@@ -56,20 +56,25 @@ impl Default for Settings {
     }
 }
 
-/// Whether most of a channel has noise that hides faint sounds.
-pub fn is_noisy(levels: &[u8]) -> bool {
-    const HIDES: u8 = 45;
-    let thresholds = threshold::of(levels);
-    let noises = thresholds.iter().filter(|threshold| threshold.noise >= HIDES);
-    2 * noises.count() > thresholds.len()
+/// What is heard in a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// The spans of speech, in samples of 48 kHz: in order, without overlap.
+    pub spans: Vec<Range<u64>>,
+    /// Whether most of it has noise that hides faint sounds.
+    pub is_noisy: bool,
 }
 
+/// From this level on noise hides faint sounds.
+const HIDES: u8 = 45;
 /// How far below the threshold a voice may die away before it counts as ended, in decibels.
 const DYING_AWAY: u8 = 6;
 
-/// Finds the spans of speech of one channel, in samples of 48 kHz: in order, without overlap.
-pub fn detect(levels: &[u8], settings: Settings) -> Vec<Range<u64>> {
+/// Finds out when somebody speaks in one channel.
+pub fn detect(levels: &[u8], settings: Settings) -> Activity {
     let thresholds = threshold::of(levels);
+    let noises = thresholds.iter().filter(|threshold| threshold.noise >= HIDES);
+    let is_noisy = 2 * noises.count() > thresholds.len();
     let threshold = |at: usize| thresholds[at / threshold::BLOCK].level;
     let mut spans: Vec<Range<usize>> = Vec::new();
     let mut at = 0;
@@ -89,7 +94,8 @@ pub fn detect(levels: &[u8], settings: Settings) -> Vec<Range<u64>> {
         at = end;
     }
     spans.retain(|span| span.len() >= settings.shortest);
-    spans.into_iter().map(|span| (span.start * STEP) as u64..(span.end * STEP) as u64).collect()
+    let spans = spans.into_iter().map(|span| (span.start * STEP) as u64..(span.end * STEP) as u64).collect();
+    Activity { spans, is_noisy }
 }
 
 #[cfg(test)]

@@ -22,8 +22,6 @@ const NOT_FROM_BELOW: [f32; 5] =
 const NOTHING: f32 = -28.0;
 /// Energies from before are taken for this at least.
 const LEAST: f32 = -9.0;
-/// The units of energy, in decibels: one is a factor of two.
-const UNIT: f32 = 6.020_6;
 /// What makes levels of energies those of samples, in decibels above -100 dB of full scale (measured: tests.rs prints what is left).
 const FULL_SCALE: f32 = 7.6;
 
@@ -72,12 +70,13 @@ const MODEL: [[[u8; 2 * BANDS]; 2]; 4] = [
     ],
 ];
 
-/// What undoes the encoder's pre-emphasis in the middle of each band, in decibels (RFC 6716 section 4.3.1: the coefficient is 0.85).
-static DE_EMPHASIS: LazyLock<[f32; BANDS]> = LazyLock::new(|| {
+/// The power of each band whose energy is as usual, as it is heard: without the encoder's pre-emphasis, which is taken for what it is in the middle
+/// of the band (RFC 6716 section 4.3.1: the coefficient is 0.85).
+static USUAL_POWER: LazyLock<[f32; BANDS]> = LazyLock::new(|| {
     std::array::from_fn(|band| {
         let hertz = f32::from(EDGES[band] + EDGES[band + 1]) * 100.0;
         let turn = std::f32::consts::TAU * hertz / 48_000.0;
-        -10.0 * (1.0 + 0.85_f32.powi(2) - 2.0 * 0.85 * turn.cos()).log10()
+        (2.0 * MEANS[band]).exp2() / (1.0 + 0.85_f32.powi(2) - 2.0 * 0.85 * turn.cos())
     })
 });
 
@@ -121,14 +120,11 @@ impl CoarseEnergy {
         }
         let is_intra = decoder.tell() + 3 <= bits && decoder.bit(3);
         self.read_bands(&mut decoder, length, is_intra, channels, end, bits);
-        let level =
-            |bands: &[f32; BANDS]| {
-                let powers =
-                    bands.iter().zip(MEANS).zip(*DE_EMPHASIS).take(end).map(|((energy, mean), de_emphasis)| {
-                        10_f32.powf((UNIT * (energy + mean) + de_emphasis) / 10.0)
-                    });
-                (10.0 * powers.sum::<f32>().max(1e-12).log10() + FULL_SCALE).round().clamp(0.0, 100.0) as u8
-            };
+        // A unit of energy is a factor of two in loudness, and of four in power.
+        let level = |bands: &[f32; BANDS]| {
+            let powers = bands.iter().zip(*USUAL_POWER).take(end).map(|(energy, usual)| usual * (2.0 * energy).exp2());
+            (10.0 * powers.sum::<f32>().max(1e-12).log10() + FULL_SCALE).round().clamp(0.0, 100.0) as u8
+        };
         self.bands.each_ref().map(level)
     }
 

@@ -1,18 +1,21 @@
 //! How loud packets are, without decoding them: enough to find when somebody speaks, for a hundredth of the cost.
 //!
 //! A CELT frame begins with the energy of each band (RFC 6716 section 4.3.2.1). The bands' coarse energies are read and added up; what follows them
-//! in the frame is left alone. They are exact to 6 dB a band, and all 21 of them together to about a decibel. A frame with a SILK layer says
-//! whether somebody speaks in it (section 4.2.3), and not how loud.
+//! in the frame is left alone. They are exact to 6 dB a band, and all 21 of them together to about a decibel. A frame with a SILK layer begins with
+//! the gains of what excites the voice (section 4.2.7.4), which say how loud it is to about 6 dB; where something else comes before them (the frame
+//! has more than 20 ms, is stereo, or repeats an earlier one), it says whether somebody speaks (section 4.2.3), and not how loud.
 
 mod coarse_energy;
 mod levels;
 mod range_decoder;
+mod silk_gain;
 mod window;
 
 pub use self::window::{of_file, of_tracks};
 
 use self::coarse_energy::CoarseEnergy;
 use self::range_decoder::RangeDecoder;
+use self::silk_gain::SilkGain;
 use crate::opus_frames::{Frames, is_celt};
 
 /// How loud a frame is.
@@ -33,6 +36,7 @@ const SPEECH: u8 = 70;
 #[derive(Debug, Clone, Default)]
 pub struct Loudness {
     energy: CoarseEnergy,
+    gain: SilkGain,
 }
 
 impl Loudness {
@@ -40,30 +44,33 @@ impl Loudness {
     pub fn push(&mut self, packet: &[u8], out: &mut Vec<FrameLevel>) {
         let Some(frames) = Frames::parse(packet) else { return };
         for frame in &frames.frames {
-            let level = if frame.len() < 2 {
+            let samples = frames.samples;
+            let mut put = |samples, levels, is_measured| out.push(FrameLevel { samples, levels, is_measured });
+            if frame.len() < 2 {
                 // Nothing was sent: what is heard is made up by the decoder.
-                FrameLevel { samples: frames.samples, levels: [0; 2], is_measured: true }
+                put(samples, [0; 2], true);
             } else if is_celt(frames.kind) {
-                FrameLevel {
-                    samples: frames.samples,
-                    levels: self.energy.read(frames.kind, frames.samples, frame),
-                    is_measured: true,
+                self.gain = SilkGain::default();
+                put(samples, self.energy.read(frames.kind, samples, frame), true);
+            } else if let Some(levels) = self.gains(frames.kind, samples, frame) {
+                for level in levels {
+                    put(samples.min(480), [level; 2], true);
                 }
             } else {
-                let speaks = says_speech(frames.kind, frames.samples, frame);
-                FrameLevel {
-                    samples: frames.samples,
-                    levels: speaks.map(|speaks| if speaks { SPEECH } else { 0 }),
-                    is_measured: false,
-                }
-            };
-            out.push(level);
+                let speaks = says_speech(frames.kind, samples, frame);
+                put(samples, speaks.map(|speaks| if speaks { SPEECH } else { 0 }), false);
+            }
         }
+    }
+
+    /// The levels of the two halves of a frame with a SILK layer, if its gains can be read: of mono, up to 20 ms.
+    fn gains(&mut self, kind: u8, samples: u32, frame: &[u8]) -> Option<Vec<u8>> {
+        if kind & 4 == 0 && samples <= 960 { self.gain.read(samples, frame) } else { None }
     }
 
     /// Forgets what came before: packets are missing.
     pub fn reset(&mut self) {
-        self.energy = CoarseEnergy::default();
+        *self = Self::default();
     }
 }
 

@@ -3,11 +3,11 @@
 /// Decodes the symbols at the beginning of a frame.
 #[derive(Debug)]
 pub(super) struct RangeDecoder<'f> {
-    frame: &'f [u8],
-    /// The next byte.
-    at: usize,
-    /// The byte that was read last; one of its bits belongs to the next step.
-    last: u32,
+    /// What of the frame is not in `next` yet.
+    rest: &'f [u8],
+    /// The bits that follow, inverted, from the highest on, and how many of them there are.
+    next: u64,
+    left: u32,
     /// `rng` and `val` of section 4.1.1.
     range: u32,
     value: u32,
@@ -18,28 +18,36 @@ pub(super) struct RangeDecoder<'f> {
 impl<'f> RangeDecoder<'f> {
     /// Begins with a frame; what it lacks is taken as zeros.
     pub(super) fn new(frame: &'f [u8]) -> Self {
-        let mut decoder = Self { frame, at: 0, last: 0, range: 128, value: 0, bits: 9 };
-        decoder.last = decoder.byte();
-        decoder.value = 127 - (decoder.last >> 1);
+        let mut decoder = Self { rest: frame, next: 0, left: 0, range: 128, value: 0, bits: 9 };
+        decoder.refill();
+        // Seven bits: the eighth belongs to the next step.
+        decoder.value = (decoder.next >> 57) as u32;
+        decoder.next <<= 7;
+        decoder.left -= 7;
         decoder.normalize();
         decoder
     }
 
-    fn byte(&mut self) -> u32 {
-        let byte = self.frame.get(self.at).copied().unwrap_or(0);
-        self.at += 1;
-        u32::from(byte)
+    #[inline(never)]
+    fn refill(&mut self) {
+        while self.left <= 56 {
+            let (byte, rest) = self.rest.split_first().unwrap_or((&0, &[]));
+            self.rest = rest;
+            self.next |= u64::from(!byte) << (56 - self.left);
+            self.left += 8;
+        }
     }
 
-    /// Section 4.1.2.1.
+    /// Section 4.1.2.1: as many bytes follow as the range is too small by.
     fn normalize(&mut self) {
-        while self.range <= 1 << 23 {
-            self.bits += 8;
-            self.range <<= 8;
-            let before = self.last;
-            self.last = self.byte();
-            let symbol = (before << 8 | self.last) >> 1 & 0xff;
-            self.value = ((self.value << 8) + (255 - symbol)) & 0x7fff_ffff;
+        let bits = ((self.range - 1).leading_zeros() - 1) & !7;
+        self.bits += bits as i32;
+        self.range <<= bits;
+        self.value = self.value << bits | (self.next >> 1 >> (63 - bits)) as u32;
+        self.next <<= bits;
+        self.left -= bits;
+        if self.left < 32 {
+            self.refill();
         }
     }
 
@@ -104,5 +112,65 @@ impl<'f> RangeDecoder<'f> {
         self.value -= above;
         self.range = if low > 0 { unit * (high - low) } else { self.range - above };
         self.normalize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Sections 4.1.1 and 4.1.2.1 to the letter: a byte at a time.
+    struct ByByte<'f> {
+        frame: &'f [u8],
+        at: usize,
+        last: u32,
+        range: u32,
+        value: u32,
+        bits: i32,
+    }
+
+    impl<'f> ByByte<'f> {
+        fn new(frame: &'f [u8]) -> Self {
+            let mut decoder = Self { frame, at: 0, last: 0, range: 128, value: 0, bits: 9 };
+            decoder.last = decoder.byte();
+            decoder.value = 127 - (decoder.last >> 1);
+            decoder.normalize();
+            decoder
+        }
+
+        fn byte(&mut self) -> u32 {
+            self.at += 1;
+            self.frame.get(self.at - 1).copied().unwrap_or(0).into()
+        }
+
+        fn normalize(&mut self) {
+            while self.range <= 1 << 23 {
+                self.bits += 8;
+                self.range <<= 8;
+                let before = self.last;
+                self.last = self.byte();
+                let symbol = (before << 8 | self.last) >> 1 & 0xff;
+                self.value = ((self.value << 8) + (255 - symbol)) & 0x7fff_ffff;
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn many_bits_at_a_time_are_bytes(frame in prop::collection::vec(any::<u8>(), 0..40), logs in prop::collection::vec(1_u32..24, 0..200)) {
+            let (mut decoder, mut by_byte) = (RangeDecoder::new(&frame), ByByte::new(&frame));
+            for log in logs {
+                prop_assert_eq!((decoder.range, decoder.value, decoder.bits), (by_byte.range, by_byte.value, by_byte.bits));
+                let split = by_byte.range >> log;
+                prop_assume!(split > 0);
+                let is_set = by_byte.value < split;
+                (by_byte.value, by_byte.range) =
+                    if is_set { (by_byte.value, split) } else { (by_byte.value - split, by_byte.range - split) };
+                by_byte.normalize();
+                prop_assert_eq!(decoder.bit(log), is_set);
+            }
+        }
     }
 }

@@ -77,9 +77,9 @@ fn clicks<'l>(levels: impl Iterator<Item = &'l u8>) -> usize {
 pub fn of_file(index: &OpusIndex, bytes: &[u8], map: ChannelMap, frames: &Range<u64>) -> Option<Window> {
     let first = samples(frames).start;
     let mut stream = Stream::default();
-    for packet in index.packets(heard_range(frames), bytes) {
-        stream.push(packet.start, packet.samples, &packet.data, first);
-    }
+    index.for_each_packet(heard_range(frames), bytes, |_, start, samples, packet| {
+        stream.push(start, samples, packet, first);
+    });
     let mut levels = stream.finish(halves(frames))?;
     if map == ChannelMap::Swap {
         levels.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));

@@ -175,8 +175,16 @@ impl OpusIndex {
     ///
     /// Bytes that are not what the index was made of yield fewer packets, never a panic.
     pub fn packets(&self, samples: Range<i64>, bytes: &[u8]) -> Vec<Packet> {
-        let base = self.byte_range(samples.clone()).start;
         let mut packets = Vec::new();
+        self.for_each_packet(samples, bytes, |link, start, samples, data| {
+            packets.push(Packet { link, start, samples, data: data.to_vec() });
+        });
+        packets
+    }
+
+    /// Passes on the same packets, none of which is kept: link, start, length and bytes of each, as in a [`Packet`].
+    pub fn for_each_packet(&self, samples: Range<i64>, bytes: &[u8], mut each: impl FnMut(usize, i64, u32, &[u8])) {
+        let base = self.byte_range(samples.clone()).start;
         for link in self.heard_in(&samples) {
             let mut joiner = Joiner::default();
             // Pages last a second: most of what is on the first and the last one is neither heard nor pre-roll.
@@ -186,12 +194,11 @@ impl OpusIndex {
                 let pages = bytes.get(at..).and_then(|rest| rest.get(..entry.length as usize)).unwrap_or_default();
                 take_packets(pages, entry, &mut joiner, |start, samples, data| {
                     if start + i64::from(samples) > needed.start && start < needed.end {
-                        packets.push(Packet { link, start, samples, data: data.to_vec() });
+                        each(link, start, samples, data);
                     }
                 });
             }
         }
-        packets
     }
 
     /// Where the packets end that begin before a moment: at that moment, unless one of them goes on. It is known without reading them

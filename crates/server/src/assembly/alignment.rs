@@ -167,7 +167,7 @@ fn voice(start: WallTime, role: Role, mut levels: Vec<u8>, echo_of: Option<&[u8]
         echo.remove(&mut levels, other);
     }
     let at = |sample: u64| start.plus_nanos(MediaTime::from_samples_48k(sample as i64).as_nanos());
-    let spans = activity::detect(&levels, activity::Settings::default());
-    let spans = spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }).collect();
-    Voice { role, speaker: None, noisy: activity::is_noisy(&levels), spans }
+    let activity = activity::detect(&levels, activity::Settings::default());
+    let spans = activity.spans.into_iter().map(|span| Span { start: at(span.start), end: at(span.end) }).collect();
+    Voice { role, speaker: None, noisy: activity.is_noisy, spans }
 }

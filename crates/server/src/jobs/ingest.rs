@@ -29,17 +29,19 @@ use crate::rendering::{CaptureRenderer, Kept, aac, channel_map};
 use crate::uploads::body::{self, Body};
 use crate::uploads::exclusion::{self, Answer};
 use crate::uploads::refusal;
+use crate::uploads::sound_ahead::SoundAhead;
 use crate::{entropy, error, names};
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let id: UploadId = claim.payload.parse().map_err(|_| Error::Payload(claim.payload.clone()))?;
     let path = jobs.data.spool(id);
+    let ahead = jobs.uploads.ahead.take(id);
     let upload = jobs.store.upload(id).await?;
     let Some(upload) = upload.filter(|upload| upload.state == UploadState::Received && path.exists()) else {
         tracing::info!(upload = %id, "nothing is left to do for an upload");
         return Ok(jobs.store.complete(&claim.lease).await?);
     };
-    let body = read(jobs, &path, &upload).await?;
+    let body = read(jobs, &path, &upload, ahead).await?;
     if let Some(reason) = unreadable(&body) {
         quarantine(jobs, &upload, &path, reason).await?;
         return Ok(jobs.store.complete(&claim.lease).await?);
@@ -108,13 +110,13 @@ async fn turn_away(jobs: &Jobs, claim: &Claim, upload: &Upload, gone: Gone) -> R
     Ok(jobs.store.complete(&claim.lease).await?)
 }
 
-async fn read(jobs: &Jobs, path: &Path, upload: &Upload) -> Result<Body, Error> {
+async fn read(jobs: &Jobs, path: &Path, upload: &Upload, ahead: Option<SoundAhead>) -> Result<Body, Error> {
     let (path, content_type, received_at) = (path.to_path_buf(), upload.content_type.clone(), upload.received_at);
     let read = jobs
         .uploads
         .redaction
         .readers
-        .run(&upload.project, move || body::read(&path, &content_type, received_at))
+        .run(&upload.project, move || body::read(&path, &content_type, received_at, ahead))
         .await;
     let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     Ok(read.map_err(error::Error::io("read a spooled upload"))?)

@@ -138,7 +138,7 @@ impl Track {
         self.levels.resize(at.saturating_sub(self.first), SILENCE);
         self.levels.extend_from_slice(levels);
         let gone = self.levels.len().saturating_sub(KEPT);
-        let spans = activity::detect(&self.levels, activity::Settings::default());
+        let spans = activity::detect(&self.levels, activity::Settings::default()).spans;
         let from = (self.first * STEP) as u64;
         let mut spans: Vec<Range<u64>> = spans.into_iter().map(|span| span.start + from..span.end + from).collect();
         // What begins within the settled stretches was found better then.

@@ -37,6 +37,7 @@ use crate::sign_in::{self, SignIns};
 use crate::signals::{Bell, Stop};
 use crate::uploads::Uploads;
 use crate::uploads::exclusion::Exclusion;
+use crate::uploads::sound_ahead::SoundsAhead;
 use crate::uploads::telemetry_queue::{self, TelemetryQueue};
 use crate::{clock, entropy, private};
 
@@ -185,6 +186,7 @@ impl Base {
                 jobs: Arc::clone(&self.jobs),
                 clock: self.clock.clone(),
             },
+            ahead: SoundsAhead::default(),
             telemetry: TelemetryQueue::default(),
             leaving: tokio::sync::Mutex::default(),
             held,

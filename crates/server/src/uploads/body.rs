@@ -12,6 +12,8 @@ use echosphere_livekit::session_upload::multipart::{Lengths, Part, Scan, Scanner
 use echosphere_livekit::session_upload::{AUDIO, CHAT_HISTORY, HEADER};
 use echosphere_media::ogg::{self, IndexBuilder, OpusIndex};
 
+use super::sound_ahead::SoundAhead;
+
 /// A header larger than this is taken as missing.
 const MAX_HEADER: u64 = 4 << 20;
 /// Bytes of a chat history that are read.
@@ -43,8 +45,8 @@ pub struct Body {
     pub sound: Option<SoundPart>,
 }
 
-/// Reads a spooled body. `received_at` is when it began to come.
-pub fn read(path: &Path, content_type: &str, received_at: WallTime) -> io::Result<Body> {
+/// Reads a spooled body. `received_at` is when it began to come, `ahead` what was found of its sound meanwhile.
+pub fn read(path: &Path, content_type: &str, received_at: WallTime, ahead: Option<SoundAhead>) -> io::Result<Body> {
     let mut file = File::open(path)?;
     let mut scan = scan(&mut file, content_type, Lengths::Believed)?;
     if !scan.closed {
@@ -64,7 +66,15 @@ pub fn read(path: &Path, content_type: &str, received_at: WallTime) -> io::Resul
         None => None,
     };
     let sound = match find(&scan, AUDIO).filter(|part| part.length > 0) {
-        Some(part) => Some(sound(&mut file, part, longest(header.as_ref(), received_at))?),
+        Some(part) => {
+            let longest = longest(header.as_ref(), received_at);
+            let builder = match ahead.and_then(|ahead| ahead.built(part.offset, part.length)) {
+                Some(builder) => builder,
+                None => index(&mut file, part)?,
+            };
+            let index = builder.finish_within(longest);
+            Some(SoundPart { offset: part.offset, length: part.length, index })
+        }
         None => None,
     };
     let mut chat = chat;
@@ -165,7 +175,7 @@ fn longest(header: Option<&Result<Header, header::Error>>, received_at: WallTime
     millis.map_or(ogg::LONGEST, |millis| millis.saturating_mul(48).saturating_add(SLACK))
 }
 
-fn sound(file: &mut File, part: &Part, longest: u64) -> io::Result<SoundPart> {
+fn index(file: &mut File, part: &Part) -> io::Result<IndexBuilder> {
     file.seek(SeekFrom::Start(part.offset))?;
     let mut reader = file.take(part.length);
     let mut builder = IndexBuilder::default();
@@ -173,11 +183,10 @@ fn sound(file: &mut File, part: &Part, longest: u64) -> io::Result<SoundPart> {
     loop {
         let count = reader.read(&mut buffer)?;
         if count == 0 {
-            break;
+            return Ok(builder);
         }
         builder.push(&buffer[..count]);
     }
-    Ok(SoundPart { offset: part.offset, length: part.length, index: builder.finish_within(longest) })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod held;
 pub mod receive;
 pub mod recover;
 pub mod refusal;
+pub mod sound_ahead;
 pub(crate) mod telemetry_queue;
 
 use std::io;
@@ -15,6 +16,7 @@ use echosphere_domain::id::UploadId;
 use echosphere_store::Store;
 
 use self::exclusion::Exclusion;
+use self::sound_ahead::SoundsAhead;
 use self::telemetry_queue::TelemetryQueue;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -37,6 +39,8 @@ pub struct Uploads {
     pub redaction: Redaction,
     /// Rooms that are excluded by name.
     pub exclusion: Exclusion,
+    /// What was found of the sound of uploads while they came.
+    pub ahead: SoundsAhead,
     /// OTLP requests that could not be stored at once.
     pub telemetry: TelemetryQueue,
     /// Locked while a request has an upload leave quarantine, or what is held: two requests for one upload do not meet.

@@ -114,7 +114,7 @@ async fn receive_body(uploads: &Arc<Uploads>, mut upload: Upload, body: Body) ->
     // The agent is in the room until its upload is answered: LiveKit can say which room that is.
     let name = ask_livekit(uploads, &upload);
     let header = beginning.header.clone();
-    match spool(uploads, upload.id, beginning, &mut body, limit).await {
+    match spool(uploads, &upload, beginning, &mut body, limit).await {
         Ok(End::Whole { bytes }) => accept(uploads, &upload, header, name, Sealed { bytes, complete: true }).await,
         Ok(End::Cut { bytes }) => {
             tracing::warn!(upload = %upload.id, bytes, "an upload was cut");
@@ -229,15 +229,16 @@ type DataStream = axum::body::BodyDataStream;
 
 async fn spool(
     uploads: &Uploads,
-    id: UploadId,
+    upload: &Upload,
     beginning: Beginning,
     body: &mut DataStream,
     limit: u64,
 ) -> Result<End, Failure> {
     uploads.check_disk().await.map_err(Failure::Io)?;
     // Not buffered: what has come is in the file, should this process die in the next moment.
-    let mut file = File::create_new(uploads.data.spool(id)).await.map_err(Failure::Io)?;
+    let mut file = File::create_new(uploads.data.spool(upload.id)).await.map_err(Failure::Io)?;
     let (mut bytes, mut synced, mut whole) = (0_u64, 0_u64, beginning.end != Some(false));
+    let mut ahead = uploads.ahead.begin(&upload.content_type);
     let first = Some(Ok(bytes::Bytes::from(beginning.bytes)));
     let mut first =
         first.filter(|chunk: &Result<bytes::Bytes, axum::Error>| chunk.as_ref().is_ok_and(|b| !b.is_empty()));
@@ -257,12 +258,18 @@ async fn spool(
             return Err(Failure::TooLarge);
         }
         file.write_all(&chunk).await.map_err(Failure::Io)?;
+        if let Some(ahead) = &mut ahead {
+            ahead.push(&chunk);
+        }
         if bytes - synced >= SYNC_EVERY {
             synced = bytes;
             file.flush().await.map_err(Failure::Io)?;
             file.sync_data().await.map_err(Failure::Io)?;
             uploads.check_disk().await.map_err(Failure::Io)?;
         }
+    }
+    if let Some(ahead) = ahead {
+        uploads.ahead.keep(upload.id, ahead);
     }
     file.flush().await.map_err(Failure::Io)?;
     file.sync_all().await.map_err(Failure::Io)?;
@@ -274,6 +281,7 @@ async fn spool(
 
 /// Removes what an upload left behind. What cannot be removed now is found again at the next start.
 async fn discard(uploads: &Uploads, id: UploadId) {
+    drop(uploads.ahead.take(id));
     if let Err(error) = tokio::fs::remove_file(uploads.data.spool(id)).await
         && error.kind() != io::ErrorKind::NotFound
     {

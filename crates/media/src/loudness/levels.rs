@@ -9,6 +9,8 @@ pub struct Levels {
     levels: Vec<u8>,
     /// Whether the level of a frame was not measured.
     is_unsure: bool,
+    /// Whether a level is that of a longer time than a half frame.
+    is_coarse: bool,
 }
 
 impl Levels {
@@ -19,6 +21,7 @@ impl Levels {
         for frame in frames {
             let end = at + i64::from(frame.samples);
             self.is_unsure |= !frame.is_measured;
+            self.is_coarse |= frame.samples > STEP as u32;
             // The half frames whose middle is in it.
             let half = |sample: i64| (sample + step / 2 - 1).div_euclid(step).max(0) as usize;
             let halves = half(at)..half(end);
@@ -38,6 +41,11 @@ impl Levels {
     pub fn into_levels(mut self, halves: usize) -> Vec<u8> {
         self.levels.resize(2 * halves, SILENCE);
         self.levels
+    }
+
+    /// Whether a level is that of a longer time than a half frame: what is shorter is taken for longer than it is.
+    pub fn is_coarse(&self) -> bool {
+        self.is_coarse
     }
 
     /// Whether the level of a frame was not measured: it only said whether somebody speaks.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::activity::level;
+use crate::render::{Renderer, Window};
 use crate::tracks::{Channel, PlacedPacket, Track};
 
 /// Two voices of noise and tones, whose loudness goes up and down; each is silent for a while.
@@ -147,7 +148,9 @@ fn track(noise: i32) -> Track {
 
 #[test]
 fn a_window_of_tracks_is_measured_and_one_that_noise_fills_is_not() {
-    let window = of_tracks(&[track(0)], &(0..188)).unwrap();
+    let quiet = [track(0)];
+    let (window, unsure) = of_tracks(&quiet, &(0..188));
+    assert!(unsure.is_empty());
     assert_eq!((window.levels.len(), window.tracks.len(), window.tracks[0].stream), (2 * 376, 1, 3));
     assert!(window.levels.iter().step_by(2).all(|level| *level == 0), "nobody is on the left");
     let heard = &window.tracks[0].levels;
@@ -155,8 +158,18 @@ fn a_window_of_tracks_is_measured_and_one_that_noise_fills_is_not() {
         heard[10..85].iter().all(|level| *level > 60) && heard[105..180].iter().all(|level| *level < 40),
         "{heard:?}"
     );
-    assert_eq!(of_tracks(&[track(0), track(2_000)], &(0..188)), None);
-    assert_eq!(of_tracks(&[], &(0..188)).unwrap().levels, vec![0; 752]);
+    let both = [track(0), Track { stream: 4, ..track(2_000) }];
+    let (window, unsure) = of_tracks(&both, &(0..188));
+    assert_eq!((window.tracks.len(), unsure.len(), unsure[0].stream), (1, 1, 4));
+    assert_eq!(of_tracks(&[], &(0..188)).0.levels, vec![0; 752]);
+    // Only the noisy one is decoded.
+    let mut renderer: Renderer = Renderer::new();
+    let measured = renderer.levels_of_tracks(&both, &[], 0..188).unwrap();
+    let decoded = renderer.measure_tracks(&both, &[], 0..188).unwrap();
+    let of = |window: &Window, stream| window.tracks.iter().find(|track| track.stream == stream).unwrap().clone();
+    assert_eq!((of(&measured, 4), of(&measured, 3)), (of(&decoded, 4), of(&window, 3)));
+    let both = of(&measured, 3).levels.into_iter().zip(of(&measured, 4).levels).map(|(one, other)| one.max(other));
+    assert!(measured.levels.iter().skip(1).step_by(2).copied().eq(both) && measured.peaks.is_empty());
 }
 
 proptest! {

@@ -22,6 +22,8 @@ const CLICK: usize = 4;
 const STANDS_OUT: u8 = 15;
 /// So many clicks in a window are a keyboard's; words have some, too.
 const CLICKS: usize = 5;
+/// Where each level is that of no more than its own half frame, clicks are found as short as they are; only many of them do harm.
+const FINE_CLICKS: usize = 10;
 
 /// The packets of one stream in a window.
 #[derive(Default)]
@@ -49,12 +51,13 @@ impl Stream {
         if self.levels.is_unsure() {
             return None;
         }
+        let most = if self.levels.is_coarse() { CLICKS } else { FINE_CLICKS };
         let levels = self.levels.into_levels(halves);
         let is_noisy = |channel: usize| {
             let quiet = levels.iter().skip(channel).step_by(2).filter(|level| **level < NOISE).count();
             quiet * 100 <= QUIET * halves
         };
-        let is_clear = |channel: usize| !is_noisy(channel) && clicks(levels.iter().skip(channel).step_by(2)) < CLICKS;
+        let is_clear = |channel: usize| !is_noisy(channel) && clicks(levels.iter().skip(channel).step_by(2)) < most;
         (is_clear(0) && is_clear(1)).then_some(levels)
     }
 }
@@ -87,17 +90,21 @@ pub fn of_file(index: &OpusIndex, bytes: &[u8], map: ChannelMap, frames: &Range<
     Some(Window { levels, ..Window::default() })
 }
 
-/// Measures a window of several tracks from their packets, those of [`crate::render::track_range`]. `None` when packets do not say enough of it:
-/// it has to be decoded.
-pub fn of_tracks(tracks: &[Track], frames: &Range<u64>) -> Option<Window> {
+/// Measures a window of several tracks from their packets, those of [`crate::render::track_range`]. Also returns the tracks of which packets do not
+/// say enough, and which are not measured therefore: they have to be decoded.
+pub fn of_tracks<'t>(tracks: &'t [Track], frames: &Range<u64>) -> (Window, Vec<&'t Track>) {
     let (first, halves) = (samples(frames).start, halves(frames));
-    let mut window = Window { levels: vec![0; 2 * halves], ..Window::default() };
+    let (mut window, mut unsure) = (Window { levels: vec![0; 2 * halves], ..Window::default() }, Vec::new());
     for track in tracks {
         let mut stream = Stream::default();
         for packet in &track.packets {
             stream.push(packet.start, packet.samples, &packet.data, first);
         }
-        let levels: Vec<u8> = stream.finish(halves)?.into_iter().step_by(2).collect();
+        let Some(levels) = stream.finish(halves) else {
+            unsure.push(track);
+            continue;
+        };
+        let levels: Vec<u8> = levels.into_iter().step_by(2).collect();
         for (side, _) in track.channel.sides().into_iter().enumerate().filter(|(_, is_heard)| *is_heard) {
             for (level, new) in window.levels.iter_mut().skip(side).step_by(2).zip(&levels) {
                 *level = (*level).max(*new);
@@ -105,7 +112,7 @@ pub fn of_tracks(tracks: &[Track], frames: &Range<u64>) -> Option<Window> {
         }
         window.tracks.push(TrackLevels { stream: track.stream, levels });
     }
-    Some(window)
+    (window, unsure)
 }
 
 fn halves(frames: &Range<u64>) -> usize {

@@ -31,10 +31,22 @@ impl<E: AacEncoder> Renderer<E> {
         frames: Range<u64>,
     ) -> Result<Window, Error> {
         // What another source fills has no packets here.
-        let said = if patches.is_empty() { loudness::of_tracks(tracks, &frames) } else { None };
-        match said {
-            Some(window) => Ok(window),
-            None => self.measure_tracks(tracks, patches, frames),
+        if !patches.is_empty() {
+            return self.measure_tracks(tracks, patches, frames);
         }
+        let (said, unsure) = loudness::of_tracks(tracks, &frames);
+        if unsure.is_empty() {
+            return Ok(said);
+        }
+        let unsure: Vec<Track> = unsure.into_iter().cloned().collect();
+        let mut window = self.measure_tracks(&unsure, &[], frames)?;
+        if !said.tracks.is_empty() {
+            for (level, new) in window.levels.iter_mut().zip(&said.levels) {
+                *level = (*level).max(*new);
+            }
+            window.tracks.extend(said.tracks);
+            window.peaks.clear();
+        }
+        Ok(window)
     }
 }

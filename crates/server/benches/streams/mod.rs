@@ -3,30 +3,43 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use echosphere_recorder::log::joined::Table;
 use echosphere_recorder::log::{Body, chunk};
 
 /// Of each stream in each capture log: how many packets its sequence numbers span, and how many are there.
 pub fn streams(data: &Path) -> Vec<(u64, u64)> {
     let mut found: HashMap<([u8; 16], u32), HashSet<u64>> = HashMap::new();
-    for path in chunks(data) {
-        let chunk = chunk::decode(&std::fs::read(path).unwrap()).unwrap();
-        for entry in chunk.entries {
-            if let Some(Body::Packet(packet)) = entry.body {
-                found.entry((*chunk.capture.as_bytes(), packet.stream)).or_default().insert(packet.sequence);
+    for path in logs(data) {
+        // Between its being listed and read what is kept of a room may have been divided.
+        let Ok(bytes) = std::fs::read(path) else { return streams(data) };
+        for chunk in chunks(&bytes) {
+            let chunk = chunk::decode(chunk).unwrap();
+            for entry in chunk.entries {
+                if let Some(Body::Packet(packet)) = entry.body {
+                    found.entry((*chunk.capture.as_bytes(), packet.stream)).or_default().insert(packet.sequence);
+                }
             }
         }
     }
+    assert!(!found.is_empty(), "nothing is kept");
     let span = |numbers: &HashSet<u64>| numbers.iter().max().unwrap() - numbers.iter().min().unwrap() + 1;
     found.values().map(|numbers| (span(numbers), numbers.len() as u64)).collect()
 }
 
-fn chunks(folder: &Path) -> Vec<std::path::PathBuf> {
+/// The chunks in an object: one, or all of a log.
+fn chunks(bytes: &[u8]) -> Vec<&[u8]> {
+    let Some(table) = Table::parse(bytes) else { return vec![bytes] };
+    let ranges = (0..).map_while(|number| table.chunk(number));
+    ranges.map(|range| &bytes[range.start as usize..range.end as usize]).collect()
+}
+
+fn logs(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            found.extend(chunks(&path));
-        } else if path.extension().is_some_and(|ending| ending == "esc") {
+            found.extend(logs(&path));
+        } else if path.extension().is_some_and(|ending| ending == "esc" || ending == "esl") {
             found.push(path);
         }
     }

@@ -26,6 +26,8 @@ const LIVE: Live = Live { lag: SECOND, window: 11 * SECOND };
 const MOST_HELD: usize = 512 << 10;
 /// The one who records dies at this second, and the next is in the room three seconds later.
 const KILLED: (i64, i64) = (4_200, 4_203);
+/// How long a packet takes at least (ms).
+const LEAST_DELAY: f64 = 5.0;
 /// Nothing gets through.
 const OUTAGE: (i64, i64) = (3_000, 3_030);
 
@@ -79,7 +81,7 @@ fn arrivals() -> Vec<Arrival> {
         for (sent, n) in (0..PACKETS).filter(|n| !about.is_muted(*n)).enumerate() {
             let here = Arrival { at: 0, track: track as u8, n, sent: sent as u32 };
             let arrive = |delay_ms: f64| about.spoken(n) + (delay_ms * 1e6) as i64;
-            let jitter = 5.0 + random(&mut seed) * 60.0;
+            let jitter = LEAST_DELAY + random(&mut seed) * 60.0;
             let delay = match random(&mut seed) {
                 luck if luck < 0.001 => continue,
                 luck if luck < 0.002 => 1_500.0 + random(&mut seed) * 3_000.0,
@@ -308,33 +310,29 @@ fn two_hours_lie_where_they_were_spoken_and_cost_little_memory() {
     let heard = heard(&index, &chunks);
     let came: BTreeSet<(u8, u32)> = arrivals.iter().map(|arrival| (arrival.track, arrival.n)).collect();
     assert!(came.iter().eq(heard.keys()), "what came is heard, each once");
+    // How long the network takes at least nobody can know.
     let off = |(&(track, n), &start): (&(u8, u32), &i64)| {
-        (index.zero + nanos(start) - TRACKS[track as usize].spoken(n)).abs()
+        (index.zero + nanos(start) - TRACKS[track as usize].spoken(n)) as f64 / 1e6 - LEAST_DELAY
     };
-    let worst = heard.iter().map(off).max().unwrap();
+    let farthest = |places: &BTreeMap<(u8, u32), i64>| {
+        let all = || places.iter().map(off);
+        (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max))
+    };
+    let (earliest, latest) = farthest(&heard);
     println!(
-        "{} of {} packets heard, the farthest {:.1} ms off; {} chunks; {} KiB held at most",
+        "{} of {} packets heard, {earliest:.1} to {latest:.1} ms off; {} chunks; {} KiB held at most",
         heard.len(),
         2 * PACKETS,
-        worst as f64 / 1e6,
         chunks.len(),
         most_held >> 10
     );
-    assert!(worst < 20 * MS, "{worst} ns");
+    assert!(earliest > -20.0 && latest < 20.0);
     let (in_opus, left_out) = in_opus(&index, &chunks);
-    let worst_in_opus = in_opus.iter().map(off).max().unwrap();
-    println!(
-        "in Opus {} of them, {left_out} left out, the farthest {:.1} ms off",
-        in_opus.len(),
-        worst_in_opus as f64 / 1e6
-    );
+    let (earliest, latest) = farthest(&in_opus);
+    println!("in Opus {} of them, {left_out} left out, {earliest:.1} to {latest:.1} ms off", in_opus.len());
+    assert!(earliest > -20.0 && latest < 20.0);
     // Each track drifts by 0.72 s, 36 places of the grid; one of them backwards, over packets of its own.
     assert!(heard.len() - in_opus.len() < 60 && left_out < 60, "{left_out}");
-    // Half a place of the grid beside where the recorder has them, and a little while a track waits for a quiet place.
-    assert!(worst_in_opus < worst + 15 * MS, "{worst_in_opus} ns");
-    let far = in_opus.iter().filter(|placed| off((placed.0, placed.1)) > 20 * MS).count();
-    println!("{far} of them more than 20 ms");
-    assert!(far * 100 < in_opus.len(), "{far} packets are more than 20 ms off");
     assert!(most_held < MOST_HELD, "{most_held} bytes");
     let reasons = |reason| index.gaps.iter().filter(|gap| gap.reason == reason).map(|gap| gap.samples / 48_000).max();
     assert_eq!((reasons("connection_lost"), reasons("recorder_restarted")), (Some(30), Some(3)));

@@ -33,6 +33,7 @@ fn measure(hour: &Session, when: &str) {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RENDERING_WHEN", when)]);
     assert_eq!(server.get("/readyz").status, 200);
+    at_rest(&server);
     let (idle, before) = (server.memory("VmRSS:"), cpu_seconds(server.pid()));
     assert_eq!(hour.upload(server.address).status, 200);
     let uploaded = Instant::now();
@@ -64,6 +65,19 @@ fn measure(hour: &Session, when: &str) {
     many(&segments(&server, &first, "audio"), when);
     listened(&server, &format!("{when}: an hour on AAC"), &segments(&server, &second, "audio"));
     println!("{when}: memory idle {idle:.1}, at most {:.1} MiB", server.memory("VmHWM:"));
+}
+
+/// Waits until a server has nothing to do: pages are compressed after the start.
+fn at_rest(server: &Server) {
+    let mut used = cpu_seconds(server.pid());
+    loop {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = cpu_seconds(server.pid());
+        if now - used < 0.005 {
+            return;
+        }
+        used = now;
+    }
 }
 
 /// One listener, who plays all segments.

@@ -180,30 +180,29 @@ fn skip_post_filter(decoder: &mut RangeDecoder<'_>, bits: i32) {
 fn laplace(decoder: &mut RangeDecoder<'_>, zero: u32, decay: u32) -> i32 {
     const LEAST_PROBABLE: u32 = 1;
     const GUARANTEED: u32 = 16;
-    let (unit, place) = decoder.place();
-    let (mut value, mut low, mut width) = (0_i32, 0, zero);
-    if place >= zero {
-        value = 1;
-        low = zero;
-        let rest = (1 << 15) - LEAST_PROBABLE * (2 * GUARANTEED) - zero;
-        width = ((rest * ((1 << 14) - decay)) >> 15) + LEAST_PROBABLE;
-        while width > LEAST_PROBABLE && place >= low + 2 * width {
-            width *= 2;
-            low += width;
-            width = (((width - 2 * LEAST_PROBABLE) * decay) >> 15) + LEAST_PROBABLE;
-            value += 1;
-        }
-        if width <= LEAST_PROBABLE {
-            let farther = (place - low) >> 1;
-            value += farther as i32;
-            low += 2 * farther * LEAST_PROBABLE;
-        }
-        if place < low + width {
-            value = -value;
-        } else {
-            low += width;
-        }
+    let unit = decoder.unit();
+    if !decoder.is_from(unit, zero) {
+        decoder.update(unit, 0, zero);
+        return 0;
     }
-    decoder.update(unit, low, (low + width).min(1 << 15), 1 << 15);
+    let rest = (1 << 15) - LEAST_PROBABLE * (2 * GUARANTEED) - zero;
+    let (mut value, mut low, mut width) = (1, zero, ((rest * ((1 << 14) - decay)) >> 15) + LEAST_PROBABLE);
+    while width > LEAST_PROBABLE && decoder.is_from(unit, low + 2 * width) {
+        width *= 2;
+        low += width;
+        width = (((width - 2 * LEAST_PROBABLE) * decay) >> 15) + LEAST_PROBABLE;
+        value += 1;
+    }
+    if width <= LEAST_PROBABLE {
+        let farther = (decoder.place(unit) - low) >> 1;
+        value += farther as i32;
+        low += 2 * farther * LEAST_PROBABLE;
+    }
+    if decoder.is_from(unit, low + width) {
+        low += width;
+    } else {
+        value = -value;
+    }
+    decoder.update(unit, low, (low + width).min(1 << 15));
     value
 }

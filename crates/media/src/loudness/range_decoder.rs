@@ -96,18 +96,32 @@ impl<'f> RangeDecoder<'f> {
     pub(super) fn uniform(&mut self, total: u32) -> u32 {
         let unit = self.range / total;
         let number = total - (self.value / unit + 1).min(total);
-        self.update(unit, number, number + 1, total);
+        self.take(unit, number, number + 1, total);
         number
     }
 
-    /// The unit of a distribution whose total is 1 << 15, and where in it the next symbol lies (section 4.1.2).
-    pub(super) fn place(&self) -> (u32, u32) {
-        let unit = self.range >> 15;
-        (unit, (1 << 15) - (self.value / unit + 1).min(1 << 15))
+    /// The unit of a distribution whose total is 1 << 15 (section 4.1.2).
+    pub(super) fn unit(&self) -> u32 {
+        self.range >> 15
+    }
+
+    /// Where in such a distribution the next symbol lies.
+    pub(super) fn place(&self, unit: u32) -> u32 {
+        (1 << 15) - (self.value / unit + 1).min(1 << 15)
+    }
+
+    /// Whether the next symbol lies at this place, which is not 0, or farther: found without a division.
+    pub(super) fn is_from(&self, unit: u32, place: u32) -> bool {
+        self.value < unit * (1_u32 << 15).saturating_sub(place)
+    }
+
+    /// Takes the next symbol, which lies from `low` up to `high`.
+    pub(super) fn update(&mut self, unit: u32, low: u32, high: u32) {
+        self.take(unit, low, high, 1 << 15);
     }
 
     /// Section 4.1.2, `dec_update`.
-    pub(super) fn update(&mut self, unit: u32, low: u32, high: u32, total: u32) {
+    fn take(&mut self, unit: u32, low: u32, high: u32, total: u32) {
         let above = unit * (total - high);
         self.value -= above;
         self.range = if low > 0 { unit * (high - low) } else { self.range - above };
@@ -169,6 +183,9 @@ mod tests {
                 (by_byte.value, by_byte.range) =
                     if is_set { (by_byte.value, split) } else { (by_byte.value - split, by_byte.range - split) };
                 by_byte.normalize();
+                let unit = decoder.unit();
+                let place = decoder.place(unit);
+                prop_assert!((place == 0 || decoder.is_from(unit, place)) && !decoder.is_from(unit, place + 1));
                 prop_assert_eq!(decoder.bit(log), is_set);
             }
         }

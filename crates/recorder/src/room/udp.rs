@@ -51,9 +51,7 @@ impl Udp {
     pub fn receive(&self, mut each: impl FnMut(Instant, SocketAddr, &[u8])) {
         let (earliest, began) = (self.emptied.get(), Instant::now());
         for _ in 0..CALLS {
-            let taken = kernel::receive(&self.socket, &mut |at, from, bytes| {
-                each(at.clamp(earliest, began.max(earliest)), from, bytes);
-            });
+            let taken = kernel::receive(&self.socket, &mut |at, from, bytes| each(at.max(earliest), from, bytes));
             // An error reports what an earlier datagram of ours met on its way (ICMP); the socket keeps working.
             if taken.is_ok_and(|taken| taken < BATCH) {
                 self.emptied.set(began);

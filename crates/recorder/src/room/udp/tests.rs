@@ -61,3 +61,25 @@ fn what_many_say_from_one_look_to_the_next_has_room() {
     udp.receive(|_, _, _| came += 1);
     assert!(came == PACKETS || limit < WAITING, "{came} of {PACKETS} packets");
 }
+
+/// The thread is suspended while it takes what has arrived, and more arrives meanwhile.
+#[test]
+fn what_arrives_while_packets_are_taken_is_not_older_than_it_is() {
+    let udp = Udp::bind(Ipv4Addr::LOCALHOST.into(), Instant::now()).unwrap();
+    let (to, sender) = (udp.local_addr().unwrap(), UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    std::thread::sleep(Duration::from_millis(200));
+    for _ in 0..BATCH {
+        sender.send_to(&[0; 100], to).unwrap();
+    }
+    let (mut sent, mut came) = (None, None);
+    udp.receive(|at, _, bytes| {
+        if sent.is_none() {
+            std::thread::sleep(Duration::from_millis(30));
+            sent = Some(Instant::now());
+            sender.send_to(&[1; 100], to).unwrap();
+        }
+        came = came.or((bytes[0] == 1).then_some(at));
+    });
+    let early = sent.unwrap().saturating_duration_since(came.unwrap());
+    assert!(early < Duration::from_millis(2), "{early:?} early");
+}

@@ -14,7 +14,7 @@ use crate::tracks::{PlacedPacket, Track};
 const SEARCHED: i64 = 96_000;
 
 /// Puts the packets of a track where they are heard in a stretch: frames of up to 20 ms at the nearest place of a grid of their own length,
-/// longer ones where they were spoken. A track that has moved to another place goes there at the quietest packet of the stretch within 2 s;
+/// longer ones, which are whole places long, at the nearest place. A track that has moved to another place goes there at the quietest packet of the stretch within 2 s;
 /// until then it is heard as before.
 ///
 /// Whatever is done with the packets, it is done after this, so that what is put together and what is rendered join without a step.
@@ -40,18 +40,14 @@ pub fn on_grid(mut track: Track, stretch: &Range<i64>) -> Track {
 struct Spoken {
     start: i64,
     end: i64,
-    /// The length of its frames; `None` when they are longer than a place of the grid, or cannot be read.
+    /// The length of its frames, or of a place of the grid, whichever is shorter; `None` when they cannot be read.
     frame: Option<i64>,
 }
 
 impl Spoken {
     fn of(packet: &PlacedPacket) -> Self {
-        let frame = Frames::parse(&packet.data).map(|frames| i64::from(frames.samples));
-        Self {
-            start: packet.start,
-            end: packet.start + i64::from(packet.samples),
-            frame: frame.filter(|frame| *frame <= SLOT),
-        }
+        let frame = Frames::parse(&packet.data).map(|frames| i64::from(frames.samples).min(SLOT));
+        Self { start: packet.start, end: packet.start + i64::from(packet.samples), frame }
     }
 
     /// Its place, if it had been spoken so many samples earlier.

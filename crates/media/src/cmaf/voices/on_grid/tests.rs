@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cmaf::{put_together, voices_stretch};
+use crate::opus_frames::append_packet;
 use crate::tracks::Channel;
 
 const LENGTH: i64 = 192_000;
@@ -68,6 +69,29 @@ fn a_track_that_stays_at_its_place_is_left_alone() {
 fn a_track_that_stood_still_lies_where_it_was_spoken_at_once() {
     let moved = on_grid(track(100, &[(48_000, 2_000)]), &(0..LENGTH));
     assert_eq!(crossings(&moved), [(49, 1_920)]);
+}
+
+/// As libopus begins a stream of packets of 60 ms: with a few of three frames.
+#[test]
+fn a_track_whose_frames_become_longer_stays_where_it_is() {
+    let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip).unwrap();
+    encoder.set_bitrate(Bitrate::Bits(12_000)).unwrap();
+    let silk = encoder.encode_vec(&[0; 2_880], 1_275).unwrap();
+    assert_eq!(Frames::parse(&silk).unwrap().samples, 2_880);
+    let mut celt = Vec::new();
+    append_packet(&mut celt, 0xf8, &[&[1, 2, 3][..]; 3]);
+    for first in [-470, 300, 479] {
+        let packets = (0..12).map(|number| PlacedPacket {
+            start: first + number * 2_880,
+            samples: 2_880,
+            after_loss: false,
+            data: if number < 4 { celt.clone() } else { silk.clone() },
+        });
+        let track = Track { stream: 1, channel: Channel::Left, packets: packets.collect() };
+        let moved = on_grid(track, &(0..LENGTH));
+        let places: Vec<i64> = moved.packets.iter().map(|packet| packet.start).collect();
+        assert_eq!(places, (0..12).map(|number| number * 2_880).collect::<Vec<i64>>(), "{first}");
+    }
 }
 
 proptest! {

@@ -62,9 +62,10 @@ test('a room of two is heard to the sample while it goes on and afterwards, in F
     const id = await begin(server, 'two');
     await lasts(server, id, 18_000);
     const pages = { Firefox: await listener(open, `${server.url}/`), Chromium: await listener(chromium, `${server.url}/`) };
+    // A decoder that begins in the middle of a chirp finds its way later than in speech.
     const compare = async (when, recording) => {
       for (const [name, page] of Object.entries(pages)) {
-        const { count, joins, rest } = await assertExact(page, recording);
+        const { count, joins, rest } = await assertExact(page, recording, -12);
         assert.ok(count >= 6, `${count} moments`);
         console.log(`# ${name}, ${when}: ${count} moments, ${joins} of them joins, all to the sample; the rest of the difference: ${rest}`);
       }

@@ -52,9 +52,12 @@ function putFirst({ pid }) {
   } catch { /* not root, or another kernel */ }
 }
 
-/** Starts a program in a process group of its own, before all else if it is one that runs `elsewhere` in reality; `stop` ends all of it. */
-export function start(program, args, { env = {}, cwd = root, log = null, elsewhere = false } = {}) {
-  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+/**
+ * Starts a program in a process group of its own, before all else if it is one that runs `elsewhere` in reality, with a pipe as its input if it
+ * `reads`; `stop` ends all of it.
+ */
+export function start(program, args, { env = {}, cwd = root, log = null, elsewhere = false, reads = false } = {}) {
+  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: [reads ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
   if (elsewhere) putFirst(child);
   let output = '';
   const take = (data) => { output += data; if (log) process.stderr.write(`[${log}] ${data}`); };
@@ -231,8 +234,27 @@ export function speakers(livekit, plan, { isNewest = false } = {}) {
   if (isNewest && !existsSync(newest)) throw new Error('the newest LiveKit SDK is missing: scripts/install.sh test');
   const env = isNewest ? { ...livekit.env, PYTHONPATH: newest } : livekit.env;
   const process = start(python, ['speakers.py', JSON.stringify(plan)], { env, cwd: join(root, 'web/e2e/room'), elsewhere: true });
-  const said = () => process.output().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
-  return { ...process, said };
+  return { ...process, said: () => linesOf(process) };
+}
+
+/**
+ * People who say in a room what Ogg Opus files have, packet by packet (crates/testkit/examples/publish.rs): of each of them `identity`, `file`, how long
+ * `at` after the others they begin, and whether they are an `agent`. All are there and silent until `begin` is called, and until `end` is.
+ */
+export function publishers(livekit, room, people) {
+  const program = join(root, 'target/debug/examples/publish');
+  if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-testkit --example publish`);
+  const grants = ({ identity, agent }) => ({ sub: identity, name: identity, ...agent && { kind: 'agent' }, video: { roomJoin: true, room, canSubscribe: false } });
+  const plan = { url: livekit.url, people: people.map((person) => ({ ...person, token: sign(grants(person)) })) };
+  const process = start(program, [JSON.stringify(plan)], { elsewhere: true, reads: true });
+  const { stdin } = process.child;
+  stdin.on('error', () => { /* it is gone already */ });
+  return { ...process, said: () => linesOf(process), begin: () => stdin.write('\n'), end: () => stdin.end() };
+}
+
+/** What a program has printed as JSON, an object a line. */
+function linesOf(process) {
+  return process.output().split('\n').filter((line) => line.startsWith('{') && line.endsWith('}')).map((line) => JSON.parse(line));
 }
 
 export function token() {
@@ -243,7 +265,7 @@ export function token() {
 export function sign(grants) {
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const now = Math.floor(Date.now() / 1000);
-  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ ...grants, sub: '', iss: KEY, nbf: now, exp: now + 21600 })}`;
+  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub: '', ...grants, iss: KEY, nbf: now, exp: now + 21600 })}`;
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 
@@ -311,6 +333,15 @@ export async function watchedPage(open, viewport) {
   page.on('console', (message) => { if (message.type() === 'error') wrong.push(`console: ${message.text()}`); });
   page.on('response', (response) => { if (response.status() >= 400) wrong.push(`${response.status()} ${response.url()}`); });
   return { page, wrong };
+}
+
+/** Opens a recording's page, presses its button as soon as it is there, and says after how many milliseconds its first sound was heard. */
+export async function firstSound(page, url, seconds = 10) {
+  await page.goto(url, { waitUntil: 'commit' });
+  await page.waitForSelector('[data-testid=play]');
+  await page.evaluate(() => document.querySelector('[data-testid=play]').click());
+  await until('sound', () => page.evaluate(() => performance.getEntriesByName('echosphere:first-audio').length), seconds);
+  return Math.round(await page.evaluate(() => performance.getEntriesByName('echosphere:first-audio')[0].startTime));
 }
 
 /** A screenshot to look at; the folder is not kept. */

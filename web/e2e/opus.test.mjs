@@ -71,15 +71,15 @@ test('what is heard is the sound of that moment to the sample, after seeks and f
 });
 
 /** Opens the page of a recording, plays it from its third second, and returns what is asked for. */
-async function listening(recording, prepare = async () => {}) {
+async function listening(recording, prepare = async () => {}, from = server, search = '') {
   const context = await open.newContext();
   const page = await context.newPage();
-  await server.signIn(context);
+  await from.signIn(context);
   const asked = [];
   page.on('request', (request) => asked.push(new URL(request.url()).pathname));
   await prepare(page);
   await page.addInitScript(watch);
-  await page.goto(`${server.url}/recordings/${recording.id}#t=3`);
+  await page.goto(`${from.url}/recordings/${recording.id}${search}#t=3`);
   await page.click('[data-testid=play]');
   return { page, asked, close: () => context.close() };
 }
@@ -143,6 +143,7 @@ test('the page plays Opus, and AAC where Opus fails in the middle: at the same s
       rest = Math.max(rest, now[0] - since[0]);
       if (now[1] > since[1] + 0.005) since = now;
     }
+    assert.ok(rest < 2, `${fault}: nothing is heard for ${rest} s`);
     assert.ok(!seen.at(-1)[2], `${fault}: it has stopped`);
     await page.goto('about:blank');
     const before = asked.length;
@@ -160,28 +161,16 @@ test('where there is no AAC the page plays Opus, and says so to a browser that c
   try {
     await upload(other, 'order');
     const [recording] = await other.settled();
-    const begin = async (prepare) => {
-      const context = await open.newContext();
-      const page = await context.newPage();
-      const asked = [];
-      page.on('request', (request) => asked.push(new URL(request.url()).pathname));
-      await prepare(page);
-      await page.addInitScript(watch);
-      await other.signIn(context);
-      await page.goto(`${other.url}/recordings/${recording.id}?codec=aac#t=3`);
-      await page.click('[data-testid=play]');
-      return { page, context, asked };
-    };
-    const { page, context, asked } = await begin(async () => {});
+    const { page, asked, close } = await listening(recording, undefined, other, '?codec=aac');
     await heardUntil(page, 5);
     assert.ok(asked.some((path) => path.endsWith('.m4s')) && !asked.some((path) => path.endsWith('.ts')), asked.join(' '));
-    await context.close();
-    const without = await begin((refusing) => refusing.addInitScript(() => {
+    await close();
+    const without = await listening(recording, (refusing) => refusing.addInitScript(() => {
       const takes = MediaSource.isTypeSupported.bind(MediaSource);
       MediaSource.isTypeSupported = (type) => !/opus/i.test(type) && takes(type);
-    }));
+    }), other, '?codec=aac');
     await without.page.getByText('cannot play Opus').waitFor();
-    await without.context.close();
+    await without.close();
   } finally {
     await other.stop();
   }

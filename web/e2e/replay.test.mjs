@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 
 import HLS from 'hls-parser';
 
-import { EchoSphere, SESSIONS, browser, shot, sleep, until, upload, watchedPage } from './harness.mjs';
+import { EchoSphere, SESSIONS, browser, firstSound, shot, sleep, until, upload, watchedPage } from './harness.mjs';
 
 const WIDE = { width: 1280, height: 900 };
 const PHONE = { width: 360, height: 740 };
@@ -236,11 +236,7 @@ test('from the page to the first sound', async () => {
   const times = [];
   for (let n = 0; n < 5; n += 1) {
     const { page } = await watchedPage(open, WIDE);
-    await page.goto(`${server.url}/recordings/${recording.id}`, { waitUntil: 'commit' });
-    await page.waitForSelector('[data-testid=play]');
-    await page.evaluate(() => document.querySelector('[data-testid=play]').click());
-    await until('sound', () => page.evaluate(() => performance.getEntriesByName('echosphere:first-audio').length), 10);
-    times.push(Math.round(await page.evaluate(() => performance.getEntriesByName('echosphere:first-audio')[0].startTime)));
+    times.push(await firstSound(page, `${server.url}/recordings/${recording.id}`));
     await page.close();
   }
   console.log(`# page load to first audio: ${times.join(', ')} ms`);

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { browser, shot, sleep, speakers, until, watchedPage } from './harness.mjs';
+import { browser, firstSound, shot, sleep, speakers, until, watchedPage } from './harness.mjs';
 import { listing } from './room/hls.mjs';
 import { livekit, server } from './room/peers.mjs';
-import { begin, get, lasts, median, now, reached } from './room/recordings.mjs';
+import { begin, get, lasts, median, now, reached, rendered } from './room/recordings.mjs';
 
 test('text streams become turns, live and afterwards', async () => {
   const attributes = (segment, final) => ({ 'lk.segment_id': segment, 'lk.transcription_final': String(final) });
@@ -410,18 +410,12 @@ test('a room to which nobody listened is heard by who comes', async () => {
   const open = await browser();
   try {
     await lasts(server, id, 14_000);
-    const stored = () => server.files().filter((file) => file.includes(id) && file.endsWith('.ts')).length;
-    assert.equal(stored(), 0);
+    assert.equal(rendered(server, id), 0);
     const times = {};
     // Compiled scripts are kept for the second page. Figures are in docs/benchmarks.md.
     for (const codec of ['opus', 'aac', 'opus', 'aac']) {
       const { page, wrong } = await watchedPage(open, { width: 1280, height: 800 });
-      await page.goto(`${server.url}/recordings/${id}?codec=${codec}`, { waitUntil: 'commit' });
-      await page.waitForSelector('[data-testid=play]');
-      await page.evaluate(() => document.querySelector('[data-testid=play]').click());
-      await until('sound', () => page.evaluate(() => performance.getEntriesByName('echosphere:first-audio').length), 20);
-      const first = await page.evaluate(() => performance.getEntriesByName('echosphere:first-audio')[0].startTime);
-      (times[codec] ??= []).push(Math.round(first));
+      (times[codec] ??= []).push(await firstSound(page, `${server.url}/recordings/${id}?codec=${codec}`, 20));
       await page.close();
       assert.deepEqual(wrong, []);
     }

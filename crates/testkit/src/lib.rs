@@ -15,3 +15,4 @@ pub mod publishers;
 pub mod server;
 pub mod session;
 pub mod sound;
+pub mod speaker;

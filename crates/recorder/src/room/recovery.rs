@@ -42,12 +42,14 @@ impl Room<'_> {
         if !is_waited_for || !self.peer.is_up {
             return;
         }
-        let hears_since = self.peer.hears_since(self.people.unmuted());
-        let since = match hears_since {
-            _ if self.peer.is_heard() => self.last_packet,
-            Some(since) if self.last_packet >= since + speechless => since,
-            None if self.last_packet >= self.peer.since + NOT_OFFERED => self.last_packet,
-            _ => return,
+        let since = if self.peer.is_heard() {
+            self.last_packet
+        } else {
+            match self.peer.hears_since(self.people.unmuted()) {
+                Some(since) if self.last_packet >= since + speechless => since,
+                None if self.last_packet >= self.peer.since + NOT_OFFERED => self.last_packet,
+                _ => return,
+            }
         };
         self.link_lost = None;
         let link = Link { up: true, since: self.listener.wall(since), reason: String::new() };

@@ -13,9 +13,11 @@ use echosphere_media::render::Window;
 const HALVES: usize = FRAME / STEP;
 /// Frames in one peak (171 ms): an hour has 84 KB of them.
 const FRAMES: usize = 8;
-/// Levels that are kept of a track (90 s): what counts as speech depends on what is heard around it.
+/// Levels that are kept of a track at least (90 s): what counts as speech depends on what is heard around it.
 const KEPT: usize = 8_440;
-/// Speech that ends this many levels before the newest (30 s) is not judged anew, once a track has more than [`KEPT`].
+/// So many more (60 s) come before the oldest are given up: to judge all of them costs as much however few are new.
+const BETWEEN: usize = 5_625;
+/// Speech that ends this many levels before the newest (30 s) is not judged anew once levels are given up.
 const SETTLED: usize = 2_813;
 
 /// What was measured of a room so far.
@@ -40,8 +42,6 @@ struct Track {
     levels: Vec<u8>,
     /// Stretches of speech that are not judged anew, in samples, in order.
     settled: Vec<Range<u64>>,
-    /// Those that are still judged anew.
-    recent: Vec<Range<u64>>,
 }
 
 impl Measured {
@@ -105,7 +105,7 @@ impl Measured {
 
     /// When each stream spoke, in samples.
     pub fn spoken(&self) -> impl Iterator<Item = (u32, Vec<Range<u64>>)> + '_ {
-        self.tracks.iter().map(|(stream, track)| (*stream, [&track.settled[..], &track.recent].concat()))
+        self.tracks.iter().map(|(stream, track)| (*stream, [&track.settled[..], &track.recent()].concat()))
     }
 
     /// Puts what an earlier process heard before this.
@@ -118,7 +118,8 @@ impl Measured {
         earlier.undrawn.extend(later.undrawn);
         for (stream, track) in later.tracks {
             let known = earlier.tracks.remove(&stream).unwrap_or_default();
-            let settled = [known.settled, known.recent, track.settled].concat();
+            let recent = known.recent();
+            let settled = [known.settled, recent, track.settled].concat();
             earlier.tracks.insert(stream, Track { settled, ..track });
         }
         *self = earlier;
@@ -137,19 +138,24 @@ impl Track {
     fn push(&mut self, at: usize, levels: &[u8]) {
         self.levels.resize(at.saturating_sub(self.first), SILENCE);
         self.levels.extend_from_slice(levels);
-        let gone = self.levels.len().saturating_sub(KEPT);
-        let spans = activity::detect(&self.levels, activity::Settings::default()).spans;
-        let from = (self.first * STEP) as u64;
-        let mut spans: Vec<Range<u64>> = spans.into_iter().map(|span| span.start + from..span.end + from).collect();
-        // What begins within the settled stretches was found better then.
-        let known = self.settled.last().map_or(0, |last| last.end);
-        spans.retain(|span| span.start >= known);
-        let settled = ((self.first + self.levels.len().saturating_sub(SETTLED)) * STEP) as u64;
-        let last = spans.partition_point(|span| gone > 0 && span.end <= settled);
-        self.recent = spans.split_off(last);
-        self.settled.append(&mut spans);
+        if self.levels.len() < KEPT + BETWEEN {
+            return;
+        }
+        let end = ((self.first + self.levels.len() - SETTLED) * STEP) as u64;
+        self.settled.extend(self.recent().into_iter().take_while(|span| span.end <= end));
+        let gone = self.levels.len() - KEPT;
         self.levels.drain(..gone);
         self.first += gone;
+    }
+
+    /// The stretches of speech after the settled ones, in samples, in order.
+    fn recent(&self) -> Vec<Range<u64>> {
+        let from = (self.first * STEP) as u64;
+        let spans = activity::detect(&self.levels, activity::Settings::default()).spans;
+        let spans = spans.into_iter().map(|span| span.start + from..span.end + from);
+        // What begins within the settled stretches was found better then.
+        let known = self.settled.last().map_or(0, |last| last.end);
+        spans.filter(|span| span.start >= known).collect()
     }
 }
 

@@ -95,7 +95,14 @@ function watch() {
 
 /** Waits until a page's sound has come to a second; where it was until then. */
 async function heardUntil(page, second) {
-  await page.waitForFunction((end) => globalThis.seen.at(-1)?.[1] > end, second, { timeout: 60_000 });
+  await page.waitForFunction((end) => globalThis.seen.at(-1)?.[1] > end, second, { timeout: 60_000 }).catch(async (error) => {
+    const state = await page.evaluate(() => {
+      const { audio } = document.querySelector('echosphere-player');
+      const buffered = Array.from({ length: audio.buffered.length }, (_, n) => [audio.buffered.start(n), audio.buffered.end(n)]);
+      return { at: audio.currentTime, paused: audio.paused, ready: audio.readyState, error: audio.error?.message, buffered, seen: globalThis.seen.slice(-3) };
+    });
+    throw new Error(`${error.message} ${JSON.stringify(state)}`);
+  });
   return page.evaluate(() => globalThis.seen);
 }
 

@@ -12,6 +12,7 @@ import { call } from './agent/held.mjs';
 import { EchoSphere, LiveKit, sleep, until } from './harness.mjs';
 import { settled } from './room/recordings.mjs';
 import { find, kept } from './room/traces.mjs';
+import { samplesOf } from './room/wave.mjs';
 import { loudness } from './room/wave.mjs';
 
 const SECONDS = 48_000;
@@ -37,7 +38,7 @@ function decode(bytes, ending) {
   const path = join(folder, `sound.${ending}`);
   writeFileSync(path, bytes);
   const pcm = execFileSync('ffmpeg', ['-v', 'error', '-i', path, '-f', 's16le', '-ac', '2', '-ar', '48000', '-'], { maxBuffer: 1 << 28 });
-  return new Int16Array(pcm.buffer, pcm.byteOffset, pcm.length / 2);
+  return samplesOf(pcm);
 }
 
 /** The loudest 100 ms of a channel between two moments (Unix seconds), as a root mean square; -1 when there is nothing. */

@@ -8,6 +8,7 @@
 pub mod aac;
 pub mod activity;
 pub mod cmaf;
+mod crc;
 pub mod grid;
 pub mod hls;
 pub mod loudness;

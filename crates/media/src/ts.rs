@@ -4,6 +4,8 @@
 //! their continuity counters are the segment's number (modulo 16), and the number of audio packets per segment is brought to a
 //! multiple of 16, so that their counter begins each segment at zero.
 
+use crate::crc;
+
 const PACKET: usize = 188;
 const PMT_PID: u16 = 0x1000;
 const AUDIO_PID: u16 = 0x0100;
@@ -139,14 +141,10 @@ fn pmt() -> Vec<u8> {
     with_crc(vec![0x02, 0xb0, 18, 0, 1, 0xc1, 0, 0, high, low, 0xf0, 0, STREAM_TYPE_ADTS, high, low, 0xf0, 0])
 }
 
-/// Appends the section's CRC-32 (Annex A): the polynomial 0x04c11db7, most significant bit first, from all ones.
+/// Appends the section's checksum.
 fn with_crc(mut section: Vec<u8>) -> Vec<u8> {
-    let crc = section.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ (u32::from(byte) << 24), |crc, _| {
-            if crc & 0x8000_0000 == 0 { crc << 1 } else { (crc << 1) ^ 0x04c1_1db7 }
-        })
-    });
-    section.extend_from_slice(&crc.to_be_bytes());
+    let sum = crc::update(u32::MAX, &section);
+    section.extend_from_slice(&sum.to_be_bytes());
     section
 }
 

@@ -1,11 +1,11 @@
 // What a browser's listener hears, sample by sample: recorded out of the page's audio graph, and compared with what was to be heard.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 
 import { SESSIONS, upload } from '../harness.mjs';
 import { inOpus } from './hls.mjs';
 import { soundInOpus } from './recordings.mjs';
+import { read, samplesOf } from './wave.mjs';
 
 /** The recorder, a module. */
 const WORKLET = `registerProcessor('recorder', class extends AudioWorkletProcessor {
@@ -94,10 +94,7 @@ export async function listener(open, url) {
 async function heardIn(page, options) {
   const { heard, errors } = await page.evaluate(play, { seconds: 0.8, isCold: false, worklet: WORKLET, ...options });
   assert.deepEqual(errors, []);
-  return heard.map(({ at, pcm }) => {
-    const bytes = Buffer.from(pcm, 'base64');
-    return { moment: at, pcm: new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2) };
-  });
+  return heard.map(({ at, pcm }) => ({ moment: at, pcm: samplesOf(Buffer.from(pcm, 'base64')) }));
 }
 
 /** Samples that are compared, after those in which a decoder finds its way (80 ms and a little). */
@@ -175,8 +172,7 @@ const TIMES = Number(process.env.E2E_MOMENTS ?? 1);
  */
 export async function assertExact(page, recording, farthest, also = []) {
   const { pcm, playlist } = await soundInOpus(recording);
-  const bytes = readFileSync(pcm);
-  const expected = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  const expected = read(pcm);
   const joins = loudJoins(expected, playlist, 4 * TIMES);
   const rest = [];
   for (const isCold of [false, true]) {

@@ -2,12 +2,13 @@
 // segments join.
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { python, root } from '../harness.mjs';
 import { folder, run } from './recordings.mjs';
 import { packets } from './traces.mjs';
+import { read, samplesOf } from './wave.mjs';
 
 /** What an Opus packet says of itself: the layers of its frames, and whether all of them are in one frame (RFC 6716, section 3.1). */
 const kindOf = (packet) => `${['SILK', 'SILK', 'SILK', 'hybrid', 'CELT', 'CELT', 'CELT', 'CELT'][packet[0] >> 5]}${(packet[0] & 3) === 0 ? '' : ' frames'}`;
@@ -29,8 +30,6 @@ export async function encode({ identity, number, seconds, offset, frame, applica
   const decoded = await run('ffmpeg', ['-v', 'error', '-c:a', 'libopus', '-i', file, '-f', 's16le', '-ac', '1', '-ar', '48000', '-']);
   return { file, packets: all, kinds, samples: samplesOf(decoded) };
 }
-
-const samplesOf = (bytes) => new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length >> 1);
 
 /** Bytes out of the middle of a packet, which no other has, and how many. */
 const MARK = 16;
@@ -61,7 +60,7 @@ const UNHEARD = 10;
 
 /** Checks that voices in raw stereo sound click at no join (s); how sharply they are bent there at most, as a part of how sharply they are elsewhere. */
 export function assertNoClick(pcm, joins) {
-  const samples = samplesOf(readFileSync(pcm));
+  const samples = read(pcm);
   const bent = joins.flatMap((seconds) => [0, 1].map((side) => {
     const usual = LIKE_IT.map((by) => bend(samples, side, Math.round((seconds + by) * 48_000)));
     const part = bend(samples, side, Math.round(seconds * 48_000)) / Math.max(UNHEARD, ...usual);
@@ -105,7 +104,7 @@ const JOINED = 10;
 
 /** Checks that the only voice on a side of raw stereo sound is heard there as it was sent, in segments (s) and where they join; the least likeness of each (dB). */
 export function assertAsSent(pcm, side, voice, segments) {
-  const heard = samplesOf(readFileSync(pcm)).filter((_, n) => n % 2 === side);
+  const heard = read(pcm).filter((_, n) => n % 2 === side);
   const least = { untouched: Infinity, rendered: Infinity, joins: Infinity };
   const note = (what, value, limit, at) => {
     assert.ok(value > limit, `${what} at ${at} s: ${value} dB like what ${voice.identity} sent`);

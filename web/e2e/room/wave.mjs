@@ -8,11 +8,11 @@ const TONE = { window: 96, loud: 500 };
 /** The same for a voice (10 ms). */
 const VOICE = { window: 480, loud: 300 };
 
-/** The interleaved stereo samples of a file of raw sound. */
-function read(pcm) {
-  const bytes = readFileSync(pcm);
-  return new Int16Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 2));
-}
+/** The samples of raw sound. */
+export const samplesOf = (bytes) => new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length >> 1);
+
+/** The samples of a file of raw sound; stereo ones are interleaved. */
+export const read = (pcm) => samplesOf(readFileSync(pcm));
 
 /** The root mean square of one channel (0 left, 1 right) over so many samples. */
 export function loudness(samples, channel, at, count) {

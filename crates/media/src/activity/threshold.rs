@@ -61,8 +61,8 @@ pub(super) fn of(levels: &[u8]) -> Vec<Threshold> {
 }
 
 fn threshold(heard: &Counts, steady: &Counts) -> Threshold {
-    let heard = heard.up_to();
-    let noise = loudest_noise(&heard, steady);
+    let (heard, steady) = (heard.up_to(), steady.up_to());
+    let noise = loudest_noise(&heard, &steady);
     let voices = usize::from(FAINTEST.max(noise.saturating_add(ABOVE_NOISE)).min(LOUDEST));
     let Some(loud) = percentile(&heard, voices, 0.85) else { return Threshold { level: u8::MAX, noise } };
     // Near the noise the margin shrinks, but not so far that a voice's end drowns in it.
@@ -72,11 +72,11 @@ fn threshold(heard: &Counts, steady: &Counts) -> Threshold {
 }
 
 /// The level of the loudest steady noise that is not a voice; 0 without one.
-fn loudest_noise(heard: &UpTo, steady: &Counts) -> u8 {
-    if steady.levels[1..].iter().sum::<u32>() < ENOUGH {
+fn loudest_noise(heard: &UpTo, steady: &UpTo) -> u8 {
+    if steady[100] < ENOUGH {
         return 0;
     }
-    let (width, steady) = (usize::from(STEADY), steady.up_to());
+    let width = usize::from(STEADY);
     let loudest = percentile(heard, 1, 0.98).unwrap_or(0);
     let is_noise = |low: &usize| {
         let top = (low + width) as u8;

@@ -59,16 +59,17 @@ impl SilkGain {
         let first = decoder.symbol(&FIRST[kind], 8) << 3 | decoder.symbol(&FIRST_LOW, 8);
         self.last = (first as i32).max(self.last - 16);
         let lowest = LOWEST[kind] + OCTAVE * (frame.len() as f32 / 64.0).log2();
-        let mut levels = vec![lowest + DECIBELS * self.last as f32];
+        let mut gains = vec![self.last];
         for _ in 1..samples / 240 {
             let step = decoder.symbol(&STEP, 8) as i32;
             self.last = (2 * step - 16).max(self.last + step - 4).clamp(0, HIGHEST);
-            levels.push(lowest + DECIBELS * self.last as f32);
+            gains.push(self.last);
         }
-        let level = |halves: &[f32]| {
-            let loudest = halves.iter().copied().fold(0.0, f32::max);
-            if kind == 0 && loudest <= SILENT { 0 } else { loudest.round().clamp(0.0, 100.0) as u8 }
+        let level = |gains: &[i32]| {
+            let level = lowest + DECIBELS * gains.iter().copied().fold(0, i32::max) as f32;
+            if kind == 0 && level <= SILENT { 0 } else { level.round().clamp(0.0, 100.0) as u8 }
         };
-        Some(levels.chunks(2).map(level).collect())
+        // Each is that of 5 ms.
+        Some(gains.chunks(2).map(level).collect())
     }
 }

@@ -6,7 +6,6 @@ mod bounded;
 mod build;
 #[cfg(test)]
 mod complete;
-mod crc;
 #[cfg(test)]
 mod damaged_files;
 mod granules;

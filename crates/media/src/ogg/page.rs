@@ -1,6 +1,6 @@
 //! Parses and builds single Ogg pages (RFC 3533 section 6).
 
-use super::crc;
+use crate::crc;
 
 /// The bytes before the lacing values.
 pub const FIXED: usize = 27;

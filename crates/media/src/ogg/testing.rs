@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Error, IndexBuilder, OpusIndex, Packet, crc};
+use super::{Error, IndexBuilder, OpusIndex, Packet};
+use crate::crc;
 
 /// A page of these packets, each of which ends on it.
 pub(crate) fn page(flags: u8, granule: i64, serial: u32, sequence: u32, packets: &[&[u8]]) -> Vec<u8> {

@@ -3,9 +3,9 @@
 //! A page lasts at most a second (RFC 7845 section 6) and is held back until something follows it, because the last page of a
 //! stream says that it is the last.
 
-use super::crc;
 use super::opus_packet::duration;
 use super::page::FIXED;
+use crate::crc;
 
 /// Samples of a page after which it is closed: one second.
 const PAGE_SAMPLES: u64 = 48_000;

@@ -5,11 +5,15 @@ use std::path::Path;
 
 use echosphere_recorder::log::joined::Table;
 use echosphere_recorder::log::{Body, chunk};
+use echosphere_testkit::server::files;
 
 /// Of each stream in each capture log: how many packets its sequence numbers span, and how many are there.
 pub fn streams(data: &Path) -> Vec<(u64, u64)> {
     let mut found: HashMap<([u8; 16], u32), HashSet<u64>> = HashMap::new();
-    for path in logs(data) {
+    let logs = files(data)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "esc" || ending == "esl"));
+    for path in logs {
         // Between its being listed and read what is kept of a room may have been divided.
         let Ok(bytes) = std::fs::read(path) else { return streams(data) };
         for chunk in chunks(&bytes) {
@@ -31,17 +35,4 @@ fn chunks(bytes: &[u8]) -> Vec<&[u8]> {
     let Some(table) = Table::parse(bytes) else { return vec![bytes] };
     let ranges = (0..).map_while(|number| table.chunk(number));
     ranges.map(|range| &bytes[range.start as usize..range.end as usize]).collect()
-}
-
-fn logs(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(logs(&path));
-        } else if path.extension().is_some_and(|ending| ending == "esc" || ending == "esl") {
-            found.push(path);
-        }
-    }
-    found
 }

@@ -1,6 +1,6 @@
-//! The checksum of Ogg pages (RFC 3533 section 6): CRC-32 with the polynomial 0x04c11db7, most significant bit first,
-//! starting from zero, without a final inversion. Not the CRC-32 of zip files, but that of the same bytes with their bits in reverse: it has the same
-//! polynomial, least significant bit first, and processors compute it many bytes at a time.
+//! The checksum of Ogg pages (RFC 3533 section 6), which start from zero, and of the sections of MPEG-TS (ISO/IEC 13818-1 Annex A), which start from
+//! all ones: CRC-32 with the polynomial 0x04c11db7, most significant bit first, without a final inversion. Not the CRC-32 of zip files, but that of the
+//! same bytes with their bits in reverse: it has the same polynomial, least significant bit first, and processors compute it many bytes at a time.
 
 /// Bytes whose bits are reversed at a time.
 const PIECE: usize = 512;

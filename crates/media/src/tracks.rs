@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use opus::{Channels, Decoder};
 
 use crate::{SAMPLE_RATE, activity};
@@ -54,7 +55,7 @@ pub struct PlacedPacket {
     /// Whether packets before it were lost (rather than never sent).
     pub after_loss: bool,
     /// Its bytes.
-    pub data: Vec<u8>,
+    pub data: Bytes,
 }
 
 /// The packets of one participant's track in the order of their sequence numbers.
@@ -66,6 +67,17 @@ pub struct Track {
     pub channel: Channel,
     /// Its packets.
     pub packets: Vec<PlacedPacket>,
+}
+
+impl Track {
+    /// What is heard of it in a range of samples; `None` when that is nothing.
+    pub fn within(&self, samples: &Range<i64>) -> Option<Self> {
+        let is_in = |packet: &&PlacedPacket| {
+            packet.start < samples.end && packet.start + i64::from(packet.samples) > samples.start
+        };
+        let packets: Vec<PlacedPacket> = self.packets.iter().filter(is_in).cloned().collect();
+        (!packets.is_empty()).then_some(Self { packets, ..*self })
+    }
 }
 
 /// Sound from another source, for a stretch where the tracks have nothing.

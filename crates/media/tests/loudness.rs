@@ -147,7 +147,12 @@ fn track(stereo: &[i16], channel: usize, bitrate: i32, frame: usize) -> (Track, 
         let mut heard = vec![0; frame];
         decoder.decode(&data, &mut heard, false).unwrap();
         decoded.extend(heard);
-        packets.push(PlacedPacket { start: (number * frame) as i64, samples: frame as u32, after_loss: false, data });
+        packets.push(PlacedPacket {
+            start: (number * frame) as i64,
+            samples: frame as u32,
+            after_loss: false,
+            data: data.into(),
+        });
     }
     let levels = decoded.chunks_exact(activity::STEP).map(|half| activity::level_of(half.iter().copied()));
     let channel = [Channel::Left, Channel::Right][channel];

@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use echosphere_recorder::capture::{Capture, Live, Timepiece};
 use echosphere_recorder::log::journal::Journal;
 use echosphere_recorder::log::{Body, Packet, Stream};
@@ -22,7 +23,12 @@ fn minute(capture: &mut Capture, began: Instant, number: &mut u64) -> Duration {
     let start = Instant::now();
     for _ in 0..PACKETS {
         let sequence = *number / 2;
-        let packet = Packet { stream: (*number % 2) as u32, sequence, rtp: sequence * 960, payload: payload.to_vec() };
+        let packet = Packet {
+            stream: (*number % 2) as u32,
+            sequence,
+            rtp: sequence * 960,
+            payload: Bytes::copy_from_slice(&payload),
+        };
         capture.take(began + Duration::from_millis(*number * 10), black_box(Body::Packet(packet)));
         *number += 1;
         if number.is_multiple_of(200)

@@ -14,7 +14,7 @@ fn main() {
     let mut delays: BTreeMap<(u32, i64), Vec<f64>> = BTreeMap::new();
     let mut first: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
     for file in files {
-        for entry in chunk::decode(&std::fs::read(file).unwrap()).unwrap().entries {
+        for entry in chunk::decode(&std::fs::read(file).unwrap().into()).unwrap().entries {
             if let Some(Body::Packet(packet)) = entry.body {
                 let rtp = packet.rtp as i64;
                 let (rtp0, at0) = *first.entry(packet.stream).or_insert((rtp, entry.at));

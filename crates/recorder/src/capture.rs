@@ -5,14 +5,14 @@ mod recent;
 use std::ops::Range;
 use std::time::Instant;
 
-use echosphere_media::tracks::Track;
+use bytes::Bytes;
 use uuid::Uuid;
 
-use self::recent::Recent;
+use self::recent::RecentChunks;
 use crate::log::journal::{Journal, Lane};
-use crate::log::{Body, Entry, Packet, chunk};
+use crate::log::{Body, Entry, chunk};
 use crate::room_transcript::RoomTranscript;
-use crate::sound::{Assembler, Layout};
+use crate::sound::{Assembler, Layout, LiveSound};
 
 /// The largest chunk, in bytes. A chunk is cut every few seconds, long before it is this large, unless there is nowhere to put it.
 const LARGEST_CHUNK: usize = 4 << 20;
@@ -44,7 +44,7 @@ pub struct Chunk {
     /// Its number.
     pub number: u32,
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// The number of the first entry after the chunk.
     pub before: u64,
 }
@@ -54,12 +54,12 @@ pub struct Chunk {
 pub struct Live {
     /// How long rendering of a segment waits after the segment's end, in nanoseconds.
     pub lag: i64,
-    /// How much time the packets kept in memory have to span, in nanoseconds: a segment, the warm-up before it, the lag after it,
-    /// and how late rendering may get. Anything earlier is read from chunks. 0 when nothing is rendered live.
+    /// How much time the chunks kept in memory have to span, in nanoseconds: the segments that are made at once, the warm-up before them, the lag
+    /// after them, and how late rendering may get. Anything earlier is read from storage. 0 when nothing is rendered live.
     pub window: i64,
 }
 
-/// A capture in progress. The memory that it takes is bounded: the open chunk ([`LARGEST_CHUNK`]), the packets that live rendering
+/// A capture in progress. The memory that it takes is bounded: the open chunk ([`LARGEST_CHUNK`]), the chunks that live rendering
 /// needs next, and the state derived from the log, which grows with events and not with packets.
 pub struct Capture {
     id: Uuid,
@@ -71,9 +71,7 @@ pub struct Capture {
     number: u32,
     assembler: Assembler,
     words: RoomTranscript,
-    recent: Recent,
-    /// The sample up to which live rendering needs nothing any more.
-    rendered: i64,
+    recent: RecentChunks,
     /// Whether entries were dropped from the open chunk because it is full.
     is_full: bool,
 }
@@ -90,8 +88,7 @@ impl Capture {
             number: 0,
             assembler: Assembler::new(layout, live.lag),
             words: RoomTranscript::default(),
-            recent: Recent::new(live.window),
-            rendered: i64::MIN,
+            recent: RecentChunks::new(live.window),
             is_full: false,
         }
     }
@@ -99,7 +96,7 @@ impl Capture {
     /// Replays a chunk of an earlier process. To be called for each chunk, in order, and before [`Capture::recover`].
     pub fn replay(&mut self, chunk: u32, entries: impl IntoIterator<Item = Entry>) {
         for entry in entries {
-            self.remember(entry, chunk);
+            self.remember(&entry, chunk);
         }
         self.number = self.number.max(chunk + 1);
         self.filling = chunk::begin(self.id, self.number, 0);
@@ -112,18 +109,16 @@ impl Capture {
                 let start = self.filling.len();
                 chunk::append(&mut self.filling, &entry);
                 self.lane.take_over(&self.filling[start..], entry.number);
-                self.remember(entry, self.number);
+                self.remember(&entry, self.number);
             }
         }
     }
 
-    fn remember(&mut self, entry: Entry, chunk: u32) {
+    fn remember(&mut self, entry: &Entry, chunk: u32) {
         self.next = self.next.max(entry.number + 1);
-        self.assembler.take(&entry, chunk);
-        match entry.body {
-            Some(Body::Packet(packet)) => self.recent.push(packet, entry.at),
-            Some(_) => self.words.take(&entry),
-            None => {}
+        self.assembler.take(entry, chunk);
+        if !matches!(entry.body, Some(Body::Packet(_)) | None) {
+            self.words.take(entry);
         }
     }
 
@@ -139,7 +134,7 @@ impl Capture {
                 tracing::error!(capture = %self.id, "neither storage nor disk takes chunks: what is heard from now on is lost until one does");
             }
         }
-        self.remember(entry, self.number);
+        self.remember(&entry, self.number);
     }
 
     /// The capture's wall clock.
@@ -179,6 +174,8 @@ impl Capture {
         let next = chunk::begin(self.id, self.number, self.filling.len());
         let mut bytes = std::mem::replace(&mut self.filling, next);
         bytes.shrink_to_fit();
+        let bytes = Bytes::from(bytes);
+        self.recent.push(number, bytes.clone(), self.assembler.last_at());
         Some(Chunk { number, bytes, before: self.next })
     }
 
@@ -194,18 +191,19 @@ impl Capture {
         }
     }
 
-    /// The tracks in a range of samples, from the packets in memory; `None` when some are no longer there: then they are in chunks.
-    pub fn live_tracks(&self, samples: &Range<i64>) -> Option<Vec<Track>> {
-        let forgotten = self.recent.forgotten().zip(self.assembler.zero());
-        let whole = forgotten.is_none_or(|(at, zero)| crate::clock::samples(at.saturating_sub(zero)) <= samples.start);
-        (whole && samples.start >= self.rendered).then(|| self.assembler.live_tracks(self.recent.packets(), samples))
+    /// The sound of a range of samples, from the chunks in memory; `None` when some are no longer there: then they are in storage.
+    pub fn live_sound(&self, samples: &Range<i64>) -> Option<LiveSound> {
+        let find = |number: u32| {
+            let is_open = number == self.number;
+            if is_open { Some(Bytes::copy_from_slice(&self.filling)) } else { self.recent.get(number) }
+        };
+        let chunks: Option<Vec<Bytes>> = self.assembler.live_chunks(samples).into_iter().map(find).collect();
+        Some(self.assembler.live_sound(chunks?))
     }
 
     /// Live rendering no longer needs anything before this sample.
     pub fn rendered(&mut self, sample: i64) {
-        let Self { recent, assembler, rendered, .. } = self;
-        *rendered = sample.max(*rendered);
-        recent.forget_while(|packet: &Packet| assembler.live_end(packet).is_some_and(|end| end <= sample));
+        self.recent.forget_before(self.assembler.first_live_chunk(sample).unwrap_or(self.number));
     }
 
     /// About how much memory this takes in bytes, without participants and transcript.

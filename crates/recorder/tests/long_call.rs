@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use echosphere_media::cmaf::{on_grid, voices_stretch};
 use echosphere_media::render::voices_range;
 use echosphere_recorder::capture::{Capture, Live, Timepiece};
@@ -118,7 +119,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(folder: &Path, number: usize, now: i64, chunks: &[Vec<u8>]) -> Self {
+    fn start(folder: &Path, number: usize, now: i64, chunks: &[Bytes]) -> Self {
         let recovered = journal::recover(folder, |_| Some(0)).unwrap();
         let journal = Journal::start(folder, Uuid::from_u128(number as u128)).unwrap();
         let began = Instant::now();
@@ -173,13 +174,13 @@ impl Process {
             stream: 2 * self.number as u32 + u32::from(track),
             sequence: sequence + u64::from(sent),
             rtp: rtp + u64::from(n) * 960,
-            payload,
+            payload: payload.into(),
         };
         self.take(started, at, Body::Packet(packet));
     }
 
     /// Every two seconds a chunk, every four a segment.
-    fn tick(&mut self, started: i64, now: i64, chunks: &mut Vec<Vec<u8>>) {
+    fn tick(&mut self, started: i64, now: i64, chunks: &mut Vec<Bytes>) {
         if now - self.cut_at >= 2 * SECOND {
             self.cut_at = now;
             if let Some(chunk) = self.capture.cut() {
@@ -199,8 +200,8 @@ impl Process {
             let range = samples(self.segment);
             let moment = self.began + Duration::from_nanos((now - started) as u64);
             self.capture.follow_clocks(range.start, moment);
-            let tracks = self.capture.live_tracks(&(range.start - 12_000..range.end));
-            assert!(tracks.is_some() || self.segment * 4 < KILLED.1 + 8, "segment {} is not in memory", self.segment);
+            let sound = self.capture.live_sound(&(range.start - 12_000..range.end));
+            assert!(sound.is_some() || self.segment * 4 < KILLED.1 + 8, "segment {} is not in memory", self.segment);
             self.segment += 1;
             self.most_held = self.most_held.max(self.capture.held());
             self.capture.rendered(samples(self.segment).start - 12_000);
@@ -209,7 +210,7 @@ impl Process {
 }
 
 /// The call: what came, the chunks, and the most that was held in memory.
-fn call(folder: &Path) -> (Vec<Arrival>, Vec<Vec<u8>>, usize) {
+fn call(folder: &Path) -> (Vec<Arrival>, Vec<Bytes>, usize) {
     let arrivals = arrivals();
     let mut chunks = Vec::new();
     let mut started = T0;
@@ -240,7 +241,7 @@ fn call(folder: &Path) -> (Vec<Arrival>, Vec<Vec<u8>>, usize) {
     (arrivals, chunks, most_held.max(process.most_held))
 }
 
-fn index(chunks: &[Vec<u8>]) -> Index {
+fn index(chunks: &[Bytes]) -> Index {
     let mut assembler = Assembler::new(Layout::AgentLeft, LIVE.lag);
     let mut numbers = 0;
     for (number, bytes) in chunks.iter().enumerate() {
@@ -256,7 +257,7 @@ fn index(chunks: &[Vec<u8>]) -> Index {
 }
 
 /// The packets of the whole call: for each that is heard, which it is and where it lies.
-fn heard(index: &Index, chunks: &[Vec<u8>]) -> BTreeMap<(u8, u32), i64> {
+fn heard(index: &Index, chunks: &[Bytes]) -> BTreeMap<(u8, u32), i64> {
     let mut found = BTreeMap::new();
     let window = 60 * 48_000;
     for start in (0..index.samples as i64 + window).step_by(window as usize) {
@@ -276,7 +277,7 @@ fn heard(index: &Index, chunks: &[Vec<u8>]) -> BTreeMap<(u8, u32), i64> {
 }
 
 /// Where the packets lie in Opus, segment by segment, and how many are left out because another one lies at their place.
-fn in_opus(index: &Index, chunks: &[Vec<u8>]) -> (BTreeMap<(u8, u32), i64>, usize) {
+fn in_opus(index: &Index, chunks: &[Bytes]) -> (BTreeMap<(u8, u32), i64>, usize) {
     let (mut found, mut left_out) = (BTreeMap::new(), 0);
     let end = index.samples as i64;
     let window = 4 * 48_000;

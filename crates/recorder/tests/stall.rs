@@ -22,7 +22,7 @@ fn sound_after_a_stall_lies_where_it_came_and_no_track_is_longer_than_its_record
     let mut assembler = Assembler::new(Layout::AgentLeft, 1_000 * MS);
     let mut packets: Vec<(i64, Packet)> = Vec::new();
     for number in 0..4 {
-        let chunk = chunk::decode(&std::fs::read(folder.join(format!("{number:06}.esc"))).unwrap()).unwrap();
+        let chunk = chunk::decode(&std::fs::read(folder.join(format!("{number:06}.esc"))).unwrap().into()).unwrap();
         for entry in chunk.entries {
             assembler.take(&entry, chunk.number);
             if let Some(Body::Packet(packet)) = entry.body

@@ -53,7 +53,7 @@ fn call(speaker: &mut Speaker) -> (Vec<Entry>, Vec<Vec<u8>>) {
         }
         let payload = speaker.packet(n);
         let (number, rtp) = if n < 3_150 { (0, n * 960) } else { (1, n * 960 + 77_777) };
-        let packet = Packet { stream: number, sequence: n as u64, rtp: rtp as u64, payload: payload.clone() };
+        let packet = Packet { stream: number, sequence: n as u64, rtp: rtp as u64, payload: payload.clone().into() };
         log(speaker.arrives(n), Body::Packet(packet));
         sent.push(payload);
     }

@@ -219,7 +219,7 @@ pub fn tone(seconds: u64) -> Vec<(Duration, Body)> {
     let packet = |number: u64| {
         let pcm: Vec<i16> = (number * 960..(number + 1) * 960).map(sample).collect();
         let payload = encoder.encode_vec(&pcm, 1_000).unwrap();
-        let body = Body::Packet(Packet { stream: 0, sequence: number, rtp: number * 960, payload });
+        let body = Body::Packet(Packet { stream: 0, sequence: number, rtp: number * 960, payload: payload.into() });
         (Duration::from_millis(number * 20), body)
     };
     (0..seconds * 50).map(packet).collect()

@@ -26,19 +26,37 @@ def chirp(speaker: int, second: int) -> np.ndarray:
 
 def find(sound: np.ndarray, expected: float, speaker: int, second: int, reach: float = 0.3):
     """Where a chirp lies near an expected time (seconds): its distance from there, and how sure that is (0 to 1)."""
+    return match(sound, expected, chirp(speaker, second), reach)
+
+
+def find_parts(sound: np.ndarray, expected: float, speaker: int, second: int):
+    """Where the beginning and the rest of a chirp lie that was moved inside of it by no more than 6 ms, as `find` says it of the whole: those of the
+    place in it at which both match best."""
     pattern = chirp(speaker, second)
+    best = None
+    for at in range(LENGTH // 15, LENGTH, LENGTH // 15):
+        parts = [match(sound, expected + begin / RATE, part, 0.006) for begin, part in ((0, pattern[:at]), (at, pattern[at:]))]
+        worse = min(score for _, score in parts)
+        if best is None or worse > best[0]:
+            best = worse, parts
+    return best[1]
+
+
+def match(sound: np.ndarray, expected: float, pattern: np.ndarray, reach: float):
+    """Where a pattern lies near an expected time (seconds): its distance from there, and how sure that is (0 to 1)."""
+    length = len(pattern)
     begin = int((expected - reach) * RATE)
-    window = np.zeros(int(2 * reach * RATE) + LENGTH)
+    window = np.zeros(int(2 * reach * RATE) + length)
     from_, to = max(0, begin), min(len(sound), begin + len(window))
     if to <= from_:
         return None, 0.0
     window[from_ - begin:to - begin] = sound[from_:to]
-    size = 1 << (len(window) + LENGTH).bit_length()
-    product = np.fft.irfft(np.fft.rfft(window, size) * np.conj(np.fft.rfft(pattern, size)), size)[:len(window) - LENGTH + 1]
+    size = 1 << (len(window) + length).bit_length()
+    product = np.fft.irfft(np.fft.rfft(window, size) * np.conj(np.fft.rfft(pattern, size)), size)[:len(window) - length + 1]
     energy = np.cumsum(np.concatenate([[0], window ** 2]))
-    norm = np.sqrt((energy[LENGTH:] - energy[:-LENGTH]) * np.sum(pattern ** 2)) + 1e-9
+    norm = np.sqrt((energy[length:] - energy[:-length]) * np.sum(pattern ** 2)) + 1e-9
     # Where there is next to nothing, everything looks like a chirp.
-    loud = np.sqrt((energy[LENGTH:] - energy[:-LENGTH]) / LENGTH) > 200
+    loud = np.sqrt((energy[length:] - energy[:-length]) / length) > 200
     score = np.where(loud, product / norm, 0)
     best = int(np.argmax(score))
     return best / RATE - reach, float(score[best])
@@ -60,8 +78,12 @@ def main():
         at = event["sent"] - zero
         off, score = find(sound[:, channel], at, event["number"], event["second"])
         _, other = find(sound[:, 1 - channel], at, event["number"], event["second"])
+        parts = []
+        if 0.3 < score < 0.8:
+            parts = [[round((off + part) * 1000, 1), round(sure, 3)]
+                     for part, sure in find_parts(sound[:, channel], at + off, event["number"], event["second"])]
         print(json.dumps({**event, "at": at, "channel": channel, "off_ms": None if off is None else round(off * 1000, 1),
-                          "score": round(score, 3), "other": round(other, 3)}))
+                          "score": round(score, 3), "other": round(other, 3), "parts": parts}))
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ fn track(noise: i32) -> Track {
     let packets = (0..250).map(|number| {
         let start = number * 960;
         let pcm: Vec<i16> = (start..start + 960).map(&mut sample).collect();
-        PlacedPacket { start, samples: 960, after_loss: false, data: encoder.encode_vec(&pcm, 1_275).unwrap() }
+        PlacedPacket { start, samples: 960, after_loss: false, data: encoder.encode_vec(&pcm, 1_275).unwrap().into() }
     });
     Track { stream: 3, channel: Channel::Right, packets: packets.collect() }
 }

@@ -16,8 +16,12 @@ fn tone(packets: i64) -> Vec<Vec<u8>> {
 }
 
 fn track(channel: Channel, placed: impl IntoIterator<Item = (i64, bool, Vec<u8>)>) -> Track {
-    let packets =
-        placed.into_iter().map(|(start, after_loss, data)| PlacedPacket { start, samples: 960, after_loss, data });
+    let packets = placed.into_iter().map(|(start, after_loss, data)| PlacedPacket {
+        start,
+        samples: 960,
+        after_loss,
+        data: data.into(),
+    });
     Track { stream: 0, channel, packets: packets.collect() }
 }
 

@@ -1,77 +1,65 @@
-//! Keeps the most recent packets of a capture in memory, for live rendering.
+//! Keeps the most recent chunks of a capture in memory, for live rendering.
 
 use std::collections::VecDeque;
 
-use crate::log::Packet;
+use bytes::Bytes;
 
-/// The most payload of one room that is kept, in bytes: 50 simultaneous speakers. When rendering falls further behind it reads
-/// chunks.
+/// The most that is kept of one room, in bytes: what 50 speakers say in 10 s. When rendering falls further behind it reads what storage has.
 const MOST: usize = 4 << 20;
 
-struct Came {
-    at: i64,
-    packet: Packet,
+struct Recent {
+    number: u32,
+    /// When its last entry was received, in nanoseconds since the Unix epoch.
+    until: i64,
+    bytes: Bytes,
 }
 
-/// The packets of the last seconds, in order of arrival. Bounded in time and in bytes.
-pub(super) struct Recent {
+/// The chunks of the last seconds, in their order. Bounded in time and in bytes.
+pub(super) struct RecentChunks {
     window: i64,
-    packets: VecDeque<Came>,
+    chunks: VecDeque<Recent>,
     bytes: usize,
-    newest: i64,
-    /// When the newest packet arrived that was dropped though it may still be needed.
-    forgotten: Option<i64>,
 }
 
-impl Recent {
-    /// Keeps packets for `window` nanoseconds; none at all for 0.
+impl RecentChunks {
+    /// Keeps chunks for `window` nanoseconds; none at all for 0.
     pub(super) fn new(window: i64) -> Self {
-        Self { window, packets: VecDeque::new(), bytes: 0, newest: i64::MIN, forgotten: None }
+        Self { window, chunks: VecDeque::new(), bytes: 0 }
     }
 
-    pub(super) fn push(&mut self, mut packet: Packet, at: i64) {
+    /// Adds the next chunk, whose last entry was received then.
+    pub(super) fn push(&mut self, number: u32, bytes: Bytes, until: i64) {
         if self.window == 0 {
             return;
         }
-        packet.payload.shrink_to_fit();
-        self.newest = self.newest.max(at);
-        self.bytes += packet.payload.len();
-        self.packets.push_back(Came { at, packet });
-        let from = self.newest.saturating_sub(self.window);
-        while self.bytes > MOST || self.packets.front().is_some_and(|first| first.at < from) {
-            let Some(gone) = self.pop() else { break };
-            self.forgotten = self.forgotten.max(Some(gone));
-        }
-    }
-
-    fn pop(&mut self) -> Option<i64> {
-        let gone = self.packets.pop_front()?;
-        self.bytes -= gone.packet.payload.len();
-        Some(gone.at)
-    }
-
-    /// Drops packets, from the oldest on, as long as they are no longer needed.
-    pub(super) fn forget_while(&mut self, is_over: impl Fn(&Packet) -> bool) {
-        while self.packets.front().is_some_and(|first| is_over(&first.packet)) {
+        self.bytes += bytes.len();
+        self.chunks.push_back(Recent { number, until, bytes });
+        let from = until.saturating_sub(self.window);
+        while self.bytes > MOST || self.chunks.front().is_some_and(|first| first.until < from) {
             self.pop();
         }
-        if self.packets.capacity() > 2 * self.packets.len() + 256 {
-            self.packets.shrink_to(self.packets.len() + 128);
+    }
+
+    fn pop(&mut self) {
+        if let Some(gone) = self.chunks.pop_front() {
+            self.bytes -= gone.bytes.len();
         }
     }
 
-    /// When the newest packet arrived that was dropped though it may still be needed.
-    pub(super) fn forgotten(&self) -> Option<i64> {
-        self.forgotten
+    /// Drops the chunks before this number.
+    pub(super) fn forget_before(&mut self, number: u32) {
+        while self.chunks.front().is_some_and(|first| first.number < number) {
+            self.pop();
+        }
     }
 
-    pub(super) fn packets(&self) -> impl Iterator<Item = &Packet> {
-        self.packets.iter().map(|came| &came.packet)
+    /// A chunk, if it is still there.
+    pub(super) fn get(&self, number: u32) -> Option<Bytes> {
+        self.chunks.iter().find(|chunk| chunk.number == number).map(|chunk| chunk.bytes.clone())
     }
 
     pub(super) fn held(&self) -> usize {
-        // An allocation costs 16 bytes besides its contents.
-        self.bytes + self.packets.len() * 16 + self.packets.capacity() * size_of::<Came>()
+        self.bytes + self.chunks.capacity() * size_of::<Recent>()
     }
 }
 
@@ -79,37 +67,35 @@ impl Recent {
 mod tests {
     use super::*;
 
-    fn packet(sequence: u64) -> Packet {
-        Packet { stream: 0, sequence, rtp: sequence * 960, payload: vec![0; 100] }
+    fn numbers(recent: &RecentChunks) -> Vec<u32> {
+        (0..1_000).filter(|number| recent.get(*number).is_some()).collect()
     }
 
     #[test]
-    fn it_stays_small_and_tells_what_it_lost() {
-        let mut recent = Recent::new(1_000);
-        for n in 0..100_000 {
-            recent.push(packet(n), n as i64 * 20);
+    fn it_stays_small() {
+        let mut recent = RecentChunks::new(1_000);
+        for number in 0..1_000 {
+            recent.push(number, vec![0; 100].into(), i64::from(number) * 200);
         }
-        assert_eq!(recent.packets().count(), 51);
-        assert_eq!(recent.forgotten(), Some(99_999 * 20 - 1_020));
-        assert!(recent.held() < 20_000, "{}", recent.held());
-        recent.forget_while(|packet| packet.sequence < 99_990);
-        assert_eq!(recent.packets().count(), 10);
-        assert_eq!(recent.forgotten(), Some(99_999 * 20 - 1_020), "what was not needed is not missing");
+        assert_eq!(numbers(&recent), [994, 995, 996, 997, 998, 999]);
+        assert!(recent.held() < 2_000, "{}", recent.held());
+        recent.forget_before(998);
+        assert_eq!(numbers(&recent), [998, 999]);
     }
 
     #[test]
     fn many_bytes_at_once_are_bounded_too() {
-        let mut recent = Recent::new(i64::MAX);
-        for n in 0..100_000 {
-            recent.push(packet(n), 0);
+        let mut recent = RecentChunks::new(i64::MAX);
+        for number in 0..100 {
+            recent.push(number, vec![0; MOST / 3].into(), 0);
         }
-        assert!(recent.bytes <= MOST && recent.forgotten() == Some(0));
+        assert_eq!(numbers(&recent), [97, 98, 99]);
     }
 
     #[test]
     fn without_live_rendering_nothing_is_kept() {
-        let mut recent = Recent::new(0);
-        recent.push(packet(0), 0);
-        assert_eq!(recent.held(), 0);
+        let mut recent = RecentChunks::new(0);
+        recent.push(0, vec![0; 100].into(), 0);
+        assert_eq!((recent.get(0), recent.held()), (None, 0));
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::*;
 use crate::log::journal::recover;
 use crate::log::{Packet, Stream};
-use crate::sound;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -32,7 +31,7 @@ impl Call {
     fn talk(&mut self, numbers: Range<u64>) {
         for n in numbers {
             let at = self.began + Duration::from_millis(n * 20);
-            let packet = Packet { stream: 0, sequence: n, rtp: n * 960, payload: vec![0x78, n as u8, 0] };
+            let packet = Packet { stream: 0, sequence: n, rtp: n * 960, payload: vec![0x78, n as u8, 0].into() };
             self.capture.take(at, Body::Packet(packet));
             if n % 100 == 99 {
                 self.chunks.extend(self.capture.cut());
@@ -47,19 +46,21 @@ fn what_memory_does_not_have_any_more_is_the_same_from_chunks() {
     call.talk(0..300);
     let window = 0..4 * 48_000;
     call.capture.follow_clocks(0, call.began + Duration::from_secs(6));
-    let on_time = call.capture.live_tracks(&window).unwrap();
+    let live = |call: &Call, samples: &Range<i64>| Some(call.capture.live_sound(samples)?.tracks(samples));
+    let on_time = live(&call, &window).unwrap();
+    assert_eq!(on_time[0].packets.len(), 190, "the first one lies at 0.2 s");
     call.talk(300..1_000);
-    assert_eq!(call.capture.live_tracks(&window), None, "it is gone, and that is known");
+    assert_eq!(live(&call, &window), None, "it is gone, and that is known");
     let numbers = call.capture.assembler().live_chunks(&window);
     assert_eq!(numbers, [0, 1]);
-    let chunks = numbers.iter().map(|number| &call.chunks[*number as usize]);
-    let entries: Vec<Entry> = chunks.flat_map(|chunk| chunk::decode(&chunk.bytes).unwrap().entries).collect();
-    let late = call.capture.assembler().live_tracks(sound::packets(&entries), &window);
+    let chunks = numbers.iter().map(|number| call.chunks[*number as usize].bytes.clone()).collect();
+    let late = call.capture.assembler().live_sound(chunks).tracks(&window);
     assert_eq!(late, on_time);
-    assert!(call.capture.live_tracks(&(14 * 48_000..18 * 48_000)).is_some());
+    let recent = 14 * 48_000..18 * 48_000;
+    assert!(live(&call, &recent).is_some());
     call.capture.rendered(18 * 48_000);
-    assert!(call.capture.recent.packets().count() <= 120);
-    assert_eq!(call.capture.live_tracks(&(14 * 48_000..18 * 48_000)), None, "it was rendered, and is gone");
+    assert_eq!(live(&call, &recent), None, "it was rendered, and is gone");
+    assert_eq!(live(&call, &(18 * 48_000..20 * 48_000)).unwrap()[0].packets.len(), 100);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A chunk: the entries of one capture that were received within a few seconds, stored as one object.
 
+use bytes::Bytes;
 use prost::Message as _;
 use uuid::Uuid;
 
@@ -64,8 +65,8 @@ pub(super) fn open(bytes: &[u8]) -> Result<(&[u8; HEAD], Frames<'_>), Error> {
     if head.starts_with(MAGIC) { Ok((head, Frames::new(frames))) } else { Err(Error::NotAChunk) }
 }
 
-/// Decodes a chunk. A damaged frame costs itself and the frames after it, no more.
-pub fn decode(bytes: &[u8]) -> Result<Chunk, Error> {
+/// Decodes a chunk; the payloads of its packets share its bytes. A damaged frame costs itself and the frames after it, no more.
+pub fn decode(bytes: &Bytes) -> Result<Chunk, Error> {
     let (head, mut frames) = open(bytes)?;
     let (mut capture, mut number) = ([0; 16], [0; 4]);
     capture.copy_from_slice(&head[4..20]);
@@ -73,7 +74,7 @@ pub fn decode(bytes: &[u8]) -> Result<Chunk, Error> {
     let mut entries = Vec::new();
     let mut damaged = false;
     for payload in frames.by_ref() {
-        match Entry::decode(payload) {
+        match Entry::decode(bytes.slice_ref(payload)) {
             Ok(entry) => entries.push(entry),
             // The checksum is right, yet it is not an entry: written by something else.
             Err(_) => damaged = true,
@@ -94,14 +95,14 @@ mod tests {
         let entry = |number| Entry {
             number,
             at: -5,
-            body: Some(Body::Packet(Packet { stream: 1, sequence: 9, rtp: 960, payload: vec![1, 2, 3] })),
+            body: Some(Body::Packet(Packet { stream: 1, sequence: 9, rtp: 960, payload: vec![1, 2, 3].into() })),
         };
         let mut bytes = begin(Uuid::from_u128(7), 3, 0);
         assert!(is_empty(&bytes));
         append(&mut bytes, &entry(0));
         append(&mut bytes, &entry(1));
         assert!(!is_empty(&bytes));
-        let chunk = decode(&bytes).unwrap();
+        let chunk = decode(&bytes.into()).unwrap();
         assert_eq!((chunk.capture, chunk.number, chunk.is_torn), (Uuid::from_u128(7), 3, false));
         assert_eq!(chunk.entries, [entry(0), entry(1)]);
     }
@@ -109,8 +110,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = decode(&bytes);
-            let _ = decode(&[begin(Uuid::nil(), 0, 0), bytes].concat());
+            let _ = decode(&bytes.clone().into());
+            let _ = decode(&[begin(Uuid::nil(), 0, 0), bytes].concat().into());
         }
     }
 }

@@ -13,6 +13,8 @@ pub mod spool;
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 /// One event of a capture.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Entry {
@@ -78,8 +80,8 @@ pub struct Packet {
     #[prost(uint64, tag = "3")]
     pub rtp: u64,
     /// The payload, without RTP header.
-    #[prost(bytes = "vec", tag = "4")]
-    pub payload: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub payload: Bytes,
 }
 
 /// The sender's wall clock at one RTP time.

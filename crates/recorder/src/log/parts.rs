@@ -64,7 +64,7 @@ mod tests {
 
     fn entry(number: u64, kind: u8) -> Entry {
         let body = match kind {
-            0 => Some(Body::Packet(Packet { payload: vec![kind; 9], ..Packet::default() })),
+            0 => Some(Body::Packet(Packet { payload: vec![kind; 9].into(), ..Packet::default() })),
             1 => Some(Body::Participant(Participant { name: "somebody".to_owned(), ..Participant::default() })),
             2 => Some(Body::Data(b"said".to_vec())),
             3 => Some(Body::Speakers(Speakers::default())),
@@ -86,7 +86,7 @@ mod tests {
         fn each_entry_is_in_one_part_and_together_they_are_the_chunk(kinds in prop::collection::vec(0_u8..5, 0..40)) {
             let bytes = chunk_of(&kinds);
             let parts = divide(&bytes).unwrap();
-            let (sound, words) = (chunk::decode(&parts.sound).unwrap(), chunk::decode(&parts.words).unwrap());
+            let [sound, words] = [&parts.sound, &parts.words].map(|part| chunk::decode(&part.clone().into()).unwrap());
             prop_assert!(sound.entries.iter().all(|entry| matches!(entry.body, Some(Body::Packet(_)))));
             prop_assert!(!words.entries.iter().any(|entry| matches!(entry.body, Some(Body::Packet(_)))));
             prop_assert_eq!(sound.entries.len() + words.entries.len(), kinds.len());

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use livekit_protocol as proto;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
@@ -346,7 +347,12 @@ impl Peer {
                 ntp,
             }));
         }
-        entry(Body::Packet(Packet { stream: number, sequence: *packet.seq_no, rtp, payload: packet.payload.to_vec() }));
+        entry(Body::Packet(Packet {
+            stream: number,
+            sequence: *packet.seq_no,
+            rtp,
+            payload: Bytes::copy_from_slice(&packet.payload),
+        }));
     }
 
     /// Whether audio has arrived.

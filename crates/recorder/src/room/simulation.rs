@@ -5,6 +5,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use livekit_protocol as proto;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::format::Codec;
@@ -84,7 +85,7 @@ impl Network {
 }
 
 /// By sequence number: RTP time, arrival, payload.
-type Packets = HashMap<u64, (u64, Instant, Vec<u8>)>;
+type Packets = HashMap<u64, (u64, Instant, Bytes)>;
 
 /// What our side received.
 struct Received {

@@ -188,11 +188,14 @@ pub(super) fn tracks<'p>(
     packets: impl IntoIterator<Item = &'p Packet>,
     samples: &Range<i64>,
 ) -> Vec<Track> {
-    let mut found: BTreeMap<u32, BTreeMap<u64, &Packet>> = BTreeMap::new();
+    let mut found: BTreeMap<u32, Vec<&Packet>> = BTreeMap::new();
     for packet in packets {
-        found.entry(packet.stream).or_default().entry(packet.sequence).or_insert(packet);
+        found.entry(packet.stream).or_default().push(packet);
     }
-    let tracks = found.into_iter().filter_map(|(number, packets)| {
+    let tracks = found.into_iter().filter_map(|(number, mut packets)| {
+        // Nearly in order; of a packet that came twice the first one counts.
+        packets.sort_by_key(|packet| packet.sequence);
+        packets.dedup_by_key(|packet| packet.sequence);
         let stream = streams.iter().find(|stream| stream.stream == number)?;
         let channel = match (stream.left, stream.right) {
             (true, true) => Channel::Both,
@@ -200,17 +203,13 @@ pub(super) fn tracks<'p>(
             (false, true) => Channel::Right,
             (false, false) => return None,
         };
-        let packets = place(stream, packets.into_values(), samples);
+        let packets = place(stream, packets, samples);
         (!packets.is_empty()).then_some(Track { stream: number, channel, packets })
     });
     tracks.collect()
 }
 
-fn place<'p>(
-    stream: &PlacedStream,
-    packets: impl Iterator<Item = &'p Packet>,
-    samples: &Range<i64>,
-) -> Vec<PlacedPacket> {
+fn place(stream: &PlacedStream, packets: Vec<&Packet>, samples: &Range<i64>) -> Vec<PlacedPacket> {
     let mut placed = Vec::new();
     let mut before: Option<u64> = None;
     for packet in packets {

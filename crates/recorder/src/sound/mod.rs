@@ -5,12 +5,14 @@
 
 mod assembler;
 mod index;
+mod live;
 mod side_gaps;
 mod stream;
 mod track_file;
 
 pub use assembler::{Assembler, ReceivedTrack};
 pub use index::{Extent, Gap, Index, PlacedStream, SideGap, packets};
+pub use live::LiveSound;
 pub(crate) use stream::SERVER_SILENCE;
 pub use track_file::{TOLERANCE, TrackFile};
 

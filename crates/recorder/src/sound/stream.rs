@@ -168,6 +168,12 @@ impl StreamState {
         self.chunks.iter().filter(overlaps).map(|chunk| chunk.number)
     }
 
+    /// The first chunk that something is in from a sample on; the first one of all when nothing is placed yet.
+    pub(super) fn first_chunk(&self, placement: &Placement, from: i64) -> Option<u32> {
+        let is_after = |chunk: &&InChunk| chunk.extent(placement).is_none_or(|extent| extent.end > from);
+        self.chunks.iter().find(is_after).map(|chunk| chunk.number)
+    }
+
     /// Widens the extents of all chunks by what this stream has in them.
     pub(super) fn extend_chunks(&self, placement: &Placement, all: &mut Vec<Extent>) {
         for chunk in &self.chunks {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use echosphere_media::ogg::{self, About, Writer, packet_duration};
 
 use super::index::{Index, PlacedStream};
@@ -40,7 +41,7 @@ pub struct TrackFile {
     until: i64,
     serial: u32,
     comments: Vec<String>,
-    waiting: BTreeMap<Place, Vec<u8>>,
+    waiting: BTreeMap<Place, Bytes>,
     waiting_bytes: usize,
     written: Option<Place>,
     writer: Option<(Writer, i64)>,

@@ -17,7 +17,7 @@ pub fn streams(data: &Path) -> Vec<(u64, u64)> {
         // Between its being listed and read what is kept of a room may have been divided.
         let Ok(bytes) = std::fs::read(path) else { return streams(data) };
         for chunk in chunks(&bytes) {
-            let chunk = chunk::decode(chunk).unwrap();
+            let chunk = chunk::decode(&chunk.to_vec().into()).unwrap();
             for entry in chunk.entries {
                 if let Some(Body::Packet(packet)) = entry.body {
                     found.entry((*chunk.capture.as_bytes(), packet.stream)).or_default().insert(packet.sequence);

@@ -102,7 +102,7 @@ impl ChunkOutbox {
     pub(super) fn add(&self, chunk: Chunk) {
         let mut state = self.state();
         let Chunk { number, bytes, before } = chunk;
-        let held = Held { number, before, bytes: bytes.into(), on_disk: false };
+        let held = Held { number, before, bytes, on_disk: false };
         if state.waiting.is_empty() {
             (state.waiting, state.first) = (number..number + 1, Some(held));
         } else {

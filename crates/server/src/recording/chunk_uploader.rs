@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use echosphere_domain::backoff::Backoff;
-use echosphere_recorder::log::{Entry, chunk};
+use echosphere_recorder::log::chunk;
 use echosphere_store::Purpose;
 
 use super::chunk_outbox::Held;
@@ -112,11 +113,11 @@ impl RoomSession {
         Ok(())
     }
 
-    /// The entries of some chunks, wherever they are now.
-    pub(super) async fn entries(&self, numbers: &[u32]) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
+    /// Some chunks, wherever they are now. A damaged one was reported when it was written, or is when the room is finalized.
+    pub(super) async fn chunks(&self, numbers: &[u32]) -> Result<Vec<Bytes>, Error> {
+        let mut chunks = Vec::new();
         for &number in numbers {
-            let bytes = match self.outbox.find(number) {
+            chunks.push(match self.outbox.find(number) {
                 (Some(bytes), _) => bytes,
                 (None, true) => {
                     let (spool, capture) = (Arc::clone(&self.recorder.registry.spool), self.capture_id.as_uuid());
@@ -128,10 +129,8 @@ impl RoomSession {
                     let key = self.recording.prefix.log_chunk(self.attempt, number);
                     self.recorder.objects.get(&key).await?
                 }
-            };
-            // A damaged one was reported when it was written, or is when the room is finalized.
-            entries.extend(chunk::decode(&bytes).into_iter().flat_map(|chunk| chunk.entries));
+            });
         }
-        Ok(entries)
+        Ok(chunks)
     }
 }

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use echosphere_media::grid::Grid;
-
 use super::session::RoomSession;
 
 /// How often to look whether there is something to draw, and how long to wait after it failed.
@@ -24,8 +22,8 @@ impl RoomSession {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let frames = Grid::live_segment(self.segment_ms(), number);
-            match self.measure(frames.clone(), true).await {
+            let frames = self.frames(number);
+            match self.peaks(number).await {
                 Ok(window) => self.measured().draw(number, frames.start, &window.peaks),
                 Err(error) => {
                     tracing::debug!(recording = %self.recording.id, %error, "the waveform of a room cannot be drawn now");

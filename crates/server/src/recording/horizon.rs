@@ -1,4 +1,4 @@
-//! Decides when a live segment is due, and then fixes in the log where its streams lie: so it has the same sound whenever it is
+//! Decides when live segments are due, and then fixes in the log where their streams lie: so they have the same sound whenever they are
 //! rendered.
 
 use std::ops::Range;
@@ -10,45 +10,39 @@ use echosphere_recorder::clock::nanos;
 use super::session::RoomSession;
 use crate::rendering::capture_log::LAG;
 
-/// A segment that is due: everything that belongs into it has come, or comes too late.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Due {
-    /// Its number.
-    pub(super) number: u32,
-    /// Its frames.
-    pub(super) frames: Range<u64>,
-    /// When the room's media time zero was, in nanoseconds since the Unix epoch.
-    pub(super) zero: i64,
-}
-
-impl Due {
-    /// Its samples.
-    pub(super) fn samples(&self) -> Range<i64> {
-        samples(&self.frames)
-    }
-}
-
 impl RoomSession {
     /// The target length of segments, in milliseconds.
     pub(super) fn segment_ms(&self) -> u64 {
         self.recorder.config.segment_duration.as_millis() as u64
     }
 
-    /// The segment with this number, if it is due.
-    pub(super) fn due(&self, number: u32) -> Option<Due> {
-        let frames = Grid::live_segment(self.segment_ms(), number);
-        let window = samples(&frames);
-        let mut capture = self.capture();
-        let zero = capture.assembler().zero()?;
-        let (end, now) = (zero + nanos(window.end), Instant::now());
-        if capture.clock().at(now) < end + LAG.as_nanos() as i64 {
-            return None;
+    /// The frames of a segment.
+    pub(super) fn frames(&self, number: u32) -> Range<u64> {
+        Grid::live_segment(self.segment_ms(), number)
+    }
+
+    /// How many segments are due from this one on, at most so many: everything that belongs into them has come, or comes too late.
+    pub(super) fn due(&self, from: u32, most: u32) -> u32 {
+        let capture = self.capture();
+        let Some(zero) = capture.assembler().zero() else { return 0 };
+        let now = capture.clock().at(Instant::now());
+        let end = |number: u32| zero + nanos(samples(&self.frames(number)).end);
+        let has_come = |number: &u32| now >= end(*number) + LAG.as_nanos() as i64;
+        let come = (from..from.saturating_add(most)).take_while(has_come).count() as u32;
+        if come == 0 {
+            return 0;
         }
         // What is listed stays, so nothing is that may lie after the end of the recording: an empty room stays open a while.
-        if capture.assembler().goes_on_until().is_some_and(|until| until < end) {
-            return None;
+        let until = capture.assembler().goes_on_until();
+        (from..from + come).take_while(|number| until.is_none_or(|until| until >= end(*number))).count() as u32
+    }
+
+    /// Fixes where the streams lie in segments that are due.
+    pub(super) fn place(&self, numbers: Range<u32>) {
+        let now = Instant::now();
+        let mut capture = self.capture();
+        for number in numbers {
+            capture.follow_clocks(samples(&self.frames(number)).start, now);
         }
-        capture.follow_clocks(window.start, now);
-        Some(Due { number, frames, zero })
     }
 }

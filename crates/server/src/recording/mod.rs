@@ -7,6 +7,7 @@ mod chunk_uploader;
 mod drawing;
 mod horizon;
 mod listener;
+mod listing;
 mod live_renderer;
 pub mod load;
 mod measured;

@@ -8,7 +8,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::Recording;
 use echosphere_domain::segment::Segment;
 use echosphere_media::cmaf;
-use echosphere_media::grid::{Grid, samples};
+use echosphere_media::grid::samples;
 use echosphere_media::render::{track_range, voices_range};
 use echosphere_media::tracks::Track;
 
@@ -38,7 +38,7 @@ impl RoomSession {
         if rendering.is_made(recording, segment, &key).await? {
             return Ok(Rendered::Stored(key));
         }
-        let (number, frames) = (segment.capture_index, Grid::live_segment(self.segment_ms(), segment.capture_index));
+        let (number, frames) = (segment.capture_index, self.frames(segment.capture_index));
         let tracks = self.tracks(&track_range(&frames)).await?;
         let made = rendering.pool.run(Priority::Interactive, move |renderer| {
             let window = renderer.render_tracks(&tracks, &[], frames.clone())?;
@@ -54,8 +54,7 @@ impl RoomSession {
     }
 
     async fn opus_segment(&self, number: u32) -> Result<Vec<u8>, Error> {
-        let frames = Grid::live_segment(self.segment_ms(), number);
-        let stretch = cmaf::voices_stretch(&samples(&frames), i64::MAX);
+        let stretch = cmaf::voices_stretch(&samples(&self.frames(number)), i64::MAX);
         let tracks = self.tracks(&voices_range(&stretch)).await?;
         let made = self.recorder.rendering.pool.run(Priority::Interactive, move |renderer| {
             let cut = renderer.voices(tracks, &[], &stretch)?;
@@ -66,16 +65,16 @@ impl RoomSession {
 
     /// The tracks of a range of samples, all that came of them.
     pub(super) async fn tracks(&self, range: &Range<i64>) -> Result<Vec<Track>, Error> {
-        let is_open = {
+        let (sound, is_open) = {
             let capture = self.capture();
-            if let Some(tracks) = capture.live_tracks(range) {
-                return Ok(tracks);
-            }
-            capture.assembler().live_chunks(range).contains(&capture.number())
+            (capture.live_sound(range), capture.assembler().live_chunks(range).contains(&capture.number()))
         };
+        if let Some(sound) = sound {
+            return Ok(sound.tracks(range));
+        }
         if is_open {
             self.cut().await.map_err(crate::error::Error::io("keep a chunk"))?;
         }
-        self.tracks_of_chunks(range).await
+        Ok(self.stored_sound(range).await?.tracks(range))
     }
 }

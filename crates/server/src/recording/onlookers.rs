@@ -1,14 +1,14 @@
-//! Knows whether somebody looks at the waveform of a room that goes on.
+//! Knows whether somebody looks at something of a room that goes on.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// How long somebody looks who has asked for the waveform: a page asks after every segment.
+/// How long somebody looks who has asked: a page asks after every segment.
 const LOOKS: Duration = Duration::from_secs(30);
 
-/// Whether somebody looks at a room's waveform.
+/// Whether somebody looks at something.
 #[derive(Debug, Default)]
 pub(super) struct Onlookers {
     last: Mutex<Option<Instant>>,

@@ -121,9 +121,27 @@ impl Registry {
         }
     }
 
+    /// Somebody reads a recording: if it is of a room that this process has, its rows are brought up to date.
+    pub async fn catch_up(&self, recording: RecordingId) {
+        if let Some(session) = self.session(recording) {
+            session.catch_up().await;
+        }
+    }
+
+    /// Somebody reads the list of a project's recordings.
+    pub async fn catch_up_all(&self, project: &ProjectId) {
+        let sessions: Vec<Arc<RoomSession>> = {
+            let running = self.running();
+            let sessions = running.values().map(|room| &room.session);
+            sessions.filter(|session| session.recording.project == *project).map(Arc::clone).collect()
+        };
+        futures_util::future::join_all(sessions.iter().map(|session| session.catch_up())).await;
+    }
+
     /// What was said in a room so far; `None` when this process does not record it, or nothing was said.
     pub fn transcript(&self, recording: RecordingId) -> Option<Transcript> {
         let session = self.session(recording)?;
+        session.readers.come();
         Some(session.transcript()).filter(|transcript| !transcript.turns.is_empty())
     }
 

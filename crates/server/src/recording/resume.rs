@@ -228,7 +228,7 @@ async fn spooled(recorder: &Arc<Recorder>, id: Uuid, stored: u32, log: &mut Capt
         });
         let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         let Some(bytes) = read.map_err(Error::io("read a chunk"))? else { continue };
-        match chunk::decode(&bytes) {
+        match chunk::decode(&bytes.into()) {
             Ok(chunk) => log.replay(number, chunk.entries),
             Err(error) => tracing::error!(capture = %id, chunk = number, %error, "a chunk that waited cannot be read"),
         }

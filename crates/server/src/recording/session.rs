@@ -10,7 +10,7 @@ use echosphere_media::grid::Grid;
 use echosphere_recorder::capture;
 use echosphere_recorder::room::Order;
 use echosphere_store::{LeftOut, OwnedRoom};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::Recorder;
 use super::chunk_outbox::ChunkOutbox;
@@ -40,6 +40,10 @@ pub(super) struct RoomSession {
     pub(super) excluded: Mutex<Vec<(String, LeftOut)>>,
     /// What was measured of the sound so far.
     pub(super) measured: Mutex<Measured>,
+    /// How many segments are listed.
+    pub(super) listed: watch::Sender<u32>,
+    /// Who reads the recording.
+    pub(super) readers: Onlookers,
     /// Who looks at its waveform.
     pub(super) onlookers: Onlookers,
     /// Where turns were found in it.
@@ -68,6 +72,8 @@ impl RoomSession {
             rendered: recorder.config.recorder.live.then_some(rendered),
             excluded: Mutex::default(),
             measured: Mutex::new(Measured::begin_at(Grid::live_segment(segment_ms, rendered).start)),
+            listed: watch::Sender::new(rendered),
+            readers: Onlookers::default(),
             onlookers: Onlookers::default(),
             found: Mutex::default(),
         }

@@ -1,5 +1,6 @@
 //! Tests of rooms without a LiveKit: their live segments, what an earlier process left of them, and commands that come for them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use echosphere_domain::lifecycle::Status;
@@ -16,6 +17,7 @@ use echosphere_recorder::room;
 use tokio::sync::mpsc;
 
 use super::chunk_outbox::ChunkOutbox;
+use super::listing::{Listed, UNREAD};
 use super::session::{RoomSession, StartingPoint};
 use super::{LEASE, owner, resume};
 use crate::jobs::Rooms;
@@ -100,8 +102,9 @@ async fn a_segment_of_a_call_is_stored_and_told_when_it_is_due_and_not_before() 
     let session = listened_to(&house, 8).await;
     let id = session.recording.id;
     let mut changed = house.app.store.changes().of(id);
-    let (mut next, before) = (0, segments_due(&session));
-    session.render_due(&mut next).await.unwrap();
+    let (mut listed, before) = (Listed::default(), segments_due(&session));
+    session.list_due(&mut listed).await.unwrap();
+    let next = listed.next;
     let after = segments_due(&session);
     assert!(before >= 1 && (before..=after).contains(&next), "{before} <= {next} <= {after}");
     changed.next().await;
@@ -120,16 +123,50 @@ async fn a_segment_that_storage_does_not_take_is_not_listed_and_comes_later_with
     let house = House::new().await;
     let session = listened_to(&house, 6).await;
     house.bytes.set_full(true);
-    let mut next = 0;
-    session.render_due(&mut next).await.unwrap_err();
-    assert_eq!((next, house.segments(session.recording.id).await), (0, Vec::new()));
+    let mut listed = Listed::default();
+    session.list_due(&mut listed).await.unwrap_err();
+    assert_eq!((listed.next, house.segments(session.recording.id).await), (0, Vec::new()));
     house.bytes.set_full(false);
-    session.render_due(&mut next).await.unwrap();
+    session.list_due(&mut listed).await.unwrap();
     let late = house.bytes.bytes(&house.stored(".ts")[0]).unwrap();
     let other = House::new().await;
     let undisturbed = listened_to(&other, 6).await;
-    undisturbed.render_due(&mut 0).await.unwrap();
-    assert!(next >= 1 && late == other.bytes.bytes(&other.stored(".ts")[0]).unwrap());
+    undisturbed.list_due(&mut Listed::default()).await.unwrap();
+    assert!(listed.next >= 1 && late == other.bytes.bytes(&other.stored(".ts")[0]).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_reads_a_recording_several_segments_are_listed_at_once_and_for_who_comes_all_that_are_due() {
+    let house = House::with(&[("ECHOSPHERE_RENDERING_WHEN", "asked")]).await;
+    // Two segments of 4 s are due, and the third is not yet.
+    let session = Arc::new(listened_to(&house, 10).await);
+    let (id, mut listed) = (session.recording.id, Listed::default());
+    session.list_due(&mut listed).await.unwrap();
+    assert_eq!((listed.next, house.segments(id).await.len()), (0, 0), "nobody reads it");
+    let reader = tokio::spawn({
+        let session = Arc::clone(&session);
+        async move { session.catch_up().await }
+    });
+    session.readers.wait().await;
+    session.list_due(&mut listed).await.unwrap();
+    reader.await.unwrap();
+    let due = segments_due(&session) as usize;
+    let segments = house.segments(id).await;
+    assert!(
+        segments.len() >= 2 && segments.len() <= due && segments.len() == listed.next as usize,
+        "{}",
+        segments.len()
+    );
+    assert!(segments.iter().all(|segment| segment.state == SegmentState::Renderable) && house.stored(".ts").is_empty());
+    assert_eq!(house.recording().await.0.participants.len(), 1);
+    assert_eq!(session.measured().until(), session.frames(listed.next).start * FRAME as u64);
+    assert_eq!(session.measured().spoken().count(), 1);
+
+    let house = House::with(&[("ECHOSPHERE_RENDERING_WHEN", "asked")]).await;
+    let unread = listened_to(&house, 4 * u64::from(UNREAD) + 2).await;
+    let mut listed = Listed::default();
+    unread.list_due(&mut listed).await.unwrap();
+    assert!(listed.next >= UNREAD, "{}", listed.next);
 }
 
 async fn until_it_is_kept(house: &House, recording: &Recording) {

@@ -24,7 +24,7 @@ fn track(stream: u32, channel: Channel, pitch: f64, length: i64, first: i64, end
         samples: length as u32,
         after_loss: false,
         // What is decoded is 120 samples later than what was encoded.
-        data: encoder.encode_vec(&sound(pitch, start + 120..start + 120 + length), 1_275).unwrap(),
+        data: encoder.encode_vec(&sound(pitch, start + 120..start + 120 + length), 1_275).unwrap().into(),
     });
     Track { stream, channel, packets: packets.collect() }
 }
@@ -127,7 +127,7 @@ fn half_a_slot_of_celt_is_silent_and_half_a_slot_of_silk_is_rendered() {
     assert_eq!(decode(&cut).len(), 9_600 + 312);
     for packet in &mut left.packets {
         // SILK wideband, 10 ms.
-        packet.data = vec![0x40, 1, 2, 3];
+        packet.data = vec![0x40, 1, 2, 3].into();
     }
     assert_eq!(put_together(&[left], &(0..9_600)), None);
 }
@@ -142,7 +142,7 @@ fn two_voices_on_one_side_are_rendered_unless_one_is_silent() {
     assert_eq!(put_together(&tracks, &(0..28_800)), None);
     assert!(put_together(&tracks, &(30_720..48_000)).is_some());
     for packet in &mut tracks[2].packets {
-        packet.data = vec![0xf8, 0xff, 0xfe, 0, 0];
+        packet.data = vec![0xf8, 0xff, 0xfe, 0, 0].into();
     }
     let cut = put_together(&tracks, &(0..48_000)).unwrap();
     let [_, right] = sides(&decode(&cut)[312..]);
@@ -153,7 +153,7 @@ fn two_voices_on_one_side_are_rendered_unless_one_is_silent() {
 fn frames_of_more_than_a_slot_are_rendered_where_they_are_heard() {
     let mut left = track(1, Channel::Left, LOW, 960, 0, 48_000);
     // 60 ms of SILK wideband.
-    left.packets[10].data = vec![0x58, 1, 2, 3, 4, 5];
+    left.packets[10].data = vec![0x58, 1, 2, 3, 4, 5].into();
     left.packets[10].samples = 2_880;
     let left = on_grid(left, &ALL);
     assert!(put_together(std::slice::from_ref(&left), &(0..9_600)).is_some());
@@ -226,7 +226,7 @@ proptest! {
             .map(|channel| Track { stream: channel as u32, channel, packets: Vec::new() });
         for (track, start, data) in packets {
             let samples = crate::ogg::packet_duration(&data).unwrap_or(960);
-            tracks[track as usize].packets.push(PlacedPacket { start, samples, after_loss: false, data });
+            tracks[track as usize].packets.push(PlacedPacket { start, samples, after_loss: false, data: data.into() });
         }
         let stretch = start * SLOT..(start + slots) * SLOT - short;
         let tracks = tracks.map(|track| on_grid(track, &stretch));

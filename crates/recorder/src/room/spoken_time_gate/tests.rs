@@ -9,7 +9,7 @@ const RTP: u64 = (1 << 32) - 48_000;
 /// The packet that is spoken `number` times 20 ms after the first one.
 fn packet(stream: u32, number: i64) -> Packet {
     let rtp = RTP.saturating_add_signed(number * 960);
-    Packet { stream, sequence: 65_500 + number as u64, rtp, payload: vec![0x78, 1, 2] }
+    Packet { stream, sequence: 65_500 + number as u64, rtp, payload: vec![0x78, 1, 2].into() }
 }
 
 /// When it arrives if nothing delays it.
@@ -94,7 +94,7 @@ fn a_clock_that_drifts_stands_still_or_is_ahead_costs_nothing_or_little() {
     gate.resumed(end);
     assert!(gate.admits(end + 20 * MS, "PA_1", &packet(0, 180_001), true));
     // The server's own silence is a second ahead of it.
-    let silence = Packet { payload: SERVER_SILENCE.to_vec(), ..packet(0, 180_055) };
+    let silence = Packet { payload: SERVER_SILENCE.to_vec().into(), ..packet(0, 180_055) };
     assert!(gate.admits(end + 100 * MS, "PA_1", &silence, true));
     gate.resumed(end + 500 * MS);
     assert!(gate.admits(end + 520 * MS, "PA_1", &packet(0, 180_026), true));

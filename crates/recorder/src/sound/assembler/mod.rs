@@ -5,11 +5,12 @@ mod hindsight;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
-use echosphere_media::tracks::Track;
+use bytes::Bytes;
 
 use super::Layout;
-use super::index::{self, PlacedStream};
-use super::stream::{LONGEST_PACKET, StreamState};
+use super::index::PlacedStream;
+use super::live::LiveSound;
+use super::stream::StreamState;
 use crate::clock::{self, Placement, Step};
 use crate::log::{Body, Entry, Joined, Packet, Participant, Stream, link};
 
@@ -308,16 +309,10 @@ impl Assembler {
         changes
     }
 
-    /// The tracks in a range of samples, as placed by live rendering.
-    pub fn live_tracks<'p>(&self, packets: impl IntoIterator<Item = &'p Packet>, samples: &Range<i64>) -> Vec<Track> {
-        let streams: Vec<PlacedStream> =
-            self.streams.values().map(|stream| self.placed(stream, stream.live.clone())).collect();
-        index::tracks(&streams, packets, samples)
-    }
-
-    /// One past the last sample of a packet, as placed by live rendering, at the latest.
-    pub(crate) fn live_end(&self, packet: &Packet) -> Option<i64> {
-        Some(self.streams.get(&packet.stream)?.live.sample(packet.rtp)? + LONGEST_PACKET)
+    /// The sound of some chunks, as placed by live rendering.
+    pub fn live_sound(&self, chunks: Vec<Bytes>) -> LiveSound {
+        let streams = self.streams.values().map(|stream| self.placed(stream, stream.live.clone()));
+        LiveSound { streams: streams.collect(), chunks }
     }
 
     /// The chunks needed for a range of samples, as placed by live rendering, in order.
@@ -325,6 +320,11 @@ impl Assembler {
         let streams = self.streams.values();
         let found: BTreeSet<u32> = streams.flat_map(|stream| stream.chunks_for(&stream.live, samples)).collect();
         found.into_iter().collect()
+    }
+
+    /// The first chunk that something is in from a sample on, as placed by live rendering, or of a stream that is not placed yet.
+    pub(crate) fn first_live_chunk(&self, from: i64) -> Option<u32> {
+        self.streams.values().filter_map(|stream| stream.first_chunk(&stream.live, from)).min()
     }
 
     /// About how much memory this takes, in bytes, without participants.

@@ -16,7 +16,7 @@ fn stream(packets: impl IntoIterator<Item = (u64, u64)>) -> (StreamState, Placem
 }
 
 fn take(stream: &mut StreamState, sequence: u64, rtp: u64, at_ms: i64) {
-    let packet = Packet { stream: 0, sequence, rtp, payload: SPEECH.to_vec() };
+    let packet = Packet { stream: 0, sequence, rtp, payload: SPEECH.to_vec().into() };
     stream.take(&packet, at_ms * MS, (at_ms / 2_000) as u32);
 }
 

@@ -26,7 +26,11 @@ fn end(index: &Index, chunks: &[Vec<Entry>]) -> i64 {
 }
 
 fn entry(stream: u32, sequence: u64, rtp: u64, payload: Vec<u8>) -> Entry {
-    Entry { number: sequence, at: 0, body: Some(Body::Packet(Packet { stream, sequence, rtp, payload })) }
+    Entry {
+        number: sequence,
+        at: 0,
+        body: Some(Body::Packet(Packet { stream, sequence, rtp, payload: payload.into() })),
+    }
 }
 
 /// Everything that is played of a file: where each packet that is not silence begins.

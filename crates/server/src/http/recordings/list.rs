@@ -63,6 +63,7 @@ pub async fn list(
     // A token's room is compared whole: the beginning of a longer name may be the name of another room.
     let room_name = caller.room.clone().or_else(|| params.room_name.as_deref().map(kept));
     let filter = Filter { status, room_name, session_id: params.session_id.as_deref().map(kept) };
+    app.recorder.registry.catch_up_all(&caller.project).await;
     let page = app.store.list(&caller.project, &filter, after, limit).await?;
     let base = app.base_url(&headers);
     let mut items = Vec::with_capacity(page.items.len());

@@ -106,7 +106,7 @@ async fn a_log_becomes_one_object_of_sound_and_one_of_words() {
     let says = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
     assert!(says(&words, b"PA_helper") && says(&words, b"AGENT"), "who was there");
     assert!(!says(&sound, b"AGENT"), "and not among the sound");
-    assert!(chunk::decode(&words).unwrap().entries.len() < 5);
+    assert!(chunk::decode(&words.clone().into()).unwrap().entries.len() < 5);
     let parts = echosphere_recorder::log::parts::Parts { sound, words };
     assert_eq!(echosphere_recorder::log::parts::join(&parts).as_deref(), Some(&*whole));
 }

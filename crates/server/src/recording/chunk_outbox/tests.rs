@@ -43,7 +43,7 @@ proptest! {
                     if outbox.is_full() {
                         spool(&mut disk);
                     }
-                    outbox.add(Chunk { number: cut, bytes: vec![cut as u8], before: u64::from(cut) });
+                    outbox.add(Chunk { number: cut, bytes: vec![cut as u8].into(), before: u64::from(cut) });
                     cut += 1;
                 }
                 Step::Spool => spool(&mut disk),

@@ -28,7 +28,7 @@ fn track(first: i64, moves: &[(i64, i64)]) -> Track {
             start: first + at + moved,
             samples: SLOT as u32,
             after_loss: false,
-            data: encoder.encode_vec(&pcm, 1_275).unwrap(),
+            data: encoder.encode_vec(&pcm, 1_275).unwrap().into(),
         }
     });
     Track { stream: 1, channel: Channel::Left, packets: packets.collect() }
@@ -85,7 +85,7 @@ fn a_track_whose_frames_become_longer_stays_where_it_is() {
             start: first + number * 2_880,
             samples: 2_880,
             after_loss: false,
-            data: if number < 4 { celt.clone() } else { silk.clone() },
+            data: if number < 4 { celt.clone() } else { silk.clone() }.into(),
         });
         let track = Track { stream: 1, channel: Channel::Left, packets: packets.collect() };
         let moved = on_grid(track, &(0..LENGTH));
@@ -116,8 +116,8 @@ proptest! {
             samples.extend(put_together(&[placed], &stretch).unwrap().samples);
         }
         // Every packet is heard once, but for those that two of them lie at the same place of.
-        let sent: Vec<&Vec<u8>> = track.packets.iter().map(|packet| &packet.data).collect();
-        let is_heard = |data: &&&Vec<u8>| samples.iter().any(|sample| ends_with(&sample.data, data));
+        let sent: Vec<&[u8]> = track.packets.iter().map(|packet| &*packet.data).collect();
+        let is_heard = |data: &&&[u8]| samples.iter().any(|sample| ends_with(&sample.data, data));
         let heard = sent.iter().filter(is_heard).count();
         prop_assert!(heard + moves.len() + 2 >= sent.len(), "{heard} of {}", sent.len());
     }

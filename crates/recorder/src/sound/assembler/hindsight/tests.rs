@@ -30,7 +30,7 @@ impl Log {
     }
 
     fn packet(&mut self, number: u64, at: i64, payload: &[u8]) {
-        let packet = Packet { stream: 0, sequence: number, rtp: number * 960, payload: payload.to_vec() };
+        let packet = Packet { stream: 0, sequence: number, rtp: number * 960, payload: payload.to_vec().into() };
         self.take(at, Body::Packet(packet));
     }
 
@@ -188,7 +188,7 @@ fn a_packet_with_a_wrong_time_neither_makes_the_recording_longer_nor_is_it_heard
     log.packets(0..500);
     // Ahead by hours, and by so little that it would be heard in another place.
     for (sequence, ahead) in [(500, 1 << 31), (501, 48_000 * 4)] {
-        let packet = Packet { stream: 0, sequence, rtp: sequence * 960 + ahead, payload: vec![0x78, 1, 2] };
+        let packet = Packet { stream: 0, sequence, rtp: sequence * 960 + ahead, payload: vec![0x78, 1, 2].into() };
         log.take(T0 + sequence as i64 * 20 * MS + 5 * MS, Body::Packet(packet));
     }
     log.packets(502..1_000);
@@ -248,7 +248,7 @@ fn an_agents_turns_lie_where_they_were_spoken_and_live_is_no_more_than_three_ste
     for turn in 0..20 {
         for n in 0..150 {
             let (sequence, rtp) = (turn * 150 + n, (turn * 395 + n) * 960);
-            let packet = Packet { stream: 0, sequence, rtp, payload: vec![0x78, 1, 2] };
+            let packet = Packet { stream: 0, sequence, rtp, payload: vec![0x78, 1, 2].into() };
             log.take(now + 5 * MS, Body::Packet(packet));
             spoken.push((rtp, now + 5 * MS));
             now += 20 * MS;

@@ -1,0 +1,152 @@
+//! Lists live segments while the room goes on, a few seconds after they were spoken; while nobody reads the recording, several at once. They are
+//! rendered and put into object storage then, or when somebody asks for them (`on_demand`).
+
+use std::ops::Range;
+use std::time::Duration;
+
+use echosphere_domain::location::Location;
+use echosphere_domain::recording::{Participant, Source};
+use echosphere_domain::segment::{Segment, SegmentState};
+use echosphere_domain::time::{MediaTime, WallTime};
+use echosphere_media::grid::samples;
+use echosphere_media::ogg::PRE_ROLL;
+use echosphere_media::render::{self, track_range};
+use echosphere_store::Purpose;
+
+use super::live_renderer::Wanted;
+use super::session::RoomSession;
+use crate::assembly::segment_index::media_time;
+use crate::rendering::{Error, Priority, aac, capture_log};
+
+/// So many segments are listed at once while nobody reads the recording: to read the log and to write rows costs little more for them than for one.
+pub(super) const UNREAD: u32 = 3;
+/// The most segments that are listed at once.
+const MOST: u32 = 15;
+/// How long a reader waits for what is due to be listed.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is listed of a room.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// The first segment that is not.
+    pub(super) next: u32,
+    /// Who took part, as listed last.
+    participants: Vec<Participant>,
+}
+
+impl Listed {
+    /// Everything before this segment.
+    pub(super) fn before(next: u32) -> Self {
+        Self { next, participants: Vec::new() }
+    }
+}
+
+impl RoomSession {
+    /// Lists the segments that are due; `listed` says what is listed, whatever happens.
+    pub(super) async fn list_due(&self, listed: &mut Listed) -> Result<(), Error> {
+        let is_encoded = self.recorder.config.renders_at_once(Source::Recorder);
+        loop {
+            let is_read = is_encoded || self.readers.are_there();
+            let due = self.due(listed.next, if is_encoded { 1 } else { MOST });
+            if due == 0 || (due < UNREAD && !is_read) {
+                return Ok(());
+            }
+            let numbers = listed.next..listed.next + due;
+            self.list(numbers, is_encoded, listed).await?;
+            // Who listens asks for a segment right after it is listed: the last one stays in memory.
+            let kept = if is_read { listed.next - 1 } else { listed.next };
+            self.capture().rendered(track_range(&self.frames(kept)).start - PRE_ROLL as i64);
+        }
+    }
+
+    /// Somebody reads the recording: what is due is listed at once, and from now on as soon as it is due. Waits until it is, but not for long.
+    pub(super) async fn catch_up(&self) {
+        if self.rendered.is_none() {
+            return;
+        }
+        self.readers.come();
+        let mut listed = self.listed.subscribe();
+        let next = *listed.borrow();
+        let due = next + self.due(next, MOST);
+        let _ = tokio::time::timeout(PATIENCE, listed.wait_for(|listed| *listed >= due)).await;
+    }
+
+    async fn list(&self, numbers: Range<u32>, is_encoded: bool, listed: &mut Listed) -> Result<(), Error> {
+        self.place(numbers.clone());
+        let windows: Vec<(u32, Range<u64>)> = numbers.clone().map(|number| (number, self.frames(number))).collect();
+        let (first, end) = (self.frames(numbers.start), self.frames(numbers.end - 1));
+        let range = track_range(&first).start..track_range(&end).end;
+        let known = self.capture().live_sound(&range);
+        let (sound, _late) = self.sound_due(known, &range).await?;
+        let wanted = match (is_encoded, self.onlookers.are_there()) {
+            (true, _) => Wanted::Segment,
+            (false, true) => Wanted::Measurements,
+            (false, false) => Wanted::Levels,
+        };
+        let made = self.recorder.rendering.pool.run(Priority::Live, move |renderer| {
+            let tracks = sound.tracks(&range);
+            let made = windows.into_iter().map(|window| wanted.make(renderer, &tracks, window));
+            made.collect::<Result<Vec<_>, render::Error>>()
+        });
+        let mut segments = Vec::new();
+        let mut measured = Vec::new();
+        for (number, (ts, window)) in numbers.clone().zip(made.await??) {
+            segments.push(self.segment(number, ts).await?);
+            measured.push(window);
+        }
+        self.append(&segments, listed).await?;
+        for (number, window) in numbers.clone().zip(&measured) {
+            let frames = self.frames(number);
+            self.measured().push(number, window, frames.end - frames.start);
+        }
+        listed.next = numbers.end;
+        self.listed.send_replace(numbers.end);
+        metrics::counter!("echosphere_live_segments_total").increment(u64::from(numbers.end - numbers.start));
+        Ok(())
+    }
+
+    /// A segment as it is listed; what is encoded of it already is put into storage.
+    async fn segment(&self, number: u32, ts: Option<Vec<u8>>) -> Result<Segment, Error> {
+        let state = match ts {
+            Some(ts) => {
+                let (key, length) = (self.segment_key(number), ts.len() as u64);
+                self.recorder.objects.put(&self.recording, Purpose::Segment, &key, ts).await?;
+                SegmentState::Stored(Location::part(key, 0, length))
+            }
+            None => SegmentState::Renderable,
+        };
+        let frames = self.frames(number);
+        let (start, end) = (media_time(frames.start), media_time(frames.end));
+        let capture = self.capture();
+        let assembler = capture.assembler();
+        let zero = WallTime::from_nanos(assembler.zero().unwrap_or_default());
+        Ok(Segment {
+            capture: self.capture_id,
+            capture_index: number,
+            index: number,
+            discontinuity: assembler.restarts_before(samples(&frames).start),
+            media_start: start,
+            duration: end - start,
+            wall_start: zero.plus_nanos(start.as_nanos()),
+            codecs: aac().codecs,
+            state,
+        })
+    }
+
+    /// Writes segments into the rows, and who takes part, if that has changed.
+    async fn append(&self, segments: &[Segment], listed: &mut Listed) -> Result<(), Error> {
+        let Self { recorder, recording, .. } = self;
+        let (seen, sid) = {
+            let capture = self.capture();
+            let assembler = capture.assembler();
+            (capture_log::participants(assembler), assembler.room().map(|room| room.room_sid.clone()))
+        };
+        let participants =
+            recorder.participants.with_named(&recording.project, recording.id, sid.as_deref(), seen).await?;
+        let new: &[Participant] = if participants == listed.participants { &[] } else { &participants };
+        let end = segments.last().map_or(MediaTime::ZERO, |last| last.media_start + last.duration);
+        recorder.store.append_segments(self.room(), &aac(), segments, end, new, recorder.clock.now()).await?;
+        listed.participants = participants;
+        Ok(())
+    }
+}

@@ -263,9 +263,8 @@ fn heard(index: &Index, chunks: &[Bytes]) -> BTreeMap<(u8, u32), i64> {
     for start in (0..index.samples as i64 + window).step_by(window as usize) {
         let range = start..start + window;
         let numbers = index.chunks_for(&range);
-        let entries: Vec<_> =
-            numbers.iter().flat_map(|number| chunk::decode(&chunks[*number as usize]).unwrap().entries).collect();
-        for packet in index.tracks(&entries, &range).iter().flat_map(|track| &track.packets) {
+        let packets = numbers.iter().flat_map(|number| chunk::packets(&chunks[*number as usize]).unwrap());
+        for packet in index.tracks(packets, &range).iter().flat_map(|track| &track.packets) {
             if range.contains(&packet.start) {
                 let n = u32::from_le_bytes(packet.data[2..6].try_into().unwrap());
                 let before = found.insert((packet.data[1], n), packet.start);
@@ -285,9 +284,8 @@ fn in_opus(index: &Index, chunks: &[Bytes]) -> (BTreeMap<(u8, u32), i64>, usize)
         let stretch = voices_stretch(&(start..(start + window).min(end)), end);
         let needed = voices_range(&stretch);
         let numbers = index.chunks_for(&needed);
-        let entries: Vec<_> =
-            numbers.iter().flat_map(|number| chunk::decode(&chunks[*number as usize]).unwrap().entries).collect();
-        for track in index.tracks(&entries, &needed) {
+        let packets = numbers.iter().flat_map(|number| chunk::packets(&chunks[*number as usize]).unwrap());
+        for track in index.tracks(packets, &needed) {
             let mut places = BTreeSet::new();
             for packet in on_grid(track, &stretch).packets.iter().filter(|packet| stretch.contains(&packet.start)) {
                 let n = u32::from_le_bytes(packet.data[2..6].try_into().unwrap());

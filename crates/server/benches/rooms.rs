@@ -1,7 +1,8 @@
 //! What a room costs: many rooms of two speakers on a real livekit-server, recorded at once.
 //!
-//! `cargo bench --package echosphere-server --bench rooms [-- ROOMS ... [--seconds N] [--capture | --live] [--soak]]`
+//! `cargo bench --package echosphere-server --bench rooms [-- ROOMS ... [--seconds N] [--capture | --live | --beside] [--soak]]`
 //!
+//! `--beside` measures capture alone and live at the same time, each with a livekit-server of its own: what the machine does otherwise is the same for both.
 //! The speakers and livekit-server run on the same cores; what they need is printed alongside. A room counts as lost when a
 //! packet that was sent into it is not in its capture log.
 
@@ -21,10 +22,14 @@ use streams::streams;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
+/// After so long a recording is read by nobody: to see that it has begun it was read (`recording::onlookers`).
+const UNREAD: Duration = Duration::from_secs(32);
+
 /// What is asked for on the command line.
 struct Wanted {
     counts: Vec<usize>,
-    modes: Vec<bool>,
+    /// What is measured one after another: each at once with and without live rendering, as it says.
+    modes: Vec<Vec<bool>>,
     seconds: u64,
     /// Whether a lost packet or growing memory is a failure.
     is_soak: bool,
@@ -40,8 +45,10 @@ impl Wanted {
             counts = vec![1, 10, 30];
         }
         let modes = [false, true].into_iter().filter(|live| !has(if *live { "--capture" } else { "--live" }));
+        let modes: Vec<bool> = modes.collect();
+        let modes = if has("--beside") { vec![modes] } else { modes.into_iter().map(|live| vec![live]).collect() };
         let seconds = after("--seconds").map_or(30, |text| text.parse().unwrap());
-        Self { counts, modes: modes.collect(), seconds, is_soak: has("--soak") }
+        Self { counts, modes, seconds, is_soak: has("--soak") }
     }
 }
 
@@ -52,49 +59,82 @@ fn main() {
     println!(
         "rooms mode      CPU-s    MiB  packets      lost  first packet  stop to COMPLETED  livekit CPU-s  speakers' CPU-s"
     );
-    for &live in &wanted.modes {
+    for modes in &wanted.modes {
         for &rooms in &wanted.counts {
-            measure(rooms, live, &wanted, &frames);
+            measure(rooms, modes, &wanted, &frames);
         }
     }
 }
 
-fn measure(count: usize, live: bool, wanted: &Wanted, frames: &Arc<Vec<Vec<u8>>>) {
-    let (livekit, dir) = (LiveKit::start(), tempfile::tempdir().unwrap());
-    let (url, live_text) = (livekit.url(), live.to_string());
-    let settings =
-        [("LIVEKIT_URL", url.as_str()), ("ECHOSPHERE_RECORDER_LIVE", &live_text), ("ECHOSPHERE_LOG", "warn")];
-    let server = Server::start(PROGRAM, dir.path(), &settings);
-    server.get("/");
-    let idle = server.memory("VmRSS:");
-    let rooms: Vec<String> = (0..count).map(|number| format!("room-{number}")).collect();
-    let plan = Plan { url: url.clone(), token, rooms: rooms.clone(), per_room: 2, frames: Arc::clone(frames) };
-    let people = Publishers::start(&plan);
-    let starts: Vec<(String, f64)> = rooms.iter().map(|room| begin(&server, room)).collect();
-    std::thread::sleep(Duration::from_secs(2));
-    let processes = [server.pid(), livekit.pid(), std::process::id()];
-    let (before, began) = (processes.map(cpu_seconds), Instant::now());
-    let grown = run(&server, Duration::from_secs(wanted.seconds));
-    let minutes = began.elapsed().as_secs_f64() / 60.0 * count as f64;
-    let after = processes.map(cpu_seconds);
-    let used: Vec<f64> = before.iter().zip(after).map(|(before, after)| (after - before) / minutes).collect();
-    let a_room = (server.memory("VmRSS:") - idle) / count as f64;
-    // While people still talk: the sequence numbers of the log then tell whether anything is missing.
-    let stops: Vec<f64> = starts.iter().map(|(id, _)| stop(&server, id)).collect();
-    people.stop();
-    let (sent, kept) = streams(&server.data()).into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    println!(
-        "{count:5} {} {:6.3} {a_room:6.2} {kept:8} {:9} {:10.0} ms {:15.0} ms {:14.3} {:16.3}",
-        if live { "live   " } else { "capture" },
-        used[0],
-        sent - kept,
-        median(starts.iter().map(|(_, first)| *first)),
-        median(stops.iter().copied()),
-        used[1],
-        used[2],
-    );
+/// Rooms that are being recorded, and everything that takes part.
+struct Recorded {
+    live: bool,
+    livekit: LiveKit,
+    server: Server,
+    people: Publishers,
+    /// Each recording's id, and how long it took to its first packet.
+    starts: Vec<(String, f64)>,
+    /// Memory before the first room, in MiB.
+    idle: f64,
+    _dir: tempfile::TempDir,
+}
+
+impl Recorded {
+    fn start(count: usize, live: bool, frames: &Arc<Vec<Vec<u8>>>) -> Self {
+        let (livekit, dir) = (LiveKit::start(), tempfile::tempdir().unwrap());
+        let (url, live_text) = (livekit.url(), live.to_string());
+        let settings =
+            [("LIVEKIT_URL", url.as_str()), ("ECHOSPHERE_RECORDER_LIVE", &live_text), ("ECHOSPHERE_LOG", "warn")];
+        let server = Server::start(PROGRAM, dir.path(), &settings);
+        server.get("/");
+        let idle = server.memory("VmRSS:");
+        let rooms: Vec<String> = (0..count).map(|number| format!("room-{number}")).collect();
+        let plan = Plan { url: url.clone(), token, rooms: rooms.clone(), per_room: 2, frames: Arc::clone(frames) };
+        let people = Publishers::start(&plan);
+        let starts = rooms.iter().map(|room| begin(&server, room)).collect();
+        Self { live, livekit, server, people, starts, idle, _dir: dir }
+    }
+
+    fn processes(&self) -> [u32; 3] {
+        [self.server.pid(), self.livekit.pid(), std::process::id()]
+    }
+
+    /// Stops, and prints what it cost: the CPU-seconds of EchoSphere, livekit-server and the speakers in so many minutes of rooms.
+    fn finish(self, used: [f64; 3], minutes: f64) -> u64 {
+        let count = self.starts.len();
+        let used = used.map(|seconds| seconds / minutes);
+        let a_room = (self.server.memory("VmRSS:") - self.idle) / count as f64;
+        // While people still talk: the sequence numbers of the log then tell whether anything is missing.
+        let stops: Vec<f64> = self.starts.iter().map(|(id, _)| stop(&self.server, id)).collect();
+        self.people.stop();
+        let streams = streams(&self.server.data()).into_iter();
+        let (sent, kept) = streams.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        println!(
+            "{count:5} {} {:6.3} {a_room:6.2} {kept:8} {:9} {:10.0} ms {:15.0} ms {:14.3} {:16.3}",
+            if self.live { "live   " } else { "capture" },
+            used[0],
+            sent - kept,
+            median(self.starts.iter().map(|(_, first)| *first)),
+            median(stops.iter().copied()),
+            used[1],
+            used[2],
+        );
+        sent - kept
+    }
+}
+
+fn measure(count: usize, modes: &[bool], wanted: &Wanted, frames: &Arc<Vec<Vec<u8>>>) {
+    let all: Vec<Recorded> = modes.iter().map(|live| Recorded::start(count, *live, frames)).collect();
+    std::thread::sleep(UNREAD);
+    let cpu = || all.iter().map(|one| one.processes().map(cpu_seconds)).collect::<Vec<_>>();
+    let (before, began) = (cpu(), Instant::now());
+    let grown = run(&all[0].server, Duration::from_secs(wanted.seconds));
+    let (minutes, after) = (began.elapsed().as_secs_f64() / 60.0 * count as f64, cpu());
+    for ((one, before), after) in all.into_iter().zip(before).zip(after) {
+        let lost = one.finish([0, 1, 2].map(|which| after[which] - before[which]), minutes);
+        assert!(!wanted.is_soak || lost == 0, "packets are lost");
+    }
     if wanted.is_soak {
-        assert_eq!(sent - kept, 0, "packets are lost");
         println!("memory grew by {grown:.1} MiB from the second quarter to the last");
         assert!(grown < 8.0, "memory is not flat");
     }

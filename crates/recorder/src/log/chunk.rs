@@ -4,8 +4,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use uuid::Uuid;
 
-use super::Entry;
 use super::frame::{self, Frames};
+use super::{Entry, Packet, PacketEntry};
 
 const MAGIC: &[u8; 4] = b"ESC1";
 /// Bytes before the first frame: magic, the capture's id, the chunk's number.
@@ -84,10 +84,16 @@ pub fn decode(bytes: &Bytes) -> Result<Chunk, Error> {
     Ok(Chunk { capture: Uuid::from_bytes(capture), number: u32::from_le_bytes(number), entries, is_torn })
 }
 
+/// The packets of a chunk, which share its bytes, as far as it can be read.
+pub fn packets(bytes: &Bytes) -> Result<impl Iterator<Item = Packet>, Error> {
+    let (_, frames) = open(bytes)?;
+    Ok(frames.filter_map(|payload| PacketEntry::decode(bytes.slice_ref(payload)).ok()?.packet))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Body, Packet};
+    use crate::log::{Body, Pause};
     use proptest::prelude::*;
 
     #[test]
@@ -102,16 +108,22 @@ mod tests {
         append(&mut bytes, &entry(0));
         append(&mut bytes, &entry(1));
         assert!(!is_empty(&bytes));
-        let chunk = decode(&bytes.into()).unwrap();
+        let chunk = decode(&bytes.clone().into()).unwrap();
         assert_eq!((chunk.capture, chunk.number, chunk.is_torn), (Uuid::from_u128(7), 3, false));
         assert_eq!(chunk.entries, [entry(0), entry(1)]);
+        append(&mut bytes, &Entry { number: 2, at: -5, body: Some(Body::Pause(Pause { paused: true })) });
+        let packets: Vec<Packet> = packets(&bytes.into()).unwrap().collect();
+        assert_eq!(packets.into_iter().map(Body::Packet).map(Some).collect::<Vec<_>>(), [entry(0).body, entry(1).body]);
     }
 
     proptest! {
         #[test]
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = decode(&bytes.clone().into());
-            let _ = decode(&[begin(Uuid::nil(), 0, 0), bytes].concat().into());
+            let bytes = [begin(Uuid::nil(), 0, 0), bytes].concat().into();
+            let chunk = decode(&bytes).unwrap();
+            let read = chunk.entries.into_iter().filter(|entry| matches!(entry.body, Some(Body::Packet(_))));
+            prop_assert!(packets(&bytes).unwrap().count() >= read.count());
         }
     }
 }

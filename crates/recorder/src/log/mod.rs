@@ -29,6 +29,13 @@ pub struct Entry {
     pub body: Option<Body>,
 }
 
+/// An entry of which nothing is read but the packet, if it has one.
+#[derive(Clone, PartialEq, prost::Message)]
+struct PacketEntry {
+    #[prost(message, optional, tag = "3")]
+    packet: Option<Packet>,
+}
+
 /// What happened.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Body {

@@ -8,7 +8,7 @@ use echosphere_media::tracks::{Channel, PlacedPacket, Track};
 use prost::Message as _;
 
 use crate::clock::{LONGEST, Placement};
-use crate::log::{Body, Entry, Packet};
+use crate::log::Packet;
 
 /// A stretch of the timeline in which something is missing.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -168,27 +168,19 @@ impl Index {
         horizons
     }
 
-    /// The tracks in a range of samples, from the entries of its chunks.
-    pub fn tracks<'e>(&self, entries: impl IntoIterator<Item = &'e Entry>, samples: &Range<i64>) -> Vec<Track> {
-        tracks(&self.streams, packets(entries), samples)
+    /// The tracks in a range of samples, from the packets of its chunks.
+    pub fn tracks(&self, packets: impl IntoIterator<Item = Packet>, samples: &Range<i64>) -> Vec<Track> {
+        tracks(&self.streams, packets, samples)
     }
 }
 
-/// The packets among some entries.
-pub fn packets<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> impl Iterator<Item = &'e Packet> {
-    entries.into_iter().filter_map(|entry| match &entry.body {
-        Some(Body::Packet(packet)) => Some(packet),
-        _ => None,
-    })
-}
-
 /// Sorts packets into tracks, and keeps those in a range of samples.
-pub(super) fn tracks<'p>(
+pub(super) fn tracks(
     streams: &[PlacedStream],
-    packets: impl IntoIterator<Item = &'p Packet>,
+    packets: impl IntoIterator<Item = Packet>,
     samples: &Range<i64>,
 ) -> Vec<Track> {
-    let mut found: BTreeMap<u32, Vec<&Packet>> = BTreeMap::new();
+    let mut found: BTreeMap<u32, Vec<Packet>> = BTreeMap::new();
     for packet in packets {
         found.entry(packet.stream).or_default().push(packet);
     }
@@ -209,17 +201,17 @@ pub(super) fn tracks<'p>(
     tracks.collect()
 }
 
-fn place(stream: &PlacedStream, packets: Vec<&Packet>, samples: &Range<i64>) -> Vec<PlacedPacket> {
+fn place(stream: &PlacedStream, packets: Vec<Packet>, samples: &Range<i64>) -> Vec<PlacedPacket> {
     let mut placed = Vec::new();
     let mut before: Option<u64> = None;
     for packet in packets {
-        let (Some(start), Some(length)) = (stream.sample(packet), packet_duration(&packet.payload)) else {
+        let (Some(start), Some(length)) = (stream.sample(&packet), packet_duration(&packet.payload)) else {
             continue;
         };
         let after_loss = before.is_some_and(|before| packet.sequence > before + 1);
         before = Some(packet.sequence);
         if start < samples.end && start + i64::from(length) > samples.start {
-            placed.push(PlacedPacket { start, samples: length, after_loss, data: packet.payload.clone() });
+            placed.push(PlacedPacket { start, samples: length, after_loss, data: packet.payload });
         }
     }
     placed

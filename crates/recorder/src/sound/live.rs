@@ -18,8 +18,7 @@ pub struct LiveSound {
 impl LiveSound {
     /// The tracks in a range of samples. What a damaged chunk lacks is missing in them.
     pub fn tracks(&self, samples: &Range<i64>) -> Vec<Track> {
-        let chunks = self.chunks.iter().flat_map(chunk::decode);
-        let entries: Vec<_> = chunks.flat_map(|chunk| chunk.entries).collect();
-        index::tracks(&self.streams, index::packets(&entries), samples)
+        let packets = self.chunks.iter().flat_map(chunk::packets).flatten();
+        index::tracks(&self.streams, packets, samples)
     }
 }

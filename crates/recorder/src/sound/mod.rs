@@ -11,7 +11,7 @@ mod stream;
 mod track_file;
 
 pub use assembler::{Assembler, ReceivedTrack};
-pub use index::{Extent, Gap, Index, PlacedStream, SideGap, packets};
+pub use index::{Extent, Gap, Index, PlacedStream, SideGap};
 pub use live::LiveSound;
 pub(crate) use stream::SERVER_SILENCE;
 pub use track_file::{TOLERANCE, TrackFile};

@@ -1,5 +1,5 @@
-//! Lists live segments while the room goes on, a few seconds after they were spoken; while nobody reads the recording, several at once. They are
-//! rendered and put into object storage then, or when somebody asks for them (`on_demand`).
+//! Lists live segments while the room goes on, a few seconds after they were spoken. They are rendered and put into object storage then, or when
+//! somebody asks for them (`on_demand`). While nobody reads the recording, several are made at once, and are listed once a minute.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -18,43 +18,48 @@ use super::session::RoomSession;
 use crate::assembly::segment_index::media_time;
 use crate::rendering::{Error, Priority, aac, capture_log};
 
-/// So many segments are listed at once while nobody reads the recording: to read the log and to write rows costs little more for them than for one.
+/// So many segments are made at once while nobody reads the recording: to read the log costs little more for them than for one.
 pub(super) const UNREAD: u32 = 3;
-/// The most segments that are listed at once.
+/// The most segments that are made at once; and as many are listed at once while nobody reads the recording: a minute.
 const MOST: u32 = 15;
 /// How long a reader waits for what is due to be listed.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What is listed of a room.
+/// What is made of a room, and listed.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
-    /// The first segment that is not.
+pub(super) struct Listing {
+    /// The first segment that is not made.
     pub(super) next: u32,
+    /// Segments that are made, and not listed yet.
+    pub(super) unlisted: Vec<Segment>,
     /// Who took part, as listed last.
     participants: Vec<Participant>,
 }
 
-impl Listed {
-    /// Everything before this segment.
+impl Listing {
+    /// Everything before this segment is listed.
     pub(super) fn before(next: u32) -> Self {
-        Self { next, participants: Vec::new() }
+        Self { next, ..Self::default() }
     }
 }
 
 impl RoomSession {
-    /// Lists the segments that are due; `listed` says what is listed, whatever happens.
-    pub(super) async fn list_due(&self, listed: &mut Listed) -> Result<(), Error> {
+    /// Makes and lists the segments that are due; `listing` says what is made and listed, whatever happens.
+    pub(super) async fn list_due(&self, listing: &mut Listing) -> Result<(), Error> {
         let is_encoded = self.recorder.config.renders_at_once(Source::Recorder);
         loop {
             let is_read = is_encoded || self.readers.are_there();
-            let due = self.due(listed.next, if is_encoded { 1 } else { MOST });
+            if !listing.unlisted.is_empty() && (is_read || listing.unlisted.len() >= MOST as usize) {
+                self.append(listing).await?;
+            }
+            let due = self.due(listing.next, if is_encoded { 1 } else { MOST });
             if due == 0 || (due < UNREAD && !is_read) {
                 return Ok(());
             }
-            let numbers = listed.next..listed.next + due;
-            self.list(numbers, is_encoded, listed).await?;
+            let numbers = listing.next..listing.next + due;
+            self.make(numbers, is_encoded, listing).await?;
             // Who listens asks for a segment right after it is listed: the last one stays in memory.
-            let kept = if is_read { listed.next - 1 } else { listed.next };
+            let kept = if is_read { listing.next - 1 } else { listing.next };
             self.capture().rendered(track_range(&self.frames(kept)).start - PRE_ROLL as i64);
         }
     }
@@ -67,11 +72,11 @@ impl RoomSession {
         self.readers.come();
         let mut listed = self.listed.subscribe();
         let next = *listed.borrow();
-        let due = next + self.due(next, MOST);
+        let due = next + self.due(next, 2 * MOST);
         let _ = tokio::time::timeout(PATIENCE, listed.wait_for(|listed| *listed >= due)).await;
     }
 
-    async fn list(&self, numbers: Range<u32>, is_encoded: bool, listed: &mut Listed) -> Result<(), Error> {
+    async fn make(&self, numbers: Range<u32>, is_encoded: bool, listing: &mut Listing) -> Result<(), Error> {
         self.place(numbers.clone());
         let windows: Vec<(u32, Range<u64>)> = numbers.clone().map(|number| (number, self.frames(number))).collect();
         let (first, end) = (self.frames(numbers.start), self.frames(numbers.end - 1));
@@ -88,20 +93,12 @@ impl RoomSession {
             let made = windows.into_iter().map(|window| wanted.make(renderer, &tracks, window));
             made.collect::<Result<Vec<_>, render::Error>>()
         });
-        let mut segments = Vec::new();
-        let mut measured = Vec::new();
-        for (number, (ts, window)) in numbers.clone().zip(made.await??) {
-            segments.push(self.segment(number, ts).await?);
-            measured.push(window);
-        }
-        self.append(&segments, listed).await?;
-        for (number, window) in numbers.clone().zip(&measured) {
+        for (number, (ts, window)) in numbers.zip(made.await??) {
+            listing.unlisted.push(self.segment(number, ts).await?);
             let frames = self.frames(number);
-            self.measured().push(number, window, frames.end - frames.start);
+            self.measured().push(number, &window, frames.end - frames.start);
+            listing.next = number + 1;
         }
-        listed.next = numbers.end;
-        self.listed.send_replace(numbers.end);
-        metrics::counter!("echosphere_live_segments_total").increment(u64::from(numbers.end - numbers.start));
         Ok(())
     }
 
@@ -133,8 +130,8 @@ impl RoomSession {
         })
     }
 
-    /// Writes segments into the rows, and who takes part, if that has changed.
-    async fn append(&self, segments: &[Segment], listed: &mut Listed) -> Result<(), Error> {
+    /// Writes what is made into the rows, and who takes part, if that has changed.
+    async fn append(&self, listing: &mut Listing) -> Result<(), Error> {
         let Self { recorder, recording, .. } = self;
         let (seen, sid) = {
             let capture = self.capture();
@@ -143,10 +140,14 @@ impl RoomSession {
         };
         let participants =
             recorder.participants.with_named(&recording.project, recording.id, sid.as_deref(), seen).await?;
-        let new: &[Participant] = if participants == listed.participants { &[] } else { &participants };
+        let new: &[Participant] = if participants == listing.participants { &[] } else { &participants };
+        let segments = &listing.unlisted;
         let end = segments.last().map_or(MediaTime::ZERO, |last| last.media_start + last.duration);
         recorder.store.append_segments(self.room(), &aac(), segments, end, new, recorder.clock.now()).await?;
-        listed.participants = participants;
+        metrics::counter!("echosphere_live_segments_total").increment(segments.len() as u64);
+        listing.participants = participants;
+        listing.unlisted.clear();
+        self.listed.send_replace(listing.next);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use echosphere_domain::time::WallTime;
 use echosphere_recorder::room::{Command, Order};
 use tokio::sync::oneshot;
 
-use super::listing::Listed;
+use super::listing::Listing;
 use super::session::RoomSession;
 use crate::error::Error;
 
@@ -69,7 +69,7 @@ async fn cut(session: &RoomSession) {
 
 /// Writes what was found out into the rows, and lists segments, for ever.
 async fn follow(session: &RoomSession, known: &mut Known) {
-    let mut listed = Listed::before(session.rendered.unwrap_or(0));
+    let mut listing = Listing::before(session.rendered.unwrap_or(0));
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
@@ -77,7 +77,7 @@ async fn follow(session: &RoomSession, known: &mut Known) {
         }
         let followed = async {
             known.write(session).await?;
-            if session.rendered.is_some() { session.list_due(&mut listed).await } else { Ok(()) }
+            if session.rendered.is_some() { session.list_due(&mut listing).await } else { Ok(()) }
         };
         if let Err(error) = followed.await {
             tracing::warn!(recording = %session.recording.id, %error, "a room cannot be followed now");

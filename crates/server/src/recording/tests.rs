@@ -17,7 +17,7 @@ use echosphere_recorder::room;
 use tokio::sync::mpsc;
 
 use super::chunk_outbox::ChunkOutbox;
-use super::listing::{Listed, UNREAD};
+use super::listing::{Listing, UNREAD};
 use super::session::{RoomSession, StartingPoint};
 use super::{LEASE, owner, resume};
 use crate::jobs::Rooms;
@@ -102,9 +102,9 @@ async fn a_segment_of_a_call_is_stored_and_told_when_it_is_due_and_not_before() 
     let session = listened_to(&house, 8).await;
     let id = session.recording.id;
     let mut changed = house.app.store.changes().of(id);
-    let (mut listed, before) = (Listed::default(), segments_due(&session));
-    session.list_due(&mut listed).await.unwrap();
-    let next = listed.next;
+    let (mut listing, before) = (Listing::default(), segments_due(&session));
+    session.list_due(&mut listing).await.unwrap();
+    let next = listing.next;
     let after = segments_due(&session);
     assert!(before >= 1 && (before..=after).contains(&next), "{before} <= {next} <= {after}");
     changed.next().await;
@@ -123,50 +123,52 @@ async fn a_segment_that_storage_does_not_take_is_not_listed_and_comes_later_with
     let house = House::new().await;
     let session = listened_to(&house, 6).await;
     house.bytes.set_full(true);
-    let mut listed = Listed::default();
-    session.list_due(&mut listed).await.unwrap_err();
-    assert_eq!((listed.next, house.segments(session.recording.id).await), (0, Vec::new()));
+    let mut listing = Listing::default();
+    session.list_due(&mut listing).await.unwrap_err();
+    assert_eq!((listing.next, house.segments(session.recording.id).await), (0, Vec::new()));
     house.bytes.set_full(false);
-    session.list_due(&mut listed).await.unwrap();
+    session.list_due(&mut listing).await.unwrap();
     let late = house.bytes.bytes(&house.stored(".ts")[0]).unwrap();
     let other = House::new().await;
     let undisturbed = listened_to(&other, 6).await;
-    undisturbed.list_due(&mut Listed::default()).await.unwrap();
-    assert!(listed.next >= 1 && late == other.bytes.bytes(&other.stored(".ts")[0]).unwrap());
+    undisturbed.list_due(&mut Listing::default()).await.unwrap();
+    assert!(listing.next >= 1 && late == other.bytes.bytes(&other.stored(".ts")[0]).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nobody_reads_a_recording_several_segments_are_listed_at_once_and_for_who_comes_all_that_are_due() {
+async fn while_nobody_reads_a_recording_segments_are_made_several_at_once_and_listed_when_somebody_comes() {
     let house = House::with(&[("ECHOSPHERE_RENDERING_WHEN", "asked")]).await;
     // Two segments of 4 s are due, and the third is not yet.
     let session = Arc::new(listened_to(&house, 10).await);
-    let (id, mut listed) = (session.recording.id, Listed::default());
-    session.list_due(&mut listed).await.unwrap();
-    assert_eq!((listed.next, house.segments(id).await.len()), (0, 0), "nobody reads it");
+    let (id, mut listing) = (session.recording.id, Listing::default());
+    session.list_due(&mut listing).await.unwrap();
+    assert_eq!((listing.next, house.segments(id).await.len()), (0, 0), "nobody reads it");
     let reader = tokio::spawn({
         let session = Arc::clone(&session);
         async move { session.catch_up().await }
     });
     session.readers.wait().await;
-    session.list_due(&mut listed).await.unwrap();
+    session.list_due(&mut listing).await.unwrap();
     reader.await.unwrap();
     let due = segments_due(&session) as usize;
     let segments = house.segments(id).await;
     assert!(
-        segments.len() >= 2 && segments.len() <= due && segments.len() == listed.next as usize,
+        segments.len() >= 2 && segments.len() <= due && segments.len() == listing.next as usize,
         "{}",
         segments.len()
     );
     assert!(segments.iter().all(|segment| segment.state == SegmentState::Renderable) && house.stored(".ts").is_empty());
     assert_eq!(house.recording().await.0.participants.len(), 1);
-    assert_eq!(session.measured().until(), session.frames(listed.next).start * FRAME as u64);
+    assert_eq!(session.measured().until(), session.frames(listing.next).start * FRAME as u64);
     assert_eq!(session.measured().spoken().count(), 1);
 
     let house = House::with(&[("ECHOSPHERE_RENDERING_WHEN", "asked")]).await;
     let unread = listened_to(&house, 4 * u64::from(UNREAD) + 2).await;
-    let mut listed = Listed::default();
-    unread.list_due(&mut listed).await.unwrap();
-    assert!(listed.next >= UNREAD, "{}", listed.next);
+    let mut listing = Listing::default();
+    unread.list_due(&mut listing).await.unwrap();
+    assert!(listing.next >= UNREAD && listing.unlisted.len() == listing.next as usize, "{}", listing.next);
+    assert_eq!(unread.measured().windows(), listing.next);
+    assert_eq!(house.segments(unread.recording.id).await, [], "they are made, and not listed yet");
 }
 
 async fn until_it_is_kept(house: &House, recording: &Recording) {

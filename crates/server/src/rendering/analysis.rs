@@ -1,9 +1,11 @@
 //! What is measured while a recording is rendered: peaks for the waveform, levels for voice activity; and how it is stored.
 //!
-//! There is one object for each revision: `ESA2`, then for each capture its id, its peaks and its levels with their lengths, how
-//! many tracks were measured by themselves, and of each its stream and its levels. `ESA1`, which earlier versions wrote, has no
-//! tracks. A session that is not heard itself, since the room's own capture is, has levels and no peaks: it is not in the waveform,
+//! There is one object for each revision: `ESA3`, then, compressed (zlib, RFC 1950), for each capture its id, its peaks and its levels with their
+//! lengths, how many tracks were measured by themselves, and of each its stream and its levels. Earlier versions wrote `ESA2`, which is not
+//! compressed, and `ESA1`, which has no tracks either. A session that is not heard itself, since the room's own capture is, has levels and no peaks: it is not in the waveform,
 //! but its lines are found in its own sound.
+
+use std::io::{Read, Write};
 
 use echosphere_domain::id::CaptureId;
 use echosphere_media::aac::FRAME;
@@ -11,9 +13,15 @@ use echosphere_media::activity::{SILENCE, STEP};
 use echosphere_media::peaks;
 use echosphere_media::render::Window;
 use echosphere_media::tracks::TrackLevels;
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
 
-const MAGIC: &[u8; 4] = b"ESA2";
+const MAGIC: &[u8; 4] = b"ESA3";
+const NOT_COMPRESSED: &[u8; 4] = b"ESA2";
 const WITHOUT_TRACKS: &[u8; 4] = b"ESA1";
+/// The most bytes of measurements, not compressed: of a day with 40 tracks.
+const MOST: u64 = 1 << 29;
 /// How many half frames there are in a frame.
 const HALVES: usize = FRAME / STEP;
 
@@ -79,7 +87,7 @@ pub struct Analysis {
 impl Analysis {
     /// The measurements as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
+        let mut out = Vec::new();
         let number = |out: &mut Vec<u8>, number: usize| out.extend_from_slice(&(number as u32).to_le_bytes());
         for capture in &self.captures {
             out.extend_from_slice(capture.capture.as_uuid().as_bytes());
@@ -94,16 +102,26 @@ impl Analysis {
                 out.extend_from_slice(&track.levels);
             }
         }
-        out
+        let mut encoder = ZlibEncoder::new(MAGIC.to_vec(), Compression::fast());
+        // Memory takes everything.
+        encoder.write_all(&out).and_then(|()| encoder.finish()).unwrap_or_default()
     }
 
     /// Reads what [`Analysis::to_bytes`] wrote; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (magic, mut rest) = bytes.split_first_chunk::<4>()?;
-        let has_tracks = magic == MAGIC;
-        if !has_tracks && magic != WITHOUT_TRACKS {
-            return None;
-        }
+        let mut inflated = Vec::new();
+        let has_tracks = match magic {
+            MAGIC => {
+                let mut decoder = ZlibDecoder::new(rest).take(MOST);
+                decoder.read_to_end(&mut inflated).ok()?;
+                rest = &inflated;
+                true
+            }
+            NOT_COMPRESSED => true,
+            WITHOUT_TRACKS => false,
+            _ => return None,
+        };
         let mut captures = Vec::new();
         while !rest.is_empty() {
             let (id, after) = rest.split_first_chunk::<16>()?;

@@ -14,7 +14,7 @@ use echosphere_media::grid::{Grid, samples};
 use echosphere_media::ogg::{OpusIndex, PRE_ROLL};
 use echosphere_media::render::{ChannelMap, Renderer, Window, heard_range, source_range, track_range};
 use echosphere_media::tracks::{Channel, Patch};
-use echosphere_recorder::log::{Entry, chunk};
+use echosphere_recorder::log::{Packet, chunk};
 use echosphere_recorder::sound::Index;
 
 use super::error::Error;
@@ -176,12 +176,12 @@ impl CaptureRenderer {
             }
             Indexed::Log { index, others } => {
                 let samples = track_range(&frames);
-                let entries = self.entries(rendering, &index.chunks_for(&samples)).await?;
+                let packets = self.log_packets(rendering, &index.chunks_for(&samples)).await?;
                 let fills = self.fills(rendering, others, &heard_range(&frames)).await?;
                 let index = Arc::clone(index);
                 let rendered = rendering.pool.run(priority, move |renderer| {
                     let patches = patches(&fills, renderer, index.is_mixed)?;
-                    let tracks = index.tracks(&entries, &samples);
+                    let tracks = index.tracks(packets, &samples);
                     let window = match wanted {
                         Wanted::Segment => renderer.render_tracks(&tracks, &patches, frames.clone())?,
                         Wanted::Measurements => renderer.measure_tracks(&tracks, &patches, frames.clone())?,
@@ -207,10 +207,10 @@ impl CaptureRenderer {
             }
             Indexed::Log { index, .. } => {
                 let needed = samples.start - PRE_ROLL as i64..samples.end;
-                let entries = self.entries(rendering, &index.chunks_for(&needed)).await?;
+                let packets = self.log_packets(rendering, &index.chunks_for(&needed)).await?;
                 let index = Arc::clone(index);
                 let heard = pool.run(Priority::Background, move |renderer| {
-                    renderer.listen_tracks(&index.tracks(&entries, &needed), samples)
+                    renderer.listen_tracks(&index.tracks(packets, &needed), samples)
                 });
                 Ok(heard.await??)
             }
@@ -231,15 +231,14 @@ impl CaptureRenderer {
         Ok(fills)
     }
 
-    /// The entries of some chunks of its log, in order.
-    async fn entries(&self, rendering: &Rendering, numbers: &[u32]) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
+    /// The packets of some chunks of its log, in order.
+    async fn log_packets(&self, rendering: &Rendering, numbers: &[u32]) -> Result<Vec<Packet>, Error> {
+        let mut packets = Vec::new();
         for &number in numbers {
             let bytes = self.kept.needed_chunk(rendering, number).await?;
-            let chunk = chunk::decode(&bytes).map_err(|_| self.kept.lost(number))?;
-            entries.extend(chunk.entries);
+            packets.extend(chunk::packets(&bytes).map_err(|_| self.kept.lost(number))?);
         }
-        Ok(entries)
+        Ok(packets)
     }
 }
 

@@ -32,6 +32,18 @@ fn what_earlier_versions_wrote_is_read() {
     let bytes = [WITHOUT_TRACKS, &capture().as_uuid().as_bytes()[..], &[1, 0, 0, 0, 9], &[2, 0, 0, 0, 40, 41]].concat();
     let read = Analysis::from_bytes(&bytes).unwrap();
     assert_eq!((&read.captures[0].peaks[..], &read.captures[0].levels[..]), (&[9][..], &[40, 41][..]));
+    let tracks = [1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 60];
+    let read = Analysis::from_bytes(&[NOT_COMPRESSED, &bytes[4..], &tracks].concat()).unwrap();
+    assert_eq!(read.captures[0].tracks, [TrackLevels { stream: 3, levels: vec![60] }]);
+}
+
+#[test]
+fn levels_take_little_space_and_a_torn_object_is_none() {
+    let level = |n: usize| if n / 900 % 2 == 0 { 0 } else { 60 + (n * n / 7 % 12) as u8 };
+    let measured = CaptureAnalysis { levels: (0..100_000).map(level).collect(), ..CaptureAnalysis::new(capture()) };
+    let bytes = Analysis { captures: vec![measured] }.to_bytes();
+    assert!(bytes.len() < 50_000, "{}", bytes.len());
+    assert_eq!(Analysis::from_bytes(&bytes[..bytes.len() / 2]), None);
 }
 
 proptest! {
@@ -43,7 +55,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), magic in prop_oneof![Just(MAGIC), Just(WITHOUT_TRACKS)]) {
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), magic in prop_oneof![Just(MAGIC), Just(NOT_COMPRESSED), Just(WITHOUT_TRACKS)]) {
         let _ = Analysis::from_bytes(&[magic, bytes.as_slice()].concat());
+        let mut encoder = ZlibEncoder::new(MAGIC.to_vec(), Compression::fast());
+        encoder.write_all(&bytes).unwrap();
+        let _ = Analysis::from_bytes(&encoder.finish().unwrap());
     }
 }

@@ -98,12 +98,12 @@ impl CaptureRenderer {
     ) -> Result<Vec<u8>, Error> {
         let stretch = self.stretch(segment);
         let needed = voices_range(&stretch);
-        let entries = self.entries(rendering, &index.chunks_for(&needed)).await?;
+        let packets = self.log_packets(rendering, &index.chunks_for(&needed)).await?;
         let fills = self.fills(rendering, others, &heard_as_voices(&stretch)).await?;
         let index = Arc::clone(index);
         let made = rendering.pool.run(Priority::Interactive, move |renderer| {
             let patches = patches(&fills, renderer, index.is_mixed)?;
-            let cut = renderer.voices(index.tracks(&entries, &needed), &patches, &stretch)?;
+            let cut = renderer.voices(index.tracks(packets, &needed), &patches, &stretch)?;
             Ok::<_, echosphere_media::render::Error>(cut.segment(segment))
         });
         Ok(made.await??)

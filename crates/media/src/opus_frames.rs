@@ -1,11 +1,16 @@
 //! Takes Opus packets apart into frames and puts frames together, without decoding them (RFC 6716 section 3 and appendix B).
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::ogg::packet_duration;
 
 /// The most bytes of a frame (RFC 6716 section 3.4, R2).
 const LARGEST: usize = 1_275;
 /// The bits of the first byte that say what the frames are: configuration and channels (RFC 6716 section 3.1).
 const KIND: u8 = 0xfc;
+
+/// The bytes of a packet's frames. Nearly all packets have one.
+type FrameBytes<'p> = SmallVec<[&'p [u8]; 2]>;
 
 /// The frames of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +20,7 @@ pub struct Frames<'p> {
     /// How long each lasts, in samples of 48 kHz: 120 to 2,880.
     pub samples: u32,
     /// The bytes of each: 0 to 1,275.
-    pub frames: Vec<&'p [u8]>,
+    pub frames: FrameBytes<'p>,
 }
 
 impl<'p> Frames<'p> {
@@ -24,16 +29,16 @@ impl<'p> Frames<'p> {
         let whole = packet_duration(packet)?;
         let (&toc, rest) = packet.split_first()?;
         let frames = match toc & 3 {
-            0 => vec![rest],
+            0 => smallvec![rest],
             1 if rest.len().is_multiple_of(2) => {
                 let (first, second) = rest.split_at(rest.len() / 2);
-                vec![first, second]
+                smallvec![first, second]
             }
             1 => return None,
             2 => {
                 let (length, rest) = length(rest)?;
                 let (first, second) = rest.split_at_checked(length)?;
-                vec![first, second]
+                smallvec![first, second]
             }
             _ => several(rest)?,
         };
@@ -61,7 +66,7 @@ fn says_silence(frame: &[u8]) -> bool {
 }
 
 /// The frames of a packet with code 3.
-fn several(rest: &[u8]) -> Option<Vec<&[u8]>> {
+fn several(rest: &[u8]) -> Option<FrameBytes<'_>> {
     let (&head, mut rest) = rest.split_first()?;
     let count = usize::from(head & 0x3f);
     let mut padding = 0;
@@ -91,7 +96,7 @@ fn several(rest: &[u8]) -> Option<Vec<&[u8]>> {
         }
         lengths = vec![rest.len() / count; count - 1];
     }
-    let mut frames = Vec::with_capacity(count);
+    let mut frames = FrameBytes::with_capacity(count);
     for length in lengths {
         let (frame, after) = rest.split_at_checked(length)?;
         frames.push(frame);

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --package echosphere-server --bench rooms [-- ROOMS ... [--seconds N] [--capture | --live | --beside] [--soak]]`
 //!
-//! `--beside` measures capture alone and live at the same time, each with a livekit-server of its own: what the machine does otherwise is the same for both.
+//! `--beside` measures capture alone and live at the same time, each with a livekit-server of its own, and then once more in the other order: what the
+//! machine does otherwise is the same for both.
 //! The speakers and livekit-server run on the same cores; what they need is printed alongside. A room counts as lost when a
 //! packet that was sent into it is not in its capture log.
 
@@ -46,7 +47,12 @@ impl Wanted {
         }
         let modes = [false, true].into_iter().filter(|live| !has(if *live { "--capture" } else { "--live" }));
         let modes: Vec<bool> = modes.collect();
-        let modes = if has("--beside") { vec![modes] } else { modes.into_iter().map(|live| vec![live]).collect() };
+        let modes = if has("--beside") {
+            // Which of two servers is started first makes a difference, too.
+            vec![modes.clone(), modes.into_iter().rev().collect()]
+        } else {
+            modes.into_iter().map(|live| vec![live]).collect()
+        };
         let seconds = after("--seconds").map_or(30, |text| text.parse().unwrap());
         Self { counts, modes, seconds, is_soak: has("--soak") }
     }

@@ -53,8 +53,8 @@ impl Loudness {
                 self.gain = SilkGain::default();
                 put(samples, self.energy.read(frames.kind, samples, frame), true);
             } else if let Some(levels) = self.gains(frames.kind, samples, frame) {
-                for level in levels {
-                    put(samples.min(480), [level; 2], true);
+                for &level in levels.iter().take(samples as usize / 480) {
+                    put(480, [level; 2], true);
                 }
             } else {
                 let speaks = says_speech(frames.kind, samples, frame);
@@ -63,8 +63,8 @@ impl Loudness {
         }
     }
 
-    /// The levels of the two halves of a frame with a SILK layer, if its gains can be read: of mono, up to 20 ms.
-    fn gains(&mut self, kind: u8, samples: u32, frame: &[u8]) -> Option<Vec<u8>> {
+    /// The levels of each 10 ms of a frame with a SILK layer, if its gains can be read: of mono, up to 20 ms.
+    fn gains(&mut self, kind: u8, samples: u32, frame: &[u8]) -> Option<[u8; 2]> {
         if kind & 4 == 0 && samples <= 960 { self.gain.read(samples, frame) } else { None }
     }
 

@@ -42,9 +42,9 @@ impl Default for SilkGain {
 }
 
 impl SilkGain {
-    /// Reads a frame of mono of 10 or 20 ms; returns the level of each 10 ms, as [`crate::activity::level`] measures it. `None` when the frame begins
-    /// with what is sent again in case an earlier one is lost: its own gains come too late in it.
-    pub(super) fn read(&mut self, samples: u32, frame: &[u8]) -> Option<Vec<u8>> {
+    /// Reads a frame of mono of 10 or 20 ms; returns the level of each of its 10 ms, as [`crate::activity::level`] measures it; one of 10 ms has the first
+    /// one only. `None` when the frame begins with what is sent again in case an earlier one is lost: its own gains come too late in it.
+    pub(super) fn read(&mut self, samples: u32, frame: &[u8]) -> Option<[u8; 2]> {
         let mut decoder = RangeDecoder::new(frame);
         let (speaks, has_earlier) = (decoder.bit(1), decoder.bit(1));
         if has_earlier {
@@ -59,17 +59,17 @@ impl SilkGain {
         let first = decoder.symbol(&FIRST[kind], 8) << 3 | decoder.symbol(&FIRST_LOW, 8);
         self.last = (first as i32).max(self.last - 16);
         let lowest = LOWEST[kind] + OCTAVE * (frame.len() as f32 / 64.0).log2();
-        let mut gains = vec![self.last];
-        for _ in 1..samples / 240 {
+        // Each is that of 5 ms.
+        let mut gains = [self.last, 0, 0, 0];
+        for gain in gains.iter_mut().take(samples as usize / 240).skip(1) {
             let step = decoder.symbol(&STEP, 8) as i32;
             self.last = (2 * step - 16).max(self.last + step - 4).clamp(0, HIGHEST);
-            gains.push(self.last);
+            *gain = self.last;
         }
-        let level = |gains: &[i32]| {
-            let level = lowest + DECIBELS * gains.iter().copied().fold(0, i32::max) as f32;
+        let level = |first: i32, second: i32| {
+            let level = lowest + DECIBELS * first.max(second) as f32;
             if kind == 0 && level <= SILENT { 0 } else { level.round().clamp(0.0, 100.0) as u8 }
         };
-        // Each is that of 5 ms.
-        Some(gains.chunks(2).map(level).collect())
+        Some([level(gains[0], gains[1]), level(gains[2], gains[3])])
     }
 }

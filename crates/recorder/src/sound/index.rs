@@ -202,7 +202,7 @@ pub(super) fn tracks(
 }
 
 fn place(stream: &PlacedStream, packets: Vec<Packet>, samples: &Range<i64>) -> Vec<PlacedPacket> {
-    let mut placed = Vec::new();
+    let mut placed = Vec::with_capacity(packets.len());
     let mut before: Option<u64> = None;
     for packet in packets {
         let (Some(start), Some(length)) = (stream.sample(&packet), packet_duration(&packet.payload)) else {

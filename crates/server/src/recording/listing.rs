@@ -52,8 +52,8 @@ impl RoomSession {
             if !listing.unlisted.is_empty() && (is_read || listing.unlisted.len() >= MOST as usize) {
                 self.append(listing).await?;
             }
-            let due = self.due(listing.next, if is_encoded { 1 } else { MOST });
-            if due == 0 || (due < UNREAD && !is_read) {
+            let due = self.due(listing.next, if is_read { 1 } else { UNREAD }, if is_encoded { 1 } else { MOST });
+            if due == 0 {
                 return Ok(());
             }
             let numbers = listing.next..listing.next + due;
@@ -72,12 +72,12 @@ impl RoomSession {
         self.readers.come();
         let mut listed = self.listed.subscribe();
         let next = *listed.borrow();
-        let due = next + self.due(next, 2 * MOST);
+        let due = next + self.due(next, 1, 2 * MOST);
         let _ = tokio::time::timeout(PATIENCE, listed.wait_for(|listed| *listed >= due)).await;
     }
 
     async fn make(&self, numbers: Range<u32>, is_encoded: bool, listing: &mut Listing) -> Result<(), Error> {
-        self.place(numbers.clone());
+        self.place(numbers.start);
         let windows: Vec<(u32, Range<u64>)> = numbers.clone().map(|number| (number, self.frames(number))).collect();
         let (first, end) = (self.frames(numbers.start), self.frames(numbers.end - 1));
         let range = track_range(&first).start..track_range(&end).end;

@@ -13,7 +13,7 @@ use echosphere_media::ogg::PRE_ROLL;
 use echosphere_media::render::{self, track_range};
 use echosphere_store::Purpose;
 
-use super::live_renderer::Wanted;
+use super::live_renderer::{Made, Wanted};
 use super::session::RoomSession;
 use crate::assembly::segment_index::media_time;
 use crate::rendering::{Error, Priority, aac, capture_log};
@@ -76,30 +76,41 @@ impl RoomSession {
         let _ = tokio::time::timeout(PATIENCE, listed.wait_for(|listed| *listed >= due)).await;
     }
 
+    /// Makes segments that are due: their rows, which are listed later, and what is measured of them.
     async fn make(&self, numbers: Range<u32>, is_encoded: bool, listing: &mut Listing) -> Result<(), Error> {
         self.place(numbers.start);
-        let windows: Vec<(u32, Range<u64>)> = numbers.clone().map(|number| (number, self.frames(number))).collect();
-        let (first, end) = (self.frames(numbers.start), self.frames(numbers.end - 1));
-        let range = track_range(&first).start..track_range(&end).end;
-        let known = self.capture().live_sound(&range);
-        let (sound, _late) = self.sound_due(known, &range).await?;
         let wanted = match (is_encoded, self.onlookers.are_there()) {
             (true, _) => Wanted::Segment,
             (false, true) => Wanted::Measurements,
             (false, false) => Wanted::Levels,
         };
-        let made = self.recorder.rendering.pool.run(Priority::Live, move |renderer| {
-            let tracks = sound.tracks(&range);
-            let made = windows.into_iter().map(|window| wanted.make(renderer, &tracks, window));
-            made.collect::<Result<Vec<_>, render::Error>>()
-        });
-        for (number, (ts, window)) in numbers.zip(made.await??) {
+        let windows: Vec<Range<u64>> = numbers.clone().map(|number| self.frames(number)).collect();
+        let said = if matches!(wanted, Wanted::Levels) { self.capture().live_levels(&windows) } else { None };
+        let made = match said {
+            Some(said) => said.into_iter().map(|window| (None, window)).collect(),
+            None => self.render(numbers.start, windows, wanted).await?,
+        };
+        for (number, (ts, window)) in numbers.zip(made) {
             listing.unlisted.push(self.segment(number, ts).await?);
             let frames = self.frames(number);
             self.measured().push(number, &window, frames.end - frames.start);
             listing.next = number + 1;
         }
         Ok(())
+    }
+
+    /// Renders or measures segments from their packets, the first of which has this number.
+    async fn render(&self, first: u32, windows: Vec<Range<u64>>, wanted: Wanted) -> Result<Vec<Made>, Error> {
+        let end = windows.last().map_or(0, |last| last.end);
+        let range = track_range(&(self.frames(first).start..end));
+        let known = self.capture().live_sound(&range);
+        let (sound, _late) = self.sound_due(known, &range).await?;
+        let made = self.recorder.rendering.pool.run(Priority::Live, move |renderer| {
+            let tracks = sound.tracks(&range);
+            let made = (first..).zip(windows).map(|window| wanted.make(renderer, &tracks, window));
+            made.collect::<Result<Vec<_>, render::Error>>()
+        });
+        Ok(made.await??)
     }
 
     /// A segment as it is listed; what is encoded of it already is put into storage.

@@ -2,7 +2,7 @@
 //!
 //! Cutting, uploading and rendering go on alongside each other, so that a storage that hangs keeps nothing from the disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use echosphere_domain::lifecycle::Status;
@@ -48,11 +48,18 @@ pub(super) async fn persist(session: Arc<RoomSession>, end: oneshot::Receiver<bo
     session.recorder.jobs.ring();
 }
 
+/// Waits until it is time to look. All rooms look at the same moments, so that the processor is woken once for all of them.
+async fn look() {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let looks = FIRST.elapsed().as_nanos() / LOOK.as_nanos() + 1;
+    tokio::time::sleep_until((*FIRST + LOOK * looks as u32).into()).await;
+}
+
 /// Cuts chunks, for ever.
 async fn cut(session: &RoomSession) {
     let mut cut_at = Instant::now();
     loop {
-        tokio::time::sleep(LOOK).await;
+        look().await;
         let (after, size) = if session.outbox.is_empty() { (CHUNK, usize::MAX) } else { SPOOLED_CHUNK };
         if cut_at.elapsed() < CHUNK || (cut_at.elapsed() < after && session.capture().filling() < size) {
             continue;
@@ -72,7 +79,7 @@ async fn follow(session: &RoomSession, known: &mut Known) {
     let mut listing = Listing::before(session.rendered.unwrap_or(0));
     loop {
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = look() => {}
             () = session.readers.wait() => {}
         }
         let followed = async {

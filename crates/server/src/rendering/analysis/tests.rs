@@ -39,7 +39,7 @@ fn what_earlier_versions_wrote_is_read() {
 
 #[test]
 fn levels_take_little_space_and_a_torn_object_is_none() {
-    let level = |n: usize| if n / 900 % 2 == 0 { 0 } else { 60 + (n * n / 7 % 12) as u8 };
+    let level = |n: usize| if (n / 900).is_multiple_of(2) { 0 } else { 60 + (n * n / 7 % 12) as u8 };
     let measured = CaptureAnalysis { levels: (0..100_000).map(level).collect(), ..CaptureAnalysis::new(capture()) };
     let bytes = Analysis { captures: vec![measured] }.to_bytes();
     assert!(bytes.len() < 50_000, "{}", bytes.len());

@@ -1,23 +1,18 @@
 //! A live capture: numbers each event, writes it to the journal, and keeps it ready for chunks and live segments.
 
 mod recent;
-mod recent_levels;
 
 use std::ops::Range;
 use std::time::Instant;
 
 use bytes::Bytes;
-use echosphere_media::grid::samples;
-use echosphere_media::loudness::Said;
-use echosphere_media::render::Window;
 use uuid::Uuid;
 
 use self::recent::RecentChunks;
-use self::recent_levels::RecentLevels;
 use crate::log::journal::{Journal, Lane};
 use crate::log::{Body, Entry, chunk};
 use crate::room_transcript::RoomTranscript;
-use crate::sound::{Assembler, LONGEST_PACKET, Layout, LiveSound};
+use crate::sound::{Assembler, Layout, LiveSound};
 
 /// The largest chunk, in bytes. A chunk is cut every few seconds, long before it is this large, unless there is nowhere to put it.
 const LARGEST_CHUNK: usize = 4 << 20;
@@ -77,7 +72,6 @@ pub struct Capture {
     assembler: Assembler,
     words: RoomTranscript,
     recent: RecentChunks,
-    levels: RecentLevels,
     /// Whether entries were dropped from the open chunk because it is full.
     is_full: bool,
 }
@@ -95,7 +89,6 @@ impl Capture {
             assembler: Assembler::new(layout, live.lag),
             words: RoomTranscript::default(),
             recent: RecentChunks::new(live.window),
-            levels: RecentLevels::new(live.window),
             is_full: false,
         }
     }
@@ -124,10 +117,8 @@ impl Capture {
     fn remember(&mut self, entry: &Entry, chunk: u32) {
         self.next = self.next.max(entry.number + 1);
         self.assembler.take(entry, chunk);
-        match &entry.body {
-            Some(Body::Packet(packet)) => self.levels.push(packet),
-            Some(_) => self.words.take(entry),
-            None => {}
+        if !matches!(entry.body, Some(Body::Packet(_)) | None) {
+            self.words.take(entry);
         }
     }
 
@@ -201,43 +192,13 @@ impl Capture {
     }
 
     /// The sound of a range of samples, from the chunks in memory; `None` when some are no longer there: then they are in storage.
-    pub fn live_sound(&self, range: &Range<i64>) -> Option<LiveSound> {
+    pub fn live_sound(&self, samples: &Range<i64>) -> Option<LiveSound> {
         let find = |number: u32| {
             let is_open = number == self.number;
             if is_open { Some(Bytes::copy_from_slice(&self.filling)) } else { self.recent.get(number) }
         };
-        let chunks: Option<Vec<Bytes>> = self.assembler.live_chunks(range).into_iter().map(find).collect();
+        let chunks: Option<Vec<Bytes>> = self.assembler.live_chunks(samples).into_iter().map(find).collect();
         Some(self.assembler.live_sound(chunks?))
-    }
-
-    /// Windows as the levels of their packets say it; `None` when these do not say enough of some of them, or are no longer in memory: then their sound has
-    /// to be measured.
-    pub fn live_levels(&self, windows: &[Range<u64>]) -> Option<Vec<Window>> {
-        let streams = self.assembler.live_streams();
-        let of_window = |frames: &Range<u64>| {
-            let (range, mut said) = (samples(frames), Said::new(frames));
-            for stream in &streams {
-                let (Some(channel), Some((levels, forgotten))) = (stream.channel(), self.levels.of(stream.stream))
-                else {
-                    continue;
-                };
-                let is_there = |rtp| stream.sample(0, rtp).is_none_or(|start| start + LONGEST_PACKET <= range.start);
-                if !forgotten.is_none_or(is_there) {
-                    return None;
-                }
-                let placed = levels.iter().filter_map(|level| {
-                    let start = stream.sample(level.sequence, level.rtp)?;
-                    let length: i64 = level.levels.iter().map(|frame| i64::from(frame.samples)).sum();
-                    (start < range.end && start + length > range.start).then_some((start, &level.levels[..]))
-                });
-                let mut placed = placed.peekable();
-                if placed.peek().is_some() && !said.add_packets(stream.stream, channel, placed) {
-                    return None;
-                }
-            }
-            Some(said.finish())
-        };
-        windows.iter().map(of_window).collect()
     }
 
     /// Live rendering no longer needs anything before this sample.
@@ -247,7 +208,7 @@ impl Capture {
 
     /// About how much memory this takes in bytes, without participants and transcript.
     pub fn held(&self) -> usize {
-        self.filling.capacity() + self.recent.held() + self.levels.held() + self.assembler.held()
+        self.filling.capacity() + self.recent.held() + self.assembler.held()
     }
 }
 

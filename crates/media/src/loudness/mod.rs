@@ -11,9 +11,7 @@ mod range_decoder;
 mod silk_gain;
 mod window;
 
-pub use self::window::{Said, of_file, of_tracks};
-
-use smallvec::SmallVec;
+pub use self::window::{of_file, of_tracks};
 
 use self::coarse_energy::CoarseEnergy;
 use self::range_decoder::RangeDecoder;
@@ -31,9 +29,6 @@ pub struct FrameLevel {
     pub is_measured: bool,
 }
 
-/// The levels of a packet's frames, in their order; of a frame with a SILK layer those of each 10 ms. Nearly all packets have two at most.
-pub type PacketLevels = SmallVec<[FrameLevel; 2]>;
-
 /// What frames with a SILK layer are taken for in which somebody speaks: as loud as speech usually is, 30 dB below full scale.
 const SPEECH: u8 = 70;
 
@@ -46,7 +41,7 @@ pub struct Loudness {
 
 impl Loudness {
     /// Appends the levels of a packet's frames; nothing for a packet that breaks RFC 6716's rules.
-    pub fn push(&mut self, packet: &[u8], out: &mut PacketLevels) {
+    pub fn push(&mut self, packet: &[u8], out: &mut Vec<FrameLevel>) {
         let Some(frames) = Frames::parse(packet) else { return };
         for frame in &frames.frames {
             let samples = frames.samples;

@@ -38,7 +38,7 @@ fn compared(application: Application, channels: Channels, frame: usize, bitrate:
     let count = if channels == Channels::Mono { 1 } else { 2 };
     let stereo = sound(96_000);
     let pcm: Vec<i16> = if count == 1 { stereo.iter().step_by(2).copied().collect() } else { stereo };
-    let (mut loudness, mut levels, mut pairs) = (Loudness::default(), PacketLevels::new(), Vec::new());
+    let (mut loudness, mut levels, mut pairs) = (Loudness::default(), Vec::new(), Vec::new());
     for block in pcm.chunks_exact(frame * count) {
         let packet = encoder.encode_vec(block, 1_500).unwrap();
         levels.clear();
@@ -99,7 +99,7 @@ fn gains_of_silk_are_levels() {
 #[test]
 fn what_was_not_sent_and_what_is_silent_has_no_level() {
     for packet in [&[0xf8][..], &[0xf8, 0xff, 0xfe], &[0x78, 0], &[0xfb, 0x81, 0xff, 0xfe]] {
-        let mut levels = PacketLevels::new();
+        let mut levels = Vec::new();
         Loudness::default().push(packet, &mut levels);
         assert!(levels.iter().all(|level| level.levels == [0; 2]), "{packet:?} {levels:?}");
     }
@@ -118,7 +118,7 @@ fn a_frame_with_silk_whose_gains_come_late_says_whether_somebody_speaks() {
     for block in 0..100 {
         let is_spoken = (30..70).contains(&block);
         let pcm: Vec<i16> = (0..960).map(|at| if is_spoken { voice(block * 960 + at) } else { 0 }).collect();
-        let mut own = PacketLevels::new();
+        let mut own = Vec::new();
         loudness.push(&encoder.encode_vec(&pcm, 1_500).unwrap(), &mut own);
         levels.push(own);
     }
@@ -177,7 +177,7 @@ proptest! {
     fn any_bytes_have_levels_of_their_length(
         packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..120), 1..20),
     ) {
-        let (mut loudness, mut levels) = (Loudness::default(), PacketLevels::new());
+        let (mut loudness, mut levels) = (Loudness::default(), Vec::new());
         for packet in &packets {
             levels.clear();
             loudness.push(packet, &mut levels);

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::levels::Levels;
-use super::{FrameLevel, Loudness, PacketLevels};
+use super::{FrameLevel, Loudness};
 use crate::aac::FRAME;
 use crate::activity::STEP;
 use crate::grid::samples;
 use crate::ogg::OpusIndex;
 use crate::render::{ChannelMap, Window, heard_range};
-use crate::tracks::{Channel, Track, TrackLevels};
+use crate::tracks::{Track, TrackLevels};
 
 /// From this level on what a channel always has is noise that may hide speech: packets say too little about it then.
 const NOISE: u8 = 45;
@@ -31,7 +31,7 @@ struct Stream {
     loudness: Loudness,
     levels: Levels,
     end: Option<i64>,
-    frames: PacketLevels,
+    frames: Vec<FrameLevel>,
 }
 
 impl Stream {
@@ -45,21 +45,21 @@ impl Stream {
         self.loudness.push(packet, &mut self.frames);
         self.levels.put(start - first, &self.frames);
     }
-}
 
-/// The levels of a window of so many half frames; `None` when packets do not say enough.
-fn clear(levels: Levels, halves: usize) -> Option<Vec<u8>> {
-    if levels.is_unsure() {
-        return None;
+    /// The levels of a window of so many half frames; `None` when packets do not say enough.
+    fn finish(self, halves: usize) -> Option<Vec<u8>> {
+        if self.levels.is_unsure() {
+            return None;
+        }
+        let most = if self.levels.is_coarse() { CLICKS } else { FINE_CLICKS };
+        let levels = self.levels.into_levels(halves);
+        let is_noisy = |channel: usize| {
+            let quiet = levels.iter().skip(channel).step_by(2).filter(|level| **level < NOISE).count();
+            quiet * 100 <= QUIET * halves
+        };
+        let is_clear = |channel: usize| !is_noisy(channel) && clicks(levels.iter().skip(channel).step_by(2)) < most;
+        (is_clear(0) && is_clear(1)).then_some(levels)
     }
-    let most = if levels.is_coarse() { CLICKS } else { FINE_CLICKS };
-    let levels = levels.into_levels(halves);
-    let is_noisy = |channel: usize| {
-        let quiet = levels.iter().skip(channel).step_by(2).filter(|level| **level < NOISE).count();
-        quiet * 100 <= QUIET * halves
-    };
-    let is_clear = |channel: usize| !is_noisy(channel) && clicks(levels.iter().skip(channel).step_by(2)) < most;
-    (is_clear(0) && is_clear(1)).then_some(levels)
 }
 
 /// How many clicks there are in the levels of a channel.
@@ -83,7 +83,7 @@ pub fn of_file(index: &OpusIndex, bytes: &[u8], map: ChannelMap, frames: &Range<
     index.for_each_packet(heard_range(frames), bytes, |_, start, samples, packet| {
         stream.push(start, samples, packet, first);
     });
-    let mut levels = clear(stream.levels, halves(frames))?;
+    let mut levels = stream.finish(halves(frames))?;
     if map == ChannelMap::Swap {
         levels.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
     }
@@ -93,64 +93,26 @@ pub fn of_file(index: &OpusIndex, bytes: &[u8], map: ChannelMap, frames: &Range<
 /// Measures a window of several tracks from their packets, those of [`crate::render::track_range`]. Also returns the tracks of which packets do not
 /// say enough, and which are not measured therefore: they have to be decoded.
 pub fn of_tracks<'t>(tracks: &'t [Track], frames: &Range<u64>) -> (Window, Vec<&'t Track>) {
-    let mut said = Said::new(frames);
-    let unsure = tracks.iter().filter(|track| {
+    let (first, halves) = (samples(frames).start, halves(frames));
+    let (mut window, mut unsure) = (Window { levels: vec![0; 2 * halves], ..Window::default() }, Vec::new());
+    for track in tracks {
         let mut stream = Stream::default();
         for packet in &track.packets {
-            stream.push(packet.start, packet.samples, &packet.data, said.first);
+            stream.push(packet.start, packet.samples, &packet.data, first);
         }
-        !said.add(track.stream, track.channel, stream.levels)
-    });
-    let unsure = unsure.collect();
-    (said.window, unsure)
-}
-
-/// A window of several tracks as their packets say it.
-pub struct Said {
-    first: i64,
-    halves: usize,
-    window: Window,
-}
-
-impl Said {
-    /// A window in which nothing is said.
-    pub fn new(frames: &Range<u64>) -> Self {
-        let halves = halves(frames);
-        let window = Window { levels: vec![0; 2 * halves], ..Window::default() };
-        Self { first: samples(frames).start, halves, window }
-    }
-
-    /// Adds a track by the levels of its packets, each with its first sample; false when they do not say enough: then it is not added, and has to be
-    /// decoded.
-    pub fn add_packets<'l>(
-        &mut self,
-        stream: u32,
-        channel: Channel,
-        packets: impl Iterator<Item = (i64, &'l [FrameLevel])>,
-    ) -> bool {
-        let mut levels = Levels::default();
-        for (start, frames) in packets {
-            levels.put(start - self.first, frames);
-        }
-        self.add(stream, channel, levels)
-    }
-
-    fn add(&mut self, stream: u32, channel: Channel, levels: Levels) -> bool {
-        let Some(levels) = clear(levels, self.halves) else { return false };
+        let Some(levels) = stream.finish(halves) else {
+            unsure.push(track);
+            continue;
+        };
         let levels: Vec<u8> = levels.into_iter().step_by(2).collect();
-        for (side, _) in channel.sides().into_iter().enumerate().filter(|(_, is_heard)| *is_heard) {
-            for (level, new) in self.window.levels.iter_mut().skip(side).step_by(2).zip(&levels) {
+        for (side, _) in track.channel.sides().into_iter().enumerate().filter(|(_, is_heard)| *is_heard) {
+            for (level, new) in window.levels.iter_mut().skip(side).step_by(2).zip(&levels) {
                 *level = (*level).max(*new);
             }
         }
-        self.window.tracks.push(TrackLevels { stream, levels });
-        true
+        window.tracks.push(TrackLevels { stream: track.stream, levels });
     }
-
-    /// The window; there are no peaks.
-    pub fn finish(self) -> Window {
-        self.window
-    }
+    (window, unsure)
 }
 
 fn halves(frames: &Range<u64>) -> usize {

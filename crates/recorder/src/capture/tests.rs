@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use echosphere_media::grid::Grid;
-
 use super::*;
 use crate::log::journal::recover;
 use crate::log::{Packet, Stream};
@@ -77,58 +75,4 @@ fn a_chunk_has_a_largest_size_and_the_journal_has_the_rest() {
     drop((capture, journal));
     let recovered = recover(folder.path(), |_| Some(0)).unwrap();
     assert_eq!(recovered.captures[&Uuid::nil()].len(), 11);
-}
-
-/// Ten seconds of a voice that speaks every other second, as packets of 20 ms.
-fn voice() -> Vec<Vec<u8>> {
-    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip).unwrap();
-    encoder.set_bitrate(opus::Bitrate::Bits(32_000)).unwrap();
-    let sample = |n: usize| {
-        let at = n as f64 / 48_000.0 * std::f64::consts::TAU;
-        let voiced = (1..8).map(|harmonic| (at * 140.0 * f64::from(harmonic)).sin() / f64::from(harmonic)).sum::<f64>();
-        if (n / 48_000).is_multiple_of(2) { (voiced * 6_000.0) as i16 } else { (n % 7) as i16 }
-    };
-    let packet = |number: usize| {
-        let pcm: Vec<i16> = (number * 960..(number + 1) * 960).map(sample).collect();
-        encoder.encode_vec(&pcm, 1_275).unwrap()
-    };
-    (0..500).map(packet).collect()
-}
-
-#[test]
-fn levels_that_are_read_when_packets_come_are_those_of_the_tracks() {
-    let mut call = Call::new();
-    let mut order: Vec<usize> = (0..500).filter(|n| *n != 130).collect();
-    // One comes late, by two places.
-    order.swap(210, 212);
-    let packets = voice();
-    for &n in &order {
-        let at = call.began + Duration::from_millis(n as u64 * 20);
-        let payload = packets[n].clone().into();
-        let packet = Packet { stream: 0, sequence: n as u64, rtp: n as u64 * 960, payload };
-        call.capture.take(at, Body::Packet(packet));
-        if n % 100 == 99 {
-            call.chunks.extend(call.capture.cut());
-        }
-    }
-    call.capture.follow_clocks(0, call.began + Duration::from_secs(10));
-    let windows = [Grid::live_segment(2_000, 2), Grid::live_segment(2_000, 3)];
-    let said = call.capture.live_levels(&windows).unwrap();
-    // Those after the packet that came late lean on another one than they should, for a while.
-    for ((frames, said), most) in windows.iter().zip(&said).zip([16, 0]) {
-        let range = echosphere_media::render::track_range(frames);
-        let tracks = call.capture.live_sound(&range).unwrap().tracks(&range);
-        let (window, unsure) = echosphere_media::loudness::of_tracks(&tracks, frames);
-        assert!(unsure.is_empty());
-        assert_eq!((said.tracks.len(), said.tracks[0].stream, said.levels.len()), (1, 0, window.levels.len()));
-        let off = |(a, b): (&u8, &u8)| a.abs_diff(*b) > 2;
-        let different = said.tracks[0].levels.iter().zip(&window.tracks[0].levels).filter(|pair| off(*pair)).count();
-        assert!(different <= most, "{different} of {} differ", window.tracks[0].levels.len());
-        assert!(
-            window.tracks[0].levels.iter().any(|level| *level > 60)
-                && window.tracks[0].levels.iter().any(|level| *level < 40)
-        );
-    }
-    let earlier = [Grid::live_segment(2_000, 0)];
-    assert_eq!(call.capture.live_levels(&earlier), None, "they are gone, and that is known");
 }

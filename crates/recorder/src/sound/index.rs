@@ -82,20 +82,10 @@ pub struct PlacedStream {
 }
 
 impl PlacedStream {
-    /// Where the packet with this sequence number and RTP time begins; `None` when it is left out.
-    pub(crate) fn sample(&self, sequence: u64, rtp: u64) -> Option<i64> {
-        let is_dropped = self.dropped.binary_search(&sequence).is_ok();
-        self.placement.as_ref().filter(|_| !is_dropped)?.sample(rtp)
-    }
-
-    /// Where it is heard; `None` for nowhere.
-    pub(crate) fn channel(&self) -> Option<Channel> {
-        match (self.left, self.right) {
-            (true, true) => Some(Channel::Both),
-            (true, false) => Some(Channel::Left),
-            (false, true) => Some(Channel::Right),
-            (false, false) => None,
-        }
+    /// Where a packet begins; `None` when it is left out.
+    pub(super) fn sample(&self, packet: &Packet) -> Option<i64> {
+        let is_dropped = self.dropped.binary_search(&packet.sequence).is_ok();
+        self.placement.as_ref().filter(|_| !is_dropped)?.sample(packet.rtp)
     }
 }
 
@@ -199,7 +189,12 @@ pub(super) fn tracks(
         packets.sort_by_key(|packet| packet.sequence);
         packets.dedup_by_key(|packet| packet.sequence);
         let stream = streams.iter().find(|stream| stream.stream == number)?;
-        let channel = stream.channel()?;
+        let channel = match (stream.left, stream.right) {
+            (true, true) => Channel::Both,
+            (true, false) => Channel::Left,
+            (false, true) => Channel::Right,
+            (false, false) => return None,
+        };
         let packets = place(stream, packets, samples);
         (!packets.is_empty()).then_some(Track { stream: number, channel, packets })
     });
@@ -210,9 +205,7 @@ fn place(stream: &PlacedStream, packets: Vec<Packet>, samples: &Range<i64>) -> V
     let mut placed = Vec::with_capacity(packets.len());
     let mut before: Option<u64> = None;
     for packet in packets {
-        let (Some(start), Some(length)) =
-            (stream.sample(packet.sequence, packet.rtp), packet_duration(&packet.payload))
-        else {
+        let (Some(start), Some(length)) = (stream.sample(&packet), packet_duration(&packet.payload)) else {
             continue;
         };
         let after_loss = before.is_some_and(|before| packet.sequence > before + 1);

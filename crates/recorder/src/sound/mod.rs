@@ -13,7 +13,7 @@ mod track_file;
 pub use assembler::{Assembler, ReceivedTrack};
 pub use index::{Extent, Gap, Index, PlacedStream, SideGap};
 pub use live::LiveSound;
-pub(crate) use stream::{LONGEST_PACKET, SERVER_SILENCE};
+pub(crate) use stream::SERVER_SILENCE;
 pub use track_file::{TOLERANCE, TrackFile};
 
 /// Which channel participants are heard on.

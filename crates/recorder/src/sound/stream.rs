@@ -16,7 +16,7 @@ pub(super) const SHORTEST_GAP: i64 = CONCEALED;
 pub(crate) const SERVER_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 
 /// The longest packet, in samples (120 ms).
-pub(crate) const LONGEST_PACKET: i64 = 5_760;
+pub(super) const LONGEST_PACKET: i64 = 5_760;
 
 /// The most packets with wrong times that are remembered.
 const MOST_AHEAD: usize = 4_096;

@@ -72,7 +72,7 @@ impl TrackFile {
         for entry in entries {
             let Some(Body::Packet(packet)) = entry.body else { continue };
             let stream = self.streams.iter().find(|stream| stream.stream == packet.stream);
-            let Some(start) = stream.and_then(|stream| stream.sample(packet.sequence, packet.rtp)) else { continue };
+            let Some(start) = stream.and_then(|stream| stream.sample(&packet)) else { continue };
             let place = (start, packet.stream, packet.sequence);
             // LiveKit's own silence, on mute and close, may be anywhere; without it, the same silence is inserted.
             let is_silence = packet.payload.starts_with(&SILENCE[0].1);

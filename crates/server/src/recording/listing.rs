@@ -1,5 +1,5 @@
 //! Lists live segments while the room goes on, a few seconds after they were spoken. They are rendered and put into object storage then, or when
-//! somebody asks for them (`on_demand`). While nobody reads the recording, several are made at once, and are listed once a minute.
+//! somebody asks for them (`on_demand`). While nobody reads the recording, several are made at once, and are listed every five minutes.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -13,15 +13,17 @@ use echosphere_media::ogg::PRE_ROLL;
 use echosphere_media::render::{self, track_range};
 use echosphere_store::Purpose;
 
-use super::live_renderer::{Made, Wanted};
+use super::live_renderer::Wanted;
 use super::session::RoomSession;
 use crate::assembly::segment_index::media_time;
 use crate::rendering::{Error, Priority, aac, capture_log};
 
 /// So many segments are made at once while nobody reads the recording: to read the log costs little more for them than for one.
 pub(super) const UNREAD: u32 = 3;
-/// The most segments that are made at once; and as many are listed at once while nobody reads the recording: a minute.
+/// The most segments that are made at once.
 const MOST: u32 = 15;
+/// So many segments are listed at once while nobody reads the recording: with segments of 4 s every five minutes.
+const UNLISTED: usize = 75;
 /// How long a reader waits for what is due to be listed.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -49,7 +51,7 @@ impl RoomSession {
         let is_encoded = self.recorder.config.renders_at_once(Source::Recorder);
         loop {
             let is_read = is_encoded || self.readers.are_there();
-            if !listing.unlisted.is_empty() && (is_read || listing.unlisted.len() >= MOST as usize) {
+            if !listing.unlisted.is_empty() && (is_read || listing.unlisted.len() >= UNLISTED) {
                 self.append(listing).await?;
             }
             let due = self.due(listing.next, if is_read { 1 } else { UNREAD }, if is_encoded { 1 } else { MOST });
@@ -72,45 +74,34 @@ impl RoomSession {
         self.readers.come();
         let mut listed = self.listed.subscribe();
         let next = *listed.borrow();
-        let due = next + self.due(next, 1, 2 * MOST);
+        let due = next + self.due(next, 1, 2 * UNLISTED as u32);
         let _ = tokio::time::timeout(PATIENCE, listed.wait_for(|listed| *listed >= due)).await;
     }
 
-    /// Makes segments that are due: their rows, which are listed later, and what is measured of them.
     async fn make(&self, numbers: Range<u32>, is_encoded: bool, listing: &mut Listing) -> Result<(), Error> {
         self.place(numbers.start);
+        let windows: Vec<(u32, Range<u64>)> = numbers.clone().map(|number| (number, self.frames(number))).collect();
+        let (first, end) = (self.frames(numbers.start), self.frames(numbers.end - 1));
+        let range = track_range(&first).start..track_range(&end).end;
+        let known = self.capture().live_sound(&range);
+        let (sound, _late) = self.sound_due(known, &range).await?;
         let wanted = match (is_encoded, self.onlookers.are_there()) {
             (true, _) => Wanted::Segment,
             (false, true) => Wanted::Measurements,
             (false, false) => Wanted::Levels,
         };
-        let windows: Vec<Range<u64>> = numbers.clone().map(|number| self.frames(number)).collect();
-        let said = if matches!(wanted, Wanted::Levels) { self.capture().live_levels(&windows) } else { None };
-        let made = match said {
-            Some(said) => said.into_iter().map(|window| (None, window)).collect(),
-            None => self.render(numbers.start, windows, wanted).await?,
-        };
-        for (number, (ts, window)) in numbers.zip(made) {
+        let made = self.recorder.rendering.pool.run(Priority::Live, move |renderer| {
+            let tracks = sound.tracks(&range);
+            let made = windows.into_iter().map(|window| wanted.make(renderer, &tracks, window));
+            made.collect::<Result<Vec<_>, render::Error>>()
+        });
+        for (number, (ts, window)) in numbers.zip(made.await??) {
             listing.unlisted.push(self.segment(number, ts).await?);
             let frames = self.frames(number);
             self.measured().push(number, &window, frames.end - frames.start);
             listing.next = number + 1;
         }
         Ok(())
-    }
-
-    /// Renders or measures segments from their packets, the first of which has this number.
-    async fn render(&self, first: u32, windows: Vec<Range<u64>>, wanted: Wanted) -> Result<Vec<Made>, Error> {
-        let end = windows.last().map_or(0, |last| last.end);
-        let range = track_range(&(self.frames(first).start..end));
-        let known = self.capture().live_sound(&range);
-        let (sound, _late) = self.sound_due(known, &range).await?;
-        let made = self.recorder.rendering.pool.run(Priority::Live, move |renderer| {
-            let tracks = sound.tracks(&range);
-            let made = (first..).zip(windows).map(|window| wanted.make(renderer, &tracks, window));
-            made.collect::<Result<Vec<_>, render::Error>>()
-        });
-        Ok(made.await??)
     }
 
     /// A segment as it is listed; what is encoded of it already is put into storage.

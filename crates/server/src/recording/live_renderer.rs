@@ -37,9 +37,6 @@ pub(super) enum Wanted {
     Levels,
 }
 
-/// A window as MPEG-TS, if it is encoded, and what was measured of it.
-pub(super) type Made = (Option<Vec<u8>>, Window);
-
 impl Wanted {
     /// Makes it from tracks that have more than the window, perhaps: the window as MPEG-TS, if that is wanted, and what was measured.
     pub(super) fn make(
@@ -47,7 +44,7 @@ impl Wanted {
         renderer: &mut Renderer,
         tracks: &[Track],
         (number, frames): (u32, Range<u64>),
-    ) -> Result<Made, render::Error> {
+    ) -> Result<(Option<Vec<u8>>, Window), render::Error> {
         let range = track_range(&frames);
         let tracks: Vec<Track> = tracks.iter().filter_map(|track| track.within(&range)).collect();
         let window = match self {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::SLOT;
-use crate::loudness::{Loudness, PacketLevels};
+use crate::loudness::Loudness;
 use crate::opus_frames::Frames;
 use crate::tracks::{PlacedPacket, Track};
 
@@ -85,7 +85,7 @@ fn held(run: &[Spoken], by: i64, stretch: &Range<i64>, packets: &[PlacedPacket])
 
 /// How loud a packet is, and how many bytes it has.
 fn loud(loudness: &mut Loudness, packet: &PlacedPacket) -> (u8, usize) {
-    let mut frames = PacketLevels::new();
+    let mut frames = Vec::new();
     loudness.push(&packet.data, &mut frames);
     let level = frames.iter().flat_map(|frame| frame.levels).max().unwrap_or(0);
     (level, packet.data.len())

@@ -311,12 +311,8 @@ impl Assembler {
 
     /// The sound of some chunks, as placed by live rendering.
     pub fn live_sound(&self, chunks: Vec<Bytes>) -> LiveSound {
-        LiveSound { streams: self.live_streams(), chunks }
-    }
-
-    /// The streams, as placed by live rendering.
-    pub(crate) fn live_streams(&self) -> Vec<PlacedStream> {
-        self.streams.values().map(|stream| self.placed(stream, stream.live.clone())).collect()
+        let streams = self.streams.values().map(|stream| self.placed(stream, stream.live.clone()));
+        LiveSound { streams: streams.collect(), chunks }
     }
 
     /// The chunks needed for a range of samples, as placed by live rendering, in order.

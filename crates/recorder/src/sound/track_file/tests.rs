@@ -21,7 +21,7 @@ fn index(streams: &[(u32, i64)]) -> Index {
 /// One past the last sample of the last packet, each of which is 20 ms long.
 fn end(index: &Index, chunks: &[Vec<Entry>]) -> i64 {
     let ends = chunks.iter().flatten().filter_map(|entry| match &entry.body {
-        Some(Body::Packet(packet)) => index.streams[packet.stream as usize].sample(packet.sequence, packet.rtp),
+        Some(Body::Packet(packet)) => index.streams[packet.stream as usize].sample(packet),
         _ => None,
     });
     ends.max().unwrap_or(0) + 960

@@ -13,13 +13,11 @@ use echosphere_media::ogg::PRE_ROLL;
 use echosphere_media::render::{self, track_range};
 use echosphere_store::Purpose;
 
-use super::live_renderer::Wanted;
+use super::live_renderer::{UNREAD, Wanted};
 use super::session::RoomSession;
 use crate::assembly::segment_index::media_time;
 use crate::rendering::{Error, Priority, aac, capture_log};
 
-/// So many segments are made at once while nobody reads the recording: to read the log costs little more for them than for one.
-pub(super) const UNREAD: u32 = 3;
 /// The most segments that are made at once.
 const MOST: u32 = 15;
 /// So many segments are listed at once while nobody reads the recording: with segments of 4 s every five minutes.

@@ -8,13 +8,14 @@ use echosphere_recorder::capture::Live;
 use echosphere_recorder::sound::LiveSound;
 use tokio::sync::SemaphorePermit;
 
-use super::listing::UNREAD;
 use super::measured::Measured;
 use super::session::RoomSession;
 use crate::config::Config;
 use crate::rendering::capture_log::LAG;
 use crate::rendering::{Error, Priority};
 
+/// So many segments are made at once while nobody reads the recording: to read the log costs little more for them than for one.
+pub(super) const UNREAD: u32 = 3;
 /// How late rendering may get, in nanoseconds, before it reads what it needs from storage (6 s).
 const MAY_BE_LATE: i64 = 6_000_000_000;
 

@@ -17,11 +17,11 @@ use echosphere_recorder::room;
 use tokio::sync::mpsc;
 
 use super::chunk_outbox::ChunkOutbox;
-use super::listing::{Listing, UNREAD};
+use super::listing::Listing;
 use super::session::{RoomSession, StartingPoint};
 use super::{LEASE, owner, resume};
 use crate::jobs::Rooms;
-use crate::recording::live_renderer;
+use crate::recording::live_renderer::{self, UNREAD};
 use crate::recording_options::layout;
 use crate::rendering::capture_log::LAG;
 use crate::testing::{House, room_begins, tone};

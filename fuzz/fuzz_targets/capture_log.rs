@@ -8,7 +8,8 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Index::from_bytes(bytes);
-    let Ok(chunk) = chunk::decode(bytes) else { return };
+    let bytes = bytes.to_vec().into();
+    let (Ok(chunk), Ok(packets)) = (chunk::decode(&bytes), chunk::packets(&bytes)) else { return };
     let (mut assembler, mut words) = (Assembler::new(Layout::AgentLeft, 1_000_000_000), RoomTranscript::default());
     for entry in &chunk.entries {
         assembler.take(entry, 0);
@@ -16,6 +17,6 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let _ = words.transcript();
     if let Some(index) = assembler.index() {
-        let _ = index.tracks(&chunk.entries, &(0..48_000));
+        let _ = index.tracks(packets, &(0..48_000));
     }
 });

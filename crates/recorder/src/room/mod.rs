@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::data::Filter;
 use self::peer::{Peer, StreamNumbers};
 use self::people::{Excluded, Exclusions, People};
+pub use self::receive::next_moment;
 use self::signal::Attempt;
 pub use self::signal::MakeToken;
 use self::spoken_time_gate::SpokenTimeGate;

@@ -24,6 +24,12 @@ const EAGER_FOR: Duration = Duration::from_secs(3);
 /// All rooms poll at the same moments, so that a process with many of them is woken once for all.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// The first moment after `now` that is a whole number of paces after the origin: whoever waits for it is woken with all others that do.
+pub fn next_moment(origin: Instant, now: Instant, pace: Duration) -> Instant {
+    let (since, pace) = (now.saturating_duration_since(origin).as_nanos() as u64, pace.as_nanos() as u64);
+    origin + Duration::from_nanos((since / pace + 1) * pace)
+}
+
 /// Takes what the peer connection yields, and logs what may be kept.
 struct Ears<'r> {
     transport: &'r Transport,
@@ -76,9 +82,7 @@ impl Room<'_> {
         if !self.peer.is_heard() && now.saturating_duration_since(self.peer.since) < EAGER_FOR {
             return now + EAGER;
         }
-        let since = now.saturating_duration_since(*ORIGIN).as_nanos() as u64;
-        let pace = PACE.as_nanos() as u64;
-        *ORIGIN + Duration::from_nanos((since / pace + 1) * pace)
+        next_moment(*ORIGIN, now, PACE)
     }
 
     /// Takes everything that has arrived so far.

@@ -11,12 +11,13 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::grid::samples;
 use echosphere_media::ogg::PRE_ROLL;
 use echosphere_media::render::{self, track_range};
+use echosphere_media::tracks::Track;
 use echosphere_store::Purpose;
 
-use super::live_renderer::{UNREAD, Wanted};
+use super::live_renderer::UNREAD;
 use super::session::RoomSession;
 use crate::assembly::segment_index::media_time;
-use crate::rendering::{Error, Priority, aac, capture_log};
+use crate::rendering::{Error, Priority, Wanted, aac, capture_log};
 
 /// The most segments that are made at once.
 const MOST: u32 = 15;
@@ -76,11 +77,11 @@ impl RoomSession {
         let _ = tokio::time::timeout(PATIENCE, listed.wait_for(|listed| *listed >= due)).await;
     }
 
+    /// Makes segments: what is written into their rows later, and what is measured of them.
     async fn make(&self, numbers: Range<u32>, is_encoded: bool, listing: &mut Listing) -> Result<(), Error> {
         self.place(numbers.start);
         let windows: Vec<(u32, Range<u64>)> = numbers.clone().map(|number| (number, self.frames(number))).collect();
-        let (first, end) = (self.frames(numbers.start), self.frames(numbers.end - 1));
-        let range = track_range(&first).start..track_range(&end).end;
+        let range = track_range(&(self.frames(numbers.start).start..self.frames(numbers.end - 1).end));
         let known = self.capture().live_sound(&range);
         let (sound, _late) = self.sound_due(known, &range).await?;
         let wanted = match (is_encoded, self.onlookers.are_there()) {
@@ -90,7 +91,11 @@ impl RoomSession {
         };
         let made = self.recorder.rendering.pool.run(Priority::Live, move |renderer| {
             let tracks = sound.tracks(&range);
-            let made = windows.into_iter().map(|window| wanted.make(renderer, &tracks, window));
+            let made = windows.into_iter().map(|(number, frames)| {
+                let range = track_range(&frames);
+                let tracks: Vec<Track> = tracks.iter().filter_map(|track| track.within(&range)).collect();
+                wanted.of_tracks(renderer, (&tracks, &[]), (number, frames))
+            });
             made.collect::<Result<Vec<_>, render::Error>>()
         });
         for (number, (ts, window)) in numbers.zip(made.await??) {

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use echosphere_media::render::{self, Renderer, Window, track_range};
-use echosphere_media::tracks::Track;
+use echosphere_media::render::{Window, track_range};
 use echosphere_recorder::capture::Live;
 use echosphere_recorder::sound::LiveSound;
 use tokio::sync::SemaphorePermit;
@@ -12,7 +11,7 @@ use super::measured::Measured;
 use super::session::RoomSession;
 use crate::config::Config;
 use crate::rendering::capture_log::LAG;
-use crate::rendering::{Error, Priority};
+use crate::rendering::{Error, Priority, Wanted};
 
 /// So many segments are made at once while nobody reads the recording: to read the log costs little more for them than for one.
 pub(super) const UNREAD: u32 = 3;
@@ -25,37 +24,6 @@ pub(super) fn needs(config: &Config) -> Live {
     // The segments that are due, and the one before, which is asked for meanwhile.
     let window = lag + i64::from(UNREAD + 1) * config.segment_duration.as_nanos() as i64 + MAY_BE_LATE;
     Live { lag, window: if config.recorder.live { window } else { 0 } }
-}
-
-/// What is made of the window of a segment.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Wanted {
-    /// MPEG-TS, and all that can be measured.
-    Segment,
-    /// All that can be measured.
-    Measurements,
-    /// Levels.
-    Levels,
-}
-
-impl Wanted {
-    /// Makes it from tracks that have more than the window, perhaps: the window as MPEG-TS, if that is wanted, and what was measured.
-    pub(super) fn make(
-        self,
-        renderer: &mut Renderer,
-        tracks: &[Track],
-        (number, frames): (u32, Range<u64>),
-    ) -> Result<(Option<Vec<u8>>, Window), render::Error> {
-        let range = track_range(&frames);
-        let tracks: Vec<Track> = tracks.iter().filter_map(|track| track.within(&range)).collect();
-        let window = match self {
-            Self::Segment => renderer.render_tracks(&tracks, &[], frames.clone())?,
-            Self::Measurements => renderer.measure_tracks(&tracks, &[], frames.clone())?,
-            Self::Levels => renderer.levels_of_tracks(&tracks, &[], frames.clone())?,
-        };
-        let ts = matches!(self, Self::Segment).then(|| window.to_ts(number, frames.start));
-        Ok((ts, window))
-    }
 }
 
 impl RoomSession {
@@ -104,7 +72,8 @@ impl RoomSession {
         let frames = self.frames(number);
         let tracks = self.tracks(&track_range(&frames)).await?;
         let pool = &self.recorder.rendering.pool;
-        let made = pool.run(Priority::Background, move |renderer| wanted.make(renderer, &tracks, (number, frames)));
+        let made = pool
+            .run(Priority::Background, move |renderer| wanted.of_tracks(renderer, (&tracks, &[]), (number, frames)));
         Ok(made.await??.1)
     }
 

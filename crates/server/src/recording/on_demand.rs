@@ -65,13 +65,14 @@ impl RoomSession {
 
     /// The tracks of a range of samples, all that came of them.
     pub(super) async fn tracks(&self, range: &Range<i64>) -> Result<Vec<Track>, Error> {
-        let (sound, is_open) = {
-            let capture = self.capture();
-            (capture.live_sound(range), capture.assembler().live_chunks(range).contains(&capture.number()))
-        };
-        if let Some(sound) = sound {
+        let known = self.capture().live_sound(range);
+        if let Some(sound) = known {
             return Ok(sound.tracks(range));
         }
+        let is_open = {
+            let capture = self.capture();
+            capture.assembler().live_chunks(range).contains(&capture.number())
+        };
         if is_open {
             self.cut().await.map_err(crate::error::Error::io("keep a chunk"))?;
         }

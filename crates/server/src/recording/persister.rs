@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use echosphere_domain::lifecycle::Status;
 use echosphere_domain::time::WallTime;
-use echosphere_recorder::room::{Command, Order};
+use echosphere_recorder::room::{Command, Order, next_moment};
 use tokio::sync::oneshot;
 
 use super::listing::Listing;
@@ -51,8 +51,7 @@ pub(super) async fn persist(session: Arc<RoomSession>, end: oneshot::Receiver<bo
 /// Waits until it is time to look. All rooms look at the same moments, so that the processor is woken once for all of them.
 async fn look() {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let looks = FIRST.elapsed().as_nanos() / LOOK.as_nanos() + 1;
-    tokio::time::sleep_until((*FIRST + LOOK * looks as u32).into()).await;
+    tokio::time::sleep_until(next_moment(*FIRST, Instant::now(), LOOK).into()).await;
 }
 
 /// Cuts chunks, for ever.

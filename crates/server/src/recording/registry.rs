@@ -121,9 +121,9 @@ impl Registry {
         }
     }
 
-    /// Somebody reads a recording: if it is of a room that this process has, its rows are brought up to date.
-    pub async fn catch_up(&self, recording: RecordingId) {
-        if let Some(session) = self.session(recording) {
+    /// Somebody reads a recording of a project: if it is of a room that this process has, its rows are brought up to date.
+    pub async fn catch_up(&self, project: &ProjectId, recording: RecordingId) {
+        if let Some(session) = self.session(recording).filter(|session| session.recording.project == *project) {
             session.catch_up().await;
         }
     }

@@ -19,7 +19,7 @@ use echosphere_recorder::sound::Index;
 
 use super::error::Error;
 use super::kept::Kept;
-use super::{Priority, Rendering};
+use super::{Made, Priority, Rendering, Wanted};
 
 /// A master with its index: where what of a capture's sound is.
 #[derive(Clone)]
@@ -28,24 +28,6 @@ enum Indexed {
     Ogg { index: Arc<OpusIndex>, map: ChannelMap },
     /// A capture log in chunks, and the captures that its side gaps are filled from.
     Log { index: Arc<Index>, others: Arc<Vec<(CaptureId, CaptureRenderer)>> },
-}
-
-/// What is made of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// MPEG-TS, and all that can be measured.
-    Segment,
-    /// All that can be measured.
-    Measurements,
-    /// Levels.
-    Levels,
-}
-
-impl Wanted {
-    /// The window as MPEG-TS, if that is wanted.
-    fn ts(self, window: &Window, segment: u32, first_frame: u64) -> Vec<u8> {
-        if self == Self::Segment { window.to_ts(segment, first_frame) } else { Vec::new() }
-    }
 }
 
 /// A capture that can be rendered.
@@ -132,7 +114,8 @@ impl CaptureRenderer {
         priority: Priority,
         segment: u32,
     ) -> Result<(Vec<u8>, Window), Error> {
-        self.make(rendering, priority, segment, Wanted::Segment).await
+        let (ts, window) = self.make(rendering, priority, segment, Wanted::Segment).await?;
+        Ok((ts.unwrap_or_default(), window))
     }
 
     /// Measures the segment with this position on the grid, without encoding it.
@@ -155,7 +138,7 @@ impl CaptureRenderer {
         priority: Priority,
         segment: u32,
         wanted: Wanted,
-    ) -> Result<(Vec<u8>, Window), Error> {
+    ) -> Result<Made, Error> {
         let frames = self.grid.segment(segment);
         if self.audio.is_gone() {
             return Err(self.kept.lost(0));
@@ -164,32 +147,22 @@ impl CaptureRenderer {
             Indexed::Ogg { index, map } => {
                 let bytes = self.kept.ogg(rendering, source_range(index, &frames)).await?;
                 let (index, map) = (Arc::clone(index), *map);
-                let rendered = rendering.pool.run(priority, move |renderer| {
-                    let window = match wanted {
-                        Wanted::Segment => renderer.render(&index, &bytes, map, frames.clone())?,
-                        Wanted::Measurements => renderer.measure(&index, &bytes, map, frames.clone())?,
-                        Wanted::Levels => renderer.levels(&index, &bytes, map, frames.clone())?,
-                    };
-                    Ok::<_, echosphere_media::render::Error>((wanted.ts(&window, segment, frames.start), window))
-                });
-                Ok(rendered.await??)
+                let made = rendering
+                    .pool
+                    .run(priority, move |renderer| wanted.of_file(renderer, (&index, &bytes, map), (segment, frames)));
+                Ok(made.await??)
             }
             Indexed::Log { index, others } => {
                 let samples = track_range(&frames);
                 let packets = self.log_packets(rendering, &index.chunks_for(&samples)).await?;
                 let fills = self.fills(rendering, others, &heard_range(&frames)).await?;
                 let index = Arc::clone(index);
-                let rendered = rendering.pool.run(priority, move |renderer| {
+                let made = rendering.pool.run(priority, move |renderer| {
                     let patches = patches(&fills, renderer, index.is_mixed)?;
                     let tracks = index.tracks(packets, &samples);
-                    let window = match wanted {
-                        Wanted::Segment => renderer.render_tracks(&tracks, &patches, frames.clone())?,
-                        Wanted::Measurements => renderer.measure_tracks(&tracks, &patches, frames.clone())?,
-                        Wanted::Levels => renderer.levels_of_tracks(&tracks, &patches, frames.clone())?,
-                    };
-                    Ok::<_, echosphere_media::render::Error>((wanted.ts(&window, segment, frames.start), window))
+                    wanted.of_tracks(renderer, (&tracks, &patches), (segment, frames))
                 });
-                Ok(rendered.await??)
+                Ok(made.await??)
             }
         }
     }

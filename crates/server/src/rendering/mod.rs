@@ -12,6 +12,7 @@ mod opus;
 mod pool;
 mod rendition;
 mod turns;
+mod wanted;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use self::opus::{Cut, Opus};
 pub use self::pool::{Pool, PoolError, Priority};
 pub use self::rendition::{aac, aac_id, opus, opus_id};
 use self::turns::Turns;
+pub use self::wanted::{Made, Wanted};
 use crate::clock::Clock;
 use crate::objects::Objects;
 

@@ -33,7 +33,7 @@ use crate::playback::Validity;
 
 /// The recording with this id and its captures, if it exists for the caller and has not been deleted.
 pub(super) async fn find(app: &App, caller: &Caller, id: RecordingId) -> Result<(Recording, Vec<Capture>), Problem> {
-    app.recorder.registry.catch_up(id).await;
+    app.recorder.registry.catch_up(&caller.project, id).await;
     let found = app.store.recording(&caller.project, id).await?;
     let visible = found.filter(|(recording, _)| caller.sees_room(recording.room_name.as_deref()));
     let Some((recording, captures)) = visible else { return Err(not_found(&id.to_string())) };

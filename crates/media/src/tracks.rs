@@ -58,6 +58,13 @@ pub struct PlacedPacket {
     pub data: Bytes,
 }
 
+impl PlacedPacket {
+    /// Whether a part of it lies in a range of samples.
+    pub fn is_heard_in(&self, samples: &Range<i64>) -> bool {
+        self.start < samples.end && self.start + i64::from(self.samples) > samples.start
+    }
+}
+
 /// The packets of one participant's track in the order of their sequence numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
@@ -70,12 +77,14 @@ pub struct Track {
 }
 
 impl Track {
+    /// Its packets that are heard in a range of samples.
+    pub fn heard_in(&self, samples: &Range<i64>) -> impl Iterator<Item = &PlacedPacket> {
+        self.packets.iter().filter(|packet| packet.is_heard_in(samples))
+    }
+
     /// What is heard of it in a range of samples; `None` when that is nothing.
     pub fn within(&self, samples: &Range<i64>) -> Option<Self> {
-        let is_in = |packet: &&PlacedPacket| {
-            packet.start < samples.end && packet.start + i64::from(packet.samples) > samples.start
-        };
-        let packets: Vec<PlacedPacket> = self.packets.iter().filter(is_in).cloned().collect();
+        let packets: Vec<PlacedPacket> = self.heard_in(samples).cloned().collect();
         (!packets.is_empty()).then_some(Self { packets, ..*self })
     }
 }

@@ -65,10 +65,16 @@ fn main() {
     println!(
         "rooms mode      CPU-s    MiB  packets      lost  first packet  stop to COMPLETED  livekit CPU-s  speakers' CPU-s"
     );
+    let mut used = [0.0; 2];
     for modes in &wanted.modes {
         for &rooms in &wanted.counts {
-            measure(rooms, modes, &wanted, &frames);
+            for (mode, seconds) in measure(rooms, modes, &wanted, &frames) {
+                used[usize::from(mode)] += seconds;
+            }
         }
+    }
+    if used[0] > 0.0 && used[1] > 0.0 {
+        println!("over all of these, live costs {:+.1} % of capture alone", (used[1] / used[0] - 1.0) * 100.0);
     }
 }
 
@@ -105,8 +111,9 @@ impl Recorded {
         [self.server.pid(), self.livekit.pid(), std::process::id()]
     }
 
-    /// Stops, and prints what it cost: the CPU-seconds of EchoSphere, livekit-server and the speakers in so many minutes of rooms.
-    fn finish(self, used: [f64; 3], minutes: f64) -> u64 {
+    /// Stops, and prints what it cost: the CPU-seconds of EchoSphere, livekit-server and the speakers in so many minutes of rooms. Returns how many
+    /// packets were lost, and the CPU-seconds of EchoSphere in a minute of a room.
+    fn finish(self, used: [f64; 3], minutes: f64) -> (u64, f64) {
         let count = self.starts.len();
         let used = used.map(|seconds| seconds / minutes);
         let a_room = (self.server.memory("VmRSS:") - self.idle) / count as f64;
@@ -116,7 +123,7 @@ impl Recorded {
         let streams = streams(&self.server.data()).into_iter();
         let (sent, kept) = streams.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         println!(
-            "{count:5} {} {:6.3} {a_room:6.2} {kept:8} {:9} {:10.0} ms {:15.0} ms {:14.3} {:16.3}",
+            "{count:5} {} {:6.4} {a_room:6.2} {kept:8} {:9} {:10.0} ms {:15.0} ms {:14.3} {:16.3}",
             if self.live { "live   " } else { "capture" },
             used[0],
             sent - kept,
@@ -125,19 +132,23 @@ impl Recorded {
             used[1],
             used[2],
         );
-        sent - kept
+        (sent - kept, used[0])
     }
 }
 
-fn measure(count: usize, modes: &[bool], wanted: &Wanted, frames: &Arc<Vec<Vec<u8>>>) {
+/// Measures so many rooms in each of these modes, at once; returns the CPU-seconds of each.
+fn measure(count: usize, modes: &[bool], wanted: &Wanted, frames: &Arc<Vec<Vec<u8>>>) -> Vec<(bool, f64)> {
     let all: Vec<Recorded> = modes.iter().map(|live| Recorded::start(count, *live, frames)).collect();
     std::thread::sleep(UNREAD);
     let cpu = || all.iter().map(|one| one.processes().map(cpu_seconds)).collect::<Vec<_>>();
     let (before, began) = (cpu(), Instant::now());
     let grown = run(&all[0].server, Duration::from_secs(wanted.seconds));
     let (minutes, after) = (began.elapsed().as_secs_f64() / 60.0 * count as f64, cpu());
+    let mut costs = Vec::new();
     for ((one, before), after) in all.into_iter().zip(before).zip(after) {
-        let lost = one.finish([0, 1, 2].map(|which| after[which] - before[which]), minutes);
+        let mode = one.live;
+        let (lost, used) = one.finish([0, 1, 2].map(|which| after[which] - before[which]), minutes);
+        costs.push((mode, used));
         if wanted.is_soak {
             assert_eq!(lost, 0, "packets are lost");
         }
@@ -146,6 +157,7 @@ fn measure(count: usize, modes: &[bool], wanted: &Wanted, frames: &Arc<Vec<Vec<u
         println!("memory grew by {grown:.1} MiB from the second quarter to the last");
         assert!(grown < 8.0, "memory is not flat");
     }
+    costs
 }
 
 /// Lets time pass; returns by how many MiB memory grew from the second quarter to the last, by their medians.

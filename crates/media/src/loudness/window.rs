@@ -8,7 +8,7 @@ use crate::aac::FRAME;
 use crate::activity::STEP;
 use crate::grid::samples;
 use crate::ogg::OpusIndex;
-use crate::render::{ChannelMap, Window, heard_range};
+use crate::render::{ChannelMap, Window, heard_range, track_range};
 use crate::tracks::{Track, TrackLevels};
 
 /// From this level on what a channel always has is noise that may hide speech: packets say too little about it then.
@@ -90,15 +90,18 @@ pub fn of_file(index: &OpusIndex, bytes: &[u8], map: ChannelMap, frames: &Range<
     Some(Window { levels, ..Window::default() })
 }
 
-/// Measures a window of several tracks from their packets, those of [`crate::render::track_range`]. Also returns the tracks of which packets do not
+/// Measures a window of several tracks from those of their packets that are heard in [`crate::render::track_range`]. Also returns the tracks of which packets do not
 /// say enough, and which are not measured therefore: they have to be decoded.
 pub fn of_tracks<'t>(tracks: &'t [Track], frames: &Range<u64>) -> (Window, Vec<&'t Track>) {
-    let (first, halves) = (samples(frames).start, halves(frames));
+    let (first, halves, range) = (samples(frames).start, halves(frames), track_range(frames));
     let (mut window, mut unsure) = (Window { levels: vec![0; 2 * halves], ..Window::default() }, Vec::new());
     for track in tracks {
         let mut stream = Stream::default();
-        for packet in &track.packets {
+        for packet in track.heard_in(&range) {
             stream.push(packet.start, packet.samples, &packet.data, first);
+        }
+        if stream.end.is_none() {
+            continue;
         }
         let Some(levels) = stream.finish(halves) else {
             unsure.push(track);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ChannelMap, Error, Renderer, Window};
+use super::{ChannelMap, Error, Renderer, Window, track_range};
 use crate::aac::AacEncoder;
 use crate::loudness;
 use crate::ogg::OpusIndex;
@@ -38,7 +38,8 @@ impl<E: AacEncoder> Renderer<E> {
         if unsure.is_empty() {
             return Ok(said);
         }
-        let unsure: Vec<Track> = unsure.into_iter().cloned().collect();
+        let range = track_range(&frames);
+        let unsure: Vec<Track> = unsure.into_iter().filter_map(|track| track.within(&range)).collect();
         let mut window = self.measure_tracks(&unsure, &[], frames)?;
         if !said.tracks.is_empty() {
             for (level, new) in window.levels.iter_mut().zip(&said.levels) {

@@ -5,7 +5,8 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use super::frame::{self, Frames};
-use super::{Entry, Packet, PacketEntry};
+use super::packet_of::packet_of;
+use super::{Entry, Packet};
 
 const MAGIC: &[u8; 4] = b"ESC1";
 /// Bytes before the first frame: magic, the capture's id, the chunk's number.
@@ -87,7 +88,7 @@ pub fn decode(bytes: &Bytes) -> Result<Chunk, Error> {
 /// The packets of a chunk, which share its bytes, as far as it can be read.
 pub fn packets(bytes: &Bytes) -> Result<impl Iterator<Item = Packet>, Error> {
     let (_, frames) = open(bytes)?;
-    Ok(frames.filter_map(|payload| PacketEntry::decode(bytes.slice_ref(payload)).ok()?.packet))
+    Ok(frames.filter_map(|entry| packet_of(bytes, entry)))
 }
 
 #[cfg(test)]

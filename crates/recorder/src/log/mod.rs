@@ -8,6 +8,7 @@ pub mod chunk;
 pub mod frame;
 pub mod joined;
 pub mod journal;
+mod packet_of;
 pub mod parts;
 pub mod spool;
 
@@ -27,13 +28,6 @@ pub struct Entry {
     /// What happened.
     #[prost(oneof = "Body", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub body: Option<Body>,
-}
-
-/// An entry of which nothing is read but the packet, if it has one.
-#[derive(Clone, PartialEq, prost::Message)]
-struct PacketEntry {
-    #[prost(message, optional, tag = "3")]
-    packet: Option<Packet>,
 }
 
 /// What happened.

@@ -210,8 +210,9 @@ fn place(stream: &PlacedStream, packets: Vec<Packet>, samples: &Range<i64>) -> V
         };
         let after_loss = before.is_some_and(|before| packet.sequence > before + 1);
         before = Some(packet.sequence);
-        if start < samples.end && start + i64::from(length) > samples.start {
-            placed.push(PlacedPacket { start, samples: length, after_loss, data: packet.payload });
+        let packet = PlacedPacket { start, samples: length, after_loss, data: packet.payload };
+        if packet.is_heard_in(samples) {
+            placed.push(packet);
         }
     }
     placed

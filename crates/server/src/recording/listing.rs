@@ -11,7 +11,6 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_media::grid::samples;
 use echosphere_media::ogg::PRE_ROLL;
 use echosphere_media::render::{self, track_range};
-use echosphere_media::tracks::Track;
 use echosphere_store::Purpose;
 
 use super::live_renderer::UNREAD;
@@ -91,11 +90,9 @@ impl RoomSession {
         };
         let made = self.recorder.rendering.pool.run(Priority::Live, move |renderer| {
             let tracks = sound.tracks(&range);
-            let made = windows.into_iter().map(|(number, frames)| {
-                let range = track_range(&frames);
-                let tracks: Vec<Track> = tracks.iter().filter_map(|track| track.within(&range)).collect();
-                wanted.of_tracks(renderer, (&tracks, &[]), (number, frames))
-            });
+            let made = windows
+                .into_iter()
+                .map(|(number, frames)| wanted.of_tracks(renderer, (&tracks, &[]), (number, frames)));
             made.collect::<Result<Vec<_>, render::Error>>()
         });
         for (number, (ts, window)) in numbers.zip(made.await??) {

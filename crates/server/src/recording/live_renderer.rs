@@ -14,7 +14,7 @@ use crate::rendering::capture_log::LAG;
 use crate::rendering::{Error, Priority, Wanted};
 
 /// So many segments are made at once while nobody reads the recording: to read the log costs little more for them than for one.
-pub(super) const UNREAD: u32 = 3;
+pub(super) const UNREAD: u32 = 6;
 /// How late rendering may get, in nanoseconds, before it reads what it needs from storage (6 s).
 const MAY_BE_LATE: i64 = 6_000_000_000;
 

@@ -15,8 +15,8 @@ const HALVES: usize = FRAME / STEP;
 const FRAMES: usize = 8;
 /// Levels that are kept of a track at least (90 s): what counts as speech depends on what is heard around it.
 const KEPT: usize = 8_440;
-/// So many more (60 s) come before the oldest are given up: to judge all of them costs as much however few are new.
-const BETWEEN: usize = 5_625;
+/// So many more (5 min) come before the oldest are given up: to judge all of them costs as much however few are new.
+const BETWEEN: usize = 28_125;
 /// Speech that ends this many levels before the newest (30 s) is not judged anew once levels are given up.
 const SETTLED: usize = 2_813;
 

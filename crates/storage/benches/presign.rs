@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
-use echosphere_storage::presign::{Credentials, Presigner};
+use echosphere_storage::credentials::Credentials;
+use echosphere_storage::presign::Presigner;
 use object_store::aws::AmazonS3Builder;
 use object_store::signer::Signer;
-use secrecy::SecretString;
 
 const URLS: u32 = 900;
 const ROUNDS: u32 = 20;
@@ -22,7 +22,7 @@ fn main() {
         .collect();
     let (access_key, secret) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
 
-    let credentials = Credentials { access_key: access_key.to_owned(), secret_key: SecretString::from(secret) };
+    let credentials = Credentials::fixed(access_key, secret);
     let presigner = Presigner::new("bucket".to_owned(), "us-east-1".to_owned(), credentials);
     let ours: Vec<_> = keys.iter().map(|key| ObjectKey::parse(key.as_str()).unwrap()).collect();
     let began = Instant::now();

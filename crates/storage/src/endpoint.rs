@@ -16,7 +16,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use secrecy::ExposeSecret;
 
-use crate::presign::Credentials;
+use crate::credentials::Credentials;
 use crate::{Error, ObjectMeta, ObjectStore, content_type, pieces};
 
 /// The body of a response.

@@ -29,6 +29,40 @@ pub enum Error {
         /// Its target.
         target: String,
     },
+    /// The S3 server does not let it be done; it will not either when it is asked again.
+    #[error("cannot {action} {target}: the S3 server refuses it: {why}")]
+    Refused {
+        /// The attempted action.
+        action: &'static str,
+        /// Its target.
+        target: String,
+        /// What the server says.
+        why: String,
+    },
+    /// The S3 server cannot be reached, is too busy, or failed.
+    #[error("cannot {action} {target}: {why}")]
+    Away {
+        /// The attempted action.
+        action: &'static str,
+        /// Its target.
+        target: String,
+        /// What happened.
+        why: String,
+    },
+    /// There is no such bucket.
+    #[error("there is no bucket {bucket}")]
+    NoBucket {
+        /// Its name.
+        bucket: String,
+    },
+    /// The settings of a bucket cannot be used.
+    #[error("the bucket {bucket} cannot be used: {why}")]
+    Settings {
+        /// Its name.
+        bucket: String,
+        /// Why.
+        why: String,
+    },
     /// The file system reported an error.
     #[error("cannot {action} {target}: {source}")]
     Io {

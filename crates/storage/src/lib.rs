@@ -3,11 +3,13 @@
 //! Storage stores and never renders: what a client is redirected to is an object that exists. Callers use [`ObjectStore`] and
 //! presigned URLs only, so that a directory and an S3 server are interchangeable.
 
+pub mod credentials;
 pub mod endpoint;
 mod error;
 pub mod local;
 pub mod marked;
 pub mod presign;
+pub mod s3;
 mod sigv4;
 
 use std::ops::Range;
@@ -93,6 +95,9 @@ pub trait ObjectStore: Send + Sync + 'static {
         self.put(&marked::key()?, Bytes::from(id.to_owned())).await
     }
 }
+
+/// The most that one read returns, in bytes: a caller that wants more asks again.
+const MAX_READ: u64 = 64 << 20;
 
 /// How much of an object [`pieces`] reads at a time, in bytes.
 const PIECE: u64 = 1 << 20;

@@ -19,10 +19,7 @@ use echosphere_domain::key::ObjectKey;
 use futures_util::StreamExt;
 
 use crate::marked::MARKER;
-use crate::{Error, ObjectMeta, ObjectStore, Pieces, Result};
-
-/// The most that one read returns, in bytes: a caller that wants more asks again.
-const MAX_READ: u64 = 64 << 20;
+use crate::{Error, MAX_READ, ObjectMeta, ObjectStore, Pieces, Result};
 
 /// A directory of objects.
 #[derive(Debug, Clone)]

@@ -8,21 +8,13 @@ use std::time::Duration;
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
+use crate::credentials::Credentials;
 use crate::sigv4::{self, SigningKey};
 
 /// The longest validity of a presigned URL: 7 days, a limit set by S3.
 pub const MAX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// An access key and its secret.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The access key, which is part of every URL.
-    pub access_key: String,
-    /// The secret, which is part of none.
-    pub secret_key: SecretString,
-}
 
 /// Makes presigned URLs for one bucket.
 #[derive(Debug)]
@@ -144,8 +136,7 @@ mod tests {
     use super::*;
 
     fn presigner(bucket: &str) -> Presigner {
-        let secret_key = SecretString::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-        let credentials = Credentials { access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(), secret_key };
+        let credentials = Credentials::fixed("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         Presigner::new(bucket.to_owned(), "us-east-1".to_owned(), credentials)
     }
 

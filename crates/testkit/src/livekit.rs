@@ -1,13 +1,11 @@
 //! Runs a real livekit-server on free ports.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::net::{TcpListener, UdpSocket};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::http;
 use crate::server::{KEY, SECRET};
+use crate::tools::{free_port, program};
 
 /// A running livekit-server; killed when dropped.
 pub struct LiveKit {
@@ -20,7 +18,7 @@ pub struct LiveKit {
 impl LiveKit {
     /// Starts the server that `scripts/install.sh test` installed; panics with that command when it is not there.
     pub fn start() -> Self {
-        let program = program();
+        let program = program("livekit-server-v");
         let folder = tempfile::tempdir().unwrap();
         let (port, tcp, udp) = (free_port(), free_port(), free_port());
         let rtc = format!(
@@ -67,24 +65,5 @@ impl Drop for LiveKit {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn program() -> PathBuf {
-    let tools = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.tools");
-    let found = std::fs::read_dir(&tools).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_server =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("livekit-server-v"));
-    found.into_iter().find(is_server).expect("livekit-server is missing: scripts/install.sh test")
-}
-
-/// A port that is free for TCP and UDP. It is below the range from which the kernel takes ports for outgoing connections: none of
-/// those can take it before the server does.
-fn free_port() -> u16 {
-    loop {
-        let port = 10_000 + (RandomState::new().build_hasher().finish() % 20_000) as u16;
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() && UdpSocket::bind(("0.0.0.0", port)).is_ok() {
-            return port;
-        }
     }
 }

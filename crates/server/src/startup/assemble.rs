@@ -10,10 +10,11 @@ use echosphere_recorder::log::journal::{Journal, Recovered};
 use echosphere_recorder::log::spool::Spool;
 use echosphere_recorder::wire::Wire;
 use echosphere_storage::ObjectStore;
+use echosphere_storage::credentials::Credentials;
 use echosphere_storage::endpoint::Endpoint;
 use echosphere_storage::local::LocalStore;
 use echosphere_storage::marked::MarkedStore;
-use echosphere_storage::presign::{Credentials, Presigner};
+use echosphere_storage::presign::Presigner;
 use echosphere_store::{Store, sqlite};
 
 use super::Error;
@@ -67,10 +68,8 @@ async fn open_stores(config: &Config, data: &DataDir) -> Result<(Arc<dyn Store>,
 /// The keys of the embedded S3 endpoint.
 fn s3_credentials(config: &Config, data: &DataDir) -> Result<Credentials, Error> {
     Ok(match &config.s3_credentials {
-        Some((access_key, secret_key)) => {
-            Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() }
-        }
-        None => Credentials { access_key: "echosphere".to_owned(), secret_key: data.secret("s3-secret-key")? },
+        Some((access_key, secret_key)) => Credentials::fixed(access_key, secret_key.clone()),
+        None => Credentials::fixed("echosphere", data.secret("s3-secret-key")?),
     })
 }
 

@@ -1,0 +1,218 @@
+//! What every object store does, over a directory, MinIO and SeaweedFS.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::time::WallTime;
+use echosphere_storage::credentials::{Credentials, Provider};
+use echosphere_storage::local::LocalStore;
+use echosphere_storage::s3::{Bucket, Observer, Request, S3Store};
+use echosphere_storage::{Error, ObjectStore, Result, content_type, pieces};
+use echosphere_testkit::s3::{ACCESS_KEY, Kind, S3Server, SECRET_KEY};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::StatusCode;
+
+/// A part of a large object, and a bit.
+const LARGE: usize = 21_000_001;
+
+#[derive(Debug)]
+struct Nobody;
+
+impl Observer for Nobody {
+    fn answered(&self, _: Request, _: &str, _: Option<StatusCode>, _: Option<WallTime>) {}
+}
+
+fn now() -> WallTime {
+    WallTime::from_nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as i64)
+}
+
+fn key(text: &str) -> ObjectKey {
+    ObjectKey::parse(text).unwrap()
+}
+
+fn bucket(server: &S3Server, prefix: Option<&str>) -> Bucket {
+    Bucket {
+        name: "calls".to_owned(),
+        prefix: prefix.map(key),
+        region: "ap-northeast-1".to_owned(),
+        endpoint: Some(server.endpoint()),
+        ..Bucket::default()
+    }
+}
+
+fn store(bucket: Bucket, secret: &str) -> S3Store {
+    let credentials = Provider::fixed(Credentials::fixed(ACCESS_KEY, secret), now);
+    S3Store::open(bucket, Arc::new(credentials), Arc::new(Nobody)).unwrap()
+}
+
+/// Bytes that tell where they are.
+fn sample(length: usize) -> Bytes {
+    (0..length).map(|at| (at / 251 + at) as u8).collect()
+}
+
+async fn what_is_put_can_be_read_replaced_and_deleted(store: &dyn ObjectStore) {
+    let k = key("recordings/a=b/c_d-e.f/1/x.ts");
+    assert_eq!(store.head(&k).await.unwrap(), None);
+    assert!(matches!(store.get(&k).await, Err(Error::NotFound(missing)) if missing == k));
+    assert!(matches!(store.get_range(&k, 0..1).await, Err(Error::NotFound(_))));
+    store.put(&k, Bytes::from_static(b"one")).await.unwrap();
+    let first = store.head(&k).await.unwrap().unwrap();
+    assert_eq!(first.size, 3);
+    let age = SystemTime::now().duration_since(first.modified).unwrap_or_default();
+    assert!(age < Duration::from_secs(60), "{age:?}");
+    store.put(&k, Bytes::from_static(b"twice")).await.unwrap();
+    assert_ne!(first.etag, store.head(&k).await.unwrap().unwrap().etag);
+    assert_eq!(store.get(&k).await.unwrap(), "twice");
+    assert_eq!(store.get_range(&k, 1..100).await.unwrap(), "wice");
+    assert_eq!(store.get_range(&k, 1..3).await.unwrap(), "wi");
+    assert_eq!(store.get_range(&k, 5..10).await.unwrap(), "");
+    assert_eq!(store.get_range(&k, 9..u64::MAX).await.unwrap(), "");
+    assert_eq!(store.get_range(&k, 2..2).await.unwrap(), "");
+    assert!(store.delete(&k).await.unwrap());
+    assert!(!store.delete(&k).await.unwrap());
+    assert_eq!(store.head(&k).await.unwrap(), None);
+    store.put(&k, Bytes::new()).await.unwrap();
+    assert_eq!(store.get(&k).await.unwrap(), "");
+    assert_eq!(store.get_range(&k, 0..10).await.unwrap(), "");
+    store.delete_many(&[k]).await.unwrap();
+}
+
+async fn folders_are_listed_whole_and_nothing_else(store: &dyn ObjectStore) {
+    let keys = ["list/b/1/x.ts", "list/b/1/log/y.esc", "list/bc/1/x.ts", "list/b.ts"].map(key);
+    for key in &keys {
+        store.put(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    let mut listed = store.list(&key("list/b")).await.unwrap();
+    listed.sort();
+    assert_eq!(listed, [key("list/b/1/log/y.esc"), key("list/b/1/x.ts")]);
+    assert!(store.list(&key("nothing")).await.unwrap().is_empty());
+    assert!(store.list(&key("list/b.ts")).await.unwrap().is_empty());
+    store.delete_many(&[keys[0].clone(), keys[2].clone(), key("list/never")]).await.unwrap();
+    let mut listed = store.list(&key("list")).await.unwrap();
+    listed.sort();
+    assert_eq!(listed, [key("list/b.ts"), key("list/b/1/log/y.esc")]);
+    store.delete_many(&keys).await.unwrap();
+    assert!(store.list(&key("list")).await.unwrap().is_empty());
+}
+
+/// S3 lists and deletes a thousand at a time.
+async fn more_than_a_thousand_are_listed_and_deleted(store: &dyn ObjectStore) {
+    let keys: Vec<ObjectKey> = (0..1_030).map(|number| key(&format!("many/{number:04}.esc"))).collect();
+    let put = |key| async move { store.put(key, Bytes::from_static(b"x")).await };
+    stream::iter(&keys).map(put).buffer_unordered(32).try_collect::<Vec<()>>().await.unwrap();
+    let mut listed = store.list(&key("many")).await.unwrap();
+    listed.sort();
+    assert_eq!(listed, keys);
+    store.delete_many(&keys).await.unwrap();
+    assert!(store.list(&key("many")).await.unwrap().is_empty());
+}
+
+async fn large_ones_are_whole_or_not_there(store: &Arc<dyn ObjectStore>) {
+    let (k, bytes) = (key("large/x.ogg"), sample(LARGE));
+    let cut = |size: usize| {
+        let bytes = bytes.clone();
+        let pieces = (0..LARGE.div_ceil(size)).map(move |at| bytes.slice(at * size..LARGE.min((at + 1) * size)));
+        stream::iter(pieces).map(Ok)
+    };
+    for size in [70_001, 9 << 20] {
+        store.put_pieces(&k, cut(size).boxed()).await.unwrap();
+        let read: Vec<Bytes> = pieces(Arc::clone(store), k.clone(), 0..u64::MAX).try_collect().await.unwrap();
+        assert!(read.concat() == bytes, "{size}");
+    }
+    assert_eq!(store.head(&k).await.unwrap().unwrap().size, LARGE as u64);
+    assert_eq!(store.get_range(&k, 8_388_600..8_388_620).await.unwrap(), bytes.slice(8_388_600..8_388_620));
+    let broken = cut(1 << 20).take(15).chain(stream::iter([Err(Error::NotFound(k.clone()))]));
+    assert!(matches!(store.put_pieces(&key("large/y.ogg"), broken.boxed()).await, Err(Error::NotFound(_))));
+    assert_eq!(store.head(&key("large/y.ogg")).await.unwrap(), None);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for size in [0, 3, LARGE] {
+        std::fs::write(file.path(), &bytes[..size]).unwrap();
+        store.put_file(&k, file.path()).await.unwrap();
+        assert!(store.get(&k).await.unwrap() == bytes[..size], "a file of {size} bytes");
+    }
+    store.put(&k, bytes.clone()).await.unwrap();
+    assert!(store.get(&k).await.unwrap() == bytes);
+    assert!(store.put_file(&k, &file.path().with_extension("gone")).await.is_err());
+    store.delete(&k).await.unwrap();
+}
+
+async fn a_marker_says_which_store_it_is(store: &dyn ObjectStore) {
+    assert_eq!(store.marker().await.unwrap(), None);
+    store.mark("first").await.unwrap();
+    assert_eq!(store.marker().await.unwrap().as_deref(), Some("first"));
+    store.check().await.unwrap();
+    assert_eq!(store.marker().await.unwrap().as_deref(), Some("first"));
+}
+
+async fn suite(store: Arc<dyn ObjectStore>) {
+    what_is_put_can_be_read_replaced_and_deleted(store.as_ref()).await;
+    folders_are_listed_whole_and_nothing_else(store.as_ref()).await;
+    more_than_a_thousand_are_listed_and_deleted(store.as_ref()).await;
+    large_ones_are_whole_or_not_there(&store).await;
+    a_marker_says_which_store_it_is(store.as_ref()).await;
+}
+
+/// What only a server shows: types, other prefixes, other keys, other buckets.
+async fn of_servers(server: &mut S3Server) {
+    let store = store(bucket(server, Some("deep/er")), SECRET_KEY);
+    let k = key("recordings/x/1/a.ogg");
+    let mut missing = vec![store.get(&k).await.map(|_| ()), store.list(&key("recordings")).await.map(|_| ())];
+    if server.kind() == Kind::Minio {
+        // SeaweedFS makes a bucket for whoever may.
+        missing.push(store.put(&k, Bytes::new()).await);
+    }
+    for missing in missing {
+        assert!(matches!(&missing, Err(Error::NoBucket { bucket }) if bucket == "calls"), "{missing:?}");
+    }
+    store.make_bucket().await.unwrap();
+    store.make_bucket().await.unwrap();
+    suite(Arc::new(store.clone())).await;
+    suite(Arc::new(self::store(bucket(server, None), SECRET_KEY))).await;
+    store.put(&k, Bytes::from_static(b"OggS")).await.unwrap();
+    let whole = self::store(bucket(server, None), SECRET_KEY);
+    assert_eq!(whole.get(&key("deep/er/recordings/x/1/a.ogg")).await.unwrap(), "OggS");
+    let answer = whole.ask(http::Method::HEAD, "/deep/er/recordings/x/1/a.ogg", "").await.unwrap();
+    assert_eq!(answer.headers["content-type"], content_type(k.as_str()));
+    refused(&self::store(bucket(server, None), "another secret"), &k).await;
+    server.stop();
+    let away: Result<()> = store.put(&k, Bytes::new()).await;
+    assert!(matches!(away, Err(Error::Away { .. })), "{away:?}");
+    server.start_again();
+    assert_eq!(store.get(&k).await.unwrap(), "OggS");
+}
+
+/// Wrong keys are an error at once.
+async fn refused(stranger: &S3Store, k: &ObjectKey) {
+    let began = std::time::Instant::now();
+    for refused in [
+        stranger.put(k, Bytes::new()).await,
+        stranger.get(k).await.map(|_| ()),
+        stranger.head(k).await.map(|_| ()),
+        stranger.list(&key("recordings")).await.map(|_| ()),
+        stranger.delete(k).await.map(|_| ()),
+        stranger.put(k, sample(LARGE)).await,
+    ] {
+        assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(60), "it was tried again and again");
+}
+
+#[tokio::test]
+async fn a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    suite(Arc::new(LocalStore::open(dir.path(), "bucket").unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn minio() {
+    of_servers(&mut S3Server::start(Kind::Minio)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn seaweedfs() {
+    of_servers(&mut S3Server::start(Kind::Seaweedfs)).await;
+}

@@ -1,0 +1,137 @@
+//! Runs real S3 servers on free ports: MinIO and SeaweedFS.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::http;
+use crate::tools::{folder, free_port, program};
+
+/// The access key of a server's owner.
+pub const ACCESS_KEY: &str = "tests";
+/// Its secret key.
+pub const SECRET_KEY: &str = "a-secret-of-the-tests";
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which program it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// MinIO.
+    Minio,
+    /// SeaweedFS.
+    Seaweedfs,
+}
+
+/// A running S3 server; killed when dropped.
+pub struct S3Server {
+    kind: Kind,
+    folder: tempfile::TempDir,
+    ports: [u16; 8],
+    child: Option<Child>,
+}
+
+impl S3Server {
+    /// Starts the server that `scripts/install.sh test` installed; panics with that command when it is not there. It has no bucket yet.
+    pub fn start(kind: Kind) -> Self {
+        let mut server = Self {
+            kind,
+            folder: tempfile::tempdir().unwrap(),
+            ports: std::array::from_fn(|_| free_port()),
+            child: None,
+        };
+        server.start_again();
+        server
+    }
+
+    /// Which program it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its URL: `http://`, address and port.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.ports[0]).into()
+    }
+
+    /// Ends it at once, and waits until it is gone. What it has stays.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again, with what it had.
+    pub fn start_again(&mut self) {
+        self.stop();
+        let mut command = match self.kind {
+            Kind::Minio => minio(self.folder.path(), &self.ports),
+            Kind::Seaweedfs => seaweedfs(self.folder.path(), &self.ports),
+        };
+        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        let path = match self.kind {
+            Kind::Minio => "/minio/health/ready",
+            Kind::Seaweedfs => "/status",
+        };
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if TcpStream::connect(self.address()).is_ok() && http::get(self.address(), path).status == 200 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        panic!("{:?} did not start: {}", self.kind, log.chars().take(2_000).collect::<String>());
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn minio(folder: &Path, ports: &[u16; 8]) -> Command {
+    let mut command = Command::new(program("minio-v"));
+    command.arg("server").args(["--address", &format!("127.0.0.1:{}", ports[0])]).arg(folder.join("data"));
+    command.env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY);
+    command.env("MINIO_BROWSER", "off").env("MINIO_UPDATE", "off");
+    command
+}
+
+fn seaweedfs(here: &Path, ports: &[u16; 8]) -> Command {
+    let program = folder().join("seaweedfs/bin/weed");
+    assert!(program.exists(), "SeaweedFS is missing: scripts/install.sh test");
+    let data = here.join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    let keys = format!(
+        r#"{{"identities":[{{"name":"tests","credentials":[{{"accessKey":"{ACCESS_KEY}","secretKey":"{SECRET_KEY}"}}],"actions":["Admin","Read","List","Tagging","Write"]}}]}}"#
+    );
+    let config = here.join("s3.json");
+    std::fs::write(&config, keys).unwrap();
+    let mut command = Command::new(program);
+    command.args(["server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]);
+    command.args(["-volume.max=100", "-master.volumeSizeLimitMB=64"]);
+    command.arg(format!("-dir={}", data.display())).arg(format!("-s3.config={}", config.display()));
+    let names =
+        ["s3", "s3.port.grpc", "master", "master.port.grpc", "volume", "volume.port.grpc", "filer", "filer.port.grpc"];
+    for (name, port) in names.into_iter().zip(ports) {
+        let name = if name.contains("port") { name.to_owned() } else { format!("{name}.port") };
+        command.arg(format!("-{name}={port}"));
+    }
+    command
+}

@@ -4,16 +4,16 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 use echosphere_media::hls;
-use echosphere_storage::credentials::Credentials;
+use echosphere_storage::credentials::{Credentials, Provider};
 use echosphere_storage::presign::Presigner;
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session;
-use secrecy::SecretString;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
@@ -25,9 +25,9 @@ fn median(mut times: Vec<Duration>) -> f64 {
 /// An hour's media playlist, every segment presigned: what the route does once it has the rows.
 fn playlist() {
     const ROUNDS: u32 = 200;
-    let secret_key = SecretString::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-    let credentials = Credentials::fixed("AKIAIOSFODNN7EXAMPLE", secret_key);
-    let presigner = Presigner::new("echosphere-recordings".to_owned(), "ap-northeast-1".to_owned(), credentials);
+    let credentials = Credentials::fixed("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    let provider = Arc::new(Provider::fixed(credentials.clone(), || WallTime::from_millis(0)));
+    let presigner = Presigner::embedded("echosphere-recordings", "ap-northeast-1".to_owned(), provider);
     let key = |n| format!("recordings/AJ_cEzv5TDXsvVt/01a20a52-f041-783d-8c4d-9b6c3d024c84/1/audio/r1/{n:05}.ts");
     let keys: Vec<_> = (0..900).map(|n| ObjectKey::parse(key(n)).unwrap()).collect();
     let segments: Vec<_> = (0..900)
@@ -43,7 +43,7 @@ fn playlist() {
     let mut bytes = 0;
     for _ in 0..ROUNDS {
         let now = WallTime::from_millis(1_795_439_500_000);
-        let signing = presigner.at("http://127.0.0.1:8080", now, Duration::from_secs(7200)).unwrap();
+        let signing = presigner.with(&credentials, "http://127.0.0.1:8080", now, Duration::from_secs(7200)).unwrap();
         let mut write = |address, out: &mut String| match address {
             hls::Address::Segment(position) => signing.get(&keys[position], out),
             hls::Address::Init(_) => {}

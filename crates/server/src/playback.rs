@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use echosphere_domain::time::{MediaTime, WallTime};
-use echosphere_storage::presign::{BadEndpoint, Presigner, Signing};
+use echosphere_storage::presign::{self, Presigner, Signing};
 
 /// Signing times are rounded down to a multiple of this, or of less where the validity is shorter than an hour.
 const QUARTER_HOUR: Duration = Duration::from_secs(900);
@@ -53,8 +53,8 @@ fn floor(time: WallTime, grain: Duration) -> WallTime {
 }
 
 /// Prepares signing URLs with this validity, for example those of one playlist.
-pub fn signing(presigner: &Presigner, endpoint: &str, validity: Validity) -> Result<Signing, BadEndpoint> {
-    presigner.at(endpoint, validity.from, validity.life)
+pub async fn signing(presigner: &Presigner, endpoint: &str, validity: Validity) -> Result<Signing, presign::Error> {
+    presigner.at(endpoint, validity.from, validity.life).await
 }
 
 #[cfg(test)]

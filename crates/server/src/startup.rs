@@ -1,8 +1,11 @@
 //! Starts and stops the server: puts its parts together, listens for connections, and shuts down.
 
 mod assemble;
+mod s3_requests;
+mod stores;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +17,8 @@ use tokio_util::task::TaskTracker;
 
 #[cfg(test)]
 pub use self::assemble::assemble_over;
+#[cfg(test)]
+pub use self::stores::embedded;
 use crate::auto_record::{self, inbox};
 use crate::config::{Config, UnknownRoom};
 use crate::connections::{self, Listener};
@@ -47,6 +52,17 @@ pub enum Error {
     /// Object storage.
     #[error(transparent)]
     Storage(#[from] echosphere_storage::Error),
+    /// The keys for it.
+    #[error(transparent)]
+    Credentials(#[from] echosphere_storage::credentials::Error),
+    /// A file that a setting names.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The address.
     #[error("cannot listen on {address}: {source}")]
     Listen {

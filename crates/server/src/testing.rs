@@ -27,7 +27,7 @@ use crate::data_dir::DataDir;
 use crate::http::state::SharedApp;
 use crate::jobs;
 use crate::project_rules::ProjectRules;
-use crate::startup::assemble_over;
+use crate::startup::{assemble_over, embedded};
 use crate::uploads::receive::{self, Refusal};
 
 /// When tests take place, unless they say otherwise: after everything that was recorded.
@@ -80,7 +80,8 @@ impl House {
         let shown = Arc::clone(&now);
         let clock = Clock::new(move || WallTime::from_nanos(shown.load(Ordering::Relaxed)));
         let rules = ProjectRules::load(store.as_ref(), &config).await.unwrap();
-        let (app, recovered) = assemble_over(config, data, store, Arc::new(bytes.clone()), rules, clock).unwrap();
+        let stored = embedded(Arc::new(bytes.clone()), &config, &data).unwrap();
+        let (app, recovered) = assemble_over(config, data, store, stored, rules, clock).unwrap();
         (Self { folder, environment, app, bytes, now }, recovered)
     }
 
@@ -94,7 +95,8 @@ impl House {
         let (store, bytes) = (Arc::clone(&self.app.store), self.bytes.clone());
         let clock = self.app.recorder.clock.clone();
         let rules = self.app.uploads.exclusion.rules.clone();
-        let (app, _) = assemble_over(config, data, store, Arc::new(bytes.clone()), rules, clock).unwrap();
+        let stored = embedded(Arc::new(bytes.clone()), &config, &data).unwrap();
+        let (app, _) = assemble_over(config, data, store, stored, rules, clock).unwrap();
         Self { folder, environment, app, bytes, now: Arc::clone(&self.now) }
     }
 

@@ -4,11 +4,12 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
-use echosphere_storage::credentials::Credentials;
+use echosphere_storage::credentials::{Credentials, Provider};
 use echosphere_storage::presign::Presigner;
 use object_store::aws::AmazonS3Builder;
 use object_store::signer::Signer;
@@ -23,12 +24,20 @@ fn main() {
     let (access_key, secret) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
 
     let credentials = Credentials::fixed(access_key, secret);
-    let presigner = Presigner::new("bucket".to_owned(), "us-east-1".to_owned(), credentials);
+    let presigner = Presigner::embedded(
+        "bucket",
+        "us-east-1".to_owned(),
+        Arc::new(Provider::fixed(credentials.clone(), || WallTime::from_millis(0))),
+    );
     let ours: Vec<_> = keys.iter().map(|key| ObjectKey::parse(key.as_str()).unwrap()).collect();
     let began = Instant::now();
     for _ in 0..ROUNDS {
-        let signing =
-            presigner.at("http://127.0.0.1:9000", WallTime::from_millis(1_795_439_500_000), Duration::from_secs(3600));
+        let signing = presigner.with(
+            &credentials,
+            "http://127.0.0.1:9000",
+            WallTime::from_millis(1_795_439_500_000),
+            Duration::from_secs(3600),
+        );
         let (signing, mut out) = (signing.unwrap(), String::new());
         for key in &ours {
             signing.get(key, &mut out);

@@ -81,6 +81,22 @@ pub enum Error {
         /// The marker's name.
         marker: &'static str,
     },
+    /// The bucket is not the one that it was: it was made anew, or another one has its name.
+    #[error(
+        "the bucket is not the one that this data directory knows: its object {marker} is missing or another installation's. Was the bucket made anew, or is storage.url another one? To give up what it had and use this one, remove the file store-id from the data directory"
+    )]
+    ForeignBucket {
+        /// The marker's name.
+        marker: &'static str,
+    },
+    /// The bucket belongs to another installation.
+    #[error(
+        "this place in the bucket belongs to another installation, whose id is {id}: give each one a prefix of its own (storage.url: s3://BUCKET/PREFIX). If the other one is gone for good and this one takes its place, write that id into the file store-id of the data directory"
+    )]
+    Taken {
+        /// The other one's id.
+        id: String,
+    },
     /// The work was interrupted (a shutdown, a panic).
     #[error("cannot {action} {target}: the work was interrupted")]
     Interrupted {

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,11 +23,26 @@ pub(crate) fn key() -> Result<ObjectKey> {
 }
 
 /// A store with a marker. While the marker cannot be read, or is another one, nothing is written, deleted or called absent.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct MarkedStore<S> {
     inner: S,
     id: String,
+    kind: Kind,
+    /// When the store was proven to be this one.
+    proven: Mutex<Option<Instant>>,
 }
+
+/// What kind of store is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory: its disk may go at any moment, to look at the marker costs nothing, and one that has a marker may be taken over.
+    Directory,
+    /// A bucket: to look at the marker is a request, which is made once a minute at most, and a bucket that has a marker belongs to somebody else.
+    Bucket,
+}
+
+/// So long a bucket counts as proven. What is absent from it is called so only after it was proven anew.
+const PROVEN_FOR: Duration = Duration::from_secs(60);
 
 impl<S: ObjectStore> MarkedStore<S> {
     /// Opens a store. `known` is its id, if it was opened before: then it is expected to have it. One that is opened for the first
@@ -33,16 +50,20 @@ impl<S: ObjectStore> MarkedStore<S> {
     ///
     /// # Errors
     ///
-    /// A store that is opened for the first time, and cannot be read or written.
-    pub async fn open(inner: S, known: Option<String>, new: String) -> Result<Self> {
-        if let Some(id) = known {
-            return Ok(Self { inner, id });
-        }
-        if let Some(id) = inner.marker().await? {
-            return Ok(Self { inner, id });
-        }
-        inner.mark(&new).await?;
-        Ok(Self { inner, id: new })
+    /// A store that is opened for the first time, and cannot be read or written. [`Error::Taken`] for a bucket that has an id already.
+    pub async fn open(inner: S, kind: Kind, known: Option<String>, new: String) -> Result<Self> {
+        let id = match (known, kind) {
+            (Some(id), _) => id,
+            (None, _) => match inner.marker().await? {
+                Some(id) if kind == Kind::Bucket => return Err(Error::Taken { id }),
+                Some(id) => id,
+                None => {
+                    inner.mark(&new).await?;
+                    new
+                }
+            },
+        };
+        Ok(Self { inner, id, kind, proven: Mutex::new(None) })
     }
 
     /// The store's id.
@@ -56,16 +77,41 @@ impl<S: ObjectStore> MarkedStore<S> {
     ///
     /// [`Error::Foreign`] when it is another one, or none at all.
     pub async fn prove(&self) -> Result<()> {
-        match self.inner.marker().await? {
-            Some(id) if id == self.id => Ok(()),
-            _ => Err(Error::Foreign { marker: MARKER }),
+        let is_it = self.inner.marker().await?.is_some_and(|id| id == self.id);
+        *self.proven() = is_it.then(Instant::now);
+        match (is_it, self.kind) {
+            (true, _) => Ok(()),
+            (false, Kind::Directory) => Err(Error::Foreign { marker: MARKER }),
+            (false, Kind::Bucket) => Err(Error::ForeignBucket { marker: MARKER }),
         }
+    }
+
+    fn proven(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether that needs no new request.
+    fn is_proven(&self) -> bool {
+        self.kind == Kind::Bucket && self.proven().is_some_and(|at| at.elapsed() < PROVEN_FOR)
+    }
+
+    /// Checks it again, unless it has just been.
+    async fn prove_again(&self) -> Result<()> {
+        if self.is_proven() { Ok(()) } else { self.prove().await }
+    }
+
+    /// After a failure it has to be proven anew.
+    fn noted<T>(&self, done: Result<T>) -> Result<T> {
+        if done.as_ref().is_err_and(Error::is_transient) {
+            *self.proven() = None;
+        }
+        done
     }
 }
 
 impl<S: ObjectStore> MarkedStore<S> {
     /// What was read; that it is absent is said only of a store that is proven to be this one.
-    async fn proven(&self, read: Result<Bytes>) -> Result<Bytes> {
+    async fn surely(&self, read: Result<Bytes>) -> Result<Bytes> {
         if let Err(Error::NotFound(_)) = read {
             self.prove().await?;
         }
@@ -76,18 +122,18 @@ impl<S: ObjectStore> MarkedStore<S> {
 #[async_trait]
 impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
     async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()> {
-        self.prove().await?;
-        self.inner.put(key, bytes).await
+        self.prove_again().await?;
+        self.noted(self.inner.put(key, bytes).await)
     }
 
     async fn put_file(&self, key: &ObjectKey, file: &Path) -> Result<()> {
-        self.prove().await?;
-        self.inner.put_file(key, file).await
+        self.prove_again().await?;
+        self.noted(self.inner.put_file(key, file).await)
     }
 
     async fn put_pieces(&self, key: &ObjectKey, pieces: Pieces) -> Result<()> {
-        self.prove().await?;
-        self.inner.put_pieces(key, pieces).await
+        self.prove_again().await?;
+        self.noted(self.inner.put_pieces(key, pieces).await)
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>> {
@@ -99,21 +145,21 @@ impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
     }
 
     async fn get(&self, key: &ObjectKey) -> Result<Bytes> {
-        self.proven(self.inner.get(key).await).await
+        self.surely(self.inner.get(key).await).await
     }
 
     async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes> {
-        self.proven(self.inner.get_range(key, range).await).await
+        self.surely(self.inner.get_range(key, range).await).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {
-        self.prove().await?;
-        self.inner.delete(key).await
+        self.prove_again().await?;
+        self.noted(self.inner.delete(key).await)
     }
 
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {
-        self.prove().await?;
-        self.inner.delete_many(keys).await
+        self.prove_again().await?;
+        self.noted(self.inner.delete_many(keys).await)
     }
 
     async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>> {
@@ -122,8 +168,12 @@ impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
     }
 
     async fn check(&self) -> Result<()> {
+        // Whatever was written since it was proven has been taken.
+        if self.is_proven() {
+            return Ok(());
+        }
         self.prove().await?;
-        self.inner.check().await
+        self.noted(self.inner.check().await)
     }
 }
 

@@ -7,41 +7,19 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::time::WallTime;
 use echosphere_storage::credentials::{Credentials, Provider};
 use echosphere_storage::local::LocalStore;
-use echosphere_storage::s3::{Bucket, Observer, Request, S3Store};
+use echosphere_storage::s3::{Bucket, S3Store};
 use echosphere_storage::{Error, ObjectStore, Result, content_type, pieces};
-use echosphere_testkit::s3::{ACCESS_KEY, Kind, S3Server, SECRET_KEY};
+use echosphere_testkit::s3::{ACCESS_KEY, Kind, Nobody, S3Server, SECRET_KEY};
+use echosphere_testkit::session::now;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use http::StatusCode;
 
 /// A part of a large object, and a bit.
 const LARGE: usize = 21_000_001;
 
-#[derive(Debug)]
-struct Nobody;
-
-impl Observer for Nobody {
-    fn answered(&self, _: Request, _: &str, _: Option<StatusCode>, _: Option<WallTime>) {}
-}
-
-fn now() -> WallTime {
-    WallTime::from_nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as i64)
-}
-
 fn key(text: &str) -> ObjectKey {
     ObjectKey::parse(text).unwrap()
-}
-
-fn bucket(server: &S3Server, prefix: Option<&str>) -> Bucket {
-    Bucket {
-        name: "calls".to_owned(),
-        prefix: prefix.map(key),
-        region: "ap-northeast-1".to_owned(),
-        endpoint: Some(server.endpoint()),
-        ..Bucket::default()
-    }
 }
 
 fn store(bucket: Bucket, secret: &str) -> S3Store {
@@ -158,7 +136,7 @@ async fn suite(store: Arc<dyn ObjectStore>) {
 
 /// What only a server shows: types, other prefixes, other keys, other buckets.
 async fn of_servers(server: &mut S3Server) {
-    let store = store(bucket(server, Some("deep/er")), SECRET_KEY);
+    let store = store(server.bucket("calls", Some("deep/er")), SECRET_KEY);
     let k = key("recordings/x/1/a.ogg");
     let mut missing = vec![store.get(&k).await.map(|_| ()), store.list(&key("recordings")).await.map(|_| ())];
     if server.kind() == Kind::Minio {
@@ -171,13 +149,13 @@ async fn of_servers(server: &mut S3Server) {
     store.make_bucket().await.unwrap();
     store.make_bucket().await.unwrap();
     suite(Arc::new(store.clone())).await;
-    suite(Arc::new(self::store(bucket(server, None), SECRET_KEY))).await;
+    suite(Arc::new(self::store(server.bucket("calls", None), SECRET_KEY))).await;
     store.put(&k, Bytes::from_static(b"OggS")).await.unwrap();
-    let whole = self::store(bucket(server, None), SECRET_KEY);
+    let whole = self::store(server.bucket("calls", None), SECRET_KEY);
     assert_eq!(whole.get(&key("deep/er/recordings/x/1/a.ogg")).await.unwrap(), "OggS");
     let answer = whole.ask(http::Method::HEAD, "/deep/er/recordings/x/1/a.ogg", "").await.unwrap();
     assert_eq!(answer.headers["content-type"], content_type(k.as_str()));
-    refused(&self::store(bucket(server, None), "another secret"), &k).await;
+    refused(&self::store(server.bucket("calls", None), "another secret"), &k).await;
     server.stop();
     let away: Result<()> = store.put(&k, Bytes::new()).await;
     assert!(matches!(away, Err(Error::Away { .. })), "{away:?}");

@@ -3,9 +3,17 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::http as http_types;
+use echosphere_domain::key::ObjectKey;
+use echosphere_domain::time::WallTime;
+use echosphere_storage::credentials::{Credentials, Provider};
+use echosphere_storage::s3::{Bucket, Observer, Request, S3Store};
+
 use crate::http;
+use crate::session;
 use crate::tools::{folder, free_port, program};
 
 /// The access key of a server's owner.
@@ -82,6 +90,48 @@ impl S3Server {
         self.wait();
     }
 
+    /// A bucket of it, or a folder in one.
+    pub fn bucket(&self, name: &str, prefix: Option<&str>) -> Bucket {
+        Bucket {
+            name: name.to_owned(),
+            prefix: prefix.map(|prefix| ObjectKey::parse(prefix).unwrap()),
+            region: "ap-northeast-1".to_owned(),
+            endpoint: Some(self.endpoint()),
+            ..Bucket::default()
+        }
+    }
+
+    /// What is in a bucket, by the keys of the server's owner.
+    pub fn store(&self, name: &str) -> S3Store {
+        let keys = Provider::fixed(Credentials::fixed(ACCESS_KEY, SECRET_KEY), session::now);
+        S3Store::open(self.bucket(name, None), Arc::new(keys), Arc::new(Nobody)).unwrap()
+    }
+
+    /// Makes a bucket.
+    pub fn make_bucket(&self, name: &str) {
+        wait_for(self.store(name).make_bucket()).unwrap();
+    }
+
+    /// The keys of all objects in a bucket, in order.
+    pub fn keys(&self, name: &str) -> Vec<String> {
+        let answer = wait_for(self.store(name).ask(http_types::Method::GET, "?list-type=2", "")).unwrap();
+        let listed = answer.text.split("<Key>").skip(1);
+        let mut keys: Vec<String> = listed.filter_map(|text| Some(text.split_once("</Key>")?.0.to_owned())).collect();
+        keys.sort();
+        keys
+    }
+
+    /// The settings of a server that keeps its objects at this URL (`s3://BUCKET/PREFIX`) of it.
+    pub fn settings(&self, url: &str) -> Vec<(String, String)> {
+        let settings = [
+            ("ECHOSPHERE_STORAGE_URL", url),
+            ("ECHOSPHERE_STORAGE_ENDPOINT", &self.endpoint()),
+            ("ECHOSPHERE_STORAGE_ACCESS_KEY", ACCESS_KEY),
+            ("ECHOSPHERE_STORAGE_SECRET_KEY", SECRET_KEY),
+        ];
+        settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
     fn wait(&self) {
         let path = match self.kind {
             Kind::Minio => "/minio/health/ready",
@@ -97,6 +147,19 @@ impl S3Server {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         panic!("{:?} did not start: {}", self.kind, log.chars().take(2_000).collect::<String>());
     }
+}
+
+/// Waits for a future, where nothing else has to go on.
+pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Does not care about requests.
+#[derive(Debug)]
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn answered(&self, _: Request, _: &str, _: Option<http_types::StatusCode>, _: Option<WallTime>) {}
 }
 
 impl Drop for S3Server {

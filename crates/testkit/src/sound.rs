@@ -57,8 +57,8 @@ pub fn probe(file: &Path, entries: &str) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-/// A media playlist's segments: length in seconds and bytes, in order.
-pub fn segments(playlist_url: &str) -> Vec<(f64, Vec<u8>)> {
+/// The addresses of the segments of a recording, with their lengths in seconds, in order.
+pub fn listed(playlist_url: &str) -> Vec<(f64, String)> {
     let multivariant = http::fetch(playlist_url).text();
     let media = multivariant.lines().find(|line| !line.starts_with('#')).unwrap();
     let base = playlist_url.rsplit_once("/playlist.m3u8").unwrap().0;
@@ -69,12 +69,20 @@ pub fn segments(playlist_url: &str) -> Vec<(f64, Vec<u8>)> {
         if let Some(extinf) = line.strip_prefix("#EXTINF:") {
             length = extinf.trim_end_matches(',').parse().unwrap();
         } else if !line.starts_with('#') {
-            let answer = http::fetch(line);
-            assert_eq!(answer.status, 200, "{line}: {}", answer.text());
-            segments.push((length, answer.body));
+            segments.push((length, line.to_owned()));
         }
     }
     segments
+}
+
+/// A recording's segments: length in seconds and bytes, in order.
+pub fn segments(playlist_url: &str) -> Vec<(f64, Vec<u8>)> {
+    let fetched = listed(playlist_url).into_iter().map(|(length, address)| {
+        let answer = http::fetch(&address);
+        assert_eq!(answer.status, 200, "{address}: {}", answer.text());
+        (length, answer.body)
+    });
+    fetched.collect()
 }
 
 /// How many samples `b` is later than `a` around a position, by cross-correlation within a range; and how similar they are there (1

@@ -165,6 +165,28 @@ function loudJoins(expected, playlist, count) {
 /** How many times as many moments are tried as usual: 8 make over 40 seeks and 10 cold starts of each recording. */
 const TIMES = Number(process.env.E2E_MOMENTS ?? 1);
 
+/** How often a moment is listened to that was not heard as it should be. */
+const AGAIN = 3;
+
+/**
+ * How far what a page plays is from what is there to be heard, at each of some moments. A browser whose audio thread gets no processor leaves samples
+ * out, and says nothing: what is wrong is listened to again, as what is wrong in a recording is wrong each time.
+ */
+async function lags(page, { url, moments, isCold }, expected, farthest) {
+  const found = new Map();
+  for (let time = 0; time < AGAIN; time += 1) {
+    const wrong = moments.filter((moment) => {
+      const known = found.get(moment);
+      return !known || known.samples !== 0 || known.decibels >= farthest;
+    });
+    if (wrong.length === 0) break;
+    const heard = await heardIn(page, { url, moments: wrong, isCold });
+    assert.equal(heard.length, wrong.length);
+    for (const { moment, pcm } of heard) found.set(moment, { moment, ...lag(pcm, expected, moment) });
+  }
+  return moments.map((moment) => found.get(moment));
+}
+
 /**
  * Checks that what a page plays of a recording in Opus is its sound to the sample, after seeks, at joins of segments, and from cold starts; how many
  * moments and joins that were, and how large the rest of the difference is: in the middle of all, and at most, which is to be less than `farthest` (dB).
@@ -177,10 +199,7 @@ export async function assertExact(page, recording, farthest, also = []) {
   const rest = [];
   for (const isCold of [false, true]) {
     const moments = [...isCold ? loudMoments(expected, 2 * TIMES) : [...loudMoments(expected, 6 * TIMES), ...joins], ...also];
-    const heard = await heardIn(page, { url: inOpus(recording), moments, isCold });
-    assert.equal(heard.length, moments.length);
-    for (const { moment, pcm: sound } of heard) {
-      const { samples, decibels } = lag(sound, expected, moment);
+    for (const { moment, samples, decibels } of await lags(page, { url: inOpus(recording), moments, isCold }, expected, farthest)) {
       assert.equal(samples, 0, `${recording.id} at ${moment} s, ${isCold ? 'cold' : 'after a seek'}: ${decibels} dB`);
       rest.push(decibels);
     }

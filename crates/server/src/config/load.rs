@@ -74,9 +74,7 @@ impl Default for Config {
             livekit_ca: None,
             recorder: super::Recorder::default(),
             database: None,
-            storage: None,
-            bucket: "echosphere-recordings".to_owned(),
-            region: "ap-northeast-1".to_owned(),
+            storage: super::Storage::default(),
             s3_credentials: None,
             sweep_after: Duration::from_secs(24 * 3600),
             sweep_every: Duration::from_secs(3600),
@@ -115,7 +113,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Config, Er
             (setting.apply)(&mut draft, text).map_err(|reason| Error::Value { place: place(), reason })?;
         }
     }
-    finish(draft)
+    finish(draft, environment)
 }
 
 fn apply_file(draft: &mut Draft, path: &Path, text: &str) -> Result<(), Error> {
@@ -231,8 +229,9 @@ fn nearest(key: &str) -> Option<&'static str> {
     scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.7).map(|(_, known)| known)
 }
 
-fn finish(draft: Draft) -> Result<Config, Error> {
-    let Draft { mut config, livekit_key, livekit_secret, s3_access_key, s3_secret_key } = draft;
+fn finish(draft: Draft, environment: &Environment) -> Result<Config, Error> {
+    let Draft { mut config, livekit_key, livekit_secret, storage, s3_access_key, s3_secret_key } = draft;
+    config.storage = storage.finish(environment).map_err(Error::Contradiction)?;
     config.s3_credentials = match (s3_access_key, s3_secret_key) {
         (Some(key), Some(secret)) => Some((key, secret)),
         (None, None) => None,

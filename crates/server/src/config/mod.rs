@@ -11,6 +11,7 @@ mod projects;
 mod recorder;
 pub mod settings;
 mod sign_in;
+mod storage;
 mod value;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub use network::{Network, is_loopback_host};
 pub use projects::{KeyPair, Project};
 pub use recorder::{AutoRecord, Recorder};
 pub use sign_in::SignIn;
+pub use storage::{Place, S3, Storage};
 
 /// What becomes of a session that asks for redaction, which this version cannot do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +84,8 @@ pub struct Config {
     pub recorder: Recorder,
     /// The SQLite database's file; `None` is the one in the data directory.
     pub database: Option<PathBuf>,
-    /// Where objects are kept; `None` is a folder in the data directory.
-    pub storage: Option<PathBuf>,
-    /// The bucket's name, also the first path segment of the embedded S3 endpoint.
-    pub bucket: String,
-    /// The region that presigned URLs name.
-    pub region: String,
+    /// Where objects are kept.
+    pub storage: Storage,
     /// Fixed keys of the embedded S3 endpoint; without them a pair is made at the first start.
     pub s3_credentials: Option<(String, SecretString)>,
     /// How old an object that nothing needs must be before it is deleted.

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use echosphere_media::aac;
 
-use super::{Config, Redaction, RenderWhen, UnknownRoom, credentials, value};
+use super::{Config, Redaction, RenderWhen, UnknownRoom, credentials, storage as storage_of, value};
 
 /// One setting.
 pub struct Setting {
@@ -26,6 +26,7 @@ pub(super) struct Draft {
     pub(super) config: Config,
     pub(super) livekit_key: Option<String>,
     pub(super) livekit_secret: Option<SecretString>,
+    pub(super) storage: storage_of::Draft,
     pub(super) s3_access_key: Option<String>,
     pub(super) s3_secret_key: Option<SecretString>,
 }
@@ -49,6 +50,7 @@ macro_rules! set {
 }
 
 mod recorder;
+mod storage;
 
 fn log_json(text: &str) -> Result<bool, String> {
     match text {
@@ -139,10 +141,10 @@ fn max_duration(text: &str) -> Result<std::time::Duration, String> {
 
 /// All settings, in the order of the documentation. `projects` and `config`, which are not single texts, are not among them.
 pub fn all() -> impl Iterator<Item = &'static Setting> {
-    BEFORE.iter().chain(recorder::SETTINGS).chain(AFTER)
+    BEFORE.iter().chain(storage::SETTINGS).chain(recorder::SETTINGS).chain(AFTER)
 }
 
-/// What comes before those of LiveKit and the recorder.
+/// What comes before those of storage, LiveKit and the recorder.
 const BEFORE: &[Setting] = &[
     Setting {
         key: "listen",
@@ -213,64 +215,6 @@ const BEFORE: &[Setting] = &[
         meaning: "The database: sqlite://PATH.",
         apply: |draft, text| {
             draft.config.database = Some(value::sqlite_path(text)?);
-            Ok(())
-        },
-    },
-    Setting {
-        key: "storage.url",
-        variable: "ECHOSPHERE_STORAGE_URL",
-        default: "objects in the data directory",
-        meaning: "Where objects are kept: file:///PATH.",
-        apply: |draft, text| {
-            draft.config.storage = Some(value::storage_path(text)?);
-            Ok(())
-        },
-    },
-    Setting {
-        key: "storage.bucket",
-        variable: "ECHOSPHERE_STORAGE_BUCKET",
-        default: "echosphere-recordings",
-        meaning: "The bucket's name, which is also the first path segment of presigned URLs.",
-        apply: set!(config.bucket, value::bucket),
-    },
-    Setting {
-        key: "storage.region",
-        variable: "ECHOSPHERE_STORAGE_REGION",
-        default: "ap-northeast-1",
-        meaning: "The region that presigned URLs name.",
-        apply: set!(config.region, value::text),
-    },
-    Setting {
-        key: "storage.sweep_after",
-        variable: "ECHOSPHERE_STORAGE_SWEEP_AFTER",
-        default: "24h",
-        meaning: "How old an object of ours that nothing needs must be before it is deleted.",
-        apply: set!(config.sweep_after, value::duration),
-    },
-    Setting {
-        key: "storage.sweep_every",
-        variable: "ECHOSPHERE_STORAGE_SWEEP_EVERY",
-        default: "1h",
-        meaning: "How often to look for such objects.",
-        apply: set!(config.sweep_every, sweep_every),
-    },
-    Setting {
-        key: "s3.access_key",
-        variable: "ECHOSPHERE_S3_ACCESS_KEY",
-        default: "made at the first start",
-        meaning: "The access key of the embedded S3 endpoint; set together with s3.secret_key.",
-        apply: |draft, text| {
-            draft.s3_access_key = Some(value::text(text)?);
-            Ok(())
-        },
-    },
-    Setting {
-        key: "s3.secret_key",
-        variable: "ECHOSPHERE_S3_SECRET_KEY",
-        default: "made at the first start",
-        meaning: "The secret key of the embedded S3 endpoint.",
-        apply: |draft, text| {
-            draft.s3_secret_key = Some(secret(text)?);
             Ok(())
         },
     },

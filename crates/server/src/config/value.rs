@@ -79,29 +79,30 @@ pub fn sqlite_path(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// The folder of a `file://` URL.
-pub fn storage_path(text: &str) -> Result<PathBuf, String> {
-    match text.split_once("://") {
-        Some(("file", path)) if path.starts_with('/') => Ok(PathBuf::from(path)),
-        Some(("file", _)) => Err(format!("{text:?} has no absolute path: expected file:///PATH")),
-        _ => Err(format!("{text:?} is not a storage that this version knows: expected file:///PATH")),
-    }
+/// A file or folder.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    self::text(text).map(PathBuf::from)
 }
 
-/// A bucket name by S3's rules for new buckets, and not one of the first path segments that this server itself uses.
-pub fn bucket(text: &str) -> Result<String, String> {
+/// A bucket name by S3's rules for new buckets.
+pub fn bucket_name(text: &str) -> Result<String, String> {
     let good = (3..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())
         && !text.contains("..");
+    let wanted = || format!("{text:?} is not a bucket name: expected 3 to 63 of a-z, 0-9, '-' and '.'");
+    if good { Ok(text.to_owned()) } else { Err(wanted()) }
+}
+
+/// A bucket name that is not one of the first path segments that this server itself uses.
+pub fn bucket(text: &str) -> Result<String, String> {
     let taken =
         ["v1", "recordings", "assets", "observability", "livekit", "healthz", "readyz", "metrics", "login", "logout"];
-    match (good, taken.contains(&text)) {
-        (true, false) => Ok(text.to_owned()),
-        (true, true) => Err(format!("{text:?} is a path of the server itself and cannot be a bucket's name")),
-        _ => Err(format!("{text:?} is not a bucket name: expected 3 to 63 of a-z, 0-9, '-' and '.'")),
+    if taken.contains(&text) {
+        return Err(format!("{text:?} is a path of the server itself and cannot be a bucket's name"));
     }
+    bucket_name(text)
 }
 
 /// A text that is not blank.
@@ -133,10 +134,8 @@ mod tests {
 
     #[test]
     fn what_later_versions_will_know_is_refused_by_name() {
-        assert!(storage_path("s3://bucket").unwrap_err().contains("s3://bucket"));
         assert!(sqlite_path("postgres://u:p@h/db").unwrap_err().contains("postgres"));
         assert!(!sqlite_path("postgres://u:secret@h/db").unwrap_err().contains("secret"));
-        assert_eq!(storage_path("file:///var/lib/x"), Ok(PathBuf::from("/var/lib/x")));
     }
 
     #[test]

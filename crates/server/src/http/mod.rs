@@ -136,11 +136,11 @@ fn json(document: String) -> Response {
 
 /// Answers a path that is none of our routes: it is in the bucket, or there is nothing.
 async fn fallback(State(app): State<SharedApp>, request: Request) -> Response {
-    let bucket = format!("/{}", app.config.bucket);
+    let bucket = format!("/{}", app.config.storage.bucket);
     let in_bucket =
         request.uri().path().strip_prefix(&bucket).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if in_bucket || is_list_buckets(&request) {
-        let answer: Response<echosphere_storage::endpoint::Body> = app.s3.answer(request).await;
+    if let Some(endpoint) = app.s3.as_ref().filter(|_| in_bucket || is_list_buckets(&request)) {
+        let answer: Response<echosphere_storage::endpoint::Body> = endpoint.answer(request).await;
         return answer.map(Body::new);
     }
     not_found(request.uri())

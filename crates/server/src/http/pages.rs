@@ -29,7 +29,7 @@ struct Pages;
 struct Assets;
 
 /// The Content-Security-Policy: everything is loaded from this server, no script or style is inline, nobody frames our pages. Media
-/// are blobs (hls.js) or come from the bucket.
+/// are blobs (hls.js) or come from the bucket: from this server, or from the S3 server that [`plays_from`] allows.
 const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; media-src 'self' blob:; \
     img-src 'self' data:; font-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -81,7 +81,20 @@ pub async fn recording(
             Err(problem) => return to_sign_in(problem, &visitor, &uri),
         },
     };
-    recording_page(id, &query)
+    plays_from(app.presigner.elsewhere(), recording_page(id, &query))
+}
+
+/// Lets a page load media from another address, too.
+fn plays_from(elsewhere: Option<&str>, mut page: Response) -> Response {
+    let Some(elsewhere) = elsewhere else { return page };
+    let mut policy = POLICY.to_owned();
+    for directive in ["connect-src 'self'", "media-src 'self'"] {
+        policy = policy.replace(directive, &format!("{directive} {elsewhere}"));
+    }
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    page
 }
 
 fn recording_page(id: Option<RecordingId>, query: &str) -> Response {

@@ -37,8 +37,8 @@ pub struct App {
     pub links: Links,
     /// Browsers that sign in.
     pub sign_ins: SignIns,
-    /// The embedded S3 endpoint.
-    pub s3: Endpoint,
+    /// The embedded S3 endpoint, unless an S3 server has the objects.
+    pub s3: Option<Endpoint>,
     /// Makes presigned URLs.
     pub presigner: Presigner,
     /// Renders segments.

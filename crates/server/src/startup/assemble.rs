@@ -1,6 +1,5 @@
 //! Makes the parts of a server, lowest first, and gives each what it needs.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use echosphere_domain::id::NodeId;
@@ -9,20 +8,16 @@ use echosphere_media::render::Renderer;
 use echosphere_recorder::log::journal::{Journal, Recovered};
 use echosphere_recorder::log::spool::Spool;
 use echosphere_recorder::wire::Wire;
-use echosphere_storage::ObjectStore;
-use echosphere_storage::credentials::Credentials;
 use echosphere_storage::endpoint::Endpoint;
-use echosphere_storage::local::LocalStore;
-use echosphere_storage::marked::MarkedStore;
-use echosphere_storage::presign::Presigner;
-use echosphere_store::{Store, sqlite};
+use echosphere_store::Store;
 
-use super::Error;
+use super::{Error, stores};
 use crate::assembly::Assembly;
 use crate::auto_record::AutoRecord;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::data_dir::{DataDir, STORE_ID};
+use crate::data_dir::DataDir;
+use crate::entropy;
 use crate::http;
 use crate::http::state::{App, SharedApp};
 use crate::jobs::{self, Jobs};
@@ -40,38 +35,9 @@ use crate::uploads::Uploads;
 use crate::uploads::exclusion::Exclusion;
 use crate::uploads::sound_ahead::SoundsAhead;
 use crate::uploads::telemetry_queue::{self, TelemetryQueue};
-use crate::{clock, entropy, private};
 
 /// Threads that read uploads and telemetry: the memory that one may take counts once for each.
 const READERS: usize = 2;
-
-/// The database and the object storage of a configuration.
-async fn open_stores(config: &Config, data: &DataDir) -> Result<(Arc<dyn Store>, Arc<dyn ObjectStore>), Error> {
-    let database = config.database.clone().unwrap_or_else(|| data.database());
-    let root: PathBuf = config.storage.clone().unwrap_or_else(|| data.objects());
-    let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
-    let known = data.store_id();
-    let new = entropy::uuid(clock::now()).to_string();
-    let objects = MarkedStore::open(LocalStore::open(&root, &config.bucket)?, known.clone(), new).await?;
-    if known.is_none() {
-        data.write_private(STORE_ID, objects.id())?;
-    }
-    if let Err(error) = objects.prove().await {
-        tracing::error!(%error, folder = %root.display(), "nothing is read from object storage or written to it; what is recorded waits on the disk");
-    }
-    // If they lie outside of the data directory, an earlier version or a volume may have left them readable by others.
-    let outside = private::database_files(&database).into_iter().chain([root.join(&config.bucket)]);
-    private::close(outside.collect::<Vec<_>>().iter().map(PathBuf::as_path))?;
-    Ok((store, Arc::new(objects)))
-}
-
-/// The keys of the embedded S3 endpoint.
-fn s3_credentials(config: &Config, data: &DataDir) -> Result<Credentials, Error> {
-    Ok(match &config.s3_credentials {
-        Some((access_key, secret_key)) => Credentials::fixed(access_key, secret_key.clone()),
-        None => Credentials::fixed("echosphere", data.secret("s3-secret-key")?),
-    })
-}
 
 fn verifier(config: &Config) -> Verifier {
     let pairs = config.projects.iter().flat_map(|project| {
@@ -82,9 +48,9 @@ fn verifier(config: &Config) -> Verifier {
 
 pub(super) async fn assemble(config: Config) -> Result<(SharedApp, Recovered), Error> {
     let data = DataDir::open(&config.data_dir)?;
-    let (store, bytes) = open_stores(&config, &data).await?;
+    let (store, objects) = stores::open(&config, &data).await?;
     let rules = ProjectRules::load(store.as_ref(), &config).await?;
-    assemble_over(config, data, store, bytes, rules, Clock::system())
+    assemble_over(config, data, store, objects, rules, Clock::system())
 }
 
 /// Puts the parts of a server together over its database and object storage; also returns what earlier processes left in journals.
@@ -92,18 +58,18 @@ pub fn assemble_over(
     config: Config,
     data: DataDir,
     store: Arc<dyn Store>,
-    bytes: Arc<dyn ObjectStore>,
+    stored: stores::Objects,
     rules: ProjectRules,
     clock: Clock,
 ) -> Result<(SharedApp, Recovered), Error> {
     let system = |action| move |source| Error::System { action, source };
+    let stores::Objects { bytes, presigner, embedded } = stored;
     let (config, data) = (Arc::new(config), Arc::new(data));
     // Read before this process's own journal is begun next to them.
     let journals = recording::journals(&data.journal()).map_err(jobs::Error::from)?;
     let journal = Journal::start(&data.journal(), entropy::uuid(clock.now())).map_err(system("begin the journal"))?;
     let spool = Spool::open(&data.chunks()).map_err(system("open the spool of chunks"))?;
     let wire = Wire::new(config.livekit_ca.as_deref())?;
-    let credentials = s3_credentials(&config, &data)?;
     let pool = Pool::start(config.render_workers, Renderer::new).map_err(system("start a thread"))?;
     let readers = Readers::start(READERS).map_err(system("start a thread"))?;
     telemetry_queue::remove_leftovers(&data);
@@ -129,8 +95,8 @@ pub fn assemble_over(
         tokens: verifier(&config),
         links: Links::new(data.secret("links")?),
         sign_ins: SignIns::new(data.secret(sign_in::SECRET)?, &config),
-        s3: Endpoint::new(bytes, config.bucket.clone(), &credentials),
-        presigner: Presigner::new(config.bucket.clone(), config.region.clone(), credentials),
+        s3: embedded.map(|keys| Endpoint::new(bytes, config.storage.bucket.clone(), &keys)),
+        presigner,
         watchers: http::Watchers::new(config.http.max_listeners),
         health: http::Health::default(),
         store,

@@ -9,7 +9,7 @@ fn key(text: &str) -> ObjectKey {
 
 async fn open(root: &Path, known: Option<&str>, new: &str) -> MarkedStore<LocalStore> {
     let local = LocalStore::open(root, "bucket").unwrap();
-    MarkedStore::open(local, known.map(str::to_owned), new.to_owned()).await.unwrap()
+    MarkedStore::open(local, Kind::Directory, known.map(str::to_owned), new.to_owned()).await.unwrap()
 }
 
 #[tokio::test]

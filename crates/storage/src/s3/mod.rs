@@ -81,6 +81,20 @@ pub struct Bucket {
     pub ca: Option<Vec<u8>>,
 }
 
+impl Bucket {
+    /// Its address: where its objects are, without a slash at the end.
+    pub fn address(&self) -> String {
+        let endpoint = match &self.endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("https://s3.{}.amazonaws.com", self.region),
+        };
+        match (self.addressing, endpoint.split_once("://")) {
+            (Addressing::VirtualHost, Some((scheme, host))) => format!("{scheme}://{}.{host}", self.name),
+            _ => format!("{endpoint}/{}", self.name),
+        }
+    }
+}
+
 /// The objects of a bucket, or of a folder in it.
 #[derive(Debug, Clone)]
 pub struct S3Store {
@@ -122,7 +136,9 @@ impl S3Store {
             .with_client_options(options)
             .with_http_connector(connector);
         if let Some(endpoint) = &bucket.endpoint {
-            builder = builder.with_endpoint(endpoint_of(endpoint, &bucket));
+            // With the bucket's name where that is a part of the host's.
+            let is_in_host = bucket.addressing == Addressing::VirtualHost;
+            builder = builder.with_endpoint(if is_in_host { bucket.address() } else { endpoint.clone() });
         }
         builder = match &bucket.encryption {
             Encryption::Bucket => builder,
@@ -181,14 +197,6 @@ impl S3Store {
             None => path,
         };
         ObjectKey::parse(key).ok()
-    }
-}
-
-/// The endpoint as `object_store` wants it: with the bucket's name where that is a part of the host's.
-fn endpoint_of(endpoint: &str, bucket: &Bucket) -> String {
-    match (bucket.addressing, endpoint.split_once("://")) {
-        (Addressing::VirtualHost, Some((scheme, host))) => format!("{scheme}://{}.{host}", bucket.name),
-        _ => endpoint.to_owned(),
     }
 }
 

@@ -7,8 +7,8 @@ use object_store::CredentialProvider as _;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequest, HttpRequestBody};
 
+use super::S3Store;
 use super::answer::Refusal;
-use super::{Addressing, S3Store};
 use crate::{Error, Result};
 
 /// The most that is read of an answer, in bytes.
@@ -42,26 +42,13 @@ impl Answer {
 }
 
 impl S3Store {
-    /// The bucket's address: where its objects are, without a slash at the end.
-    pub fn address(&self) -> String {
-        let bucket = &self.bucket;
-        let endpoint = match &bucket.endpoint {
-            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => format!("https://s3.{}.amazonaws.com", bucket.region),
-        };
-        match (bucket.addressing, endpoint.split_once("://")) {
-            (Addressing::VirtualHost, Some((scheme, host))) => format!("{scheme}://{}.{host}", bucket.name),
-            _ => format!("{endpoint}/{}", bucket.name),
-        }
-    }
-
     /// Asks for something of the bucket: `rest` is what follows its address (`?versioning`, `/key?tagging`), encoded.
     ///
     /// # Errors
     ///
     /// The server cannot be reached, or there are no credentials. What it refuses is an answer.
     pub async fn ask(&self, method: Method, rest: &str, body: impl Into<Bytes> + Send) -> Result<Answer> {
-        let target = format!("{}{rest}", self.address());
+        let target = format!("{}{rest}", self.bucket.address());
         let away = |why: String| Error::Away { action: "ask", target: target.clone(), why };
         let uri: Uri = target.parse().map_err(|error: http::uri::InvalidUri| away(error.to_string()))?;
         let mut request = HttpRequest::new(HttpRequestBody::from(body.into()));

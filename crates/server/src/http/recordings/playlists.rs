@@ -150,7 +150,7 @@ pub async fn media(
     needs_aac(&app)?;
     let segments = segments(&app, &recording, &rendition).await?;
     let base = app.base_url(&headers);
-    let signing = playback::signing(&app.presigner, &base, super::validity(&app, &caller, &recording));
+    let signing = playback::signing(&app.presigner, &base, super::validity(&app, &caller, &recording)).await;
     let signing = signing.map_err(|error| {
         tracing::error!(%error, "no URL can be presigned; set public_url");
         Problem::internal("the server's address cannot be signed; its log says more")
@@ -160,9 +160,10 @@ pub async fn media(
     let listed: Vec<_> = listed(&segments).collect();
     let text = hls::media(kind(&recording), &listed, &mut |address, out| {
         let hls::Address::Segment(position) = address else { return };
+        // An address of ours leads to a long one.
         match segments[position].state.own() {
-            Some(key) => signing.get(key, out),
-            None => out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index)),
+            Some(key) if !signing.is_long() => signing.get(key, out),
+            _ => out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index)),
         }
     });
     Ok(playlist(text))

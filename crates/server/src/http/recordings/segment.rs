@@ -64,7 +64,7 @@ pub async fn get(
         _ => rendered(&app, &recording, captures, &segment).await?,
     };
     match rendered {
-        Some(Rendered::Stored(key)) => redirect(&app, &headers, &caller, &recording, &key),
+        Some(Rendered::Stored(key)) => redirect(&app, &headers, &caller, &recording, &key).await,
         Some(Rendered::Silence(ts)) => Ok(silence(ts)),
         None => Err(Problem::part_not_found("the segment is lost; the playlist lists it as a gap")),
     }
@@ -96,7 +96,7 @@ fn silence(ts: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, no_store)], ts).into_response()
 }
 
-fn redirect(
+async fn redirect(
     app: &App,
     headers: &HeaderMap,
     caller: &Caller,
@@ -104,7 +104,7 @@ fn redirect(
     key: &ObjectKey,
 ) -> Result<Response, Problem> {
     let base = app.base_url(headers);
-    let signing = playback::signing(&app.presigner, &base, super::validity(app, caller, recording));
+    let signing = playback::signing(&app.presigner, &base, super::validity(app, caller, recording)).await;
     let signing = signing.map_err(|error| Problem::internal(error.to_string()))?;
     let mut url = String::new();
     signing.get(key, &mut url);

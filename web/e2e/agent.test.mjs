@@ -34,7 +34,7 @@ async function call(sdk, collector, room) {
   const { program, args, name } = SDKS[sdk];
   const worker = start(program, args, { env, cwd: agent, elsewhere: true });
   try {
-    await until('the worker', () => /registered worker/.test(worker.output()), 180);
+    await until('the worker', () => /registered worker/.test(worker.output()), 60);
     const caller = start(python, ['caller.py', room, name], { env, cwd: agent, elsewhere: true });
     const status = await caller.ended;
     assert.equal(status, 0, `${caller.output()}\n${worker.output().slice(-6000)}`);

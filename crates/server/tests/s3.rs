@@ -2,11 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use echosphere_livekit::token;
 use echosphere_testkit::http;
+use echosphere_testkit::livekit::LiveKit;
+use echosphere_testkit::publishers::{Plan, Publishers};
 use echosphere_testkit::s3::{Kind, S3Server};
-use echosphere_testkit::server::Server;
-use echosphere_testkit::session::Session;
+use echosphere_testkit::server::{KEY, SECRET, Server, files};
+use echosphere_testkit::session::{self, Session};
 use echosphere_testkit::sound;
+use secrecy::SecretString;
+use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
@@ -26,6 +35,8 @@ fn a_session_is_kept_in_the_bucket_and_plays_from_it(kind: Kind) {
     let (_dir, server) = start(&s3, "s3://calls/here", &[("ECHOSPHERE_RENDERING_WHEN", "always")]);
     let session = Session::load("order");
     assert_eq!(session.upload(server.address).status, 200);
+    let there = s3.keys("calls");
+    assert!(there.iter().any(|key| key.ends_with("/upload.multipart")), "acknowledged means there: {there:?}");
     let recording = server.settled_all().remove(0);
     assert_eq!(recording["status"], "COMPLETED", "{recording}");
     let url = recording["playlist_url"].as_str().unwrap();
@@ -55,4 +66,102 @@ fn minio() {
 #[test]
 fn seaweedfs() {
     a_session_is_kept_in_the_bucket_and_plays_from_it(Kind::Seaweedfs);
+}
+
+/// Waits for something that takes a while.
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(120) {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    panic!("waited in vain for {what}");
+}
+
+/// The recording of a session that came while the server was away, once it is back.
+fn after_it_is_back(s3: &mut S3Server, server: &Server) -> Value {
+    assert_eq!(server.get("/readyz").json()["storage"], "failing");
+    s3.start_again();
+    let recordings = until("the recording", || {
+        let recordings = server.recordings();
+        recordings.iter().any(|recording| recording["status"] == "COMPLETED").then_some(recordings)
+    });
+    assert_eq!(recordings.len(), 1);
+    assert_eq!((&recordings[0]["partial"], &recordings[0]["gaps"]), (&json!(false), &json!([])));
+    until("readiness", || (server.get("/readyz").status == 200).then_some(()));
+    until("an empty spool", || files(&server.data().join("spool")).is_empty().then_some(()));
+    recordings[0].clone()
+}
+
+#[test]
+fn an_upload_is_acknowledged_from_this_machines_disk_while_the_server_is_away() {
+    let mut s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let (_dir, mut server) = start(&s3, "s3://calls", &[]);
+    s3.stop();
+    assert_eq!(Session::load("order").upload(server.address).status, 200);
+    assert!(server.log().contains("only this machine has it"), "it is said aloud");
+    server.restart();
+    after_it_is_back(&mut s3, &server);
+}
+
+#[test]
+fn a_sender_is_asked_to_come_again_and_what_it_sent_becomes_one_recording() {
+    let mut s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let (_dir, server) = start(&s3, "s3://calls", &[("ECHOSPHERE_UPLOADS_WHEN_STORAGE_IS_AWAY", "retry")]);
+    s3.stop();
+    let session = Session::load("order");
+    assert_eq!(session.upload(server.address).status, 503);
+    after_it_is_back(&mut s3, &server);
+    assert_eq!(session.upload(server.address).status, 200);
+    assert_eq!(server.settled_all().len(), 1);
+}
+
+/// Tones of 20 ms, each as an Opus packet.
+fn tones() -> Vec<Vec<u8>> {
+    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip).unwrap();
+    let tone = |n: usize| ((n as f64 * 0.05).sin() * 8_000.0) as i16;
+    let frames = (0..250).map(|frame| (0..960).map(|n| tone(frame * 960 + n)).collect::<Vec<i16>>());
+    frames.map(|frame| encoder.encode_vec(&frame, 1_500).unwrap()).collect()
+}
+
+fn chunks(folder: &Path) -> usize {
+    files(folder).len()
+}
+
+#[test]
+fn a_room_goes_on_while_the_server_is_away() {
+    let mut s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let livekit = LiveKit::start();
+    let settings = [("LIVEKIT_URL", &*livekit.url()), ("ECHOSPHERE_RECORDER_CHUNK", "2s")];
+    let (_dir, server) = start(&s3, "s3://calls", &settings);
+    let token = |room: &str, identity: &str| {
+        token::mint_speaker(KEY, &SecretString::from(SECRET), room, identity, session::now(), 3_600)
+    };
+    let rooms = vec!["room".to_owned()];
+    let people = Publishers::start(&Plan { url: livekit.url(), token, rooms, per_room: 2, frames: Arc::new(tones()) });
+    let body = json!({ "room_name": "room" }).to_string();
+    let begun = server.send("POST", "/v1/recordings", &[("content-type", "application/json")], body.as_bytes());
+    let id = begun.json()["id"].as_str().unwrap().to_owned();
+    let there = |s3: &S3Server| s3.keys("calls").iter().filter(|key| key.ends_with(".esc")).count();
+    until("a chunk in the bucket", || (there(&s3) > 1).then_some(()));
+    let before = there(&s3);
+    s3.stop();
+    let spool = server.data().join("chunks");
+    until("chunks on the disk", || (chunks(&spool) >= 2).then_some(()));
+    assert_eq!(server.recording(&id)["status"], "ACTIVE");
+    s3.start_again();
+    until("all of them in the bucket", || (chunks(&spool) == 0 && there(&s3) > before + 2).then_some(()));
+    server.send("POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
+    people.stop();
+    let recording = server.settled_all().remove(0);
+    assert_eq!(recording["status"], "COMPLETED");
+    assert_eq!((&recording["partial"], &recording["gaps"]), (&json!(false), &json!([])), "{recording}");
+    assert!(recording["duration_ms"].as_i64().unwrap() > 10_000, "{recording}");
+    let segments = sound::segments(recording["playlist_url"].as_str().unwrap());
+    assert!(segments.iter().all(|(_, bytes)| !bytes.is_empty()));
 }

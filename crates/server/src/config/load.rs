@@ -80,6 +80,7 @@ impl Default for Config {
             sweep_every: Duration::from_secs(3600),
             max_upload_bytes: 1 << 30,
             upload_retry_delay: Duration::from_secs(15),
+            when_storage_is_away: super::WhenAway::Accept,
             redaction: Redaction::Refuse,
             unknown_room_wait: Duration::from_secs(20),
             unknown_room: UnknownRoom::Keep,

@@ -39,6 +39,15 @@ pub enum Redaction {
     Accept,
 }
 
+/// What a sender is told whose upload an S3 server does not take in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenAway {
+    /// That it was taken: it is on this machine's disk, and goes to the server as soon as that takes it.
+    Accept,
+    /// To come again.
+    Retry,
+}
+
 /// When segments are rendered (AAC in MPEG-TS). What can be played in Opus is there at once either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RenderWhen {
@@ -96,6 +105,8 @@ pub struct Config {
     pub max_upload_bytes: u64,
     /// How long the agents SDK is asked to wait before it tries again, when we could not take its upload.
     pub upload_retry_delay: Duration,
+    /// What a sender is told whose upload an S3 server does not take in time.
+    pub when_storage_is_away: WhenAway,
     /// What becomes of a session that asks for redaction.
     pub redaction: Redaction,
     /// How long an upload is held until the name of its room is known, while rules exclude rooms by name.
@@ -127,6 +138,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// How often what is heard in a room is put into object storage.
+    pub fn chunk(&self) -> Duration {
+        self.recorder.chunk.unwrap_or(Duration::from_secs(if self.storage.is_s3() { 10 } else { 2 }))
+    }
+
     /// Whether sound can be had as AAC.
     pub fn makes_aac(&self) -> bool {
         self.render_when != RenderWhen::Never

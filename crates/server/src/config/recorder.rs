@@ -11,6 +11,8 @@ pub struct Recorder {
     pub live: bool,
     /// How long the capture log is kept after the end of a recording; `None` is for ever.
     pub keep_log: Option<Duration>,
+    /// How often what is heard is put into object storage; `None` is every 10 s with an S3 server, else every 2 s.
+    pub chunk: Option<Duration>,
     /// How many rooms are recorded at the same time, at most.
     pub max_rooms: usize,
     /// The use of the machine's cores by this process up to which new rooms are begun, in percent.
@@ -53,6 +55,7 @@ impl Default for Recorder {
         Self {
             live: true,
             keep_log: None,
+            chunk: None,
             max_rooms: 500,
             max_cpu: 85,
             max_spool: 4 << 30,

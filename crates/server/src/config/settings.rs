@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use echosphere_media::aac;
 
-use super::{Config, Redaction, RenderWhen, UnknownRoom, credentials, storage as storage_of, value};
+use super::{Config, Redaction, RenderWhen, UnknownRoom, WhenAway, credentials, storage as storage_of, value};
 
 /// One setting.
 pub struct Setting {
@@ -72,6 +72,12 @@ fn sweep_every(text: &str) -> Result<std::time::Duration, String> {
     if duration >= shortest { Ok(duration) } else { Err(format!("{text:?} is shorter than 100ms")) }
 }
 
+fn chunk(text: &str) -> Result<std::time::Duration, String> {
+    let duration = value::duration(text)?;
+    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(60);
+    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 60s")) }
+}
+
 /// A length of time from a second to a day.
 fn patience(text: &str) -> Result<std::time::Duration, String> {
     let duration = value::duration(text)?;
@@ -114,6 +120,14 @@ fn render_when(text: &str) -> Result<RenderWhen, String> {
         "asked" => Ok(RenderWhen::Asked),
         "always" => Ok(RenderWhen::Always),
         _ => Err(format!("{text:?} is neither asked nor always nor never")),
+    }
+}
+
+fn when_away(text: &str) -> Result<WhenAway, String> {
+    match text {
+        "accept" => Ok(WhenAway::Accept),
+        "retry" => Ok(WhenAway::Retry),
+        _ => Err(format!("{text:?} is neither accept nor retry")),
     }
 }
 
@@ -235,6 +249,13 @@ const AFTER: &[Setting] = &[
         default: "15s",
         meaning: "How long the agents SDK is asked to wait before it sends an upload again that could not be taken; it tries four times.",
         apply: set!(config.upload_retry_delay, value::duration),
+    },
+    Setting {
+        key: "uploads.when_storage_is_away",
+        variable: "ECHOSPHERE_UPLOADS_WHEN_STORAGE_IS_AWAY",
+        default: "accept",
+        meaning: "What the agents SDK is told when the S3 server has not taken an upload 30 s after its last byte: accept (only this machine's disk has it until the server takes it) or retry (come again).",
+        apply: set!(config.when_storage_is_away, when_away),
     },
     Setting {
         key: "uploads.redaction",

@@ -34,6 +34,14 @@ use crate::{entropy, error, names};
 
 pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     let id: UploadId = claim.payload.parse().map_err(|_| Error::Payload(claim.payload.clone()))?;
+    let done = run_upload(jobs, claim, id).await;
+    if done.is_ok() {
+        jobs.uploads.arrivals.arrived(id);
+    }
+    done
+}
+
+async fn run_upload(jobs: &Jobs, claim: &Claim, id: UploadId) -> Result<(), Error> {
     let path = jobs.data.spool(id);
     let ahead = jobs.uploads.ahead.take(id);
     let upload = jobs.store.upload(id).await?;

@@ -16,8 +16,6 @@ use crate::error::Error;
 
 /// How often to look whether something is due.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often a chunk is cut.
-const CHUNK: Duration = Duration::from_secs(2);
 /// While chunks go to the disk first: how often one is cut at least, and the size from which on it is cut earlier, because a sync
 /// for each costs the disk more than its bytes.
 const SPOOLED_CHUNK: (Duration, usize) = (Duration::from_secs(8), 64 << 10);
@@ -57,10 +55,11 @@ async fn look() {
 /// Cuts chunks, for ever.
 async fn cut(session: &RoomSession) {
     let mut cut_at = Instant::now();
+    let chunk = session.recorder.config.chunk();
     loop {
         look().await;
-        let (after, size) = if session.outbox.is_empty() { (CHUNK, usize::MAX) } else { SPOOLED_CHUNK };
-        if cut_at.elapsed() < CHUNK || (cut_at.elapsed() < after && session.capture().filling() < size) {
+        let (after, size) = if session.outbox.is_empty() { (chunk, usize::MAX) } else { SPOOLED_CHUNK };
+        if cut_at.elapsed() < chunk.min(after) || (cut_at.elapsed() < after && session.capture().filling() < size) {
             continue;
         }
         match session.cut().await {

@@ -32,6 +32,7 @@ use crate::rendering::{Pool, Rendering};
 use crate::sign_in::{self, SignIns};
 use crate::signals::{Bell, Stop};
 use crate::uploads::Uploads;
+use crate::uploads::arrivals::Arrivals;
 use crate::uploads::exclusion::Exclusion;
 use crate::uploads::sound_ahead::SoundsAhead;
 use crate::uploads::telemetry_queue::{self, TelemetryQueue};
@@ -152,6 +153,7 @@ impl Base {
                 clock: self.clock.clone(),
             },
             ahead: SoundsAhead::default(),
+            arrivals: Arrivals::default(),
             telemetry: TelemetryQueue::default(),
             leaving: tokio::sync::Mutex::default(),
             held,

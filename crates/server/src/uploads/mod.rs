@@ -1,5 +1,6 @@
 //! What agents upload, sessions and telemetry: received onto the disk, read, and held or refused where it must be.
 
+pub mod arrivals;
 pub mod body;
 pub mod exclusion;
 pub mod held;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use echosphere_domain::id::UploadId;
 use echosphere_store::Store;
 
+use self::arrivals::Arrivals;
 use self::exclusion::Exclusion;
 use self::sound_ahead::SoundsAhead;
 use self::telemetry_queue::TelemetryQueue;
@@ -41,6 +43,8 @@ pub struct Uploads {
     pub exclusion: Exclusion,
     /// What was found of the sound of uploads while they came.
     pub ahead: SoundsAhead,
+    /// Who waits until what they sent is in object storage.
+    pub arrivals: Arrivals,
     /// OTLP requests that could not be stored at once.
     pub telemetry: TelemetryQueue,
     /// Locked while a request has an upload leave quarantine, or what is held: two requests for one upload do not meet.

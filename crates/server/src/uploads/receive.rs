@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
 use super::{Uploads, body, exclusion, recover, refusal};
+use crate::config::WhenAway;
 use crate::{data_dir, entropy, names};
 
 /// Bytes between two syncs to the disk, so that the last sync, which the sender waits for, has little left to do. The free space
@@ -216,13 +217,34 @@ async fn accept(
 async fn seal(uploads: &Arc<Uploads>, upload: &Upload, sealed: Sealed) -> Result<(), Refusal> {
     let now = uploads.clock.now();
     let task = TaskId::new(entropy::uuid(now));
+    let is_waited_for = sealed.complete && uploads.config.storage.is_s3();
+    let arrival = is_waited_for.then(|| uploads.arrivals.expect(upload.id));
     if let Err(error) = uploads.store.seal_upload(upload.id, sealed, task, now).await {
         // Not acknowledged, so the sender keeps it; leaving the bytes would make a second recording of them later.
         discard(uploads, upload.id).await;
         return Err(Refusal::Transient(error.to_string()));
     }
     uploads.jobs.ring();
-    Ok(())
+    let has_arrived = match arrival {
+        Some(arrival) => arrival.wait().await,
+        None => true,
+    };
+    if has_arrived { Ok(()) } else { not_arrived(uploads, upload) }
+}
+
+/// What a sender is told whose upload is on this machine's disk, and not in object storage in time. It goes there as soon as it can either way.
+fn not_arrived(uploads: &Uploads, upload: &Upload) -> Result<(), Refusal> {
+    metrics::counter!("echosphere_uploads_not_in_storage_total").increment(1);
+    match uploads.config.when_storage_is_away {
+        WhenAway::Accept => {
+            tracing::error!(upload = %upload.id, "object storage has not taken an upload; it is acknowledged all the same, and only this machine has it until then (uploads.when_storage_is_away)");
+            Ok(())
+        }
+        WhenAway::Retry => {
+            tracing::error!(upload = %upload.id, "object storage has not taken an upload; its sender is asked to come again (uploads.when_storage_is_away)");
+            Err(Refusal::Transient("object storage does not take it".to_owned()))
+        }
+    }
 }
 
 type DataStream = axum::body::BodyDataStream;

@@ -2,7 +2,7 @@
 
 use echosphere_domain::id::ProjectId;
 
-use super::{Setting, flag, list, livekit_secret, max_duration, sweep_every};
+use super::{Setting, chunk, flag, list, livekit_secret, max_duration, sweep_every};
 use crate::config::value;
 
 /// In the order of the documentation.
@@ -102,6 +102,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         meaning: "How long the capture log of a room, the lossless master, is kept after the end of the recording: forever, or a duration. Without it there are no single tracks, a lost segment cannot be made again, and a later session fills no gaps.",
         apply: |draft, text| {
             draft.config.recorder.keep_log = if text == "forever" { None } else { Some(value::duration(text)?) };
+            Ok(())
+        },
+    },
+    Setting {
+        key: "recorder.chunk",
+        variable: "ECHOSPHERE_RECORDER_CHUNK",
+        default: "10s with s3://, else 2s",
+        meaning: "How often what is heard in a room is put into object storage (1s to 60s): the disk of this machine has it within half a second, and its loss costs what is younger.",
+        apply: |draft, text| {
+            draft.config.recorder.chunk = Some(chunk(text)?);
             Ok(())
         },
     },

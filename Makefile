@@ -1,5 +1,5 @@
 # The two commands are `make demo` and `make test`; CI runs the second one and nothing else.
-.PHONY: help demo demo-live check test soak bench true-times licenses fuzz clean
+.PHONY: help demo demo-live demo-s3 check test soak bench true-times licenses fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -16,6 +16,11 @@ demo-live: ## Install, build, start LiveKit and EchoSphere, and record a call wh
 	@scripts/install.sh live
 	cargo build --release --package echosphere-server $(FEATURES)
 	.tools/venv/bin/python scripts/demo_live.py
+
+demo-s3: ## Install, build, start MinIO and EchoSphere on a bucket of it, and print where the replays are
+	@scripts/install.sh s3
+	cargo build --release --package echosphere-server $(FEATURES)
+	scripts/demo_s3.sh
 
 test: ## Install what the tests need and run all of them
 	@scripts/install.sh test

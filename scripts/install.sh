@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building (`install.sh build`), the live demo (`live`) or testing (`test`) needs and the machine lacks. Debian or Ubuntu.
+# Installs what building (`install.sh build`), the live demo (`live`), the demo on S3 (`s3`) or testing (`test`) needs and the machine lacks. Debian or Ubuntu.
 # Asks before nothing, does nothing twice. Tools that are not packages go to .tools/ beside the sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -43,6 +43,12 @@ test_tools() {
     at_once "node_modules web; node_modules web/e2e/agent" "python_packages; newest_sdk; seaweedfs" "livekit_server; minio"
 }
 
+s3() {
+    build
+    has_go
+    at_once minio
+}
+
 live() {
     build
     has_go
@@ -50,7 +56,7 @@ live() {
 }
 
 has_go() {
-    command -v go >/dev/null || fail "Go is missing: it builds livekit-server (https://go.dev/dl)"
+    command -v go >/dev/null || fail "Go is missing: it builds livekit-server and MinIO (https://go.dev/dl)"
 }
 
 # at_once COMMANDS ...: runs them beside one another, and fails when one of them has failed. `;` parts commands: after `&&` no failure in
@@ -124,6 +130,7 @@ seaweedfs() {
 case "${1:-}" in
     build) build ;;
     live) live ;;
+    s3) s3 ;;
     test) test_tools ;;
-    *) fail "usage: scripts/install.sh build|live|test" ;;
+    *) fail "usage: scripts/install.sh build|live|s3|test" ;;
 esac

@@ -53,11 +53,14 @@ enum Command {
         #[arg(long)]
         no_auth: bool,
     },
-    /// Check whether rooms can be recorded from here, and say what to do if not.
+    /// Check whether rooms can be recorded from here and kept in the bucket, and say what to do if not.
     Doctor {
         /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
         #[arg(long)]
         config: Option<PathBuf>,
+        /// Make the bucket if it is missing, and let the page read from it (CORS).
+        #[arg(long)]
+        fix: bool,
     },
     /// Print the OpenAPI document of the HTTP interface.
     Openapi,
@@ -94,10 +97,10 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
             start_log(&config)?;
             runtime()?.block_on(demo::run(config, &sessions, once))?;
         }
-        Command::Doctor { config } => {
+        Command::Doctor { config, fix } => {
             let config = config::load(config.as_deref(), &environment())?;
             println!("EchoSphere {}\n", env!("CARGO_PKG_VERSION"));
-            if !runtime()?.block_on(doctor::run(&config)) {
+            if !runtime()?.block_on(doctor::run(&config, fix)) {
                 return Err("something must be mended first".into());
             }
         }

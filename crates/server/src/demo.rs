@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use crate::clock;
-use crate::config::{self, Config, Environment, KeyPair};
+use crate::config::{self, Config, Environment, KeyPair, RenderWhen};
 use crate::http::state::SharedApp;
 use crate::startup;
 
@@ -44,6 +44,9 @@ pub fn config(environment: &Environment) -> Result<Config, config::Error> {
 /// Runs the server, uploads every session in the folder, and prints where the replays are.
 pub async fn run(config: Config, sessions: &Path, once: bool) -> Result<(), Failure> {
     let found = find(sessions)?;
+    if config.storage.is_s3() {
+        startup::bucket_of(&config.storage)?.0.make_bucket().await?;
+    }
     Ok(startup::run(config, move |app| {
         let app = app.clone();
         tokio::spawn(async move {
@@ -81,8 +84,11 @@ async fn bring_in(app: &SharedApp, sessions: &[PathBuf]) -> Result<(), Failure> 
     println!("\nRecordings:");
     let page = app.store.list(app.config.local_project(), &Filter::default(), None, 50).await?;
     let mut best = None;
+    // What an S3 server has of the segments is AAC; Opus is cut here.
+    let is_there = app.config.storage.is_s3() && app.config.render_when == RenderWhen::Always;
+    let codec = if is_there { "?codec=aac" } else { "" };
     for (recording, _) in page.items {
-        let url = format!("http://{}/recordings/{}", app.config.listen, recording.id);
+        let url = format!("http://{}/recordings/{}{codec}", app.config.listen, recording.id);
         let length = recording.duration.as_millis() / 1000;
         let room = recording.room_name.as_deref().unwrap_or("-");
         println!("  {:<10} {:>3} s  {room:<26} {url}", recording.state.status.to_string(), length);
@@ -91,6 +97,9 @@ async fn bring_in(app: &SharedApp, sessions: &[PathBuf]) -> Result<(), Failure> 
         }
     }
     if let Some((_, url)) = best {
+        if let Some(elsewhere) = app.presigner.elsewhere().filter(|_| is_there) {
+            println!("\nThey are kept in the bucket {}, and played from {elsewhere}.", app.config.storage.bucket);
+        }
         println!("\nOpen a replay:  {url}\nAll of them:    http://{}/\nCtrl-C stops.", app.config.listen);
     }
     Ok(())

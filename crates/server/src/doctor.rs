@@ -1,5 +1,7 @@
-//! `echosphere doctor`: checks whether rooms can be recorded from this machine. It prints a line for each check, and what to do
+//! `echosphere doctor`: checks whether rooms can be recorded from this machine, and kept in the bucket. It prints a line for each check, and what to do
 //! about a bad result.
+
+mod bucket;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,9 +34,12 @@ enum Finding {
     Bad(String, String),
 }
 
-/// Runs all checks and prints their results; true when rooms can be recorded.
-pub async fn run(config: &Config) -> bool {
+/// Runs all checks and prints their results; true when rooms can be recorded. With `fix` makes what a bucket lacks.
+pub async fn run(config: &Config, fix: bool) -> bool {
     let mut findings = vec![("disk", disk(config))];
+    if config.storage.is_s3() {
+        findings.extend(bucket::check(config, fix).await);
+    }
     match (&config.livekit_url, config.projects.iter().find_map(|project| project.livekit.first())) {
         (Some(url), Some(pair)) => match Wire::new(config.livekit_ca.as_deref()) {
             Ok(wire) => {

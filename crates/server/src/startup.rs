@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 #[cfg(test)]
 pub use self::assemble::assemble_over;
+pub use self::stores::bucket_of;
 #[cfg(test)]
 pub use self::stores::embedded;
 use crate::auto_record::{self, inbox};
@@ -52,6 +53,9 @@ pub enum Error {
     /// Object storage.
     #[error(transparent)]
     Storage(#[from] echosphere_storage::Error),
+    /// A bucket is asked for, and no S3 server has the objects.
+    #[error("storage.url names no bucket")]
+    NoBucket,
     /// The keys for it.
     #[error(transparent)]
     Credentials(#[from] echosphere_storage::credentials::Error),

@@ -106,6 +106,11 @@ impl Provider {
         }
     }
 
+    /// The clock by which they expire.
+    pub(crate) fn clock(&self) -> fn() -> WallTime {
+        self.now
+    }
+
     /// Gives up what is known, if it is this: the server said that it has expired. Fixed ones stay.
     pub async fn give_up(&self, access_key: &str) {
         let mut known = self.known.lock().await;

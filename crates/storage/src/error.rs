@@ -49,6 +49,14 @@ pub enum Error {
         /// What happened.
         why: String,
     },
+    /// This machine's clock and the S3 server's are far apart.
+    #[error(
+        "nothing is deleted: the S3 server's clock is {seconds} s ahead of this machine's; let NTP keep both in step"
+    )]
+    Clocks {
+        /// By how many seconds the server's is ahead; negative when it is late.
+        seconds: i64,
+    },
     /// There is no such bucket.
     #[error("there is no bucket {bucket}")]
     NoBucket {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
+use echosphere_domain::time::WallTime;
 use echosphere_storage::credentials::{Credentials, Provider};
 use echosphere_storage::local::LocalStore;
 use echosphere_storage::s3::{Bucket, S3Store};
@@ -155,12 +156,28 @@ async fn of_servers(server: &mut S3Server) {
     assert_eq!(whole.get(&key("deep/er/recordings/x/1/a.ogg")).await.unwrap(), "OggS");
     let answer = whole.ask(http::Method::HEAD, "/deep/er/recordings/x/1/a.ogg", "").await.unwrap();
     assert_eq!(answer.headers["content-type"], content_type(k.as_str()));
+    nothing_is_deleted_by_a_wrong_clock(server, &k).await;
     refused(&self::store(server.bucket("calls", None), "another secret"), &k).await;
     server.stop();
     let away: Result<()> = store.put(&k, Bytes::new()).await;
     assert!(matches!(away, Err(Error::Away { .. })), "{away:?}");
     server.start_again();
     assert_eq!(store.get(&k).await.unwrap(), "OggS");
+}
+
+/// Where the clocks are far apart nothing is deleted, and all else goes on.
+async fn nothing_is_deleted_by_a_wrong_clock(server: &S3Server, k: &ObjectKey) {
+    let late = || WallTime::from_nanos(now().as_nanos() - 301_000_000_000);
+    let credentials = Provider::fixed(Credentials::fixed(ACCESS_KEY, SECRET_KEY), late);
+    let bucket = server.bucket("calls", Some("deep/er"));
+    let store = S3Store::open(bucket, Arc::new(credentials), Arc::new(Nobody)).unwrap();
+    store.put(k, Bytes::from_static(b"OggS")).await.unwrap();
+    for deleted in
+        [store.delete(k).await.map(|_| ()), store.delete_many(std::slice::from_ref(k)).await, store.check().await]
+    {
+        assert!(matches!(deleted, Err(Error::Clocks { seconds: 299..=303 })), "{deleted:?}");
+    }
+    assert_eq!(store.get(k).await.unwrap(), "OggS");
 }
 
 /// Wrong keys are an error at once.

@@ -170,8 +170,8 @@ pub trait Uploads {
     /// Scope: id.
     async fn drop_duplicate(&self, id: UploadId, now: WallTime) -> Result<()>;
 
-    /// Ends an upload that cannot be read: state `Quarantined` with the reason; the object becomes live. Scope: id.
-    async fn quarantine_upload(&self, id: UploadId, reason: &str, object: &ObjectKey, now: WallTime) -> Result<()>;
+    /// Ends an upload that cannot be read: state `Quarantined` with the reason. Its body stays in the spool. Scope: id.
+    async fn quarantine_upload(&self, id: UploadId, reason: &str) -> Result<()>;
 
     /// Stores the job id and room sid of an upload's session, and the room's name if one is given. Scope: id.
     async fn note_session(&self, id: UploadId, session: &SessionIds, room_name: Option<&str>) -> Result<()>;

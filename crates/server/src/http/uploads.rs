@@ -160,14 +160,13 @@ pub async fn list(
 )]
 pub async fn body(State(app): State<SharedApp>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
     let upload = find(&app, &caller, &id).await?;
-    let body = if upload.state == UploadState::Held {
-        let file = tokio::fs::File::open(app.data.spool(upload.id)).await;
-        let file = file.map_err(|_| Problem::upload_not_found("the upload is not held any more"))?;
+    let body = if let Ok(file) = tokio::fs::File::open(app.data.spool(upload.id)).await {
         Body::from_stream(ReaderStream::new(file))
     } else {
+        // Where earlier versions kept what is in quarantine.
         let object = key::quarantine(&upload.project, upload.id);
         if app.objects.head(&object).await?.is_none() {
-            return Err(Problem::upload_not_found("the upload is not in quarantine any more"));
+            return Err(Problem::upload_not_found("the upload does not wait any more"));
         }
         Body::from_stream(app.objects.pieces(object, 0..u64::MAX))
     };
@@ -195,7 +194,7 @@ pub async fn reprocess(
 ) -> Result<StatusCode, Problem> {
     let _alone = app.uploads.leaving.lock().await;
     let upload = find(&app, &caller, &id).await?;
-    if upload.state == UploadState::Quarantined {
+    if upload.state == UploadState::Quarantined && !app.data.spool(upload.id).exists() {
         spool_again(&app, &upload).await?;
     }
     held::release(&app.uploads, &upload, upload.state == UploadState::Held).await?;
@@ -203,7 +202,7 @@ pub async fn reprocess(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Copies an upload in quarantine back into the spool, where uploads are read. It leaves quarantine if it can be read this time.
+/// Moves an upload that an earlier version put into object storage for quarantine into the spool, where uploads are read.
 async fn spool_again(app: &SharedApp, upload: &Upload) -> Result<(), Problem> {
     let object = key::quarantine(&upload.project, upload.id);
     let failed = |error: std::io::Error| {
@@ -212,11 +211,12 @@ async fn spool_again(app: &SharedApp, upload: &Upload) -> Result<(), Problem> {
     };
     let path = app.data.spool(upload.id);
     let mut file = tokio::fs::File::create(&path).await.map_err(failed)?;
-    let mut pieces = pin!(app.objects.pieces(object, 0..u64::MAX));
+    let mut pieces = pin!(app.objects.pieces(object.clone(), 0..u64::MAX));
     while let Some(piece) = pieces.next().await {
         tokio::io::AsyncWriteExt::write_all(&mut file, &piece?).await.map_err(failed)?;
     }
-    file.sync_all().await.map_err(failed)
+    file.sync_all().await.map_err(failed)?;
+    Ok(app.objects.forget(&[object]).await?)
 }
 
 /// Deletes an upload that is held or in quarantine.
@@ -237,11 +237,7 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     let _alone = app.uploads.leaving.lock().await;
     let upload = find(&app, &caller, &id).await?;
-    let deleted = async {
-        clean::forget_quarantined(&app.jobs, &upload).await?;
-        Ok::<_, crate::jobs::Error>(app.uploads.forget(upload.id).await?)
-    };
-    deleted.await.map_err(|error| {
+    clean::forget_quarantined(&app.jobs, &upload).await.map_err(|error| {
         tracing::warn!(upload = %upload.id, %error, "an upload cannot be deleted now");
         Problem::unavailable("the upload cannot be deleted now; the server's log says more")
     })?;

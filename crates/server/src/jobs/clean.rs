@@ -88,11 +88,11 @@ async fn kept_for_redaction(jobs: &Jobs) -> Result<u64, Error> {
     }
 }
 
-/// Deletes an upload in quarantine: its bytes, then its row.
+/// Deletes an upload that is held or in quarantine: its bytes, those too that an earlier version put into object storage, then its row.
 pub async fn forget_quarantined(jobs: &Jobs, upload: &Upload) -> Result<(), Error> {
     let object = key::quarantine(&upload.project, upload.id);
     jobs.objects.forget(std::slice::from_ref(&object)).await?;
-    Ok(jobs.store.forget_upload(upload.id).await?)
+    Ok(jobs.uploads.forget(upload.id).await?)
 }
 
 /// Deletes uploads whose time in quarantine is over.

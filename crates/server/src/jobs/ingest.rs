@@ -8,7 +8,6 @@ mod sameness;
 use std::path::{Path, PathBuf};
 
 use echosphere_domain::id::{CaptureId, RecordingId, UploadId};
-use echosphere_domain::key;
 use echosphere_domain::lifecycle::{Reason, capture};
 use echosphere_domain::location::{ByteRange, Location};
 use echosphere_domain::master::Master;
@@ -18,7 +17,7 @@ use echosphere_domain::time::{MediaTime, WallTime};
 use echosphere_domain::transcript::Transcript;
 use echosphere_livekit::session_upload::header::Header;
 use echosphere_media::ogg::OpusIndex;
-use echosphere_store::{Claim, Gone, Join, Joined, Publication, Purpose, SessionFacts, Upload, UploadState};
+use echosphere_store::{Claim, Gone, Join, Joined, Publication, SessionFacts, Upload, UploadState};
 
 use self::sameness::{Sameness, Verdict};
 use super::{Error, Jobs};
@@ -51,13 +50,8 @@ async fn run_upload(jobs: &Jobs, claim: &Claim, id: UploadId) -> Result<(), Erro
     };
     let body = read(jobs, &path, &upload, ahead).await?;
     if let Some(reason) = unreadable(&body) {
-        quarantine(jobs, &upload, &path, reason).await?;
+        quarantine(jobs, &upload, reason).await?;
         return Ok(jobs.store.complete(&claim.lease).await?);
-    }
-    // It may have been in quarantine, and be readable by now.
-    let quarantined = key::quarantine(&upload.project, id);
-    if jobs.objects.delete(&quarantined).await? {
-        jobs.store.forget_objects(&[quarantined]).await?;
     }
     match admit(jobs, &upload, &body).await? {
         Admission::Open => {}
@@ -142,14 +136,11 @@ fn unreadable(body: &Body) -> Option<&'static str> {
     }
 }
 
-async fn quarantine(jobs: &Jobs, upload: &Upload, path: &Path, reason: &str) -> Result<(), Error> {
-    let now = jobs.clock.now();
-    let object = key::quarantine(&upload.project, upload.id);
-    jobs.objects.put_unowned(&upload.project, Purpose::Quarantine, &object, path).await?;
-    jobs.store.quarantine_upload(upload.id, reason, &object, now).await?;
-    remove(path);
+/// Its body stays in the spool: nobody knows yet whether it may be kept.
+async fn quarantine(jobs: &Jobs, upload: &Upload, reason: &str) -> Result<(), Error> {
+    jobs.store.quarantine_upload(upload.id, reason).await?;
     metrics::counter!("echosphere_uploads_total", "outcome" => "quarantined").increment(1);
-    tracing::warn!(upload = %upload.id, object = %object, reason, "an upload is in quarantine");
+    tracing::warn!(upload = %upload.id, reason, "an upload is in quarantine");
     Ok(())
 }
 

@@ -64,16 +64,25 @@ pub fn embedded(bytes: Arc<dyn ObjectStore>, config: &Config, data: &DataDir) ->
 }
 
 async fn bucket(storage: &Storage, prefix: Option<ObjectKey>, data: &DataDir) -> Result<Objects, Error> {
-    let (bucket, credentials) = s3(storage, prefix)?;
-    let presigner = Presigner::of_server(&bucket, storage.s3.public_endpoint.as_deref(), Arc::clone(&credentials));
-    let place = bucket.address();
-    let there = S3Store::open(bucket, credentials, Arc::new(S3Requests::default()))?;
+    let (there, presigner) = s3(storage, prefix)?;
+    let place = there.bucket().address();
     let bytes = marked(there, Kind::Bucket, data, &place).await?;
     Ok(Objects { bytes, presigner, embedded: None })
 }
 
-/// The bucket of a configuration, and the keys to it.
-fn s3(storage: &Storage, prefix: Option<ObjectKey>) -> Result<(Bucket, Arc<Provider>), Error> {
+/// The bucket of a configuration, whoever it belongs to, and who signs URLs for it.
+///
+/// # Errors
+///
+/// It names none, or its settings cannot be.
+pub fn bucket_of(storage: &Storage) -> Result<(S3Store, Presigner), Error> {
+    match &storage.place {
+        Place::S3 { prefix } => s3(storage, prefix.clone()),
+        Place::DataDir | Place::Folder(_) => Err(Error::NoBucket),
+    }
+}
+
+fn s3(storage: &Storage, prefix: Option<ObjectKey>) -> Result<(S3Store, Presigner), Error> {
     let s3 = &storage.s3;
     let ca =
         s3.ca.as_ref().map(|path| std::fs::read(path).map_err(|source| Error::File { path: path.clone(), source }));
@@ -95,7 +104,9 @@ fn s3(storage: &Storage, prefix: Option<ObjectKey>) -> Result<(Bucket, Arc<Provi
         }
         None => Provider::chain(s3.environment.clone(), clock::now)?,
     };
-    Ok((bucket, Arc::new(credentials)))
+    let credentials = Arc::new(credentials);
+    let presigner = Presigner::of_server(&bucket, s3.public_endpoint.as_deref(), Arc::clone(&credentials));
+    Ok((S3Store::open(bucket, credentials, Arc::new(S3Requests::default()))?, presigner))
 }
 
 /// Opens a store as the one that belongs to the data directory.

@@ -40,7 +40,9 @@ async fn remove_leftovers(uploads: &Uploads) -> Result<(), echosphere_store::Err
         // A name that is no upload's is not ours.
         let stem = |name: &str| name.strip_suffix(".ogg").unwrap_or(name).parse::<UploadId>().ok();
         let Some(id) = name.to_str().and_then(stem) else { continue };
-        let is_needed = |upload: Upload| matches!(upload.state, UploadState::Received | UploadState::Held);
+        let is_needed = |upload: Upload| {
+            matches!(upload.state, UploadState::Received | UploadState::Held | UploadState::Quarantined)
+        };
         let needed = uploads.store.upload(id).await?.is_some_and(is_needed);
         if !needed && let Err(error) = std::fs::remove_file(entry.path()) {
             tracing::warn!(upload = %id, %error, "a spool file that nothing needs cannot be removed");

@@ -188,7 +188,7 @@ fn what_cannot_be_read_is_kept_with_its_reason() {
     assert_eq!(session::upload(server.address, "multipart/form-data; boundary=x", &garbage).status, 200);
     assert_eq!(session::upload(server.address, "application/json", b"{}").status, 200);
     assert!(server.settled().is_empty());
-    let kept = files(&dir.path().join("data/objects/echosphere-recordings/quarantine"));
+    let kept = files(&dir.path().join("data/spool"));
     let mut contents: Vec<_> = kept.iter().map(|path| std::fs::read(path).unwrap()).collect();
     contents.sort_by_key(Vec::len);
     assert_eq!(contents, [b"{}".to_vec(), garbage], "byte for byte");

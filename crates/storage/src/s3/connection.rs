@@ -17,6 +17,8 @@ use object_store::client::{
 };
 use tokio::time::Sleep;
 
+use super::clocks::Clocks;
+
 /// How long a server may take to answer, and to go on with an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// As many bytes a second are expected of the slowest line.
@@ -70,12 +72,14 @@ pub trait Observer: std::fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub(super) struct Connector {
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) clocks: Arc<Clocks>,
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let client = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Watched { client, observer: Arc::clone(&self.observer) }))
+        let (observer, clocks) = (Arc::clone(&self.observer), Arc::clone(&self.clocks));
+        Ok(HttpClient::new(Watched { client, observer, clocks }))
     }
 }
 
@@ -83,6 +87,7 @@ impl HttpConnector for Connector {
 struct Watched {
     client: HttpClient,
     observer: Arc<dyn Observer>,
+    clocks: Arc<Clocks>,
 }
 
 #[async_trait]
@@ -97,6 +102,9 @@ impl HttpService for Watched {
             Ok(answer) => (Some(answer.status()), date(answer.headers())),
             Err(_) => (None, None),
         };
+        if let Some(date) = date {
+            self.clocks.hear(date);
+        }
         self.observer.answered(kind, &path, status, date);
         Ok(answer?.map(|body| HttpResponseBody::new(Watchful { body, waited: None })))
     }

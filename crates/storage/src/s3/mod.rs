@@ -4,6 +4,7 @@
 //! fails because the server is away or busy is tried again for a few seconds; who needs it done tries again after that, and knows why.
 
 mod answer;
+mod clocks;
 mod connection;
 mod parts;
 mod request;
@@ -26,6 +27,7 @@ use object_store::{
 };
 
 use self::answer::{Meaning, Refusal};
+use self::clocks::Clocks;
 use self::connection::Connector;
 pub use self::connection::{Observer, Request};
 pub use self::request::Answer;
@@ -103,6 +105,7 @@ pub struct S3Store {
     client: HttpClient,
     bucket: Arc<Bucket>,
     credentials: Arc<Provider>,
+    clocks: Arc<Clocks>,
 }
 
 impl S3Store {
@@ -119,7 +122,8 @@ impl S3Store {
         for certificate in bucket.ca.as_deref().map_or(Ok(Vec::new()), Certificate::from_pem_bundle).map_err(failed)? {
             options = options.with_root_certificate(certificate);
         }
-        let connector = Connector { observer };
+        let clocks = Arc::new(Clocks::new(credentials.clock()));
+        let connector = Connector { observer, clocks: Arc::clone(&clocks) };
         let client = connector.connect(&options).map_err(failed)?;
         let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(100),
@@ -146,7 +150,7 @@ impl S3Store {
             Encryption::Kms(key) => builder.with_sse_kms_encryption(key),
         };
         let inner = builder.build().map_err(failed)?;
-        Ok(Self { inner, client, bucket: Arc::new(bucket), credentials })
+        Ok(Self { inner, client, bucket: Arc::new(bucket), credentials, clocks })
     }
 
     /// The bucket, and how it is reached.
@@ -260,6 +264,7 @@ impl ObjectStore for S3Store {
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+        self.clocks.check()?;
         // S3 deletes what is not there, too, and does not say so.
         let was_there = self.head(key).await?.is_some();
         match self.call("delete", key, |inner, path| async move { inner.delete(&path).await }).await {
@@ -271,6 +276,7 @@ impl ObjectStore for S3Store {
 
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {
         let Some(first) = keys.first() else { return Ok(()) };
+        self.clocks.check()?;
         let paths: Vec<ObjectPath> = keys.iter().map(|key| self.path(key)).collect();
         let delete = |inner: AmazonS3, _| {
             let mut deleted = inner.delete_stream(stream::iter(paths.clone()).map(Ok).boxed());
@@ -298,6 +304,7 @@ impl ObjectStore for S3Store {
         // The marker is written once more as it is: that shows whether objects can be.
         let marker = marked::key()?;
         let bytes = self.get(&marker).await?;
-        self.put(&marker, bytes).await
+        self.put(&marker, bytes).await?;
+        self.clocks.check()
     }
 }

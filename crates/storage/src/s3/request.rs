@@ -1,7 +1,8 @@
 //! Signed requests about the bucket itself, which `object_store` does not make.
 
+use base64::Engine as _;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use object_store::CredentialProvider as _;
 use object_store::aws::AwsAuthorizer;
@@ -9,7 +10,7 @@ use object_store::client::{HttpRequest, HttpRequestBody};
 
 use super::S3Store;
 use super::answer::Refusal;
-use crate::{Error, Result};
+use crate::{Error, Result, sigv4};
 
 /// The most that is read of an answer, in bytes.
 const LONGEST: usize = 4 << 20;
@@ -41,6 +42,17 @@ impl Answer {
     }
 }
 
+fn request(method: Method, target: &str, body: Bytes) -> Result<HttpRequest> {
+    let mut request = HttpRequest::new(HttpRequestBody::from(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = target.parse::<Uri>().map_err(away(target))?;
+    Ok(request)
+}
+
+fn away<E: ToString>(target: &str) -> impl Fn(E) -> Error + '_ {
+    move |error| Error::Away { action: "ask", target: target.to_owned(), why: error.to_string() }
+}
+
 impl S3Store {
     /// Asks for something of the bucket: `rest` is what follows its address (`?versioning`, `/key?tagging`), encoded.
     ///
@@ -49,19 +61,41 @@ impl S3Store {
     /// The server cannot be reached, or there are no credentials. What it refuses is an answer.
     pub async fn ask(&self, method: Method, rest: &str, body: impl Into<Bytes> + Send) -> Result<Answer> {
         let target = format!("{}{rest}", self.bucket.address());
-        let away = |why: String| Error::Away { action: "ask", target: target.clone(), why };
-        let uri: Uri = target.parse().map_err(|error: http::uri::InvalidUri| away(error.to_string()))?;
-        let mut request = HttpRequest::new(HttpRequestBody::from(body.into()));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        let credentials = self.credentials.get_credential().await.map_err(|error| away(error.to_string()))?;
-        request.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/xml"));
+        let body: Bytes = body.into();
+        let mut request = request(method, &target, body.clone())?;
+        let credentials = self.credentials.get_credential().await.map_err(away(&target))?;
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        if !body.is_empty() {
+            // AWS asks for one where a setting of a bucket is written.
+            let sum = base64::engine::general_purpose::STANDARD.encode(sigv4::digest(&body));
+            let sum = HeaderValue::from_str(&sum).map_err(away(&target))?;
+            request.headers_mut().insert("x-amz-checksum-sha256", sum);
+        }
         let authorizer = AwsAuthorizer::new(&credentials, "s3", &self.bucket.region);
-        authorizer.try_authorize(&mut request, None).map_err(|error| away(error.to_string()))?;
-        let answer = self.client.execute(request).await.map_err(|error| away(error.to_string()))?;
+        authorizer.try_authorize(&mut request, None).map_err(away(&target))?;
+        self.answer(request, &target).await
+    }
+
+    /// Asks for something at this address without keys, as a browser does.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be reached.
+    pub async fn ask_anybody(&self, method: Method, url: &str, headers: &[(HeaderName, &str)]) -> Result<Answer> {
+        let mut request = request(method, url, Bytes::new())?;
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).map_err(away(url))?;
+            request.headers_mut().insert(name, value);
+        }
+        // What follows the address is its signature.
+        self.answer(request, url.split('?').next().unwrap_or(url)).await
+    }
+
+    async fn answer(&self, request: HttpRequest, target: &str) -> Result<Answer> {
+        let answer = self.client.execute(request).await.map_err(away(target))?;
         let (head, body) = answer.into_parts();
         let body = http_body_util::Limited::new(body, LONGEST).collect().await;
-        let text = String::from_utf8_lossy(&body.map_err(|error| away(error.to_string()))?.to_bytes()).into_owned();
+        let text = String::from_utf8_lossy(&body.map_err(away(target))?.to_bytes()).into_owned();
         Ok(Answer { status: head.status, headers: head.headers, text })
     }
 

@@ -1,7 +1,6 @@
 //! Session uploads: the states that they go through.
 
 use echosphere_domain::id::{TaskId, UploadId};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 
 use super::{masters, objects};
@@ -46,14 +45,7 @@ pub(crate) async fn drop_duplicate(rows: &mut dyn Rows, id: UploadId, now: WallT
 }
 
 /// Ends an upload that cannot be read.
-pub(crate) async fn quarantine(
-    rows: &mut dyn Rows,
-    id: UploadId,
-    reason: &str,
-    object: &ObjectKey,
-    now: WallTime,
-) -> Result<()> {
-    objects::make_live(rows, object, now).await?;
+pub(crate) async fn quarantine(rows: &mut dyn Rows, id: UploadId, reason: &str) -> Result<()> {
     rows.set_upload_state(id, UploadState::Quarantined, Some(reason)).await
 }
 

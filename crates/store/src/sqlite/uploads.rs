@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, TaskId, UploadId};
-use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 
 use super::{SqliteStore, codec};
@@ -54,10 +53,10 @@ impl Uploads for SqliteStore {
         .await
     }
 
-    async fn quarantine_upload(&self, id: UploadId, reason: &str, object: &ObjectKey, now: WallTime) -> Result<()> {
-        let (reason, object) = (reason.to_owned(), object.clone());
+    async fn quarantine_upload(&self, id: UploadId, reason: &str) -> Result<()> {
+        let reason = reason.to_owned();
         self.write("quarantine an upload", move |rows| {
-            Box::pin(async move { rules::uploads::quarantine(rows, id, &reason, &object, now).await })
+            Box::pin(async move { rules::uploads::quarantine(rows, id, &reason).await })
         })
         .await
     }

@@ -8,7 +8,7 @@ use echosphere_domain::time::WallTime;
 use echosphere_store::{Erasure, Error, Purpose};
 
 use crate::work::key;
-use crate::world::{World, at, ids, mine};
+use crate::world::{World, at, mine};
 
 on_each! {
     what_was_announced_and_not_written_is_swept_by_its_age,
@@ -48,11 +48,10 @@ async fn a_chunk_of_a_log_is_live_at_once(world: World) {
 
 async fn what_is_condemned_waits_for_the_sweeper(mut world: World) {
     let store = Arc::clone(&world.store);
-    let id = world.received(&ids(None, Some("RM_1")), at(1)).await;
     let object = key("a/object");
-    announced(&world, Purpose::Quarantine, &object, at(10)).await;
-    store.quarantine_upload(id, "it cannot be read", &object, at(11)).await.unwrap();
-    announced(&world, Purpose::Quarantine, &object, at(12)).await;
+    for time in [10, 12] {
+        announced(&world, Purpose::Log, &object, at(time)).await;
+    }
     assert!(sweepable(&world, at(99), at(99), 10).await.is_empty(), "what is live stays live");
     let joined = world.upload(Some("AJ_1"), 20, 28).await;
     store.drop_duplicate(joined.capture.upload.unwrap(), at(40)).await.unwrap();

@@ -1,11 +1,9 @@
 //! Uploads of sessions: from the first byte to the capture that they become, or to what else becomes of them.
 
-use std::slice::from_ref;
 use std::sync::Arc;
 
 use echosphere_domain::id::{TaskId, UploadId};
-use echosphere_domain::key;
-use echosphere_store::{Error, Purpose, Sealed, TaskKind, Upload, UploadState};
+use echosphere_store::{Sealed, TaskKind, Upload, UploadState};
 
 use crate::work::other;
 use crate::world::{World, at, ids, mine, spanning};
@@ -93,15 +91,9 @@ async fn a_duplicate_loses_its_capture_and_its_bytes(mut world: World) {
 async fn an_upload_that_cannot_be_read_is_kept_with_the_reason(mut world: World) {
     let store = Arc::clone(&world.store);
     let id = world.received(&ids(None, Some("RM_1")), at(1)).await;
-    let object = key::quarantine(&mine(), id);
-    let refused = store.quarantine_upload(id, "not a session", &object, at(2)).await;
-    assert!(matches!(refused, Err(Error::NotFound(_))), "nothing announced it: {refused:?}");
-    assert_eq!(state(&world, id).await, UploadState::Received);
-    store.announce(&mine(), None, Purpose::Quarantine, from_ref(&object), at(2)).await.unwrap();
-    store.quarantine_upload(id, "not a session", &object, at(2)).await.unwrap();
+    store.quarantine_upload(id, "not a session").await.unwrap();
     let upload = store.upload(id).await.unwrap().unwrap();
     assert_eq!((upload.state, upload.reason.as_deref()), (UploadState::Quarantined, Some("not a session")));
-    assert!(world.unneeded().await.is_empty(), "its bytes are needed");
     let task = TaskId::new(world.uuid());
     assert!(store.release_upload(id, false, task, at(3)).await.unwrap());
     let upload = store.upload(id).await.unwrap().unwrap();

@@ -94,13 +94,18 @@ const servers = new Map();
 
 /** The server on a folder of its own. */
 export class EchoSphere {
-  static async start(env = {}, dir = mkdtempSync(join(tmpdir(), 'echosphere-e2e-'))) {
-    const program = process.env.ECHOSPHERE_PROGRAM ?? join(root, 'target/debug/echosphere');
-    if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-server`);
+  static async start(env = {}, dir = undefined) {
     const made = new EchoSphere();
-    Object.assign(made, { dir, program, listen: `127.0.0.1:${await freePort()}`, authorization: `Bearer ${sign({ video: { roomRecord: true } })}` });
+    await made.prepare(dir);
     await made.restart(env);
     return made;
+  }
+
+  /** Finds its program, and an address at which it will listen. */
+  async prepare(dir = mkdtempSync(join(tmpdir(), 'echosphere-e2e-'))) {
+    const program = process.env.ECHOSPHERE_PROGRAM ?? join(root, 'target/debug/echosphere');
+    if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-server`);
+    Object.assign(this, { dir, program, listen: `127.0.0.1:${await freePort()}`, authorization: `Bearer ${sign({ video: { roomRecord: true } })}` });
   }
 
   /** Starts it (again), on the same folder and the same port. */

@@ -165,3 +165,59 @@ fn a_room_goes_on_while_the_server_is_away() {
     let segments = sound::segments(recording["playlist_url"].as_str().unwrap());
     assert!(segments.iter().all(|(_, bytes)| !bytes.is_empty()));
 }
+
+#[test]
+fn two_installations_never_share_a_place() {
+    let s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let (_dir, first) = start(&s3, "s3://calls/one", &[]);
+    assert_eq!(Session::load("order").upload(first.address).status, 200);
+    first.settled_all();
+    let there = s3.keys("calls");
+    let refused = |url: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let serve = std::process::Command::new(PROGRAM)
+            .arg("serve")
+            .env("ECHOSPHERE_DATA_DIR", dir.path())
+            .env("ECHOSPHERE_LISTEN", "127.0.0.1:0")
+            .envs(s3.settings(url))
+            .env("LIVEKIT_API_KEY", KEY)
+            .env("LIVEKIT_API_SECRET", SECRET)
+            .output()
+            .unwrap();
+        assert!(!serve.status.success());
+        String::from_utf8_lossy(&serve.stderr).into_owned()
+    };
+    let said = refused("s3://calls/one");
+    assert!(said.contains("belongs to another installation"), "{said}");
+    let said = refused("s3://no-such-bucket");
+    assert!(said.contains("there is no bucket no-such-bucket"), "{said}");
+    assert_eq!(s3.keys("calls"), there, "nothing of the first one was touched");
+    let (_other, second) = start(&s3, "s3://calls/two", &[]);
+    assert_eq!(second.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_bucket_that_is_made_anew_takes_nothing_and_nothing_is_called_lost() {
+    let mut s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let (_dir, server) = start(&s3, "s3://calls", &[]);
+    let session = Session::load("order");
+    assert_eq!(session.upload(server.address).status, 200);
+    let recording = server.settled_all().remove(0);
+    let id = recording["id"].as_str().unwrap().to_owned();
+    s3.lose_everything();
+    s3.make_bucket("calls");
+    // Its segments are made from a master that is not there any more.
+    let (_, address) = sound::listed(recording["playlist_url"].as_str().unwrap()).remove(0);
+    let asked = http::fetch(&address);
+    assert!(asked.status >= 500, "{} {}", asked.status, asked.text());
+    until("the alarm", || (server.get("/readyz").status == 503).then_some(()));
+    assert!(server.log().contains("the bucket is not the one that this data directory knows"));
+    let now = server.recording(&id);
+    assert_eq!((&now["status"], &now["partial"], &now["gaps"]), (&json!("COMPLETED"), &json!(false), &json!([])));
+    assert_eq!(s3.keys("calls"), Vec::<String>::new(), "nothing is written into a stranger's bucket");
+    let deleted = server.send("DELETE", &format!("/v1/recordings/{id}"), &[], b"");
+    assert!(deleted.status < 300, "{}", deleted.text());
+    assert_ne!(server.recording(&id)["deletion"], json!("done"), "erased is what was seen to be gone");
+}

@@ -10,6 +10,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 use echosphere_storage::credentials::{Credentials, Provider};
 use echosphere_storage::local::LocalStore;
+use echosphere_storage::presign::Presigner;
 use echosphere_storage::s3::{Bucket, S3Store};
 use echosphere_storage::{Error, ObjectStore, Result, content_type, pieces};
 use echosphere_testkit::s3::{ACCESS_KEY, Kind, Nobody, S3Server, SECRET_KEY};
@@ -156,6 +157,7 @@ async fn of_servers(server: &mut S3Server) {
     assert_eq!(whole.get(&key("deep/er/recordings/x/1/a.ogg")).await.unwrap(), "OggS");
     let answer = whole.ask(http::Method::HEAD, "/deep/er/recordings/x/1/a.ogg", "").await.unwrap();
     assert_eq!(answer.headers["content-type"], content_type(k.as_str()));
+    presigned_urls_open_what_they_name_for_as_long_as_they_say(server, &store, &k).await;
     nothing_is_deleted_by_a_wrong_clock(server, &k).await;
     refused(&self::store(server.bucket("calls", None), "another secret"), &k).await;
     server.stop();
@@ -163,6 +165,37 @@ async fn of_servers(server: &mut S3Server) {
     assert!(matches!(away, Err(Error::Away { .. })), "{away:?}");
     server.start_again();
     assert_eq!(store.get(&k).await.unwrap(), "OggS");
+}
+
+/// What servers themselves make of presigned URLs.
+async fn presigned_urls_open_what_they_name_for_as_long_as_they_say(server: &S3Server, store: &S3Store, k: &ObjectKey) {
+    let presigner = |keys: Credentials| {
+        let keys = Arc::new(Provider::fixed(keys, now));
+        Presigner::of_server(store.bucket(), None, keys)
+    };
+    let url = async |presigner: Presigner, age: i64, life: u64| {
+        let at = WallTime::from_nanos(now().as_nanos() - age * 1_000_000_000);
+        let mut url = String::new();
+        presigner.at("", at, Duration::from_secs(life)).await.unwrap().get(k, &mut url);
+        url
+    };
+    let good = url(presigner(Credentials::fixed(ACCESS_KEY, SECRET_KEY)), 0, 60).await;
+    let asked = async |url: &str, range: Option<&str>| {
+        let range = range.map(|range| (http::header::RANGE, range));
+        store.ask_anybody(http::Method::GET, url, range.as_slice()).await.unwrap()
+    };
+    let whole = asked(&good, None).await;
+    assert_eq!((whole.status.as_u16(), whole.text.as_str()), (200, "OggS"));
+    let part = asked(&good, Some("bytes=1-2")).await;
+    assert_eq!((part.status.as_u16(), part.text.as_str()), (206, "gg"));
+    let old = url(presigner(Credentials::fixed(ACCESS_KEY, SECRET_KEY)), 100, 60).await;
+    let of_another = url(presigner(Credentials::fixed(ACCESS_KEY, "another secret")), 0, 60).await;
+    let tampered = good.replace("X-Amz-Expires=60", "X-Amz-Expires=600");
+    let elsewhere = good.replace(k.as_str(), "recordings/x/1/b.ogg");
+    for (what, url) in [("old", old), ("of another key", of_another), ("tampered", tampered), ("elsewhere", elsewhere)]
+    {
+        assert_eq!(asked(&url, None).await.status.as_u16(), 403, "{:?}: {what}", server.kind());
+    }
 }
 
 /// Where the clocks are far apart nothing is deleted, and all else goes on.

@@ -90,6 +90,13 @@ impl S3Server {
         self.wait();
     }
 
+    /// Starts it anew, with nothing of what it had.
+    pub fn lose_everything(&mut self) {
+        self.stop();
+        std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
+        self.start_again();
+    }
+
     /// A bucket of it, or a folder in one.
     pub fn bucket(&self, name: &str, prefix: Option<&str>) -> Bucket {
         Bucket {

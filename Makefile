@@ -34,11 +34,12 @@ check: ## Before a commit: format, clippy, types, and the tests that need no oth
 	npm run --silent --prefix web check
 	npm test --silent --prefix web
 
-soak: ## Long runs: twenty rooms for ten minutes, an hour of hostile clients, a thousand kills, a hundred of them while it deletes
+soak: ## Long runs: twenty rooms for ten minutes, an hour of hostile clients, a thousand kills, a hundred of them while it deletes; 500 uploads to an S3 server that fails
 	@scripts/install.sh test
 	cargo bench --package echosphere-server --bench rooms -- 20 --seconds 600 --live --soak
 	cargo bench --package echosphere-server --bench busy_hour
 	ECHOSPHERE_TEST_KILLS=1000 cargo test --release --package echosphere-server --test faults -- --nocapture hundred_kills
+	ECHOSPHERE_TEST_UPLOADS=500 cargo test --release --package echosphere-server --test s3 -- --nocapture every_third
 	ECHOSPHERE_TEST_DELETION_KILLS=100 cargo test --release --package echosphere-server --test promises -- --nocapture killed
 
 bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)

@@ -11,6 +11,7 @@ pub mod http;
 pub mod keys;
 pub mod livekit;
 pub mod objects;
+pub mod proxy;
 pub mod publishers;
 pub mod s3;
 pub mod server;

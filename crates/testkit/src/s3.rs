@@ -130,9 +130,14 @@ impl S3Server {
 
     /// The settings of a server that keeps its objects at this URL (`s3://BUCKET/PREFIX`) of it.
     pub fn settings(&self, url: &str) -> Vec<(String, String)> {
+        self.settings_behind(&self.endpoint(), url)
+    }
+
+    /// The same, of a server that reaches it at this address.
+    pub fn settings_behind(&self, endpoint: &str, url: &str) -> Vec<(String, String)> {
         let settings = [
             ("ECHOSPHERE_STORAGE_URL", url),
-            ("ECHOSPHERE_STORAGE_ENDPOINT", &self.endpoint()),
+            ("ECHOSPHERE_STORAGE_ENDPOINT", endpoint),
             ("ECHOSPHERE_STORAGE_ACCESS_KEY", ACCESS_KEY),
             ("ECHOSPHERE_STORAGE_SECRET_KEY", SECRET_KEY),
         ];

@@ -1,6 +1,8 @@
 //! Recordings in a bucket of an S3 server: what is kept there, and that it plays from there.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may")]
+
+mod faults;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +23,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
 /// A server whose objects are in a bucket.
 fn start(s3: &S3Server, url: &str, others: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
+    start_with(s3.settings(url), others)
+}
+
+/// A server with these settings.
+fn start_with(settings: Vec<(String, String)>, others: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
     let dir = tempfile::tempdir().unwrap();
-    let settings = s3.settings(url);
     let mut variables: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
     variables.extend_from_slice(others);
     let server = Server::start(PROGRAM, dir.path(), &variables);
@@ -89,7 +95,7 @@ fn after_it_is_back(s3: &mut S3Server, server: &Server) -> Value {
         recordings.iter().any(|recording| recording["status"] == "COMPLETED").then_some(recordings)
     });
     assert_eq!(recordings.len(), 1);
-    assert_eq!((&recordings[0]["partial"], &recordings[0]["gaps"]), (&json!(false), &json!([])));
+    assert_whole(&recordings[0]);
     until("readiness", || (server.get("/readyz").status == 200).then_some(()));
     until("an empty spool", || files(&server.data().join("spool")).is_empty().then_some(()));
     recordings[0].clone()
@@ -132,13 +138,8 @@ fn chunks(folder: &Path) -> usize {
     files(folder).len()
 }
 
-#[test]
-fn a_room_goes_on_while_the_server_is_away() {
-    let mut s3 = S3Server::start(Kind::Minio);
-    s3.make_bucket("calls");
-    let livekit = LiveKit::start();
-    let settings = [("LIVEKIT_URL", &*livekit.url()), ("ECHOSPHERE_RECORDER_CHUNK", "2s")];
-    let (_dir, server) = start(&s3, "s3://calls", &settings);
+/// Two people talk in a room, and it is recorded; also returns the recording's id.
+fn talk(livekit: &LiveKit, server: &Server) -> (Publishers, String) {
     let token = |room: &str, identity: &str| {
         token::mint_speaker(KEY, &SecretString::from(SECRET), room, identity, session::now(), 3_600)
     };
@@ -146,7 +147,23 @@ fn a_room_goes_on_while_the_server_is_away() {
     let people = Publishers::start(&Plan { url: livekit.url(), token, rooms, per_room: 2, frames: Arc::new(tones()) });
     let body = json!({ "room_name": "room" }).to_string();
     let begun = server.send("POST", "/v1/recordings", &[("content-type", "application/json")], body.as_bytes());
-    let id = begun.json()["id"].as_str().unwrap().to_owned();
+    (people, begun.json()["id"].as_str().unwrap().to_owned())
+}
+
+/// Checks that a recording is there from its beginning to its end.
+fn assert_whole(recording: &Value) {
+    assert_eq!(recording["status"], "COMPLETED", "{recording}");
+    assert_eq!((&recording["partial"], &recording["gaps"]), (&json!(false), &json!([])), "{recording}");
+}
+
+#[test]
+fn a_room_goes_on_while_the_server_is_away() {
+    let mut s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let livekit = LiveKit::start();
+    let settings = [("LIVEKIT_URL", &*livekit.url()), ("ECHOSPHERE_RECORDER_CHUNK", "2s")];
+    let (_dir, server) = start(&s3, "s3://calls", &settings);
+    let (people, id) = talk(&livekit, &server);
     let there = |s3: &S3Server| s3.keys("calls").iter().filter(|key| key.contains("/log/")).count();
     until("a chunk in the bucket", || (there(&s3) > 1).then_some(()));
     let before = there(&s3);
@@ -159,8 +176,7 @@ fn a_room_goes_on_while_the_server_is_away() {
     server.send("POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
     people.stop();
     let recording = server.settled_all().remove(0);
-    assert_eq!(recording["status"], "COMPLETED");
-    assert_eq!((&recording["partial"], &recording["gaps"]), (&json!(false), &json!([])), "{recording}");
+    assert_whole(&recording);
     assert!(recording["duration_ms"].as_i64().unwrap() > 10_000, "{recording}");
     let segments = sound::segments(recording["playlist_url"].as_str().unwrap());
     assert!(segments.iter().all(|(_, bytes)| !bytes.is_empty()));

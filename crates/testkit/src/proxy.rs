@@ -1,0 +1,210 @@
+//! A proxy before an HTTP server that lets it fail: busy, refusing, breaking off, hanging, slow, cutting and garbling.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// 503, `SlowDown`.
+    Busy,
+    /// 403, `AccessDenied`.
+    Denied,
+    /// The connection is reset before the request was read.
+    Reset,
+    /// No answer comes.
+    Hang,
+    /// Requests arrive at 20 kB/s.
+    Slow,
+    /// Half of the answer comes.
+    Half,
+    /// A byte of what is sent arrives as another one.
+    Garbled,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Busy, Self::Denied, Self::Reset, Self::Hang, Self::Slow, Self::Half, Self::Garbled];
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fault: Option<Fault>,
+    /// One of so many requests goes wrong.
+    one_of: usize,
+    requests: usize,
+    faults: usize,
+}
+
+/// A proxy on a port of its own; ends when it is dropped.
+#[derive(Debug)]
+pub struct FaultProxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    stopping: Arc<AtomicBool>,
+}
+
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FaultProxy {
+    /// A proxy before this server. At first nothing goes wrong.
+    pub fn start(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (state, stopping) = (Arc::<Mutex<State>>::default(), Arc::<AtomicBool>::default());
+        let (shared, stops) = (Arc::clone(&state), Arc::clone(&stopping));
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if stops.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (state, stops) = (Arc::clone(&shared), Arc::clone(&stops));
+                std::thread::spawn(move || serve(client, target, &state, &stops));
+            }
+        });
+        Self { address, state, stopping }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on one of so many requests goes wrong, or none.
+    pub fn set(&self, fault: Option<Fault>, one_of: usize) {
+        let mut state = locked(&self.state);
+        (state.fault, state.one_of, state.faults) = (fault, one_of.max(1), 0);
+    }
+
+    /// How many requests went wrong since [`FaultProxy::set`].
+    pub fn faults(&self) -> usize {
+        locked(&self.state).faults
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.set(None, 1);
+        self.stopping.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// What goes wrong with the next request.
+fn next(state: &Mutex<State>) -> Option<Fault> {
+    let mut state = locked(state);
+    state.requests += 1;
+    let fault = state.fault.filter(|_| state.requests.is_multiple_of(state.one_of));
+    state.faults += usize::from(fault.is_some());
+    fault
+}
+
+/// Serves the requests of a connection until one goes wrong, or the client goes.
+fn serve(client: TcpStream, target: SocketAddr, state: &Mutex<State>, stopping: &AtomicBool) {
+    let Ok(server) = TcpStream::connect(target) else { return };
+    let mut both = Both { client: BufReader::new(client), server: BufReader::new(server) };
+    while let Ok(true) = one(&mut both, state, stopping) {}
+}
+
+struct Both {
+    client: BufReader<TcpStream>,
+    server: BufReader<TcpStream>,
+}
+
+/// Passes a request and its answer on; false when the connection ends after it.
+fn one(both: &mut Both, state: &Mutex<State>, stopping: &AtomicBool) -> io::Result<bool> {
+    let head = head(&mut both.client)?;
+    if head.is_empty() {
+        return Ok(false);
+    }
+    let fault = next(state);
+    if fault == Some(Fault::Reset) {
+        // What is not read when a socket closes resets the connection.
+        return Ok(false);
+    }
+    let mut body = body(&mut both.client, &head, false)?;
+    match fault {
+        Some(Fault::Busy) => return refuse(both, "503 Slow Down", "SlowDown"),
+        Some(Fault::Denied) => return refuse(both, "403 Forbidden", "AccessDenied"),
+        Some(Fault::Hang) => {
+            while locked(state).fault == Some(Fault::Hang) && !stopping.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            return Ok(false);
+        }
+        Some(Fault::Garbled) if !body.is_empty() => {
+            let middle = body.len() / 2;
+            body[middle] ^= 0x20;
+        }
+        _ => {}
+    }
+    let server = both.server.get_mut();
+    server.write_all(&head)?;
+    for piece in body.chunks(2_000) {
+        server.write_all(piece)?;
+        if fault == Some(Fault::Slow) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let has_no_body = head.starts_with(b"HEAD");
+    let mut answer = self::head(&mut both.server)?;
+    let answer_body = self::body(&mut both.server, &answer, has_no_body)?;
+    answer.extend_from_slice(&answer_body);
+    let client = both.client.get_mut();
+    if fault == Some(Fault::Half) {
+        client.write_all(&answer[..answer.len() / 2])?;
+        return Ok(false);
+    }
+    client.write_all(&answer)?;
+    Ok(true)
+}
+
+fn refuse(both: &mut Both, status: &str, code: &str) -> io::Result<bool> {
+    let body = format!("<Error><Code>{code}</Code><Message>a fault of the test</Message></Error>");
+    let answer =
+        format!("HTTP/1.1 {status}\r\ncontent-type: application/xml\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    both.client.get_mut().write_all(answer.as_bytes())?;
+    Ok(true)
+}
+
+/// The head of a message, with the empty line after it; empty when the connection has ended.
+fn head(from: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if from.read_until(b'\n', &mut head)? == 0 {
+            return Ok(Vec::new());
+        }
+    }
+    Ok(head)
+}
+
+/// The body of a message, as it is on the wire.
+fn body(from: &mut impl BufRead, head: &[u8], is_none: bool) -> io::Result<Vec<u8>> {
+    let text = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let mut body = Vec::new();
+    if is_none {
+        return Ok(body);
+    }
+    if text.contains("transfer-encoding: chunked") {
+        loop {
+            let at = body.len();
+            from.read_until(b'\n', &mut body)?;
+            let length = String::from_utf8_lossy(&body[at..]);
+            let length = u64::from_str_radix(length.trim().split(';').next().unwrap_or_default(), 16).unwrap_or(0);
+            from.by_ref().take(length + 2).read_to_end(&mut body)?;
+            if length == 0 {
+                return Ok(body);
+            }
+        }
+    }
+    let length = text.split("content-length:").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
+    from.take(length.unwrap_or(0)).read_to_end(&mut body)?;
+    Ok(body)
+}

@@ -13,6 +13,8 @@ pub enum Fault {
     Busy,
     /// 403, `AccessDenied`.
     Denied,
+    /// 400, `ExpiredToken`.
+    Expired,
     /// The connection is reset before the request was read.
     Reset,
     /// No answer comes.
@@ -26,7 +28,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All of them.
+    /// All of them that no renewal of keys mends.
     pub const ALL: [Self; 7] =
         [Self::Busy, Self::Denied, Self::Reset, Self::Hang, Self::Slow, Self::Half, Self::Garbled];
 }
@@ -108,19 +110,18 @@ fn next(state: &Mutex<State>) -> Option<Fault> {
 
 /// Serves the requests of a connection until one goes wrong, or the client goes.
 fn serve(client: TcpStream, target: SocketAddr, state: &Mutex<State>, stopping: &AtomicBool) {
-    let Ok(server) = TcpStream::connect(target) else { return };
-    let mut both = Both { client: BufReader::new(client), server: BufReader::new(server) };
-    while let Ok(true) = one(&mut both, state, stopping) {}
-}
-
-struct Both {
-    client: BufReader<TcpStream>,
-    server: BufReader<TcpStream>,
+    let mut client = BufReader::new(client);
+    while let Ok(true) = one(&mut client, target, state, stopping) {}
 }
 
 /// Passes a request and its answer on; false when the connection ends after it.
-fn one(both: &mut Both, state: &Mutex<State>, stopping: &AtomicBool) -> io::Result<bool> {
-    let head = head(&mut both.client)?;
+fn one(
+    client: &mut BufReader<TcpStream>,
+    target: SocketAddr,
+    state: &Mutex<State>,
+    stopping: &AtomicBool,
+) -> io::Result<bool> {
+    let head = head(client)?;
     if head.is_empty() {
         return Ok(false);
     }
@@ -129,10 +130,11 @@ fn one(both: &mut Both, state: &Mutex<State>, stopping: &AtomicBool) -> io::Resu
         // What is not read when a socket closes resets the connection.
         return Ok(false);
     }
-    let mut body = body(&mut both.client, &head, false)?;
+    let mut body = body(client, &head, false)?;
     match fault {
-        Some(Fault::Busy) => return refuse(both, "503 Slow Down", "SlowDown"),
-        Some(Fault::Denied) => return refuse(both, "403 Forbidden", "AccessDenied"),
+        Some(Fault::Busy) => return refuse(client, "503 Slow Down", "SlowDown"),
+        Some(Fault::Denied) => return refuse(client, "403 Forbidden", "AccessDenied"),
+        Some(Fault::Expired) => return refuse(client, "400 Bad Request", "ExpiredToken"),
         Some(Fault::Hang) => {
             while locked(state).fault == Some(Fault::Hang) && !stopping.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(100));
@@ -145,32 +147,33 @@ fn one(both: &mut Both, state: &Mutex<State>, stopping: &AtomicBool) -> io::Resu
         }
         _ => {}
     }
-    let server = both.server.get_mut();
-    server.write_all(&head)?;
+    // A connection of its own: one that is kept might end between two requests, and nobody would be told.
+    let mut server = BufReader::new(TcpStream::connect(target)?);
+    server.get_mut().write_all(&head)?;
     for piece in body.chunks(2_000) {
-        server.write_all(piece)?;
+        server.get_mut().write_all(piece)?;
         if fault == Some(Fault::Slow) {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
     let has_no_body = head.starts_with(b"HEAD");
-    let mut answer = self::head(&mut both.server)?;
-    let answer_body = self::body(&mut both.server, &answer, has_no_body)?;
+    let mut answer = self::head(&mut server)?;
+    let answer_body = self::body(&mut server, &answer, has_no_body)?;
     answer.extend_from_slice(&answer_body);
-    let client = both.client.get_mut();
     if fault == Some(Fault::Half) {
-        client.write_all(&answer[..answer.len() / 2])?;
+        client.get_mut().write_all(&answer[..answer.len() / 2])?;
         return Ok(false);
     }
-    client.write_all(&answer)?;
-    Ok(true)
+    client.get_mut().write_all(&answer)?;
+    let closes = String::from_utf8_lossy(&head).to_ascii_lowercase().contains("connection: close");
+    Ok(!answer.is_empty() && !closes)
 }
 
-fn refuse(both: &mut Both, status: &str, code: &str) -> io::Result<bool> {
+fn refuse(client: &mut BufReader<TcpStream>, status: &str, code: &str) -> io::Result<bool> {
     let body = format!("<Error><Code>{code}</Code><Message>a fault of the test</Message></Error>");
     let answer =
         format!("HTTP/1.1 {status}\r\ncontent-type: application/xml\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    both.client.get_mut().write_all(answer.as_bytes())?;
+    client.get_mut().write_all(answer.as_bytes())?;
     Ok(true)
 }
 

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use echosphere_testkit::container::Container;
+use echosphere_testkit::http;
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::proxy::{Fault, FaultProxy};
 use echosphere_testkit::s3::{Kind, S3Server};
 use echosphere_testkit::server::files;
 use echosphere_testkit::session::Session;
+use echosphere_testkit::sound;
 use serde_json::json;
 
 use super::{assert_whole, start_with, talk, until};
@@ -69,4 +72,52 @@ fn of_many_sessions_none_is_lost_or_doubled_where_every_third_request_fails() {
     let recordings = server.settled_all();
     assert_eq!(recordings.len(), count);
     recordings.iter().for_each(assert_whole);
+}
+
+#[test]
+fn keys_that_expire_are_renewed_during_an_upload_a_room_and_a_replay() {
+    let s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    // They are renewed five minutes before their end: after 12 s.
+    let container = Container::start(&s3, 312);
+    let (livekit, proxy) = (LiveKit::start(), FaultProxy::start(s3.address()));
+    let settings = [
+        ("LIVEKIT_URL", &*livekit.url()),
+        ("ECHOSPHERE_RECORDER_CHUNK", "2s"),
+        ("ECHOSPHERE_RENDERING_WHEN", "always"),
+        ("ECHOSPHERE_STORAGE_URL", "s3://calls"),
+        ("ECHOSPHERE_STORAGE_ENDPOINT", &*proxy.url()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*container.url),
+    ];
+    let (_dir, server) = start_with(Vec::new(), &settings);
+    let (people, id) = talk(&livekit, &server);
+    until("the room", || (server.recording(&id)["status"] == "ACTIVE").then_some(()));
+    let renewed = container.handed_out();
+    until("two renewals", || (container.handed_out() > renewed + 1).then_some(()));
+    // The server may say so sooner than was said: each of these calls is made again with new keys.
+    let renewed = container.handed_out();
+    proxy.set(Some(Fault::Expired), 3);
+    assert_eq!(Session::load("order").upload(server.address).status, 200);
+    until("keys that expired early", || (proxy.faults() > 0 && container.handed_out() > renewed).then_some(()));
+    proxy.set(None, 1);
+    server.send("POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
+    people.stop();
+    let recordings = server.settled_all();
+    recordings.iter().for_each(assert_whole);
+    for recording in &recordings {
+        for (_, address) in sound::listed(recording["playlist_url"].as_str().unwrap()) {
+            assert!(
+                address.starts_with(&format!("http://{}/v1/recordings/", server.address)),
+                "a short one: {address}"
+            );
+            let (_, path) = address.split_once("//").unwrap().1.split_once('/').unwrap();
+            let answer = http::get(server.address, &format!("/{path}"));
+            let there =
+                answer.header("location").unwrap_or_else(|| panic!("{address}: {} {}", answer.status, answer.text()));
+            assert!(there.starts_with(&proxy.url()) && there.contains("&X-Amz-Security-Token="), "{there}");
+            let life = there.split_once("X-Amz-Expires=").unwrap().1.split('&').next().unwrap();
+            assert!(life.parse::<u32>().unwrap() < 2_000, "no longer than the keys: {life}");
+            assert_eq!(http::fetch(there).status, 200);
+        }
+    }
 }

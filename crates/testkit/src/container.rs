@@ -1,0 +1,80 @@
+//! Hands out keys for a while, as the endpoint of a container's role does: real ones, of MinIO's own token service.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ::http::{HeaderValue, Method, header};
+use echosphere_domain::time::WallTime;
+use futures_util::TryStreamExt as _;
+use object_store::ClientOptions;
+use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
+
+use crate::s3::{ACCESS_KEY, S3Server, SECRET_KEY, wait_for};
+use crate::session;
+
+/// An endpoint that hands out keys, until the test ends.
+pub struct Container {
+    /// Its address: `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    pub url: String,
+    handed_out: Arc<AtomicUsize>,
+}
+
+impl Container {
+    /// Hands out keys of this server, which say that they are valid for so many seconds.
+    pub fn start(s3: &S3Server, seconds: i64) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let (endpoint, handed_out) = (s3.endpoint(), Arc::<AtomicUsize>::default());
+        let count = Arc::clone(&handed_out);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut request = [0; 4_096];
+                let _ = stream.read(&mut request);
+                let keys = wait_for(assume_role(&endpoint));
+                let until = WallTime::from_nanos(session::now().as_nanos() + seconds * 1_000_000_000);
+                let body = keys.replace("UNTIL", &rfc3339(until));
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all(format!("{head}{body}").as_bytes());
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { url, handed_out }
+    }
+
+    /// How often it handed out keys.
+    pub fn handed_out(&self) -> usize {
+        self.handed_out.load(Ordering::Relaxed)
+    }
+}
+
+fn rfc3339(time: WallTime) -> String {
+    jiff::Timestamp::from_millisecond(time.as_millis()).unwrap().to_string()
+}
+
+/// New keys with a session token, as JSON, without the time of their end.
+async fn assume_role(endpoint: &str) -> String {
+    let owner = AwsCredential { key_id: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned(), token: None };
+    let form = "Action=AssumeRole&Version=2011-06-15&DurationSeconds=900".to_owned();
+    let mut request = HttpRequest::new(HttpRequestBody::from(form));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = format!("{endpoint}/").parse().unwrap();
+    let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert(header::CONTENT_TYPE, kind);
+    AwsAuthorizer::new(&owner, "sts", "us-east-1").try_authorize(&mut request, None).unwrap();
+    let client = ReqwestConnector::default().connect(&ClientOptions::new().with_allow_http(true)).unwrap();
+    let body = client.execute(request).await.unwrap().into_body();
+    let pieces: Vec<bytes::Bytes> = body.bytes_stream().try_collect().await.unwrap();
+    let text = String::from_utf8(pieces.concat()).unwrap();
+    let element = |name: &str| {
+        let after = text.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("{text}")).1;
+        after.split_once('<').unwrap().0.to_owned()
+    };
+    serde_json::json!({
+        "AccessKeyId": element("AccessKeyId"), "SecretAccessKey": element("SecretAccessKey"),
+        "Token": element("SessionToken"), "Expiration": "UNTIL",
+    })
+    .to_string()
+}

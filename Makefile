@@ -50,6 +50,7 @@ bench: ## Run the benchmarks and print their figures (docs/benchmarks.md)
 	cargo bench --package echosphere-server --bench server
 	cargo bench --package echosphere-server --bench listening
 	cargo bench --package echosphere-server --bench hostile
+	cargo bench --package echosphere-server --bench s3
 	cargo bench --package echosphere-server --bench rooms
 
 true-times: ## Print how far lines are shown from where they are heard: sources, qualities of sound, live calls

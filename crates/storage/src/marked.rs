@@ -30,6 +30,8 @@ pub struct MarkedStore<S> {
     kind: Kind,
     /// When the store was proven to be this one.
     proven: Mutex<Option<Instant>>,
+    /// When it took something.
+    written: Mutex<Option<Instant>>,
 }
 
 /// What kind of store is marked.
@@ -43,6 +45,10 @@ pub enum Kind {
 
 /// So long a bucket counts as proven. What is absent from it is called so only after it was proven anew.
 const PROVEN_FOR: Duration = Duration::from_secs(60);
+
+fn locked(found: &Mutex<Option<Instant>>) -> MutexGuard<'_, Option<Instant>> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl<S: ObjectStore> MarkedStore<S> {
     /// Opens a store. `known` is its id, if it was opened before: then it is expected to have it. One that is opened for the first
@@ -63,7 +69,7 @@ impl<S: ObjectStore> MarkedStore<S> {
                 }
             },
         };
-        Ok(Self { inner, id, kind, proven: Mutex::new(None) })
+        Ok(Self { inner, id, kind, proven: Mutex::default(), written: Mutex::default() })
     }
 
     /// The store's id.
@@ -78,7 +84,7 @@ impl<S: ObjectStore> MarkedStore<S> {
     /// [`Error::Foreign`] when it is another one, or none at all.
     pub async fn prove(&self) -> Result<()> {
         let is_it = self.inner.marker().await?.is_some_and(|id| id == self.id);
-        *self.proven() = is_it.then(Instant::now);
+        *locked(&self.proven) = is_it.then(Instant::now);
         match (is_it, self.kind) {
             (true, _) => Ok(()),
             (false, Kind::Directory) => Err(Error::Foreign { marker: MARKER }),
@@ -86,24 +92,22 @@ impl<S: ObjectStore> MarkedStore<S> {
         }
     }
 
-    fn proven(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether that needs no new request.
-    fn is_proven(&self) -> bool {
-        self.kind == Kind::Bucket && self.proven().is_some_and(|at| at.elapsed() < PROVEN_FOR)
+    /// Whether something was found out of a bucket so recently that it needs no new request.
+    fn is_fresh(&self, found: &Mutex<Option<Instant>>) -> bool {
+        self.kind == Kind::Bucket && locked(found).is_some_and(|at| at.elapsed() < PROVEN_FOR)
     }
 
     /// Checks it again, unless it has just been.
     async fn prove_again(&self) -> Result<()> {
-        if self.is_proven() { Ok(()) } else { self.prove().await }
+        if self.is_fresh(&self.proven) { Ok(()) } else { self.prove().await }
     }
 
-    /// After a failure it has to be proven anew.
+    /// Notes what became of a write: after a failure the store has to be proven anew.
     fn noted<T>(&self, done: Result<T>) -> Result<T> {
         if done.as_ref().is_err_and(Error::is_transient) {
-            *self.proven() = None;
+            (*locked(&self.proven), *locked(&self.written)) = (None, None);
+        } else {
+            *locked(&self.written) = Some(Instant::now());
         }
         done
     }
@@ -168,11 +172,10 @@ impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
     }
 
     async fn check(&self) -> Result<()> {
-        // Whatever was written since it was proven has been taken.
-        if self.is_proven() {
+        self.prove_again().await?;
+        if self.is_fresh(&self.written) {
             return Ok(());
         }
-        self.prove().await?;
         self.noted(self.inner.check().await)
     }
 }

@@ -50,11 +50,15 @@ fn pieces_of(file: File, path: PathBuf) -> Pieces {
 
 /// Stores what comes as an object: at once if it is no longer than a part, else in parts, which become an object when all of them are there.
 pub(super) async fn put(store: &S3Store, key: &ObjectKey, mut pieces: Pieces) -> Result<()> {
-    let mut first = BytesMut::new();
-    while first.len() <= PART {
+    // Pieces are passed on as they are: a copy of each would double what is in memory.
+    let (mut first, mut length) = (Vec::new(), 0);
+    while length <= PART as u64 {
         match pieces.next().await {
-            Some(piece) => first.extend_from_slice(&piece?),
-            None => return store.put(key, first.freeze()).await,
+            Some(piece) => {
+                first.push(piece?);
+                length += first.last().map_or(0, |piece| piece.len() as u64);
+            }
+            None => return store.put(key, first.concat().into()).await,
         }
     }
     let failed =
@@ -64,14 +68,15 @@ pub(super) async fn put(store: &S3Store, key: &ObjectKey, mut pieces: Pieces) ->
         async move { inner.put_multipart_opts(&path, options).await }
     };
     let mut parts = WriteMultipart::new_with_chunk_size(store.call("store", key, begin).await?, PART);
-    let mut length = first.len() as u64;
-    parts.put(first.freeze());
+    for piece in first {
+        parts.put(piece);
+    }
     let written = async {
         while let Some(piece) = pieces.next().await {
             let piece: Bytes = piece?;
             length += piece.len() as u64;
             parts.wait_for_capacity(AT_ONCE).await.map_err(|error| failed(&error))?;
-            parts.write(&piece);
+            parts.put(piece);
         }
         Ok(())
     };

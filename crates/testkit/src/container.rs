@@ -25,15 +25,20 @@ pub struct Container {
 impl Container {
     /// Hands out keys of this server, which say that they are valid for so many seconds.
     pub fn start(s3: &S3Server, seconds: i64) -> Self {
+        Self::start_under(s3, seconds, "")
+    }
+
+    /// The same, of keys that may do no more than this policy says, if it is not empty.
+    pub fn start_under(s3: &S3Server, seconds: i64, policy: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
         let (endpoint, handed_out) = (s3.endpoint(), Arc::<AtomicUsize>::default());
-        let count = Arc::clone(&handed_out);
+        let (count, policy) = (Arc::clone(&handed_out), policy.to_owned());
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut request = [0; 4_096];
                 let _ = stream.read(&mut request);
-                let keys = wait_for(assume_role(&endpoint));
+                let keys = wait_for(assume_role(&endpoint, &policy));
                 let until = WallTime::from_nanos(session::now().as_nanos() + seconds * 1_000_000_000);
                 let body = keys.replace("UNTIL", &rfc3339(until));
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
@@ -55,9 +60,13 @@ fn rfc3339(time: WallTime) -> String {
 }
 
 /// New keys with a session token, as JSON, without the time of their end.
-async fn assume_role(endpoint: &str) -> String {
+async fn assume_role(endpoint: &str, policy: &str) -> String {
     let owner = AwsCredential { key_id: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned(), token: None };
-    let form = "Action=AssumeRole&Version=2011-06-15&DurationSeconds=900".to_owned();
+    let mut form = "Action=AssumeRole&Version=2011-06-15&DurationSeconds=900".to_owned();
+    if !policy.is_empty() {
+        form.push_str("&Policy=");
+        policy.bytes().for_each(|byte| form.push_str(&format!("%{byte:02X}")));
+    }
     let mut request = HttpRequest::new(HttpRequestBody::from(form));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = format!("{endpoint}/").parse().unwrap();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use echosphere_livekit::token;
+use echosphere_testkit::container::Container;
 use echosphere_testkit::http;
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::publishers::{Plan, Publishers};
@@ -236,4 +237,50 @@ fn a_bucket_that_is_made_anew_takes_nothing_and_nothing_is_called_lost() {
     let deleted = server.send("DELETE", &format!("/v1/recordings/{id}"), &[], b"");
     assert!(deleted.status < 300, "{}", deleted.text());
     assert_ne!(server.recording(&id)["deletion"], json!("done"), "erased is what was seen to be gone");
+}
+
+#[test]
+fn the_policy_of_the_documentation_is_enough_and_no_more() {
+    let s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/s3.md")).unwrap();
+    let policy = page.split_once("```json").unwrap().1.split_once("```").unwrap().0;
+    let policy = policy.replace("BUCKET", "calls").replace("PREFIX", "here");
+    let container = Container::start_under(&s3, 900, &policy);
+    let endpoint = s3.endpoint();
+    let settings = |url: &'static str| {
+        [
+            ("ECHOSPHERE_STORAGE_URL", url),
+            ("ECHOSPHERE_STORAGE_ENDPOINT", &*endpoint),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*container.url),
+        ]
+    };
+    let doctor = |url| {
+        let dir = tempfile::tempdir().unwrap();
+        let doctor = std::process::Command::new(PROGRAM)
+            .arg("doctor")
+            .env("ECHOSPHERE_DATA_DIR", dir.path())
+            .envs(settings(url))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&doctor.stdout).into_owned()
+    };
+    let said = doctor("s3://calls/here");
+    for check in ["bucket", "clock", "rights", "versions", "uploads", "browsers"] {
+        assert!(
+            said.lines().any(|line| line.trim_start().starts_with("ok") && line.contains(check)),
+            "{check}: {said}"
+        );
+    }
+    let said = doctor("s3://calls/elsewhere");
+    assert!(said.contains("FAIL  rights   these keys may not put"), "{said}");
+    let (_dir, server) = start_with(Vec::new(), &settings("s3://calls/here"));
+    assert_eq!(Session::load("order").upload(server.address).status, 200);
+    let recording = server.settled_all().remove(0);
+    assert_whole(&recording);
+    sound::segments(recording["playlist_url"].as_str().unwrap());
+    let id = recording["id"].as_str().unwrap();
+    server.send("DELETE", &format!("/v1/recordings/{id}"), &[], b"");
+    let marker = vec!["here/echosphere-store-id".to_owned()];
+    until("its end", || (s3.keys("calls") == marker).then_some(()));
 }

@@ -39,6 +39,7 @@ soak: ## Long runs: twenty rooms for ten minutes, an hour of hostile clients, a 
 	cargo bench --package echosphere-server --bench rooms -- 20 --seconds 600 --live --soak
 	cargo bench --package echosphere-server --bench busy_hour
 	ECHOSPHERE_TEST_KILLS=1000 cargo test --release --package echosphere-server --test faults -- --nocapture hundred_kills
+	ECHOSPHERE_TEST_S3_KILLS=100 cargo test --release --package echosphere-server --test s3 -- --nocapture kills
 	ECHOSPHERE_TEST_UPLOADS=500 cargo test --release --package echosphere-server --test s3 -- --nocapture every_third
 	ECHOSPHERE_TEST_DELETION_KILLS=100 cargo test --release --package echosphere-server --test promises -- --nocapture killed
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may")]
 
 mod faults;
+mod kills;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ import { createSocket } from 'node:dgram';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -105,13 +105,16 @@ export class EchoSphere {
   async prepare(dir = mkdtempSync(join(tmpdir(), 'echosphere-e2e-'))) {
     const program = process.env.ECHOSPHERE_PROGRAM ?? join(root, 'target/debug/echosphere');
     if (!existsSync(program)) throw new Error(`${program} is missing: cargo build --package echosphere-server`);
-    Object.assign(this, { dir, program, listen: `127.0.0.1:${await freePort()}`, authorization: `Bearer ${sign({ video: { roomRecord: true } })}` });
+    // `E2E_S3`: the settings of a bucket, as JSON; each server has a folder of its own in it.
+    const { ECHOSPHERE_STORAGE_URL: bucket, ...others } = JSON.parse(process.env.E2E_S3 ?? '{}');
+    const storage = bucket === undefined ? {} : { ...others, ECHOSPHERE_STORAGE_URL: `${bucket}/${basename(dir)}` };
+    Object.assign(this, { dir, program, storage, listen: `127.0.0.1:${await freePort()}`, authorization: `Bearer ${sign({ video: { roomRecord: true } })}` });
   }
 
   /** Starts it (again), on the same folder and the same port. */
   async restart(env = {}) {
     this.process = start(this.program, ['serve'], {
-      env: { ECHOSPHERE_LISTEN: this.listen, ECHOSPHERE_DATA_DIR: join(this.dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...env },
+      env: { ECHOSPHERE_LISTEN: this.listen, ECHOSPHERE_DATA_DIR: join(this.dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...this.storage, ...env },
     });
     this.url = await until('the server', () => this.process.output().match(/listening on (http:\S+)/)?.[1], 20);
     servers.set(this.url, this);

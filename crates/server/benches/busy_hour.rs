@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 
 use echosphere_testkit::hostile;
 use echosphere_testkit::livekit::LiveKit;
-use echosphere_testkit::publishers::{Plan, Publishers};
+use echosphere_testkit::publishers::{Plan, Publishers, token};
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session::{self, Session};
 use health::Health;
-use live_rooms::{begin, speech, stop, token};
+use live_rooms::{begin, speech, stop};
 use streams::streams;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");

@@ -19,11 +19,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use echosphere_testkit::livekit::LiveKit;
-use echosphere_testkit::publishers::{Plan, Publishers};
+use echosphere_testkit::publishers::{Plan, Publishers, token};
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session::{self, Session};
 use echosphere_testkit::{hostile, http};
-use live_rooms::{begin, speech, stop, token};
+use live_rooms::{begin, speech, stop};
 
 /// Rooms are recorded this long before and after a pause.
 const PART: Duration = Duration::from_secs(5);

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use echosphere_testkit::livekit::LiveKit;
-use echosphere_testkit::publishers::{Plan, Publishers};
+use echosphere_testkit::publishers::{Plan, Publishers, token};
 use echosphere_testkit::server::{Server, cpu_seconds};
-use live_rooms::{begin, speech, stop, token};
+use live_rooms::{begin, speech, stop};
 use streams::streams;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");

@@ -14,11 +14,11 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_storage::ObjectStore;
 use echosphere_testkit::http::fetch;
 use echosphere_testkit::livekit::LiveKit;
-use echosphere_testkit::publishers::{Plan, Publishers};
-use echosphere_testkit::s3::{Kind, S3Server, wait_for};
+use echosphere_testkit::publishers::{Plan, Publishers, token};
+use echosphere_testkit::s3::{Kind, S3Server, start_on, wait_for};
 use echosphere_testkit::server::{Server, cpu_seconds};
 use echosphere_testkit::{session, sound};
-use live_rooms::{begin, speech, stop, token};
+use live_rooms::{begin, speech, stop};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
@@ -33,9 +33,7 @@ fn main() {
 fn server(s3: &S3Server, folder: &str, others: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
     let dir = tempfile::tempdir().unwrap();
     let settings = s3.settings(&format!("s3://calls/{folder}"));
-    let mut variables: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
-    variables.extend_from_slice(others);
-    let server = Server::start(PROGRAM, dir.path(), &variables);
+    let server = start_on(PROGRAM, dir.path(), &settings, others);
     (dir, server)
 }
 

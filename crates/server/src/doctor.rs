@@ -164,21 +164,22 @@ async fn livekit(wire: &Wire, url: &str, pair: &KeyPair) -> Vec<(&'static str, F
 }
 
 fn clocks(date: Option<&str>) -> Finding {
-    let theirs = date.and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
-    let Some(theirs) = theirs else {
+    let Some(apart) = seconds_apart(date) else {
         return Finding::Poor(
             "the server does not tell its time".to_owned(),
             "keep both clocks in step with NTP".to_owned(),
         );
     };
-    let apart = clock::now().as_millis() / 1000 - theirs.as_second();
-    if apart.abs() <= CLOCKS_APART {
-        return Finding::Good(format!("within {} s of LiveKit's", apart.abs().max(1)));
+    if apart <= CLOCKS_APART {
+        return Finding::Good(format!("within {} s of LiveKit's", apart.max(1)));
     }
-    bad(
-        format!("{} s apart from LiveKit's", apart.abs()),
-        "let NTP keep both clocks in step: tokens and times depend on it",
-    )
+    bad(format!("{apart} s apart from LiveKit's"), "let NTP keep both clocks in step: tokens and times depend on it")
+}
+
+/// By how many seconds a server's clock, as its `Date` says it, and ours differ; `None` when it does not say.
+fn seconds_apart(date: Option<&str>) -> Option<i64> {
+    let theirs = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date?).ok()?;
+    Some((clock::now().as_millis() / 1000 - theirs.as_second()).abs())
 }
 
 /// Joins a room of its own until media can flow; returns how long that took after joining.

@@ -5,10 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use echosphere_testkit::senders::Senders;
 use echosphere_testkit::server::{Server, files};
 use echosphere_testkit::session::{self, Session};
 use echosphere_testkit::{hostile, http};
@@ -31,8 +30,7 @@ fn next(seed: &mut u64) -> u64 {
 fn a_hundred_kills_lose_nothing_and_double_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(PROGRAM, dir.path(), &[("ECHOSPHERE_RENDERING_WHEN", "always")]);
-    let session = Session::load("reservation");
-    let (sent, acknowledged) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let senders = Senders::new(Session::load("reservation"));
     let foreign = dir.path().join("data/objects/echosphere-recordings/recordings/somebody-else.bin");
     std::fs::create_dir_all(foreign.parent().unwrap()).unwrap();
     std::fs::write(&foreign, "not ours").unwrap();
@@ -42,23 +40,13 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
         let address = server.address;
         let wait = Duration::from_millis(next(&mut seed) % 250);
         std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    let number = sent.fetch_add(1, Ordering::Relaxed);
-                    let body = session.renamed(number);
-                    // The process dies under us; whoever got an answer was promised something.
-                    let answer = std::panic::catch_unwind(|| body.upload(address));
-                    if answer.is_ok_and(|answer| answer.status == 200) {
-                        acknowledged.lock().unwrap().push(number);
-                    }
-                });
-            }
+            senders.send_two(scope, address);
             std::thread::sleep(wait);
             server.kill9();
         });
         server.restart();
     }
-    let acknowledged = acknowledged.into_inner().unwrap();
+    let acknowledged = senders.acknowledged();
     let recordings = server.settled_all();
     let mut by_job: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for recording in &recordings {
@@ -66,13 +54,13 @@ fn a_hundred_kills_lose_nothing_and_double_nothing() {
     }
     println!(
         "{kills} kills: {} uploads, {} acknowledged, {} recordings",
-        sent.load(Ordering::Relaxed),
+        senders.sent(),
         acknowledged.len(),
         recordings.len()
     );
     assert!(acknowledged.len() >= 10, "kills that leave no time for anything show nothing");
-    for number in &acknowledged {
-        let of_job = by_job.get(&format!("AJ_{number:012}")).unwrap_or_else(|| panic!("{number} is lost"));
+    for job in &acknowledged {
+        let of_job = by_job.get(job).unwrap_or_else(|| panic!("{job} is lost"));
         assert_eq!(
             (&of_job[0]["status"], &of_job[0]["partial"]),
             (&json!("COMPLETED"), &json!(false)),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use echosphere_livekit::token;
 use echosphere_server::clock;
 use echosphere_testkit::http::{self, Answer};
-use echosphere_testkit::server::{KEY, SECRET, Server};
+use echosphere_testkit::server::{self, KEY, SECRET, Server};
 use echosphere_testkit::session;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -46,15 +46,8 @@ fn joined(id: &str, room: &str) -> Value {
 }
 
 /// Waits for something that takes a moment.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(20) {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("waited in vain for {what}");
+fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    server::until(what, Duration::from_secs(20), look)
 }
 
 fn metric(server: &Server, name: &str) -> Option<String> {

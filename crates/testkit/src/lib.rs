@@ -15,6 +15,7 @@ pub mod objects;
 pub mod proxy;
 pub mod publishers;
 pub mod s3;
+pub mod senders;
 pub mod server;
 pub mod session;
 pub mod sound;

@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use echosphere_livekit::token;
 use echosphere_recorder::wire::Wire;
+use secrecy::SecretString;
 use tokio::runtime::Runtime;
 
+use crate::server::{KEY, SECRET};
+use crate::session;
 use crate::speaker::{DATAGRAM, Signalling, Speaker, join};
 
 /// The time between two packets.
@@ -31,6 +35,11 @@ pub struct Plan {
     pub per_room: usize,
     /// What they say: Opus packets of 20 ms, repeated; each speaker begins at another one.
     pub frames: Arc<Vec<Vec<u8>>>,
+}
+
+/// A token with which somebody talks in a room.
+pub fn token(room: &str, identity: &str) -> String {
+    token::mint_speaker(KEY, &SecretString::from(SECRET), room, identity, session::now(), 3_600)
 }
 
 /// Speakers who talk until they are stopped.

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use ::http as http_types;
 use echosphere_domain::key::ObjectKey;
-use echosphere_domain::time::WallTime;
 use echosphere_storage::credentials::{Credentials, Provider};
 use echosphere_storage::s3::{Bucket, Observer, Request, S3Store};
 
 use crate::http;
+use crate::server::Server;
 use crate::session;
 use crate::tools::{folder, free_port, program};
 
@@ -161,6 +161,13 @@ impl S3Server {
     }
 }
 
+/// Starts a server on a folder, with these settings and others.
+pub fn start_on(program: &str, dir: &Path, settings: &[(String, String)], others: &[(&str, &str)]) -> Server {
+    let settings = settings.iter().map(|(name, value)| (&**name, &**value));
+    let variables: Vec<(&str, &str)> = settings.chain(others.iter().copied()).collect();
+    Server::start(program, dir, &variables)
+}
+
 /// Waits for a future, where nothing else has to go on.
 pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -171,7 +178,7 @@ pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
 pub struct Nobody;
 
 impl Observer for Nobody {
-    fn answered(&self, _: Request, _: &str, _: Option<http_types::StatusCode>, _: Option<WallTime>) {}
+    fn answered(&self, _: Request, _: &str, _: Option<http_types::StatusCode>, _: Option<i64>) {}
 }
 
 impl Drop for S3Server {

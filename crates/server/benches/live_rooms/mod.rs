@@ -1,14 +1,9 @@
 //! Rooms of people who talk on a real livekit-server, recorded.
 
-#![allow(clippy::disallowed_methods, reason = "a benchmark")]
-
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use echosphere_domain::time::WallTime;
-use echosphere_livekit::token;
-use echosphere_testkit::server::{KEY, SECRET, Server};
-use secrecy::SecretString;
+use echosphere_testkit::server::Server;
 use serde_json::json;
 
 /// The samples of a packet.
@@ -39,13 +34,6 @@ pub fn stop(server: &Server, id: &str) -> f64 {
     let answer = server.send("POST", &format!("/v1/recordings/{id}/stop"), &[], b"");
     assert_eq!(answer.json()["status"], "COMPLETED", "{}", answer.text());
     began.elapsed().as_secs_f64() * 1e3
-}
-
-/// A token with which somebody talks in a room.
-pub fn token(room: &str, identity: &str) -> String {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let now = WallTime::from_millis(wall.as_millis() as i64);
-    token::mint_speaker(KEY, &SecretString::from(SECRET), room, identity, now, 3600)
 }
 
 /// A minute of what was said in a recorded session, as packets of 20 ms at 32 kb/s.

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use echosphere_media::aac;
 
-use super::{Config, Redaction, RenderWhen, UnknownRoom, WhenAway, credentials, storage as storage_of, value};
+use super::{Config, Redaction, RenderWhen, UnknownRoom, WhenAway, credentials, value};
 
 /// One setting.
 pub struct Setting {
@@ -26,7 +26,7 @@ pub(super) struct Draft {
     pub(super) config: Config,
     pub(super) livekit_key: Option<String>,
     pub(super) livekit_secret: Option<SecretString>,
-    pub(super) storage: storage_of::Draft,
+    pub(super) storage: super::storage::Draft,
     pub(super) s3_access_key: Option<String>,
     pub(super) s3_secret_key: Option<SecretString>,
 }
@@ -60,10 +60,15 @@ fn log_json(text: &str) -> Result<bool, String> {
     }
 }
 
-fn segment_duration(text: &str) -> Result<std::time::Duration, String> {
+/// A length of time from a second to this many, which are said so.
+fn from_a_second_to(text: &str, seconds: u64, said: &str) -> Result<std::time::Duration, String> {
     let duration = value::duration(text)?;
-    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(30);
-    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 30s")) }
+    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(seconds);
+    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and {said}")) }
+}
+
+fn segment_duration(text: &str) -> Result<std::time::Duration, String> {
+    from_a_second_to(text, 30, "30s")
 }
 
 fn sweep_every(text: &str) -> Result<std::time::Duration, String> {
@@ -73,28 +78,19 @@ fn sweep_every(text: &str) -> Result<std::time::Duration, String> {
 }
 
 fn chunk(text: &str) -> Result<std::time::Duration, String> {
-    let duration = value::duration(text)?;
-    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(60);
-    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 60s")) }
+    from_a_second_to(text, 60, "60s")
 }
 
-/// A length of time from a second to a day.
 fn patience(text: &str) -> Result<std::time::Duration, String> {
-    let duration = value::duration(text)?;
-    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(86_400);
-    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 24h")) }
+    from_a_second_to(text, 86_400, "24h")
 }
 
 fn url_ttl(text: &str) -> Result<std::time::Duration, String> {
-    let duration = value::duration(text)?;
-    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(7 * 86_400);
-    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 7d")) }
+    from_a_second_to(text, 7 * 86_400, "7d")
 }
 
 fn sign_in_life(text: &str) -> Result<std::time::Duration, String> {
-    let duration = value::duration(text)?;
-    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(365 * 86_400);
-    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 365d")) }
+    from_a_second_to(text, 365 * 86_400, "365d")
 }
 
 fn list(text: &str) -> Result<Vec<String>, String> {
@@ -148,9 +144,7 @@ fn unknown_room(text: &str) -> Result<UnknownRoom, String> {
 }
 
 fn max_duration(text: &str) -> Result<std::time::Duration, String> {
-    let duration = value::duration(text)?;
-    let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(48 * 3600);
-    if bounds.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is not between 1s and 48h")) }
+    from_a_second_to(text, 48 * 3600, "48h")
 }
 
 /// All settings, in the order of the documentation. `projects` and `config`, which are not single texts, are not among them.

@@ -6,17 +6,16 @@ use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
 use echosphere_storage::presign::Presigner;
-use echosphere_storage::s3::{Answer, S3Store};
+use echosphere_storage::s3::{Answer, FAR_APART, S3Store};
 use echosphere_storage::{Error, ObjectStore, Result};
 
-use super::{Finding, bad};
+use super::{Finding, bad, seconds_apart};
 use crate::config::Config;
 use crate::startup::bucket_of;
 use crate::{clock, entropy};
 
-/// A clock that differs by more seconds than this is worth a warning; by more than five minutes it stops deletions, and by fifteen S3 refuses requests.
+/// A clock that differs by more seconds than this is worth a warning; [`FAR_APART`] stops deletions, and from fifteen minutes on S3 refuses requests.
 const CLOCKS_APART: i64 = 60;
-const CLOCKS_FAR_APART: i64 = 300;
 /// How long a presigned URL of the checks lives.
 const LIFE: Duration = Duration::from_secs(60);
 
@@ -241,8 +240,7 @@ impl Doctor<'_> {
     fn probe(&self) -> Result<(ObjectKey, String), Error> {
         let key = ObjectKey::parse(format!("{}/{}", folder(), entropy::suffix()));
         let key = key.map_err(|error| Error::Settings { bucket: String::new(), why: error.to_string() })?;
-        let prefix = self.store.bucket().prefix.as_ref().map(|prefix| format!("/{prefix}")).unwrap_or_default();
-        let path = format!("{prefix}/{key}");
+        let path = format!("/{}", self.store.bucket().path(&key));
         Ok((key, path))
     }
 }
@@ -266,19 +264,17 @@ fn allows(answer: &Answer, origin: &str) -> bool {
 
 fn clock_of(answer: &Answer) -> Finding {
     let date = answer.headers.get(header::DATE).and_then(|date| date.to_str().ok());
-    let theirs = date.and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
-    let Some(theirs) = theirs else {
+    let Some(apart) = seconds_apart(date) else {
         return Finding::Poor(
             "the S3 server does not tell its time".to_owned(),
             "keep both clocks in step with NTP".to_owned(),
         );
     };
-    let apart = (clock::now().as_millis() / 1000 - theirs.as_second()).abs();
     let found = format!("{} s apart from the S3 server's", apart.max(1));
     let remedy = "let NTP keep both clocks in step: S3 refuses requests that are 15 minutes off";
     if apart <= CLOCKS_APART {
         Finding::Good(format!("within {} s of the S3 server's", apart.max(1)))
-    } else if apart <= CLOCKS_FAR_APART {
+    } else if apart * 1_000 <= FAR_APART {
         Finding::Poor(found, remedy.to_owned())
     } else {
         bad(found, remedy)

@@ -1,17 +1,15 @@
 //! Counts the requests to an S3 server, by what they were for.
 
 use axum::http::StatusCode;
-use echosphere_domain::time::WallTime;
+use echosphere_storage::marked::MARKER;
 use echosphere_storage::s3::{Observer, Request};
 
-use crate::clock;
-
 /// Counts requests, and notes by how much the server's clock differs.
-#[derive(Debug, Default)]
-pub(super) struct S3Requests {}
+#[derive(Debug)]
+pub(super) struct S3Requests;
 
 impl Observer for S3Requests {
-    fn answered(&self, request: Request, path: &str, status: Option<StatusCode>, date: Option<WallTime>) {
+    fn answered(&self, request: Request, path: &str, status: Option<StatusCode>, ahead: Option<i64>) {
         let status = match status.map(|status| status.as_u16() / 100) {
             None => "none",
             Some(2) => "2xx",
@@ -24,9 +22,8 @@ impl Observer for S3Requests {
             "request" => request.as_str(), "purpose" => purpose(path), "status" => status
         )
         .increment(1);
-        if let Some(date) = date {
-            let seconds = date.since(clock::now()) as f64 / 1e9;
-            metrics::gauge!("echosphere_s3_clock_difference_seconds").set(seconds);
+        if let Some(ahead) = ahead {
+            metrics::gauge!("echosphere_s3_clock_difference_seconds").set(ahead as f64 / 1e3);
         }
     }
 }
@@ -42,7 +39,7 @@ fn purpose(path: &str) -> &'static str {
         ("chat_history.json" | "header.binpb", _) => "words",
         (_, "ts") => "segment",
         (_, "bin") => "analysis",
-        ("echosphere-store-id", _) => "marker",
+        (MARKER, _) => "marker",
         _ if path.contains("/telemetry/") => "telemetry",
         _ => "other",
     }

@@ -106,7 +106,7 @@ fn s3(storage: &Storage, prefix: Option<ObjectKey>) -> Result<(S3Store, Presigne
     };
     let credentials = Arc::new(credentials);
     let presigner = Presigner::of_server(&bucket, s3.public_endpoint.as_deref(), Arc::clone(&credentials));
-    Ok((S3Store::open(bucket, credentials, Arc::new(S3Requests::default()))?, presigner))
+    Ok((S3Store::open(bucket, credentials, Arc::new(S3Requests))?, presigner))
 }
 
 /// Opens a store as the one that belongs to the data directory.

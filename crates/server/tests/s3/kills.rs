@@ -1,15 +1,13 @@
 //! A process that is killed again and again while sessions go into a bucket: `ECHOSPHERE_TEST_S3_KILLS`.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
 use echosphere_storage::ObjectStore;
-use echosphere_testkit::s3::{Kind, S3Server, wait_for};
-use echosphere_testkit::server::Server;
+use echosphere_testkit::s3::{Kind, S3Server, start_on, wait_for};
+use echosphere_testkit::senders::Senders;
 use echosphere_testkit::session::Session;
 
 use super::{PROGRAM, assert_whole, until};
@@ -25,27 +23,15 @@ fn what_was_acknowledged_is_in_the_bucket_once_and_nothing_else_of_ours_is() {
     wait_for(s3.store("calls").put(&foreign, Bytes::from_static(b"not ours"))).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let settings = s3.settings("s3://calls");
-    let mut variables: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let mut server = Server::start(PROGRAM, dir.path(), &variables);
-    let session = Session::load("reservation");
-    let (sent, acknowledged) = (AtomicUsize::new(0), Mutex::new(Vec::<String>::new()));
+    let mut server = start_on(PROGRAM, dir.path(), &settings, &[]);
+    let senders = Senders::new(Session::load("reservation"));
     for kill in 0..kills {
-        let (address, before) = (server.address, acknowledged.lock().unwrap().len());
+        let (address, before) = (server.address, senders.acknowledged().len());
         std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    let number = sent.fetch_add(1, Ordering::Relaxed);
-                    let body = session.renamed(number);
-                    // The process dies under us; whoever got an answer was promised something.
-                    let answer = std::panic::catch_unwind(|| body.upload(address));
-                    if answer.is_ok_and(|answer| answer.status == 200) {
-                        acknowledged.lock().unwrap().push(format!("AJ_{number:012}"));
-                    }
-                });
-            }
+            senders.send_two(scope, address);
             if kill % 2 == 0 {
                 // As soon as one of them is acknowledged.
-                until("an answer", || (acknowledged.lock().unwrap().len() > before).then_some(()));
+                until("an answer", || (senders.acknowledged().len() > before).then_some(()));
             } else {
                 std::thread::sleep(Duration::from_millis(5 + kill as u64 * 37 % 110));
             }
@@ -53,7 +39,7 @@ fn what_was_acknowledged_is_in_the_bucket_once_and_nothing_else_of_ours_is() {
         });
         server.restart();
     }
-    let acknowledged = acknowledged.into_inner().unwrap();
+    let acknowledged = senders.acknowledged();
     let mut by_job: BTreeMap<String, usize> = BTreeMap::new();
     for recording in server.settled_all() {
         let job = recording["session_id"].as_str().unwrap().to_owned();
@@ -67,8 +53,8 @@ fn what_was_acknowledged_is_in_the_bucket_once_and_nothing_else_of_ours_is() {
     assert!(acknowledged.iter().all(|job| by_job.contains_key(job)), "{acknowledged:?}: {by_job:?}");
     assert!(by_job.values().all(|count| *count == 1), "{by_job:?}");
     drop(server);
-    variables.extend([("ECHOSPHERE_STORAGE_SWEEP_AFTER", "0s"), ("ECHOSPHERE_STORAGE_SWEEP_EVERY", "100ms")]);
-    let server = Server::start(PROGRAM, dir.path(), &variables);
+    let sweeping = [("ECHOSPHERE_STORAGE_SWEEP_AFTER", "0s"), ("ECHOSPHERE_STORAGE_SWEEP_EVERY", "100ms")];
+    let server = start_on(PROGRAM, dir.path(), &settings, &sweeping);
     let ids: Vec<String> = server.settled_all().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
     until("a bucket with nothing that nobody needs", || {
         let keys = s3.keys("calls");

@@ -7,18 +7,16 @@ mod kills;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use echosphere_livekit::token;
 use echosphere_testkit::container::Container;
 use echosphere_testkit::http;
 use echosphere_testkit::livekit::LiveKit;
-use echosphere_testkit::publishers::{Plan, Publishers};
-use echosphere_testkit::s3::{Kind, S3Server};
-use echosphere_testkit::server::{KEY, SECRET, Server, files};
-use echosphere_testkit::session::{self, Session};
+use echosphere_testkit::publishers::{Plan, Publishers, token};
+use echosphere_testkit::s3::{Kind, S3Server, start_on};
+use echosphere_testkit::server::{self, KEY, SECRET, Server, files};
+use echosphere_testkit::session::Session;
 use echosphere_testkit::sound;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
@@ -31,9 +29,7 @@ fn start(s3: &S3Server, url: &str, others: &[(&str, &str)]) -> (tempfile::TempDi
 /// A server with these settings.
 fn start_with(settings: Vec<(String, String)>, others: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
     let dir = tempfile::tempdir().unwrap();
-    let mut variables: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
-    variables.extend_from_slice(others);
-    let server = Server::start(PROGRAM, dir.path(), &variables);
+    let server = start_on(PROGRAM, dir.path(), &settings, others);
     (dir, server)
 }
 
@@ -77,15 +73,8 @@ fn seaweedfs() {
 }
 
 /// Waits for something that takes a while.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(120) {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    panic!("waited in vain for {what}");
+fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    server::until(what, Duration::from_secs(120), look)
 }
 
 /// The recording of a session that came while the server was away, once it is back.
@@ -142,9 +131,6 @@ fn chunks(folder: &Path) -> usize {
 
 /// Two people talk in a room, and it is recorded; also returns the recording's id.
 fn talk(livekit: &LiveKit, server: &Server) -> (Publishers, String) {
-    let token = |room: &str, identity: &str| {
-        token::mint_speaker(KEY, &SecretString::from(SECRET), room, identity, session::now(), 3_600)
-    };
     let rooms = vec!["room".to_owned()];
     let people = Publishers::start(&Plan { url: livekit.url(), token, rooms, per_room: 2, frames: Arc::new(tones()) });
     let body = json!({ "room_name": "room" }).to_string();

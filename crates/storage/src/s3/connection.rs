@@ -64,8 +64,8 @@ impl Request {
 
 /// Is told of requests, those that are tried again each time.
 pub trait Observer: std::fmt::Debug + Send + Sync + 'static {
-    /// A request to this path was answered with this status, or not at all; `date` is the server's clock, if it said so.
-    fn answered(&self, request: Request, path: &str, status: Option<StatusCode>, date: Option<WallTime>);
+    /// A request to this path was answered with this status, or not at all; the server's clock is so many milliseconds ahead, if it told its time.
+    fn answered(&self, request: Request, path: &str, status: Option<StatusCode>, ahead: Option<i64>);
 }
 
 /// Makes clients whose requests are watched.
@@ -98,14 +98,11 @@ impl HttpService for Watched {
         let patience = PATIENCE + Duration::from_secs((length / SLOWEST).into());
         let answer = tokio::time::timeout(patience, self.client.execute(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(late("the server did not answer in time")));
-        let (status, date) = match &answer {
-            Ok(answer) => (Some(answer.status()), date(answer.headers())),
+        let (status, ahead) = match &answer {
+            Ok(answer) => (Some(answer.status()), date(answer.headers()).map(|date| self.clocks.hear(date))),
             Err(_) => (None, None),
         };
-        if let Some(date) = date {
-            self.clocks.hear(date);
-        }
-        self.observer.answered(kind, &path, status, date);
+        self.observer.answered(kind, &path, status, ahead);
         Ok(answer?.map(|body| HttpResponseBody::new(Watchful { body, waited: None })))
     }
 }

@@ -28,6 +28,7 @@ use object_store::{
 
 use self::answer::{Meaning, Refusal};
 use self::clocks::Clocks;
+pub use self::clocks::FAR_APART;
 use self::connection::Connector;
 pub use self::connection::{Observer, Request};
 pub use self::request::Answer;
@@ -39,6 +40,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How often a request is tried again while the server is away or busy, and for how long.
 const RETRIES: usize = 5;
 const RETRY_FOR: Duration = Duration::from_secs(15);
+/// The first pause before that, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a call is made again whose bytes arrived garbled, or whose credentials had expired.
 const AGAIN: usize = 3;
 
@@ -84,6 +88,11 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// Where an object is in it.
+    pub fn path(&self, key: &ObjectKey) -> String {
+        self.prefix.as_ref().map_or_else(|| key.to_string(), |prefix| format!("{prefix}/{key}"))
+    }
+
     /// Its address: where its objects are, without a slash at the end.
     pub fn address(&self) -> String {
         let endpoint = match &self.endpoint {
@@ -125,11 +134,8 @@ impl S3Store {
         let clocks = Arc::new(Clocks::new(credentials.clock()));
         let connector = Connector { observer, clocks: Arc::clone(&clocks) };
         let client = connector.connect(&options).map_err(failed)?;
-        let backoff = BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(5),
-            ..BackoffConfig::default()
-        };
+        let backoff =
+            BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, ..BackoffConfig::default() };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&bucket.name)
             .with_region(&bucket.region)
@@ -187,10 +193,7 @@ impl S3Store {
 
     fn path(&self, key: &ObjectKey) -> ObjectPath {
         // A key has none of the characters that a path would encode, and no empty segment.
-        match &self.bucket.prefix {
-            Some(prefix) => ObjectPath::from(format!("{prefix}/{key}")),
-            None => ObjectPath::from(key.as_str()),
-        }
+        ObjectPath::from(self.bucket.path(key))
     }
 
     /// The key of an object; `None` for one that lies outside, or that no key of ours could be.

@@ -1,5 +1,7 @@
 //! Signed requests about the bucket itself, which `object_store` does not make.
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -8,8 +10,8 @@ use object_store::CredentialProvider as _;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequest, HttpRequestBody};
 
-use super::S3Store;
 use super::answer::Refusal;
+use super::{FIRST_PAUSE, LONGEST_PAUSE, RETRY_FOR, S3Store};
 use crate::{Error, Result, sigv4};
 
 /// The most that is read of an answer, in bytes.
@@ -54,14 +56,27 @@ fn away<E: ToString>(target: &str) -> impl Fn(E) -> Error + '_ {
 }
 
 impl S3Store {
-    /// Asks for something of the bucket: `rest` is what follows its address (`?versioning`, `/key?tagging`), encoded.
+    /// Asks for something of the bucket: `rest` is what follows its address (`?versioning`, `/key?tagging`), encoded. A server that is busy, or not
+    /// ready yet, is asked again for a while, as for objects.
     ///
     /// # Errors
     ///
     /// The server cannot be reached, or there are no credentials. What it refuses is an answer.
     pub async fn ask(&self, method: Method, rest: &str, body: impl Into<Bytes> + Send) -> Result<Answer> {
+        let (body, began, mut pause) = (body.into(), Instant::now(), FIRST_PAUSE);
+        loop {
+            let answer = self.ask_once(method.clone(), rest, body.clone()).await?;
+            let is_busy = answer.status.is_server_error() && answer.status != StatusCode::NOT_IMPLEMENTED;
+            if !is_busy || began.elapsed() > RETRY_FOR {
+                return Ok(answer);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn ask_once(&self, method: Method, rest: &str, body: Bytes) -> Result<Answer> {
         let target = format!("{}{rest}", self.bucket.address());
-        let body: Bytes = body.into();
         let mut request = request(method, &target, body.clone())?;
         let credentials = self.credentials.get_credential().await.map_err(away(&target))?;
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));

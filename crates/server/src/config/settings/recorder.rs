@@ -12,40 +12,28 @@ pub(super) const SETTINGS: &[Setting] = &[
         variable: "LIVEKIT_URL",
         default: "none",
         meaning: "The address of the LiveKit server whose rooms are recorded. Session uploads need no connection to it.",
-        apply: |draft, text| {
-            draft.config.livekit_url = Some(value::livekit_url(text)?);
-            Ok(())
-        },
+        apply: set!(config.livekit_url, value::livekit_url),
     },
     Setting {
         key: "livekit.api_key",
         variable: "LIVEKIT_API_KEY",
         default: "none",
         meaning: "The LiveKit API key of the project default: the key that your agents use.",
-        apply: |draft, text| {
-            draft.livekit_key = Some(value::text(text)?);
-            Ok(())
-        },
+        apply: set!(livekit_key, value::text),
     },
     Setting {
         key: "livekit.api_secret",
         variable: "LIVEKIT_API_SECRET",
         default: "none",
         meaning: "The secret of that key.",
-        apply: |draft, text| {
-            draft.livekit_secret = Some(livekit_secret(text)?);
-            Ok(())
-        },
+        apply: set!(livekit_secret, livekit_secret),
     },
     Setting {
         key: "livekit.ca_file",
         variable: "ECHOSPHERE_LIVEKIT_CA_FILE",
         default: "the public authorities alone",
         meaning: "A certificate authority (PEM file) that LiveKit's certificate may be signed by as well.",
-        apply: |draft, text| {
-            draft.config.livekit_ca = Some(value::text(text)?.into());
-            Ok(())
-        },
+        apply: set!(config.livekit_ca, value::path),
     },
     Setting {
         key: "recorder.auto_record",
@@ -110,10 +98,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variable: "ECHOSPHERE_RECORDER_CHUNK",
         default: "10s with s3://, else 2s",
         meaning: "How often what is heard in a room is put into object storage (1s to 60s): the disk of this machine has it within half a second, and its loss costs what is younger.",
-        apply: |draft, text| {
-            draft.config.recorder.chunk = Some(chunk(text)?);
-            Ok(())
-        },
+        apply: set!(config.recorder.chunk, chunk),
     },
     Setting {
         key: "recorder.exclude_kinds",

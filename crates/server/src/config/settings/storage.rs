@@ -11,10 +11,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variable: "ECHOSPHERE_STORAGE_URL",
         default: "objects in the data directory",
         meaning: "Where objects are kept: file:///PATH, or s3://BUCKET/PREFIX for a bucket of an S3 server (docs/s3.md).",
-        apply: |draft, text| {
-            draft.storage.url = Some(Url::parse(text)?);
-            Ok(())
-        },
+        apply: set!(storage.url, Url::parse),
     },
     Setting {
         key: "storage.bucket",
@@ -102,19 +99,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         variable: "ECHOSPHERE_S3_ACCESS_KEY",
         default: "made at the first start",
         meaning: "The access key of the embedded S3 endpoint; set together with s3.secret_key.",
-        apply: |draft, text| {
-            draft.s3_access_key = Some(value::text(text)?);
-            Ok(())
-        },
+        apply: set!(s3_access_key, value::text),
     },
     Setting {
         key: "s3.secret_key",
         variable: "ECHOSPHERE_S3_SECRET_KEY",
         default: "made at the first start",
         meaning: "The secret key of the embedded S3 endpoint.",
-        apply: |draft, text| {
-            draft.s3_secret_key = Some(secret(text)?);
-            Ok(())
-        },
+        apply: set!(s3_secret_key, secret),
     },
 ];

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, Config, Environment};
-use crate::{demo, doctor, private, sign_in, startup};
+use crate::{demo, doctor, private, sign_in, startup, storage_move};
 
 /// Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio.
 #[derive(Debug, Parser)]
@@ -62,8 +62,22 @@ enum Command {
         #[arg(long)]
         fix: bool,
     },
+    /// Look after object storage.
+    #[command(subcommand)]
+    Storage(StorageCommand),
     /// Print the OpenAPI document of the HTTP interface.
     Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum StorageCommand {
+    /// Bring what was kept before storage.url was changed to where objects are written now. Goes on where it was stopped; recordings play
+    /// all the while.
+    Move {
+        /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
 }
 
 /// Runs the command line; errors are printed on standard error.
@@ -103,6 +117,11 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
             if !runtime()?.block_on(doctor::run(&config, fix)) {
                 return Err("something must be mended first".into());
             }
+        }
+        Command::Storage(StorageCommand::Move { config }) => {
+            let config = config::load(config.as_deref(), &environment())?;
+            start_log(&config)?;
+            runtime()?.block_on(storage_move::run(&config))?;
         }
         Command::Openapi => println!("{}", crate::http::openapi().to_pretty_json()?),
     }

@@ -10,6 +10,7 @@
 //! secrets/           file mode 0600, made at the first start
 //! node-id            who the process that uses it is: the owner of the rooms that it records
 //! store-id           the id of the object storage that belongs to it (see `echosphere_storage::marked`)
+//! store-id-new       the id that a new one is going to get, until it is noted
 //! sign-in-link       the sign-in link of this start, if no terminal shows it; removed when it is used
 //! server-url         the URL of the running server
 //! ```
@@ -32,6 +33,9 @@ const NODE_ID: &str = "node-id";
 
 /// The name of the file that contains the id of the object storage.
 pub const STORE_ID: &str = "store-id";
+
+/// The name of the file that contains the id of an object storage that is being made ours.
+pub const NEW_STORE_ID: &str = "store-id-new";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +146,12 @@ impl DataDir {
 
     /// The id of the object storage that belongs to it; `None` before one was opened.
     pub fn store_id(&self) -> Option<String> {
-        read_private(&self.root, STORE_ID).map(|id| id.trim().to_owned())
+        self.kept(STORE_ID)
+    }
+
+    /// The text of a small file that only this user can read.
+    pub fn kept(&self, name: &str) -> Option<String> {
+        read_private(&self.root, name).map(|text| text.trim().to_owned())
     }
 
     /// Who the process that uses it is, from start to start: `new` at the first one.

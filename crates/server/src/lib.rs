@@ -32,6 +32,7 @@ mod rendering;
 mod sign_in;
 mod signals;
 mod startup;
+mod storage_move;
 #[cfg(test)]
 mod testing;
 mod threads;

@@ -1,6 +1,8 @@
 //! Starts and stops the server: puts its parts together, listens for connections, and shuts down.
 
 mod assemble;
+mod bucket;
+mod places;
 mod s3_requests;
 mod stores;
 
@@ -17,9 +19,10 @@ use tokio_util::task::TaskTracker;
 
 #[cfg(test)]
 pub use self::assemble::assemble_over;
-pub use self::stores::bucket_of;
+pub use self::bucket::bucket_of;
 #[cfg(test)]
 pub use self::stores::embedded;
+pub use self::stores::open as open_stores;
 use crate::auto_record::{self, inbox};
 use crate::config::{Config, UnknownRoom};
 use crate::connections::{self, Listener};
@@ -53,6 +56,9 @@ pub enum Error {
     /// Object storage.
     #[error(transparent)]
     Storage(#[from] echosphere_storage::Error),
+    /// Where objects are, or were.
+    #[error("where objects are kept cannot be noted: {0}")]
+    Places(String),
     /// A bucket is asked for, and no S3 server has the objects.
     #[error("storage.url names no bucket")]
     NoBucket,

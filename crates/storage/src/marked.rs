@@ -61,7 +61,7 @@ impl<S: ObjectStore> MarkedStore<S> {
         let id = match (known, kind) {
             (Some(id), _) => id,
             (None, _) => match inner.marker().await? {
-                Some(id) if kind == Kind::Bucket => return Err(Error::Taken { id }),
+                Some(id) if kind == Kind::Bucket && id != new => return Err(Error::Taken { id }),
                 Some(id) => id,
                 None => {
                     inner.mark(&new).await?;

@@ -274,7 +274,7 @@ CREATE TABLE objects (
     -- not ours.
     state     TEXT    NOT NULL,
     since     INTEGER NOT NULL,
-    is_prefix INTEGER NOT NULL DEFAULT 0,
+    is_prefix INTEGER NOT NULL DEFAULT 0, place INTEGER NOT NULL DEFAULT 1, left_in INTEGER, left_until INTEGER,
     PRIMARY KEY (store, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -320,3 +320,15 @@ CREATE TABLE rules (
     kind     TEXT AS (rule ->> '$.kind'),
     PRIMARY KEY (project, position)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE places (
+    id         INTEGER NOT NULL PRIMARY KEY,
+    -- The id in its marker (`storage::marked`).
+    marker     TEXT    NOT NULL UNIQUE,
+    -- How it is reached, without keys: JSON.
+    settings   TEXT    NOT NULL,
+    -- Since when it is written to; the last one is.
+    used_since INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX objects_left ON objects (left_until) WHERE left_in IS NOT NULL;

@@ -22,6 +22,7 @@ mod live;
 mod masters;
 mod objects;
 mod people;
+mod places;
 mod project_rules;
 mod recordings;
 mod rows;
@@ -42,6 +43,7 @@ pub use live::{Begun, LeftOut, Live, LiveRow, NewLive, Once, OwnedRoom, Redactio
 pub use masters::{Divided, Masters};
 pub use objects::{Objects, Purpose, SweepCandidate};
 pub use people::People;
+pub use places::{ElsewhereObject, Place, PlaceId, Places};
 pub use project_rules::ProjectRules;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
@@ -66,6 +68,7 @@ pub trait Store:
     + ProjectRules
     + Segments
     + Objects
+    + Places
     + Tasks
     + Telemetry
     + SignIns

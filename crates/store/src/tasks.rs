@@ -29,11 +29,13 @@ pub enum TaskKind {
     Align,
     /// Divide a capture's master into sound, words and header; payload: `{project}/{recording}/{capture}`.
     Divide,
+    /// Move what is in places of before to the one that is written to; without a payload.
+    Move,
 }
 
 impl TaskKind {
     /// Every kind, most urgent first. Rows store the position in this list, so a new kind is added at its end.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Finalize,
         Self::Ingest,
         Self::Erase,
@@ -42,6 +44,7 @@ impl TaskKind {
         Self::Separate,
         Self::Align,
         Self::Divide,
+        Self::Move,
     ];
 
     /// The word that the database and the metrics use.
@@ -56,6 +59,7 @@ impl TaskKind {
             Self::Separate => "separate",
             Self::Align => "align",
             Self::Divide => "divide",
+            Self::Move => "move",
         }
     }
 }

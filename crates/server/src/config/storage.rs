@@ -25,11 +25,19 @@ pub struct Storage {
     pub region: String,
     /// How an S3 server is reached.
     pub s3: S3,
+    /// The keys of a bucket that was used before `storage.url` was changed, where those of now do not open it.
+    pub earlier_keys: Option<(String, SecretString)>,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { place: Place::DataDir, bucket: BUCKET.to_owned(), region: REGION.to_owned(), s3: S3::default() }
+        Self {
+            place: Place::DataDir,
+            bucket: BUCKET.to_owned(),
+            region: REGION.to_owned(),
+            s3: S3::default(),
+            earlier_keys: None,
+        }
     }
 }
 
@@ -81,6 +89,8 @@ pub(super) struct Draft {
     pub(super) region: Option<String>,
     pub(super) access_key: Option<String>,
     pub(super) secret_key: Option<SecretString>,
+    pub(super) earlier_access_key: Option<String>,
+    pub(super) earlier_secret_key: Option<SecretString>,
     pub(super) s3: S3,
 }
 
@@ -122,7 +132,7 @@ impl Url {
 impl Draft {
     /// Brings together what the settings and the environment say. The error says which of them contradict each other.
     pub(super) fn finish(self, environment: &BTreeMap<String, String>) -> Result<Storage, String> {
-        let Self { url, bucket, region, access_key, secret_key, mut s3 } = self;
+        let Self { url, bucket, region, access_key, secret_key, earlier_access_key, earlier_secret_key, mut s3 } = self;
         let named = match &url {
             Some(Url::Bucket { name: Some(name), .. }) => Some(name.clone()),
             _ => None,
@@ -142,26 +152,38 @@ impl Draft {
             Some(Url::Bucket { prefix, .. }) => Place::S3 { prefix },
         };
         let is_s3 = matches!(place, Place::S3 { .. });
-        s3.keys = match (access_key, secret_key) {
-            (Some(key), Some(secret)) => Some((key, secret)),
-            (None, None) => None,
-            _ => return Err("storage.access_key and storage.secret_key must be set together".to_owned()),
-        };
+        s3.keys = pair(access_key, secret_key, "storage.access_key and storage.secret_key")?;
+        let earlier = "storage.earlier_access_key and storage.earlier_secret_key";
+        let earlier_keys = pair(earlier_access_key, earlier_secret_key, earlier)?;
         if !is_s3 && (s3.endpoint.is_some() || s3.public_endpoint.is_some() || s3.keys.is_some()) {
             return Err("storage.endpoint, storage.public_endpoint and the keys belong to an S3 server; set storage.url to s3://BUCKET/PREFIX".to_owned());
         }
-        if is_s3 {
-            if let (None, Some(endpoint)) = (&s3.endpoint, variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])) {
-                let wrong = |reason| format!("AWS_ENDPOINT_URL: {reason}");
-                s3.endpoint = Some(value::public_url(endpoint).map_err(wrong)?);
-            }
-            let is_aws = |name: &String| name.starts_with("AWS_") || name == "HOME";
-            let known = environment.iter().filter(|(name, _)| is_aws(name));
-            s3.environment = known.map(|(name, text)| (name.clone(), text.clone())).collect();
+        let of_aws = variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]).filter(|_| is_s3);
+        if let (None, Some(endpoint)) = (&s3.endpoint, of_aws) {
+            let wrong = |reason| format!("AWS_ENDPOINT_URL: {reason}");
+            s3.endpoint = Some(value::public_url(endpoint).map_err(wrong)?);
         }
+        // For a bucket of before, too.
+        let is_aws = |name: &String| name.starts_with("AWS_") || name == "HOME";
+        let known = environment.iter().filter(|(name, _)| is_aws(name));
+        s3.environment = known.map(|(name, text)| (name.clone(), text.clone())).collect();
         let of_aws = || variable(&["AWS_REGION", "AWS_DEFAULT_REGION"]).filter(|_| is_s3).cloned();
         let region = region.or_else(of_aws).unwrap_or_else(|| REGION.to_owned());
-        Ok(Storage { place, bucket: named.or(bucket).unwrap_or_else(|| BUCKET.to_owned()), region, s3 })
+        let bucket = named.or(bucket).unwrap_or_else(|| BUCKET.to_owned());
+        Ok(Storage { place, bucket, region, s3, earlier_keys })
+    }
+}
+
+/// An access key and its secret, which are set together.
+fn pair(
+    key: Option<String>,
+    secret: Option<SecretString>,
+    names: &str,
+) -> Result<Option<(String, SecretString)>, String> {
+    match (key, secret) {
+        (Some(key), Some(secret)) => Ok(Some((key, secret))),
+        (None, None) => Ok(None),
+        _ => Err(format!("{names} must be set together")),
     }
 }
 

@@ -8,6 +8,7 @@ mod divide;
 mod erase;
 mod finalize;
 mod ingest;
+pub mod moving;
 mod old_segments;
 mod payload;
 pub mod realign;

@@ -28,6 +28,9 @@ pub(super) async fn run(jobs: Arc<Jobs>) {
         if let Err(error) = unneeded::old(&jobs, process_start).await {
             tracing::warn!(%error, "the sweep stopped; the next one goes on");
         }
+        if let Err(error) = unneeded::left(&jobs).await {
+            tracing::warn!(%error, "what was left where objects were before cannot be deleted now");
+        }
     }
 }
 

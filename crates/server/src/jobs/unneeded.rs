@@ -18,6 +18,32 @@ pub(super) async fn old(jobs: &Jobs, process_start: WallTime) -> Result<(), Erro
     delete(jobs, before, before.min(process_start)).await
 }
 
+/// Deletes what was left in places of before by objects that were moved since, and forgets places that have nothing any more.
+pub(super) async fn left(jobs: &Jobs) -> Result<(), Error> {
+    loop {
+        let left = jobs.store.left_behind(jobs.clock.now(), BATCH).await?;
+        if left.is_empty() || jobs.stop.is_cancelled() {
+            break;
+        }
+        let mut gone = Vec::with_capacity(left.len());
+        for (key, place) in left {
+            match jobs.objects.delete_left(&key, place).await {
+                Ok(()) => gone.push(key),
+                Err(error) => tracing::warn!(%key, %error, "what was left of a moved object cannot be deleted now"),
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        jobs.store.nothing_left(&gone).await?;
+        tracing::info!(objects = gone.len(), "what was left of moved objects was deleted where they were before");
+    }
+    if jobs.objects.are_elsewhere() && jobs.store.forget_unused_places().await? > 0 {
+        tracing::info!("a place of before has nothing of ours any more; it is not asked for from the next start on");
+    }
+    Ok(())
+}
+
 /// Deletes what is not to wait for its age. What cannot be deleted now is left to the sweeper.
 pub(super) async fn at_once(jobs: &Jobs) {
     if let Err(error) = delete(jobs, WallTime::from_nanos(1), WallTime::from_nanos(0)).await {

@@ -7,7 +7,7 @@ use echosphere_domain::backoff::Backoff;
 use echosphere_store::{Claim, Failure, TaskKind};
 use tokio::task::JoinSet;
 
-use super::{Error, Jobs, divide, erase, finalize, ingest, realign, recompose, render, separate, sweep};
+use super::{Error, Jobs, divide, erase, finalize, ingest, moving, realign, recompose, render, separate, sweep};
 use crate::{entropy, error};
 
 /// How long a lease lasts without a heartbeat.
@@ -24,13 +24,15 @@ const MAX_ATTEMPTS: u32 = 40;
 /// Lanes: which kinds of tasks run alongside each other. Uploads are read one after another, so that of two uploads of one job the
 /// second meets the first one's capture; what follows for the sessions of a room is decided by later tasks. Rendering has lanes of
 /// its own: a long one never keeps an upload from becoming playable.
-const LANES: [&[TaskKind]; 6] = [
+const LANES: [&[TaskKind]; 7] = [
     &[TaskKind::Finalize],
     &[TaskKind::Ingest],
     &[TaskKind::Compose, TaskKind::Separate],
     &[TaskKind::Erase],
     &[TaskKind::Render, TaskKind::Align, TaskKind::Divide],
     &[TaskKind::Render],
+    // Takes hours, and waits for nobody.
+    &[TaskKind::Move],
 ];
 
 /// Runs background work until the server stops; returns when all of it has come to rest.
@@ -124,6 +126,7 @@ async fn perform(jobs: &Arc<Jobs>, claim: &Claim) -> Result<(), Error> {
         TaskKind::Compose => recompose::run(jobs, claim).await,
         TaskKind::Separate => separate::run(jobs, claim).await,
         TaskKind::Align => realign::run(jobs, claim).await,
+        TaskKind::Move => moving::run(jobs, claim).await,
     }
 }
 

@@ -2,7 +2,10 @@
 //! for a recording that is being deleted.
 
 mod fences;
+mod moving;
+mod places;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +15,13 @@ use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::recording::Recording;
 use echosphere_storage::{ObjectMeta, ObjectStore, Pieces};
-use echosphere_store::{Purpose, Store};
+use echosphere_store::{PlaceId, Purpose, Store};
 use futures_util::Stream;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::fences::Fences;
+pub use self::moving::Moved;
+use self::places::Places;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
@@ -59,6 +64,8 @@ impl From<&Path> for Content {
 pub struct Objects {
     store: Arc<dyn Store>,
     bytes: Arc<dyn ObjectStore>,
+    /// Where `bytes` are, while places of before have something.
+    places: Option<Arc<Places>>,
     fences: Arc<Fences>,
     /// Locked for reading while something is announced, and for writing while what nothing needs is found and deleted: else what is announced
     /// anew in between would be deleted after it was written.
@@ -67,9 +74,17 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The objects whose rows are in this store.
-    pub fn new(store: Arc<dyn Store>, bytes: Arc<dyn ObjectStore>, clock: Clock) -> Self {
-        Self { store, bytes, fences: Arc::default(), announcing: Arc::default(), clock }
+    /// The objects whose rows are in this store: written to `here`, and read from places of before too, if there are any.
+    pub fn new(
+        store: Arc<dyn Store>,
+        here: Arc<dyn ObjectStore>,
+        earlier: BTreeMap<PlaceId, Arc<dyn ObjectStore>>,
+        clock: Clock,
+    ) -> Self {
+        let rows = Arc::clone(&store);
+        let places = (!earlier.is_empty()).then(|| Arc::new(Places { here: Arc::clone(&here), earlier, rows }));
+        let bytes: Arc<dyn ObjectStore> = places.clone().map_or(here, |places| places);
+        Self { store, bytes, places, fences: Arc::default(), announcing: Arc::default(), clock }
     }
 
     /// The fences around recordings that are being deleted.

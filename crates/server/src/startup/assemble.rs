@@ -64,7 +64,7 @@ pub fn assemble_over(
     clock: Clock,
 ) -> Result<(SharedApp, Recovered), Error> {
     let system = |action| move |source| Error::System { action, source };
-    let stores::Objects { bytes, presigner, embedded } = stored;
+    let stores::Objects { bytes, earlier, presigner, embedded } = stored;
     let (config, data) = (Arc::new(config), Arc::new(data));
     // Read before this process's own journal is begun next to them.
     let journals = recording::journals(&data.journal()).map_err(jobs::Error::from)?;
@@ -74,7 +74,7 @@ pub fn assemble_over(
     let pool = Pool::start(config.render_workers, Renderer::new).map_err(system("start a thread"))?;
     let readers = Readers::start(READERS).map_err(system("start a thread"))?;
     telemetry_queue::remove_leftovers(&data);
-    let objects = Objects::new(Arc::clone(&store), Arc::clone(&bytes), clock.clone());
+    let objects = Objects::new(Arc::clone(&store), Arc::clone(&bytes), earlier, clock.clone());
     let base = Base {
         node: data.node_id(NodeId::new(entropy::uuid(clock.now())))?,
         participants: Participants::new(Arc::clone(&store), Arc::clone(&config), rules.clone(), clock.clone()),

@@ -46,7 +46,7 @@ fn the_arrows_between_crates_are_those_of_the_plan() {
 }
 
 /// The parts of the server: each may use those before it and no other. `http` and what starts the server know all of them.
-const LAYERS: [&str; 31] = [
+const LAYERS: [&str; 32] = [
     "error",
     "clock",
     "entropy",
@@ -77,6 +77,7 @@ const LAYERS: [&str; 31] = [
     "startup",
     "demo",
     "doctor",
+    "storage_move",
     "cli",
 ];
 

@@ -4,6 +4,7 @@
 
 mod faults;
 mod kills;
+mod moves;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -56,6 +56,9 @@ pub const BELONGS: &[Belongs] = &[
             ("state", Removed),
             ("since", Removed),
             ("is_prefix", Removed),
+            ("place", Removed),
+            ("left_in", Removed),
+            ("left_until", Removed),
         ],
         erased_by: &["DELETE FROM objects WHERE recording = ?1"],
     },
@@ -310,6 +313,12 @@ pub const BELONGS: &[Belongs] = &[
         table: "rules",
         // `kind` is made from `rule`.
         columns: &[("project", Stays), ("position", Stays), ("rule", Stays)],
+        erased_by: &[],
+    },
+    // Where objects are, about no recording.
+    Belongs {
+        table: "places",
+        columns: &[("id", Stays), ("marker", Stays), ("settings", Stays), ("used_since", Stays)],
         erased_by: &[],
     },
     Belongs { table: "upkeep", columns: &[("name", Stays), ("done_at", Stays)], erased_by: &[] },

@@ -17,7 +17,7 @@ macro_rules! steps {
 }
 
 /// Number, name and text of each migration. A released one is never changed: its checksum is in the databases.
-const STEPS: [(&str, &str, &str); 12] = steps![
+const STEPS: [(&str, &str, &str); 13] = steps![
     "0001" "first",
     "0002" "live",
     "0003" "left_out",
@@ -30,6 +30,7 @@ const STEPS: [(&str, &str, &str); 12] = steps![
     "0014" "began",
     "0015" "house",
     "0016" "masters",
+    "0017" "places",
 ];
 
 /// What all migrations make.

@@ -17,6 +17,7 @@ mod masters;
 mod migrations;
 mod objects;
 mod people;
+mod places;
 mod project_rules;
 mod recordings;
 mod rows;

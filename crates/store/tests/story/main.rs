@@ -38,6 +38,7 @@ mod objects;
 mod own_recordings;
 mod owners;
 mod people;
+mod places;
 mod recordings;
 mod redactions;
 mod refused;

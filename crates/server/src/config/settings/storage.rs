@@ -67,6 +67,23 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "storage.earlier_access_key",
+        variable: "ECHOSPHERE_STORAGE_EARLIER_ACCESS_KEY",
+        default: "as for the bucket of now",
+        meaning: "The access key for the bucket that was used before storage.url was changed, while something is still there (docs/s3.md).",
+        apply: set!(storage.earlier_access_key, value::text),
+    },
+    Setting {
+        key: "storage.earlier_secret_key",
+        variable: "ECHOSPHERE_STORAGE_EARLIER_SECRET_KEY",
+        default: "as for the bucket of now",
+        meaning: "The secret key that belongs to it.",
+        apply: |draft, text| {
+            draft.storage.earlier_secret_key = Some(value::text(text).map(Into::into)?);
+            Ok(())
+        },
+    },
+    Setting {
         key: "storage.ca_file",
         variable: "ECHOSPHERE_STORAGE_CA_FILE",
         default: "none",

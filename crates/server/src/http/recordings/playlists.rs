@@ -1,9 +1,12 @@
 //! The HLS playlists of a recording, written from its segment index when they are requested.
 
+use std::collections::HashSet;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use echosphere_domain::key::ObjectKey;
 use echosphere_domain::location::Location;
 use echosphere_domain::recording::Recording;
 use echosphere_domain::rendition::RenditionId;
@@ -157,16 +160,26 @@ pub async fn media(
     })?;
     let route = format!("{base}/v1/recordings/{}/renditions/{rendition}/segments/", recording.id);
     let signature = super::link_signature(&app, &caller, &recording);
+    let elsewhere = elsewhere(&app, &segments).await?;
     let listed: Vec<_> = listed(&segments).collect();
     let text = hls::media(kind(&recording), &listed, &mut |address, out| {
         let hls::Address::Segment(position) = address else { return };
-        // An address of ours leads to a long one.
+        // An address of ours leads to a long one, and to what is in a place of before.
         match segments[position].state.own() {
-            Some(key) if !signing.is_long() => signing.get(key, out),
+            Some(key) if !signing.is_long() && !elsewhere.contains(key) => signing.get(key, out),
             _ => out.push_str(&format!("{route}{}.ts?sig={signature}", segments[position].index)),
         }
     });
     Ok(playlist(text))
+}
+
+/// The objects of segments that are in places of before, for which no URLs are signed.
+async fn elsewhere(app: &App, segments: &[Segment]) -> Result<HashSet<ObjectKey>, Problem> {
+    if !app.objects.are_elsewhere() {
+        return Ok(HashSet::new());
+    }
+    let keys: Vec<_> = segments.iter().filter_map(|segment| segment.state.own().cloned()).collect();
+    Ok(app.objects.elsewhere(&keys).await?.into_iter().collect())
 }
 
 async fn check_still_good(app: &App, caller: &Caller) -> Result<(), Problem> {

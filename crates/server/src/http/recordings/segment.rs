@@ -1,5 +1,6 @@
 //! `GET /v1/recordings/{id}/renditions/{rendition}/segments/{n}.ts`: one segment, rendered if need be.
 
+use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -29,7 +30,7 @@ use crate::rendering::{Priority, Rendered, aac_id, opus_id};
         Signed,
     ),
     responses(
-        (status = 200, description = "The segment itself: silence (MPEG-TS), or Opus (fragmented MP4)", content_type = "video/mp2t", body = Vec<u8>),
+        (status = 200, description = "The segment itself: silence, or one that was stored before storage.url was changed (MPEG-TS), or Opus (fragmented MP4)", content_type = "video/mp2t", body = Vec<u8>),
         (status = 302, description = "Where the segment is"),
         (status = 403, description = "The link is not valid (any more)", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such segment", body = Problem, content_type = "application/problem+json"),
@@ -64,8 +65,12 @@ pub async fn get(
         _ => rendered(&app, &recording, captures, &segment).await?,
     };
     match rendered {
+        // For a place of before no URLs are signed.
+        Some(Rendered::Stored(key)) if !app.objects.elsewhere(std::slice::from_ref(&key)).await?.is_empty() => {
+            Ok(mpeg_ts(app.objects.get(&key).await?))
+        }
         Some(Rendered::Stored(key)) => redirect(&app, &headers, &caller, &recording, &key).await,
-        Some(Rendered::Silence(ts)) => Ok(silence(ts)),
+        Some(Rendered::Silence(ts)) => Ok(mpeg_ts(ts.into())),
         None => Err(Problem::part_not_found("the segment is lost; the playlist lists it as a gap")),
     }
 }
@@ -90,7 +95,7 @@ async fn rendered(
     Ok(made)
 }
 
-fn silence(ts: Vec<u8>) -> Response {
+fn mpeg_ts(ts: Bytes) -> Response {
     let kind = HeaderValue::from_static("video/mp2t");
     let no_store = HeaderValue::from_static("no-store");
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, no_store)], ts).into_response()

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use echosphere_domain::id::{ProjectId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::rows::{ObjectRows, ObjectState};
 use crate::sqlite::codec::json;
+use crate::sqlite::places::HERE;
 use crate::{Error, Purpose, Result};
 
 fn failed(error: sqlx::Error) -> Error {
@@ -45,12 +46,19 @@ impl ObjectRows for SqliteConnection {
         state: ObjectState,
         since: WallTime,
     ) -> Result<()> {
-        let put = sqlx::query(
-            "INSERT INTO objects (store, key, project, recording, purpose, state, since)
-             SELECT 'main', value, ?2, ?3, ?4, ?5, ?6 FROM json_each(?1) WHERE true
-             ON CONFLICT (store, key) DO UPDATE SET state = excluded.state, since = excluded.since WHERE state <> 'live'",
+        // What is written anew in another place than before is left in that one.
+        let put = format!(
+            "INSERT INTO objects (store, key, project, recording, purpose, state, since, place)
+             SELECT 'main', value, ?2, ?3, ?4, ?5, ?6, {HERE} FROM json_each(?1) WHERE true
+             ON CONFLICT (store, key) DO UPDATE SET state = excluded.state, since = excluded.since, place = excluded.place,
+                 left_in = iif(place <> excluded.place, place, left_in),
+                 left_until = iif(place <> excluded.place, excluded.since, left_until)
+             WHERE state <> 'live'"
         );
-        let put = put.bind(json(keys)).bind(project.as_str()).bind(recording.map(|id| id.to_string()));
+        let put = sqlx::query(AssertSqlSafe(put))
+            .bind(json(keys))
+            .bind(project.as_str())
+            .bind(recording.map(|id| id.to_string()));
         let put = put.bind(purpose_word(purpose)).bind(state_word(state)).bind(since.as_nanos());
         put.execute(self).await.map(|_| ()).map_err(failed)
     }

@@ -1,0 +1,310 @@
+//! Opens the place that objects are written to, and those of before the setting was changed, each known by its marker
+//! (docs/decisions/0016-places.md).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use echosphere_domain::key::ObjectKey;
+use echosphere_storage::local::LocalStore;
+use echosphere_storage::marked::{Kind, MarkedStore};
+use echosphere_storage::s3::{Addressing, S3Store};
+use echosphere_storage::{Error as StorageError, ObjectStore};
+use echosphere_store::{PlaceId, Store};
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::bucket::{addressing, bucket_of};
+use crate::config::{self, Config, Storage};
+use crate::data_dir::{DataDir, NEW_STORE_ID, STORE_ID};
+use crate::{clock, entropy, private};
+
+/// How a place is reached, without keys, as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Place {
+    DataDir {
+        bucket: String,
+    },
+    Folder {
+        path: PathBuf,
+        bucket: String,
+    },
+    Bucket {
+        bucket: String,
+        prefix: Option<ObjectKey>,
+        region: String,
+        endpoint: Option<String>,
+        is_virtual_host: bool,
+        ca: Option<PathBuf>,
+    },
+}
+
+impl Place {
+    fn of(storage: &Storage) -> Self {
+        let bucket = storage.bucket.clone();
+        match &storage.place {
+            config::Place::DataDir => Self::DataDir { bucket },
+            config::Place::Folder(path) => Self::Folder { path: path.clone(), bucket },
+            config::Place::S3 { prefix } => Self::Bucket {
+                bucket,
+                prefix: prefix.clone(),
+                region: storage.region.clone(),
+                endpoint: storage.s3.endpoint.clone(),
+                is_virtual_host: addressing(storage) == Addressing::VirtualHost,
+                ca: storage.s3.ca.clone(),
+            },
+        }
+    }
+
+    /// Whether it is the same place, even if it is reached in another way.
+    fn is(&self, other: &Self) -> bool {
+        let name = |place: &Self| match place {
+            Self::Bucket { bucket, prefix, endpoint, .. } => Some((bucket.clone(), prefix.clone(), endpoint.clone())),
+            Self::DataDir { .. } | Self::Folder { .. } => None,
+        };
+        match (name(self), name(other)) {
+            (None, None) => self == other,
+            (ours, theirs) => ours == theirs,
+        }
+    }
+
+    /// The settings by which a place of before is opened: its keys are those that are configured for it, or those of now.
+    fn settings(&self, now: &Storage) -> Storage {
+        let mut then = now.clone();
+        match self {
+            Self::DataDir { bucket } => (then.place, then.bucket) = (config::Place::DataDir, bucket.clone()),
+            Self::Folder { path, bucket } => {
+                (then.place, then.bucket) = (config::Place::Folder(path.clone()), bucket.clone());
+            }
+            Self::Bucket { bucket, prefix, region, endpoint, is_virtual_host, ca } => {
+                then.place = config::Place::S3 { prefix: prefix.clone() };
+                (then.bucket, then.region) = (bucket.clone(), region.clone());
+                (then.s3.endpoint, then.s3.ca) = (endpoint.clone(), ca.clone());
+                then.s3.addressing = Some(if *is_virtual_host { Addressing::VirtualHost } else { Addressing::Path });
+                then.s3.keys = now.earlier_keys.clone().or_else(|| now.s3.keys.clone());
+            }
+        }
+        then
+    }
+}
+
+/// Bytes in a place, whoever they belong to.
+#[derive(Debug, Clone)]
+enum Unmarked {
+    Directory(LocalStore, PathBuf),
+    Bucket(S3Store),
+}
+
+impl Unmarked {
+    fn open(storage: &Storage, data: &DataDir) -> Result<Self, Error> {
+        let root = match &storage.place {
+            config::Place::DataDir => data.objects(),
+            config::Place::Folder(root) => root.clone(),
+            config::Place::S3 { .. } => return Ok(Self::Bucket(bucket_of(storage)?.0)),
+        };
+        let local = LocalStore::open(&root, &storage.bucket)?;
+        private::close([root.join(&storage.bucket).as_path()])?;
+        Ok(Self::Directory(local, root))
+    }
+
+    /// Opens it as the one with this marker; without one, as a new one.
+    async fn marked(self, known: Option<String>, new: &str) -> Result<Opened, StorageError> {
+        match self {
+            Self::Directory(local, root) => {
+                let store = MarkedStore::open(local, Kind::Directory, known, new.to_owned()).await?;
+                Ok(Opened::of(store, &root.display().to_string()).await)
+            }
+            Self::Bucket(there) => {
+                let address = there.bucket().address();
+                let store = MarkedStore::open(there, Kind::Bucket, known, new.to_owned()).await?;
+                Ok(Opened::of(store, &address).await)
+            }
+        }
+    }
+}
+
+/// An open place.
+struct Opened {
+    marker: String,
+    bytes: Arc<dyn ObjectStore>,
+}
+
+impl Opened {
+    async fn of<S: ObjectStore>(store: MarkedStore<S>, place: &str) -> Self {
+        if let Err(error) = store.prove().await {
+            tracing::error!(%error, place, "nothing is read from object storage or written to it; what is recorded waits on the disk");
+        }
+        Self { marker: store.id().to_owned(), bytes: Arc::new(store) }
+    }
+}
+
+/// A place that was used, as its row has it.
+struct Known {
+    id: PlaceId,
+    marker: String,
+    place: Option<Place>,
+}
+
+async fn known(rows: &dyn Store) -> Result<Vec<Known>, Error> {
+    let places = rows.places().await?.into_iter();
+    Ok(places
+        .map(|row| Known { id: row.id, marker: row.marker, place: serde_json::from_str(&row.settings).ok() })
+        .collect())
+}
+
+/// The place that is written to, and those of before that have something.
+pub(super) struct Places {
+    pub(super) here: Arc<dyn ObjectStore>,
+    pub(super) earlier: BTreeMap<PlaceId, Arc<dyn ObjectStore>>,
+}
+
+/// Opens the places of a configuration.
+pub(super) async fn open(config: &Config, data: &DataDir, rows: &dyn Store) -> Result<Places, Error> {
+    let place = Place::of(&config.storage);
+    note_first(&place, data, rows).await?;
+    let before = known(rows).await?;
+    let opened = open_here(config, data, &place, &before).await?;
+    if data.store_id().as_ref() != Some(&opened.marker) {
+        data.write_private(STORE_ID, &opened.marker)?;
+    }
+    let is_noted =
+        before.first().is_some_and(|first| first.marker == opened.marker && first.place.as_ref() == Some(&place));
+    if !is_noted {
+        let settings = serde_json::to_string(&place).map_err(|error| Error::Places(error.to_string()))?;
+        rows.use_place(&opened.marker, &settings, clock::now()).await?;
+    }
+    data.remove(NEW_STORE_ID)?;
+    if before.first().is_some_and(|first| first.marker != opened.marker) {
+        tracing::info!(
+            "object storage is another one than before: what comes is written there; what was kept stays where it is and plays from \
+             there, until `echosphere storage move` brings it over"
+        );
+    }
+    Ok(Places { here: opened.bytes, earlier: earlier(config, data, rows).await? })
+}
+
+/// Earlier versions noted no places: notes that of a data directory whose objects lie in it, if the setting names another one now.
+async fn note_first(place: &Place, data: &DataDir, rows: &dyn Store) -> Result<(), Error> {
+    let Some(marker) = data.store_id() else { return Ok(()) };
+    let (Place::Folder { bucket, .. } | Place::Bucket { bucket, .. }) = place else { return Ok(()) };
+    let Some(bucket) = bucket_in(&data.objects(), &marker, bucket) else { return Ok(()) };
+    if rows.places().await?.is_empty() {
+        let settings = serde_json::to_string(&Place::DataDir { bucket });
+        let settings = settings.map_err(|error| Error::Places(error.to_string()))?;
+        rows.use_place(&marker, &settings, clock::now()).await?;
+    }
+    Ok(())
+}
+
+/// The bucket of a directory that has this marker: the one of this name, or any other.
+fn bucket_in(root: &Path, marker: &str, bucket: &str) -> Option<String> {
+    let has_it = |bucket: &str| root.join(bucket).join(echosphere_storage::marked::MARKER).join(marker).is_dir();
+    if has_it(bucket) {
+        return Some(bucket.to_owned());
+    }
+    let folders = std::fs::read_dir(root).ok()?.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
+    folders.into_iter().find(|folder| has_it(folder))
+}
+
+async fn open_here(config: &Config, data: &DataDir, place: &Place, before: &[Known]) -> Result<Opened, Error> {
+    let file = data.store_id();
+    let is_changed = before.first().is_some_and(|first| !first.place.as_ref().is_some_and(|was| was.is(place)));
+    let expected = match &file {
+        _ if !is_changed => file,
+        // Somebody wrote into the file which one it is.
+        Some(id) if before.iter().all(|known| known.marker != *id) => file,
+        _ => before
+            .iter()
+            .find(|known| known.place.as_ref().is_some_and(|was| was.is(place)))
+            .map(|known| known.marker.clone()),
+    };
+    // Kept until it is noted: a process that dies after it has made the marker finds its own.
+    let new = match data.kept(NEW_STORE_ID) {
+        Some(new) => new,
+        None if expected.is_none() => {
+            let new = entropy::uuid(clock::now()).to_string();
+            data.write_private(NEW_STORE_ID, &new)?;
+            new
+        }
+        None => String::new(),
+    };
+    let unmarked = Unmarked::open(&config.storage, data)?;
+    match unmarked.clone().marked(expected, &new).await {
+        // The same place, at another address.
+        Err(StorageError::Taken { id }) if before.iter().any(|known| known.marker == id) => {
+            Ok(unmarked.marked(Some(id), &new).await?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Opens the places of before that have something. What cannot be opened is said in the log, and whoever needs it is told.
+async fn earlier(
+    config: &Config,
+    data: &DataDir,
+    rows: &dyn Store,
+) -> Result<BTreeMap<PlaceId, Arc<dyn ObjectStore>>, Error> {
+    let mut open = BTreeMap::new();
+    for known in known(rows).await?.into_iter().skip(1) {
+        if !rows.is_in_use(known.id).await? {
+            continue;
+        }
+        match open_earlier(config, data, &known).await {
+            Ok(bytes) => drop(open.insert(known.id, bytes)),
+            Err(why) => tracing::error!(
+                place = known.id.0, settings = ?known.place, %why,
+                "what was kept before the setting was changed cannot be reached; its recordings do not play, and none is deleted"
+            ),
+        }
+    }
+    Ok(open)
+}
+
+async fn open_earlier(config: &Config, data: &DataDir, known: &Known) -> Result<Arc<dyn ObjectStore>, Error> {
+    let Some(place) = &known.place else { return Err(Error::Places("its row cannot be read".to_owned())) };
+    let storage = place.settings(&config.storage);
+    let folder = match place {
+        Place::DataDir { .. } => Some(data.objects()),
+        Place::Folder { path, .. } => Some(path.clone()),
+        Place::Bucket { .. } => None,
+    };
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(Error::Places(format!("there is no folder {}", folder.display())));
+    }
+    Ok(Unmarked::open(&storage, data)?.marked(Some(known.marker.clone()), "").await?.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_is_reached_in_another_way_is_the_same_place() {
+        let place = |endpoint: &str, region: &str| Place::Bucket {
+            bucket: "calls".to_owned(),
+            prefix: None,
+            region: region.to_owned(),
+            endpoint: Some(endpoint.to_owned()),
+            is_virtual_host: false,
+            ca: None,
+        };
+        let first = place("http://minio:9000", "a");
+        assert!(first.is(&place("http://minio:9000", "b")) && !first.is(&place("http://other:9000", "a")));
+        let folder = |path: &str| Place::Folder { path: path.into(), bucket: "calls".to_owned() };
+        assert!(folder("/a").is(&folder("/a")) && !folder("/a").is(&folder("/b")) && !folder("/a").is(&first));
+        let text = serde_json::to_string(&first).unwrap();
+        assert_eq!(serde_json::from_str::<Place>(&text).unwrap(), first);
+    }
+
+    #[test]
+    fn a_place_of_before_has_the_keys_that_are_named_for_it() {
+        let keys = |name: &str| Some((name.to_owned(), "secret".into()));
+        let mut now = Storage { place: config::Place::S3 { prefix: None }, ..Storage::default() };
+        now.s3.keys = keys("now");
+        let then = Place::of(&now).settings(&now);
+        assert_eq!(then.s3.keys.unwrap().0, "now");
+        now.earlier_keys = keys("then");
+        assert_eq!(Place::of(&now).settings(&now).s3.keys.unwrap().0, "then");
+    }
+}

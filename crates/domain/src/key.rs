@@ -169,6 +169,39 @@ pub fn telemetry_folder(project: &ProjectId, job: &str) -> ObjectKey {
     ObjectKey(format!("{}telemetry/{}", project_prefix(project), session_segment(job)))
 }
 
+/// The key of a recording's sidecar: its rows, from which a database is made whole again.
+pub fn sidecar(project: &ProjectId, recording: RecordingId) -> ObjectKey {
+    ObjectKey(format!("{}/{recording}.json.gz", sidecar_folder(project).as_str()))
+}
+
+/// The folder of all [`sidecar`] keys of a project.
+pub fn sidecar_folder(project: &ProjectId) -> ObjectKey {
+    ObjectKey(format!("{}sidecars", project_prefix(project)))
+}
+
+/// The key under which it is noted that a recording was deleted. It does not name it.
+pub fn deleted(project: &ProjectId, recording: RecordingId) -> ObjectKey {
+    let name = base32(&Sha256::digest(recording.to_string().as_bytes()));
+    ObjectKey(format!("{}/{}.json.gz", deleted_folder(project).as_str(), &name[..26]))
+}
+
+/// The folder of all [`deleted`] keys of a project.
+pub fn deleted_folder(project: &ProjectId) -> ObjectKey {
+    ObjectKey(format!("{}deleted", project_prefix(project)))
+}
+
+/// The folder of all objects of a project's recordings.
+pub fn recordings_folder(project: &ProjectId) -> ObjectKey {
+    ObjectKey(format!("{}recordings", project_prefix(project)))
+}
+
+/// The recording of an [upload's body](RecordingPrefix::upload_body).
+pub fn of_upload_body(key: &ObjectKey) -> Option<RecordingId> {
+    let mut segments = key.as_str().rsplit('/');
+    let (name, attempt, recording) = (segments.next()?, segments.next()?, segments.next()?);
+    (name == "upload.multipart" && attempt.parse::<u32>().is_ok()).then(|| recording.parse().ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, Config, Environment};
-use crate::{demo, doctor, private, sign_in, startup, storage_move};
+use crate::{demo, doctor, private, rebuild, sign_in, startup, storage_move};
 
 /// Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio.
 #[derive(Debug, Parser)]
@@ -65,6 +65,15 @@ enum Command {
     /// Look after object storage.
     #[command(subcommand)]
     Storage(StorageCommand),
+    /// Make an empty database whole again from what is in object storage.
+    Rebuild {
+        /// Where that is, as `storage.url` says it: `s3://BUCKET/PREFIX` or `file:///PATH`.
+        #[arg(long)]
+        from: Option<String>,
+        /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Print the OpenAPI document of the HTTP interface.
     Openapi,
 }
@@ -122,6 +131,13 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
             let config = config::load(config.as_deref(), &environment())?;
             start_log(&config)?;
             runtime()?.block_on(storage_move::run(&config))?;
+        }
+        Command::Rebuild { from, config } => {
+            let mut environment = environment();
+            environment.extend(from.map(|from| ("ECHOSPHERE_STORAGE_URL".to_owned(), from)));
+            let config = config::load(config.as_deref(), &environment)?;
+            start_log(&config)?;
+            runtime()?.block_on(rebuild::run(&config))?;
         }
         Command::Openapi => println!("{}", crate::http::openapi().to_pretty_json()?),
     }

@@ -25,6 +25,7 @@ mod priority;
 mod private;
 mod project_rules;
 mod readers;
+mod rebuild;
 mod recording;
 mod recording_options;
 mod redaction;

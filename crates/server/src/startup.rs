@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 #[cfg(test)]
 pub use self::assemble::assemble_over;
 pub use self::bucket::bucket_of;
+pub use self::places::marker_of;
 #[cfg(test)]
 pub use self::stores::embedded;
 pub use self::stores::open as open_stores;

@@ -156,6 +156,11 @@ impl House {
         self.app.store.segment_index(recording).await.unwrap()
     }
 
+    /// The keys of all objects but the notes that something was deleted.
+    pub fn left(&self) -> Vec<ObjectKey> {
+        self.bytes.keys().into_iter().filter(|key| !key.as_str().starts_with("deleted/")).collect()
+    }
+
     /// The keys of stored objects with this ending.
     pub fn stored(&self, ending: &str) -> Vec<ObjectKey> {
         self.bytes.keys().into_iter().filter(|key| key.as_str().ends_with(ending)).collect()

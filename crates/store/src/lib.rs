@@ -29,6 +29,7 @@ mod rows;
 mod rules;
 mod segments;
 mod sessions;
+mod sidecars;
 mod sign_ins;
 pub mod sqlite;
 mod tasks;
@@ -48,6 +49,7 @@ pub use project_rules::ProjectRules;
 pub use recordings::{Cursor, Filter, ListPage, Publication, Recordings, RenderedRevision};
 pub use segments::{Segments, StoredSegment};
 pub use sessions::{Own, OwnRecording, SameRoom, Sessions, SplitSession};
+pub use sidecars::{Sidecar, SidecarRows, Sidecars, StaleSidecar};
 pub use sign_ins::{SignIn, SignIns};
 pub use sqlite::belongs::{BELONGS, Belongs, Fate};
 pub use tasks::{Claim, Failure, Lease, NewTask, TaskCounts, TaskKind, Tasks};
@@ -69,6 +71,7 @@ pub trait Store:
     + Segments
     + Objects
     + Places
+    + Sidecars
     + Tasks
     + Telemetry
     + SignIns

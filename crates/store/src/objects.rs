@@ -23,6 +23,8 @@ pub enum Purpose {
     Segment,
     /// Peaks and levels.
     Analysis,
+    /// A recording's rows. Live from its announcement on.
+    Sidecar,
     /// An OTLP request.
     Telemetry,
     /// An upload that could not be read.

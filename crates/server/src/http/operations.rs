@@ -103,6 +103,7 @@ pub async fn prometheus(
         let count = app.store.count_uploads(state).await?;
         metrics::gauge!("echosphere_uploads_waiting", "state" => state.as_str()).set(count as f64);
     }
+    metrics::gauge!("echosphere_sidecars_stale").set(app.store.count_stale_sidecars().await? as f64);
     metrics::gauge!("echosphere_webhooks_open").set(app.store.open_events().await? as f64);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], handle.render()).into_response())

@@ -10,7 +10,7 @@ use echosphere_domain::id::{CaptureId, RecordingId};
 use echosphere_domain::key::ObjectKey;
 use echosphere_store::{Belongings, Claim, Erasure};
 
-use super::{Error, Jobs, unneeded};
+use super::{Error, Jobs, sidecars, unneeded};
 use crate::error;
 
 /// How long to wait for a room, a writer or an upload, and how often to look. While storage is away it takes longer, and is tried
@@ -33,13 +33,24 @@ pub(super) async fn run(jobs: &Jobs, claim: &Claim) -> Result<(), Error> {
     if !jobs.objects.fences().settle_sessions(PATIENCE).await {
         return Err(Error::Busy);
     }
+    note(jobs, what).await?;
     erase(jobs, what, claim.attempts).await?;
+    // Nothing but ids is left in its rows now.
+    note(jobs, what).await?;
     jobs.store.finish_erase(what, &claim.lease, jobs.clock.now()).await?;
     match what {
         Erasure::Recording(recording) => tracing::info!(%recording, "a recording was deleted"),
         Erasure::Refused(_) => tracing::info!("what came of a session that is refused was deleted"),
     }
     Ok(())
+}
+
+/// Notes a deletion where its recording's sidecar is: a database that is made whole from there goes on with it.
+async fn note(jobs: &Jobs, what: Erasure) -> Result<(), Error> {
+    match what {
+        Erasure::Recording(recording) => sidecars::note_deletion(jobs, recording).await,
+        Erasure::Refused(_) => Ok(()),
+    }
 }
 
 /// Erases everything, without marking it as done.

@@ -15,6 +15,7 @@ pub mod realign;
 mod recompose;
 mod render;
 mod separate;
+mod sidecars;
 mod sweep;
 #[cfg(test)]
 mod tests;

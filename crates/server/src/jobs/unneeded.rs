@@ -5,7 +5,7 @@
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
 
-use super::{Error, Jobs};
+use super::{Error, Jobs, sidecars};
 use crate::error;
 
 /// Objects deleted per query of the database.
@@ -54,6 +54,11 @@ pub(super) async fn at_once(jobs: &Jobs) {
 /// Deletes what was condemned, and what was announced, before these times and is needed by nothing.
 async fn delete(jobs: &Jobs, condemned: WallTime, announced: WallTime) -> Result<(), Error> {
     loop {
+        if jobs.store.sweepable(condemned, announced, 1).await?.is_empty() {
+            return Ok(());
+        }
+        // A sidecar that still names a master which was replaced would be all that is left of it.
+        sidecars::write_all(jobs).await?;
         let _quiet = jobs.objects.nothing_is_announced().await;
         let candidates = jobs.store.sweepable(condemned, announced, BATCH).await?;
         if candidates.is_empty() || jobs.stop.is_cancelled() {

@@ -7,7 +7,9 @@ use echosphere_domain::backoff::Backoff;
 use echosphere_store::{Claim, Failure, TaskKind};
 use tokio::task::JoinSet;
 
-use super::{Error, Jobs, divide, erase, finalize, ingest, moving, realign, recompose, render, separate, sweep};
+use super::{
+    Error, Jobs, divide, erase, finalize, ingest, moving, realign, recompose, render, separate, sidecars, sweep,
+};
 use crate::{entropy, error};
 
 /// How long a lease lasts without a heartbeat.
@@ -45,6 +47,7 @@ pub async fn run(jobs: Arc<Jobs>) {
     lanes.spawn(separate::put_right(Arc::clone(&jobs)));
     lanes.spawn(realign::old_ones(Arc::clone(&jobs)));
     lanes.spawn(divide::old_ones(Arc::clone(&jobs)));
+    lanes.spawn(sidecars::run(Arc::clone(&jobs)));
     while lanes.join_next().await.is_some() {}
 }
 

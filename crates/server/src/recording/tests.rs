@@ -236,7 +236,7 @@ async fn a_recording_that_is_deleted_before_its_room_is_resumed_leaves_nothing()
     resume(&house.app.recorder, recovered).await.unwrap();
     until_it_is_kept(&house, &recording).await;
     house.work().await;
-    assert_eq!(house.bytes.keys(), []);
+    assert_eq!(house.left(), []);
     assert_eq!(house.tasks().await, (0, 0));
 }
 

@@ -139,6 +139,18 @@ impl Opened {
     }
 }
 
+/// The id in the marker of the place that a configuration names; `None` where nobody has written.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub async fn marker_of(config: &Config, data: &DataDir) -> Result<Option<String>, Error> {
+    Ok(match Unmarked::open(&config.storage, data)? {
+        Unmarked::Directory(local, _) => local.marker().await?,
+        Unmarked::Bucket(there) => there.marker().await?,
+    })
+}
+
 /// A place that was used, as its row has it.
 struct Known {
     id: PlaceId,

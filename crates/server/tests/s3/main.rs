@@ -5,6 +5,7 @@
 mod faults;
 mod kills;
 mod moves;
+mod rebuilds;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -321,5 +321,11 @@ pub const BELONGS: &[Belongs] = &[
         columns: &[("id", Stays), ("marker", Stays), ("settings", Stays), ("used_since", Stays)],
         erased_by: &[],
     },
+    // Ids and numbers.
+    Belongs {
+        table: "sidecars",
+        columns: &[("recording", Stays), ("changed", Stays), ("written", Stays)],
+        erased_by: &[],
+    },
     Belongs { table: "upkeep", columns: &[("name", Stays), ("done_at", Stays)], erased_by: &[] },
 ];

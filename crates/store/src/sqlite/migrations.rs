@@ -17,7 +17,7 @@ macro_rules! steps {
 }
 
 /// Number, name and text of each migration. A released one is never changed: its checksum is in the databases.
-const STEPS: [(&str, &str, &str); 13] = steps![
+const STEPS: [(&str, &str, &str); 14] = steps![
     "0001" "first",
     "0002" "live",
     "0003" "left_out",
@@ -31,6 +31,7 @@ const STEPS: [(&str, &str, &str); 13] = steps![
     "0015" "house",
     "0016" "masters",
     "0017" "places",
+    "0018" "sidecars",
 ];
 
 /// What all migrations make.
@@ -44,6 +45,17 @@ pub(super) async fn upgrade(connection: &mut SqliteConnection) -> Result<(), Mig
     }
     sqlx::raw_sql(SCHEMA).execute(&mut *connection).await?;
     all().skip(connection, None).await
+}
+
+/// Brings a database that is empty, or older, to the schema of an earlier version.
+pub(super) async fn upgrade_to(connection: &mut SqliteConnection, version: i64) -> Result<(), MigrateError> {
+    let steps: Vec<Migration> = all().iter().filter(|step| step.version <= version).cloned().collect();
+    Migrator::with_migrations(steps).run(connection).await
+}
+
+/// The number of the last migration.
+pub(super) fn last() -> i64 {
+    STEPS.last().and_then(|(version, ..)| version.parse().ok()).unwrap_or_default()
 }
 
 /// All migrations; those that a database has already are skipped when this runs.

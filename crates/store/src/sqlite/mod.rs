@@ -23,6 +23,7 @@ mod recordings;
 mod rows;
 mod segments;
 mod sessions;
+mod sidecars;
 mod sign_ins;
 mod tasks;
 mod telemetry;

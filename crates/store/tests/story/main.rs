@@ -46,6 +46,7 @@ mod rules;
 mod scheduled;
 mod segments;
 mod sessions;
+mod sidecars;
 mod sign_ins;
 mod taken_apart;
 mod tasks;

@@ -41,7 +41,7 @@ async fn segments(house: &House) -> Vec<Vec<u8>> {
 /// The names of what is kept of captures, apart from what is rendered of it.
 fn masters(house: &House) -> Vec<String> {
     let rendered = |key: &ObjectKey| key.as_str().contains("/audio/") || key.as_str().contains("/analysis");
-    let kept = house.bytes.keys().into_iter().filter(|key| !rendered(key));
+    let kept = house.left().into_iter().filter(|key| !rendered(key) && !key.as_str().starts_with("sidecars/"));
     kept.map(|key| key.as_str().rsplit('/').next().unwrap().to_owned()).collect()
 }
 

@@ -22,6 +22,7 @@ const fn purpose_word(purpose: Purpose) -> &'static str {
         Purpose::LogPart => "log_part",
         Purpose::Segment => "segment",
         Purpose::Analysis => "analysis",
+        Purpose::Sidecar => "sidecar",
         Purpose::Telemetry => "telemetry",
         Purpose::Quarantine => "quarantine",
     }

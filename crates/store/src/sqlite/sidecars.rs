@@ -1,0 +1,244 @@
+//! Implements `Sidecars` on SQLite: reads all rows of a recording, whatever their columns are, and stores them in a database that lacks them.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use echosphere_domain::id::{ProjectId, RecordingId};
+use serde_json::Value;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+
+use super::codec::Reader;
+use super::{SqliteStore, migrations};
+use crate::{Error, Result, Sidecar, SidecarRows, Sidecars, StaleSidecar};
+
+/// The tables, and the condition for their rows to belong to the recording `?1`. One that refers to another comes after it.
+const TABLES: [(&str, &str); 13] = [
+    ("recordings", "id = ?1"),
+    ("captures", "recording = ?1"),
+    ("masters", "capture IN (SELECT id FROM captures WHERE recording = ?1)"),
+    ("turns", "capture IN (SELECT id FROM captures WHERE recording = ?1)"),
+    ("renditions", "recording = ?1"),
+    ("segments", "recording = ?1"),
+    ("rooms", "recording = ?1"),
+    ("tombstones", "recording = ?1"),
+    ("uploads", "id IN (SELECT upload FROM captures WHERE recording = ?1)"),
+    ("telemetry", TELEMETRY),
+    ("people", "(project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1)"),
+    ("objects", OBJECTS),
+    // Payloads begin with ids.
+    ("tasks", "dead = 0 AND payload LIKE '%' || ?1 || '%'"),
+];
+const TELEMETRY: &str =
+    "(project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1 AND job_id IS NOT NULL)
+    OR (job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))";
+const OBJECTS: &str = "store = 'main' AND (recording = ?1 OR key IN (SELECT key FROM telemetry
+    WHERE (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1 AND job_id IS NOT NULL)
+    OR (job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))))";
+/// Those that a deletion needs.
+const OF_DELETION: [&str; 4] = ["recordings", "rooms", "tombstones", "objects"];
+/// Columns that have no meaning in another database, and what they become: nobody works on a task or owns a room, and all is in the place that
+/// is written to.
+const RESET: [(&str, &str, &str); 7] = [
+    ("tasks", "lease_until", "NULL"),
+    ("tasks", "owner", "NULL"),
+    ("rooms", "owner", "NULL"),
+    ("rooms", "lease_until", "NULL"),
+    ("objects", "place", super::places::HERE),
+    ("objects", "left_in", "NULL"),
+    ("objects", "left_until", "NULL"),
+];
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from_sqlx("read or write the rows of a sidecar", error)
+}
+
+/// The columns of a table that are stored.
+async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>> {
+    let names = sqlx::query_scalar("SELECT name FROM pragma_table_info(?)").bind(table.to_owned());
+    names.fetch_all(connection).await.map_err(failed)
+}
+
+async fn dumped(
+    connection: &mut SqliteConnection,
+    table: &str,
+    condition: &str,
+    recording: RecordingId,
+) -> Result<SidecarRows> {
+    let columns = columns(connection, table).await?;
+    let values: Vec<String> = columns
+        .iter()
+        .map(|name| {
+            format!("CASE typeof({name}) WHEN 'blob' THEN json_object('hex', hex({name})) ELSE json_quote({name}) END")
+        })
+        .collect();
+    let query = format!("SELECT '[' || concat_ws(',', {}) || ']' FROM {table} WHERE {condition}", values.join(", "));
+    let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(query)).bind(recording.to_string());
+    let rows = rows.fetch_all(connection).await.map_err(failed)?;
+    let parsed = rows.iter().map(|row| serde_json::from_str(row)).collect::<Result<Vec<Vec<Value>>, _>>();
+    let rows =
+        parsed.map_err(|error| Error::Corrupt { row: format!("{table} of {recording}"), reason: error.to_string() })?;
+    Ok(SidecarRows { columns, rows })
+}
+
+pub(super) async fn dump(connection: &mut SqliteConnection, recording: RecordingId) -> Result<Option<Sidecar>> {
+    let found =
+        sqlx::query("SELECT project, deletion IN ('pending', 'done') AS is_deleted FROM recordings WHERE id = ?");
+    let found: Option<SqliteRow> =
+        found.bind(recording.to_string()).fetch_optional(&mut *connection).await.map_err(failed)?;
+    let Some(found) = found else { return Ok(None) };
+    let row = Reader::new("recordings", &found);
+    let (project, is_deleted): (ProjectId, bool) = (row.project()?, row.flag("is_deleted")?);
+    let mut tables = BTreeMap::new();
+    for (table, condition) in TABLES {
+        if is_deleted && !OF_DELETION.contains(&table) {
+            continue;
+        }
+        let rows = dumped(connection, table, condition, recording).await?;
+        if !rows.rows.is_empty() {
+            tables.insert(table.to_owned(), rows);
+        }
+    }
+    Ok(Some(Sidecar::new(migrations::last(), recording, project, tables)))
+}
+
+fn bound<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    value: &Value,
+) -> Result<Query<'q, Sqlite, SqliteArguments>, String> {
+    Ok(match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Number(number) => query.bind(number.as_i64().ok_or_else(|| format!("{number} is no number of ours"))?),
+        Value::String(text) => query.bind(text.clone()),
+        Value::Object(bytes) => {
+            let bytes = bytes.get("hex").and_then(Value::as_str).and_then(|text| hex::decode(text).ok());
+            query.bind(bytes.ok_or("an object that is no bytes")?)
+        }
+        Value::Bool(_) | Value::Array(_) => return Err(format!("{value} is no value of a row")),
+    })
+}
+
+pub(super) async fn store(connection: &mut SqliteConnection, sidecar: &Sidecar) -> Result<()> {
+    let corrupt =
+        |table: &str, reason: String| Error::Corrupt { row: format!("{table} of {}", sidecar.recording), reason };
+    if let Some(unknown) = sidecar.tables.keys().find(|name| TABLES.iter().all(|(table, _)| table != name)) {
+        return Err(corrupt(unknown, "there is no such table of a recording".to_owned()));
+    }
+    for (table, _) in TABLES {
+        let Some(rows) = sidecar.tables.get(table) else { continue };
+        let known = columns(connection, table).await?;
+        if let Some(unknown) = rows.columns.iter().find(|column| !known.contains(column)) {
+            return Err(corrupt(table, format!("there is no column {unknown:?}")));
+        }
+        let reset = |column: &String| RESET.iter().find(|(of, name, _)| *of == table && name == column);
+        let values: Vec<&str> =
+            rows.columns.iter().map(|column| reset(column).map_or("?", |(.., value)| *value)).collect();
+        let insert =
+            format!("INSERT OR IGNORE INTO {table} ({}) VALUES ({})", rows.columns.join(", "), values.join(", "));
+        for row in &rows.rows {
+            let mut query = sqlx::query(AssertSqlSafe(insert.clone()));
+            for (value, _) in row.iter().zip(&values).filter(|(_, placeholder)| **placeholder == "?") {
+                query = bound(query, value).map_err(|reason| corrupt(table, reason))?;
+            }
+            query.execute(&mut *connection).await.map_err(|error| corrupt(table, error.to_string()))?;
+        }
+    }
+    let found: i64 = sqlx::query_scalar("SELECT count(*) FROM recordings WHERE id = ? AND project = ?")
+        .bind(sidecar.recording.to_string())
+        .bind(sidecar.project.as_str())
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    if found != 1 {
+        return Err(corrupt("recordings", "it has no row of its recording".to_owned()));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Sidecars for SqliteStore {
+    async fn stale_sidecars(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<StaleSidecar>> {
+        let rows = sqlx::query(
+            "SELECT recording AS id, changed FROM sidecars WHERE written <> changed AND recording > ?
+             AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = recording AND deletion IN ('pending', 'done'))
+             ORDER BY recording LIMIT ?",
+        );
+        let rows = rows.bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit);
+        let stale = |row: &SqliteRow| {
+            let row = Reader::new("sidecars", row);
+            Ok(StaleSidecar { recording: row.parse("id")?, changed: row.number("changed")? })
+        };
+        rows.fetch_all(&self.readers).await.map_err(failed)?.iter().map(stale).collect()
+    }
+
+    async fn count_stale_sidecars(&self) -> Result<u64> {
+        let count = sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM sidecars WHERE written <> changed
+             AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = recording AND deletion IN ('pending', 'done'))",
+        );
+        count.fetch_one(&self.readers).await.map(i64::unsigned_abs).map_err(failed)
+    }
+
+    async fn sidecar(&self, recording: RecordingId) -> Result<Option<Sidecar>> {
+        let mut reader = self.reader("read the rows of a recording").await?;
+        // All of one state.
+        let mut transaction = sqlx::Connection::begin(&mut *reader).await.map_err(failed)?;
+        let sidecar = dump(&mut transaction, recording).await;
+        transaction.rollback().await.map_err(failed)?;
+        sidecar
+    }
+
+    async fn sidecar_written(&self, recording: RecordingId, changed: u64) -> Result<()> {
+        self.write("note a sidecar", move |connection| {
+            Box::pin(async move {
+                let changed = i64::try_from(changed).unwrap_or(i64::MAX);
+                let noted = sqlx::query("UPDATE sidecars SET written = ? WHERE recording = ?");
+                let noted = noted.bind(changed).bind(recording.to_string());
+                noted.execute(connection).await.map(|_| ()).map_err(failed)
+            })
+        })
+        .await
+    }
+
+    async fn is_empty(&self) -> Result<bool> {
+        let found = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM recordings)");
+        found.fetch_one(&self.readers).await.map_err(failed)
+    }
+
+    async fn restore(&self, sidecar: &Sidecar) -> Result<()> {
+        let sidecar = match sidecar.schema {
+            schema if schema == migrations::last() => sidecar.clone(),
+            schema if (1..migrations::last()).contains(&schema) => {
+                let (sidecar, runtime) = (sidecar.clone(), tokio::runtime::Handle::current());
+                let upgraded = tokio::task::spawn_blocking(move || runtime.block_on(upgraded(&sidecar))).await;
+                upgraded
+                    .map_err(|error| Error::Interrupted { action: "upgrade a sidecar", reason: error.to_string() })??
+            }
+            schema => {
+                let reason =
+                    format!("it is of the schema {schema}, and this version knows those up to {}", migrations::last());
+                return Err(Error::Corrupt { row: format!("the sidecar of {}", sidecar.recording), reason });
+            }
+        };
+        self.write("restore a recording", move |connection| {
+            Box::pin(async move {
+                store(connection, &sidecar).await?;
+                let noted = sqlx::query("UPDATE sidecars SET written = changed WHERE recording = ?");
+                let noted = noted.bind(sidecar.recording.to_string());
+                noted.execute(connection).await.map(|_| ()).map_err(failed)
+            })
+        })
+        .await
+    }
+}
+
+/// A sidecar of an earlier version as this one would have written it: its rows are stored in a database of that version, which is upgraded.
+async fn upgraded(sidecar: &Sidecar) -> Result<Sidecar> {
+    let corrupt = |reason: String| Error::Corrupt { row: format!("the sidecar of {}", sidecar.recording), reason };
+    let mut connection = <SqliteConnection as sqlx::Connection>::connect("sqlite::memory:").await.map_err(failed)?;
+    migrations::upgrade_to(&mut connection, sidecar.schema).await.map_err(|error| corrupt(error.to_string()))?;
+    store(&mut connection, sidecar).await?;
+    migrations::upgrade(&mut connection).await.map_err(|error| corrupt(error.to_string()))?;
+    dump(&mut connection, sidecar.recording).await?.ok_or_else(|| corrupt("nothing is left of it".to_owned()))
+}

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, Config, Environment};
-use crate::{demo, doctor, private, rebuild, sign_in, startup, storage_move};
+use crate::{backup, demo, doctor, private, rebuild, sign_in, startup, storage_move};
 
 /// Records voice-AI sessions of a self-hosted LiveKit server and replays them with a transcript that follows the audio.
 #[derive(Debug, Parser)]
@@ -61,6 +61,14 @@ enum Command {
         /// Make the bucket if it is missing, and let the page read from it (CORS).
         #[arg(long)]
         fix: bool,
+    },
+    /// Copy the database into a new file, also while the server runs, and say what else belongs to a backup.
+    Backup {
+        /// The copy. It must not be there yet.
+        file: PathBuf,
+        /// The configuration file (YAML); without it `ECHOSPHERE_CONFIG` names one.
+        #[arg(long)]
+        config: Option<PathBuf>,
     },
     /// Look after object storage.
     #[command(subcommand)]
@@ -138,6 +146,10 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
             let config = config::load(config.as_deref(), &environment)?;
             start_log(&config)?;
             runtime()?.block_on(rebuild::run(&config))?;
+        }
+        Command::Backup { file, config } => {
+            let config = config::load(config.as_deref(), &environment())?;
+            println!("{}", runtime()?.block_on(backup::run(&config, &file))?);
         }
         Command::Openapi => println!("{}", crate::http::openapi().to_pretty_json()?),
     }

@@ -95,7 +95,7 @@ impl DataDir {
         }
         let root = fs::canonicalize(root).map_err(|source| io_error("find", root, source))?;
         let folders = ["", "spool", "secrets", "journal", "chunks", "objects"].map(|folder| root.join(folder));
-        let database = private::database_files(&root.join("echosphere.db"));
+        let database = private::database_files(&database(&root));
         private::close(folders.iter().chain(&database).map(PathBuf::as_path))?;
         let lock = lock(&root)?;
         Ok(Self { root, _lock: lock })
@@ -103,7 +103,7 @@ impl DataDir {
 
     /// The SQLite file.
     pub fn database(&self) -> PathBuf {
-        self.root.join("echosphere.db")
+        database(&self.root)
     }
 
     /// The root of local object storage.
@@ -242,6 +242,11 @@ fn checked(text: &str, path: PathBuf) -> Result<SecretString, Error> {
     let text = text.trim();
     let good = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
     if good { Ok(SecretString::from(text)) } else { Err(Error::Secret { path }) }
+}
+
+/// The SQLite file of a data directory that another process may have locked.
+pub fn database(root: &Path) -> PathBuf {
+    root.join("echosphere.db")
 }
 
 /// A small file of a data directory that another process may have locked.

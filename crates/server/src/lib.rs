@@ -5,6 +5,7 @@
 
 mod assembly;
 mod auto_record;
+mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -46,7 +46,7 @@ fn the_arrows_between_crates_are_those_of_the_plan() {
 }
 
 /// The parts of the server: each may use those before it and no other. `http` and what starts the server know all of them.
-const LAYERS: [&str; 33] = [
+const LAYERS: [&str; 34] = [
     "error",
     "clock",
     "entropy",
@@ -75,6 +75,7 @@ const LAYERS: [&str; 33] = [
     "connections",
     "http",
     "startup",
+    "backup",
     "demo",
     "doctor",
     "storage_move",

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may")]
 
+mod backup;
 mod faults;
 mod kills;
 mod moves;

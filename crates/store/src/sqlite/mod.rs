@@ -3,6 +3,7 @@
 //! Every write goes through one connection, one `BEGIN IMMEDIATE` transaction at a time ([`writer`]). Reads have connections of
 //! their own.
 
+mod backup;
 pub mod belongs;
 mod changed;
 mod codec;
@@ -42,6 +43,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool};
 
+pub use self::backup::backup;
 use self::writer::{InTransaction, Writer};
 use crate::{Changes, Error, Result, Store};
 

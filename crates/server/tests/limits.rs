@@ -107,7 +107,10 @@ fn nothing_is_read_of_a_body_before_its_sender_is_known() {
     let answer = http::send(server.address, "POST", "/echosphere-recordings", &headers, &vec![b'a'; 10 << 20]);
     assert_eq!(answer.status, 501);
     let readiness = server.get("/readyz").text();
-    assert_eq!(readiness, r#"{"ready":true,"database":"ok","storage":"ok"}"#);
+    assert_eq!(
+        readiness,
+        r#"{"ready":true,"database":"ok","storage":"ok","uploads_waiting":{"count":0,"since":null}}"#
+    );
 }
 
 #[test]

@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 use super::access;
 use super::problem::Problem;
 use super::visitor::Visitor;
+use crate::clock::{self, rfc3339};
 use crate::http::state::SharedApp;
+use crate::uploads::arrivals::Left;
 
 /// The process runs.
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "getHealth",
@@ -32,6 +34,24 @@ pub struct Readiness {
     database: &'static str,
     /// `ok` or `failing`.
     storage: &'static str,
+    /// Session uploads that only this machine has until object storage takes them; `null` when the database does not say. They do not make
+    /// the server unready: it takes requests, and they go to storage by themselves.
+    uploads_waiting: Option<UploadsWaiting>,
+}
+
+/// Session uploads that were received, and that object storage does not have yet. Those whose senders wait for their answer do not count.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct UploadsWaiting {
+    /// How many.
+    count: u64,
+    /// When the first of them came (RFC 3339).
+    since: Option<String>,
+}
+
+impl From<Left> for UploadsWaiting {
+    fn from(left: Left) -> Self {
+        Self { count: left.count, since: left.since.map(rfc3339) }
+    }
 }
 
 /// How long the result of a check is reused: each check writes to the disk.
@@ -50,7 +70,8 @@ impl Health {
         if let Some((_, known)) = found.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return known.clone();
         }
-        let (database, storage) = tokio::join!(app.store.ping(), app.objects.check());
+        let left = app.uploads.arrivals.left(app.store.as_ref());
+        let (database, storage, left) = tokio::join!(app.store.ping(), app.objects.check(), left);
         let was_ready = found.as_ref().is_none_or(|(_, known)| known.ready);
         let (database, storage) = (database.map_err(|e| e.to_string()), storage.map_err(|e| e.to_string()));
         if was_ready && let Some(error) = database.as_ref().err().or(storage.as_ref().err()) {
@@ -58,7 +79,12 @@ impl Health {
         }
         let word = |works: bool| if works { "ok" } else { "failing" };
         let (database, storage) = (database.is_ok(), storage.is_ok());
-        let now = Readiness { ready: database && storage, database: word(database), storage: word(storage) };
+        let now = Readiness {
+            ready: database && storage,
+            database: word(database),
+            storage: word(storage),
+            uploads_waiting: left.ok().map(UploadsWaiting::from),
+        };
         *found = Some((Instant::now(), now.clone()));
         now
     }
@@ -104,6 +130,10 @@ pub async fn prometheus(
         metrics::gauge!("echosphere_uploads_waiting", "state" => state.as_str()).set(count as f64);
     }
     metrics::gauge!("echosphere_sidecars_stale").set(app.store.count_stale_sidecars().await? as f64);
+    let left = app.uploads.arrivals.left(app.store.as_ref()).await?;
+    let age = left.since.map_or(0, |since| clock::now().as_nanos().saturating_sub(since.as_nanos()).max(0));
+    metrics::gauge!("echosphere_uploads_waiting", "state" => "storage").set(left.count as f64);
+    metrics::gauge!("echosphere_uploads_waiting_oldest_seconds").set(age as f64 / 1e9);
     metrics::gauge!("echosphere_webhooks_open").set(app.store.open_events().await? as f64);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], handle.render()).into_response())

@@ -100,11 +100,53 @@ fn an_upload_is_acknowledged_from_this_machines_disk_while_the_server_is_away() 
     let mut s3 = S3Server::start(Kind::Minio);
     s3.make_bucket("calls");
     let (_dir, mut server) = start(&s3, "s3://calls", &[]);
+    assert_eq!(waiting(&server), 0);
     s3.stop();
     assert_eq!(Session::load("order").upload(server.address).status, 200);
     assert!(server.log().contains("only this machine has it"), "it is said aloud");
+    until("the upload that waits", || (waiting(&server) == 1).then_some(()));
     server.restart();
+    assert_eq!(waiting(&server), 1, "also after a restart");
     after_it_is_back(&mut s3, &server);
+    until("nothing to wait", || (waiting(&server) == 0).then_some(()));
+}
+
+/// How many session uploads wait for the S3 server, as `/readyz` and `/metrics` say.
+fn waiting(server: &Server) -> u64 {
+    let readiness = server.get("/readyz").json();
+    let waiting = &readiness["uploads_waiting"];
+    let count = waiting["count"].as_u64().unwrap();
+    assert_eq!(waiting["since"].is_string(), count > 0, "{readiness}");
+    let metrics = server.get("/metrics").text();
+    let gauge = |name: &str| -> f64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().parse().unwrap()
+    };
+    let now = gauge("echosphere_uploads_waiting{state=\"storage\"}");
+    assert_eq!(gauge("echosphere_uploads_waiting_oldest_seconds") > 0.0, now > 0.0);
+    // What /readyz found is answered for moments.
+    if now as u64 == count { count } else { u64::MAX }
+}
+
+#[test]
+fn uploads_that_wait_do_not_make_a_server_unready() {
+    let s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let everything = r#"{"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"]}"#;
+    let but_recordings =
+        r#"{"Effect": "Deny", "Action": ["s3:PutObject"], "Resource": ["arn:aws:s3:::calls/recordings/*"]}"#;
+    let policy = format!(r#"{{"Version": "2012-10-17", "Statement": [{everything}, {but_recordings}]}}"#);
+    let (container, endpoint) = (Container::start_under(&s3, 900, &policy), s3.endpoint());
+    let settings = [
+        ("ECHOSPHERE_STORAGE_URL", "s3://calls"),
+        ("ECHOSPHERE_STORAGE_ENDPOINT", &*endpoint),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*container.url),
+    ];
+    let (_dir, server) = start_with(Vec::new(), &settings);
+    assert_eq!(Session::load("order").upload(server.address).status, 200);
+    until("the upload that waits", || (waiting(&server) == 1).then_some(()));
+    let readiness = server.get("/readyz");
+    assert_eq!((readiness.status, &readiness.json()["storage"]), (200, &json!("ok")), "{}", readiness.text());
 }
 
 #[test]

@@ -39,6 +39,18 @@ pub enum Error {
         /// What the server says.
         why: String,
     },
+    /// Nobody whom this machine trusts vouches for the S3 server.
+    #[error(
+        "cannot {action} {target}: the S3 server's certificate is not trusted ({why}); storage.ca_file names the certificate of the authority that signed it"
+    )]
+    Untrusted {
+        /// The attempted action.
+        action: &'static str,
+        /// Its target.
+        target: String,
+        /// What is wrong with the certificate.
+        why: String,
+    },
     /// The S3 server cannot be reached, is too busy, or failed.
     #[error("cannot {action} {target}: {why}")]
     Away {

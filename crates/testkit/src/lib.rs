@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may, and is where the world is real")]
 
 pub mod calls;
+pub mod certificates;
 pub mod container;
 pub mod hostile;
 pub mod http;

@@ -1,7 +1,7 @@
 //! Runs real S3 servers on free ports: MinIO and SeaweedFS.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_storage::credentials::{Credentials, Provider};
 use echosphere_storage::s3::{Bucket, Observer, Request, S3Store};
 
-use crate::http;
 use crate::server::Server;
 use crate::session;
 use crate::tools::{folder, free_port, program};
+use crate::{certificates, http};
 
 /// The access key of a server's owner.
 pub const ACCESS_KEY: &str = "tests";
@@ -38,20 +38,45 @@ pub struct S3Server {
     kind: Kind,
     folder: tempfile::TempDir,
     ports: [u16; 8],
+    /// Of its environment, beside its keys.
+    variables: Vec<(String, String)>,
+    /// The certificate (PEM) of the authority that vouches for its own, if it speaks TLS.
+    authority: Option<String>,
     child: Option<Child>,
 }
 
 impl S3Server {
     /// Starts the server that `scripts/install.sh test` installed; panics with that command when it is not there. It has no bucket yet.
     pub fn start(kind: Kind) -> Self {
-        let mut server = Self {
+        Self::prepared(kind, &[]).started()
+    }
+
+    /// MinIO, with these variables of its environment.
+    pub fn minio_with(variables: &[(&str, &str)]) -> Self {
+        Self::prepared(Kind::Minio, variables).started()
+    }
+
+    /// MinIO that speaks TLS, with a certificate that an authority of its own signed.
+    pub fn minio_with_tls() -> Self {
+        let mut server = Self::prepared(Kind::Minio, &[]);
+        server.authority = Some(certificates::write(&certs(server.folder.path())));
+        server.started()
+    }
+
+    fn prepared(kind: Kind, variables: &[(&str, &str)]) -> Self {
+        Self {
             kind,
             folder: tempfile::tempdir().unwrap(),
             ports: std::array::from_fn(|_| free_port()),
+            variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            authority: None,
             child: None,
-        };
-        server.start_again();
-        server
+        }
+    }
+
+    fn started(mut self) -> Self {
+        self.start_again();
+        self
     }
 
     /// Which program it is.
@@ -59,9 +84,15 @@ impl S3Server {
         self.kind
     }
 
-    /// Its URL: `http://`, address and port.
+    /// Its URL: `http://` or `https://`, address and port.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address())
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address())
+    }
+
+    /// The certificate (PEM) of the authority that vouches for its own, if it speaks TLS.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// Where it listens.
@@ -85,6 +116,7 @@ impl S3Server {
             Kind::Seaweedfs => seaweedfs(self.folder.path(), &self.ports),
         };
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.child = Some(child);
         self.wait();
@@ -104,6 +136,7 @@ impl S3Server {
             prefix: prefix.map(|prefix| ObjectKey::parse(prefix).unwrap()),
             region: "ap-northeast-1".to_owned(),
             endpoint: Some(self.endpoint()),
+            ca: self.authority.clone().map(String::into_bytes),
             ..Bucket::default()
         }
     }
@@ -151,13 +184,26 @@ impl S3Server {
         };
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            if TcpStream::connect(self.address()).is_ok() && http::get(self.address(), path).status == 200 {
+            if TcpStream::connect(self.address()).is_ok() && self.answers(path) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(100));
         }
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         panic!("{:?} did not start: {}", self.kind, log.chars().take(2_000).collect::<String>());
+    }
+}
+
+impl S3Server {
+    fn answers(&self, path: &str) -> bool {
+        if self.authority.is_none() {
+            return http::get(self.address(), path).status == 200;
+        }
+        let url = format!("{}{path}", self.endpoint());
+        let store = self.store("any-bucket");
+        // On a thread of its own: this one may be a runtime's.
+        let ask = || wait_for(store.ask_anybody(http_types::Method::GET, &url, &[]));
+        std::thread::scope(|scope| scope.spawn(ask).join().unwrap()).is_ok_and(|answer| answer.status == 200)
     }
 }
 
@@ -189,10 +235,16 @@ impl Drop for S3Server {
 
 fn minio(folder: &Path, ports: &[u16; 8]) -> Command {
     let mut command = Command::new(program("minio-v"));
-    command.arg("server").args(["--address", &format!("127.0.0.1:{}", ports[0])]).arg(folder.join("data"));
+    command.arg("server").args(["--address", &format!("127.0.0.1:{}", ports[0])]);
+    command.arg("--certs-dir").arg(certs(folder)).arg(folder.join("data"));
     command.env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY);
     command.env("MINIO_BROWSER", "off").env("MINIO_UPDATE", "off");
     command
+}
+
+/// Where MinIO looks for a certificate.
+fn certs(folder: &Path) -> PathBuf {
+    folder.join("certs")
 }
 
 fn seaweedfs(here: &Path, ports: &[u16; 8]) -> Command {

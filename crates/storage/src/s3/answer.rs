@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 
+use super::certificate::untrusted;
 use crate::Error;
 
 /// What a refusal means.
@@ -22,6 +23,8 @@ pub(super) enum Meaning {
     Full,
     /// What arrived is not what was sent; the next time it may be.
     Garbled,
+    /// The server's certificate is not trusted.
+    Untrusted,
     /// The server cannot be reached, is too busy, or says nothing that is known.
     Away,
 }
@@ -65,6 +68,7 @@ impl Refusal {
                 object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                     Meaning::Denied
                 }
+                _ if untrusted(error).is_some() => Meaning::Untrusted,
                 _ if text.contains("416 Range Not Satisfiable") => Meaning::NoRange,
                 _ => Meaning::Away,
             },
@@ -72,7 +76,7 @@ impl Refusal {
         let why = match (code, message) {
             (Some(code), Some(message)) if !message.is_empty() => format!("{code}: {message}"),
             (Some(code), _) => code.to_owned(),
-            (None, _) => text,
+            (None, _) => untrusted(error).map_or(text, str::to_owned),
         };
         Self { meaning, why }
     }
@@ -82,6 +86,7 @@ impl Refusal {
         match self.meaning {
             Meaning::NoBucket => Error::NoBucket { bucket: bucket.to_owned() },
             Meaning::Denied | Meaning::Expired => Error::Refused { action, target, why: self.why },
+            Meaning::Untrusted => Error::Untrusted { action, target, why: self.why },
             Meaning::Full => Error::Full { action, target },
             _ => Error::Away { action, target, why: self.why },
         }

@@ -17,6 +17,7 @@ use object_store::client::{
 };
 use tokio::time::Sleep;
 
+use super::certificate;
 use super::clocks::Clocks;
 
 /// How long a server may take to answer, and to go on with an answer.
@@ -98,6 +99,7 @@ impl HttpService for Watched {
         let patience = PATIENCE + Duration::from_secs((length / SLOWEST).into());
         let answer = tokio::time::timeout(patience, self.client.execute(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(late("the server did not answer in time")));
+        let answer = answer.map_err(certificate::told);
         let (status, ahead) = match &answer {
             Ok(answer) => (Some(answer.status()), date(answer.headers()).map(|date| self.clocks.hear(date))),
             Err(_) => (None, None),

@@ -4,6 +4,7 @@
 //! fails because the server is away or busy is tried again for a few seconds; who needs it done tries again after that, and knows why.
 
 mod answer;
+mod certificate;
 mod clocks;
 mod connection;
 mod parts;
@@ -128,8 +129,13 @@ impl S3Store {
             |error: object_store::Error| Error::Settings { bucket: bucket.name.clone(), why: error.to_string() };
         let mut options = ClientOptions::new().with_connect_timeout(CONNECT).with_timeout_disabled();
         options = options.with_read_timeout_disabled().with_allow_http(true);
-        for certificate in bucket.ca.as_deref().map_or(Ok(Vec::new()), Certificate::from_pem_bundle).map_err(failed)? {
-            options = options.with_root_certificate(certificate);
+        if let Some(ca) = &bucket.ca {
+            let certificates = Certificate::from_pem_bundle(ca).map_err(failed)?;
+            if certificates.is_empty() {
+                let why = "there is no certificate (PEM) in the file of the authority".to_owned();
+                return Err(Error::Settings { bucket: bucket.name.clone(), why });
+            }
+            options = certificates.into_iter().fold(options, ClientOptions::with_root_certificate);
         }
         let clocks = Arc::new(Clocks::new(credentials.clock()));
         let connector = Connector { observer, clocks: Arc::clone(&clocks) };

@@ -11,6 +11,7 @@ use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequest, HttpRequestBody};
 
 use super::answer::Refusal;
+use super::certificate::untrusted;
 use super::{FIRST_PAUSE, LONGEST_PAUSE, RETRY_FOR, S3Store};
 use crate::{Error, Result, sigv4};
 
@@ -107,7 +108,10 @@ impl S3Store {
     }
 
     async fn answer(&self, request: HttpRequest, target: &str) -> Result<Answer> {
-        let answer = self.client.execute(request).await.map_err(away(target))?;
+        let answer = self.client.execute(request).await.map_err(|error| match untrusted(&error) {
+            Some(why) => Error::Untrusted { action: "ask", target: target.to_owned(), why: why.to_owned() },
+            None => away(target)(error),
+        })?;
         let (head, body) = answer.into_parts();
         let body = http_body_util::Limited::new(body, LONGEST).collect().await;
         let text = String::from_utf8_lossy(&body.map_err(away(target))?.to_bytes()).into_owned();

@@ -1,5 +1,8 @@
 //! Access keys: fixed ones, and those that AWS's ways hand out for a while and renew (environment, `~/.aws`, web identity, container, instance).
 
+mod chain;
+mod sts;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +12,14 @@ use async_trait::async_trait;
 use echosphere_domain::time::WallTime;
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
-use reqsign_aws_v4::DefaultCredentialProvider;
-use reqsign_core::{Context, ProvideCredential, StaticEnv};
+use reqsign_core::{Context, StaticEnv};
 use reqsign_file_read_tokio::TokioFileRead;
 use reqsign_http_send_reqwest::ReqwestHttpSend;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
+
+use self::chain::Chain;
+use self::sts::Redirected;
 
 /// Keys are renewed when they are valid for no longer than this, as AWS's own programs do.
 const EARLY: Duration = Duration::from_secs(300);
@@ -44,11 +49,11 @@ impl Credentials {
 /// Why there are no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// None of AWS's ways has any.
+    /// None of AWS's ways has any; why those have none that were meant to.
     #[error(
-        "there are no credentials for S3: neither storage.access_key, nor AWS_ACCESS_KEY_ID, a profile, a web identity, or a role of a container or an instance"
+        "there are no credentials for S3: neither storage.access_key, nor AWS_ACCESS_KEY_ID, a profile, a web identity, or a role of a container or an instance{0}"
     )]
-    None,
+    None(String),
     /// Whoever hands them out does not.
     #[error("credentials for S3 cannot be had: {0}")]
     Away(String),
@@ -57,7 +62,7 @@ pub enum Error {
 /// Where credentials come from.
 #[derive(Debug)]
 pub struct Provider {
-    chain: Option<(Context, DefaultCredentialProvider)>,
+    chain: Option<Chain>,
     known: Mutex<Option<Arc<Credentials>>>,
     now: fn() -> WallTime,
 }
@@ -68,21 +73,22 @@ impl Provider {
         Self { chain: None, known: Mutex::new(Some(Arc::new(credentials))), now }
     }
 
-    /// Those of AWS's default chain, by these variables of the environment: the variables themselves, profiles in `~/.aws`, web identity, and the
-    /// roles of containers and instances. They are renewed five minutes before they expire.
+    /// Those of AWS's default chain, by these variables of the environment: the variables themselves, profiles in `~/.aws`, web identity (at
+    /// `AWS_ENDPOINT_URL_STS`, if it is set), and the roles of containers and instances. They are renewed five minutes before they expire.
     ///
     /// # Errors
     ///
-    /// No HTTP client can be made.
+    /// No HTTP client can be made, or the token service that the variables name has no address.
     pub fn chain(environment: HashMap<String, String>, now: fn() -> WallTime) -> Result<Self, Error> {
         let client = reqwest::Client::builder().timeout(PATIENCE).build();
         let client = client.map_err(|error| Error::Away(error.to_string()))?;
+        let client = Redirected::new(ReqwestHttpSend::new(client), &environment)?;
         let home_dir = environment.get("HOME").map(PathBuf::from);
         let context = Context::new()
             .with_file_read(TokioFileRead)
-            .with_http_send(ReqwestHttpSend::new(client))
+            .with_http_send(client)
             .with_env(StaticEnv { home_dir, envs: environment });
-        Ok(Self { chain: Some((context, DefaultCredentialProvider::new())), known: Mutex::new(None), now })
+        Ok(Self { chain: Some(Chain::new(context)), known: Mutex::new(None), now })
     }
 
     /// Credentials that are valid now.
@@ -96,11 +102,13 @@ impl Provider {
         let valid = |early: Duration| {
             known.as_ref().filter(|known| known.until.is_none_or(|until| until > now.after(early))).cloned()
         };
-        let Some((context, chain)) = &self.chain else { return valid(Duration::ZERO).ok_or(Error::None) };
+        let Some(chain) = &self.chain else {
+            return valid(Duration::ZERO).ok_or_else(|| Error::None(String::new()));
+        };
         if let Some(known) = valid(EARLY) {
             return Ok(known);
         }
-        match provide(context, chain).await {
+        match provide(chain).await {
             Ok(new) => Ok(Arc::clone(known.insert(Arc::new(new)))),
             Err(error) => valid(Duration::ZERO).ok_or(error),
         }
@@ -120,9 +128,8 @@ impl Provider {
     }
 }
 
-async fn provide(context: &Context, chain: &DefaultCredentialProvider) -> Result<Credentials, Error> {
-    let provided = chain.provide_credential(context).await.map_err(|error| Error::Away(error.to_string()))?;
-    let provided = provided.ok_or(Error::None)?;
+async fn provide(chain: &Chain) -> Result<Credentials, Error> {
+    let provided = chain.provide().await?;
     Ok(Credentials {
         access_key: provided.access_key_id,
         secret_key: provided.secret_access_key.into(),

@@ -1,5 +1,6 @@
 //! The errors of object storage.
 
+use std::fmt::Write as _;
 use std::io;
 
 use echosphere_domain::key::ObjectKey;
@@ -141,4 +142,18 @@ impl Error {
             _ => Self::Io { action, target, source },
         }
     }
+}
+
+/// What an error and its causes say, each once.
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            let _ = write!(text, ": {said}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -55,12 +55,12 @@ impl Container {
     }
 }
 
-fn rfc3339(time: WallTime) -> String {
+pub(crate) fn rfc3339(time: WallTime) -> String {
     jiff::Timestamp::from_millisecond(time.as_millis()).unwrap().to_string()
 }
 
 /// New keys with a session token, as JSON, without the time of their end.
-async fn assume_role(endpoint: &str, policy: &str) -> String {
+pub(crate) async fn assume_role(endpoint: &str, policy: &str) -> String {
     let owner = AwsCredential { key_id: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned(), token: None };
     let mut form = "Action=AssumeRole&Version=2011-06-15&DurationSeconds=900".to_owned();
     if !policy.is_empty() {

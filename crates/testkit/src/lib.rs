@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may, and is where the world is real")]
 
+pub mod aws;
 pub mod calls;
 pub mod certificates;
 pub mod container;

@@ -1,10 +1,8 @@
 //! What an S3 server's refusals mean.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
-
 use super::certificate::untrusted;
 use crate::Error;
+use crate::error::whole;
 
 /// What a refusal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,20 +89,6 @@ impl Refusal {
             _ => Error::Away { action, target, why: self.why },
         }
     }
-}
-
-/// What an error and its causes say, each once.
-fn whole(error: &object_store::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            let _ = write!(text, ": {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// The text of an XML element that has no others in it.

@@ -10,6 +10,9 @@ use ::http as http_types;
 use echosphere_domain::key::ObjectKey;
 use echosphere_storage::credentials::{Credentials, Provider};
 use echosphere_storage::s3::{Bucket, Observer, Request, S3Store};
+use object_store::ClientOptions;
+use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 
 use crate::server::Server;
 use crate::session;
@@ -150,6 +153,20 @@ impl S3Server {
     /// Makes a bucket.
     pub fn make_bucket(&self, name: &str) {
         wait_for(self.store(name).make_bucket()).unwrap();
+    }
+
+    /// Makes a bucket whose versions may be locked.
+    pub fn make_locked_bucket(&self, name: &str) {
+        let owner = AwsCredential { key_id: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned(), token: None };
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.method_mut() = http_types::Method::PUT;
+        *request.uri_mut() = format!("{}/{name}", self.endpoint()).parse().unwrap();
+        let locked = http_types::HeaderValue::from_static("true");
+        request.headers_mut().insert("x-amz-bucket-object-lock-enabled", locked);
+        AwsAuthorizer::new(&owner, "s3", "us-east-1").try_authorize(&mut request, None).unwrap();
+        let client = ReqwestConnector::default().connect(&ClientOptions::new().with_allow_http(true)).unwrap();
+        let status = wait_for(client.execute(request)).unwrap().status();
+        assert!(status.is_success(), "{status}");
     }
 
     /// The keys of all objects in a bucket, in order.

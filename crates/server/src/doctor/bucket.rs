@@ -1,5 +1,7 @@
 //! Checks of the bucket: whether it is there, what may be done in it, and whether browsers can play from it.
 
+mod versions;
+
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode, header};
@@ -8,6 +10,7 @@ use echosphere_domain::key::ObjectKey;
 use echosphere_storage::presign::Presigner;
 use echosphere_storage::s3::{Answer, FAR_APART, S3Store};
 use echosphere_storage::{Error, ObjectStore, Result};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Finding, bad, seconds_apart};
 use crate::config::Config;
@@ -35,6 +38,7 @@ pub(super) async fn check(config: &Config, fix: bool) -> Vec<(&'static str, Find
     match doctor.bucket().await {
         Ok((found, answer)) => {
             findings.push(("bucket", Finding::Good(found)));
+            findings.extend(doctor.tls().map(|finding| ("tls", finding)));
             findings.push(("clock", clock_of(&answer)));
         }
         Err(finding) => return vec![("bucket", finding)],
@@ -43,6 +47,7 @@ pub(super) async fn check(config: &Config, fix: bool) -> Vec<(&'static str, Find
     findings.push(("versions", doctor.versions().await));
     findings.push(("uploads", doctor.leftovers().await));
     findings.push(("browsers", doctor.browsers().await));
+    doctor.forget_probes().await;
     findings
 }
 
@@ -72,8 +77,27 @@ impl Doctor<'_> {
                 error.to_string(),
                 "correct the keys (storage.access_key, or AWS_ACCESS_KEY_ID and the like); docs/s3.md has the policy that they need",
             )),
+            Err(error @ Error::Untrusted { .. }) => Err(bad(
+                error.to_string(),
+                "set storage.ca_file to the certificate (PEM) of the authority that signed the server's, and storage.endpoint to a name that is in it",
+            )),
             Err(error) => Err(bad(error.to_string(), "start the S3 server, or correct storage.endpoint")),
         }
+    }
+
+    /// Whether others can read along on the way to the server; nothing of one on this machine.
+    fn tls(&self) -> Option<Finding> {
+        let address = self.store.bucket().address();
+        let Some(host) = address.strip_prefix("http://") else {
+            return Some(Finding::Good("its certificate is trusted".to_owned()));
+        };
+        let is_here = ["127.", "localhost", "[::1]"].iter().any(|here| host.starts_with(here));
+        (!is_here).then(|| {
+            Finding::Poor(
+                "recordings go there unencrypted (http)".to_owned(),
+                "where the network between is not yours alone, set storage.endpoint to an https:// address".to_owned(),
+            )
+        })
     }
 
     async fn list(&self) -> Result<Answer> {
@@ -92,15 +116,19 @@ impl Doctor<'_> {
                 denied.push(format!("{what} ({error})"));
             }
         };
-        let bytes = Bytes::from_static(b"echosphere doctor");
-        note("put", self.store.put(&key, bytes.clone()).await);
-        note("get", self.store.get_range(&key, 0..100).await.and_then(|read| same(&read, &bytes, &key)));
+        let (bytes, mut tagging) = (Bytes::from_static(b"echosphere doctor"), None);
+        let put = self.store.put(&key, bytes.clone()).await;
+        let is_put = put.is_ok();
+        note("put", put);
         note("list", self.store.list(&folder()).await.map(|_| ()));
-        note("abort an upload in parts", self.abort(&path).await);
-        let tags = "<Tagging><TagSet><Tag><Key>echosphere</Key><Value>doctor</Value></Tag></TagSet></Tagging>";
-        let tagged = self.asked(Method::PUT, &format!("{path}?tagging"), tags).await;
-        let tagging = tagged.err().map(|error| error.to_string());
-        note("delete", self.store.delete(&key).await.map(|_| ()));
+        // Of an object that is not there nobody learns whether it might be read.
+        if is_put {
+            note("get", self.store.get_range(&key, 0..100).await.and_then(|read| same(&read, &bytes, &key)));
+            note("abort an upload in parts", self.abort(&path).await);
+            let tags = "<Tagging><TagSet><Tag><Key>echosphere</Key><Value>doctor</Value></Tag></TagSet></Tagging>";
+            tagging = self.asked(Method::PUT, &format!("{path}?tagging"), tags).await.err();
+        }
+        note("delete", self.asked(Method::DELETE, &path, "").await.map(|_| ()));
         match (denied.is_empty(), tagging) {
             (false, _) => {
                 bad(format!("these keys may not {}", denied.join(", ")), "give them the policy in docs/s3.md")
@@ -115,39 +143,12 @@ impl Doctor<'_> {
 
     async fn abort(&self, path: &str) -> Result<()> {
         let begun = self.asked(Method::POST, &format!("{path}?uploads"), "").await?;
-        let id =
-            begun.text.split_once("<UploadId>").and_then(|(_, rest)| rest.split_once('<')).map_or("", |(id, _)| id);
-        let id: String = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).collect();
-        self.asked(Method::DELETE, &format!("{path}?uploadId={id}"), "").await.map(|_| ())
+        let id = element(&begun.text, "UploadId").unwrap_or_default();
+        self.asked(Method::DELETE, &format!("{path}?uploadId={}", encoded(id)), "").await.map(|_| ())
     }
 
     async fn asked(&self, method: Method, rest: &str, body: &'static str) -> Result<Answer> {
         self.store.ask(method, rest, body).await?.done("ask for", &self.store)
-    }
-
-    /// Whether what is deleted is gone.
-    async fn versions(&self) -> Finding {
-        let answer = match self.asked(Method::GET, "?versioning", "").await {
-            Ok(answer) => answer,
-            Err(error) => {
-                return Finding::Poor(
-                    format!("whether older versions are kept is not known: {error}"),
-                    "look with the tools of the S3 server".to_owned(),
-                );
-            }
-        };
-        if !answer.text.contains("<Status>Enabled</Status>") {
-            return Finding::Good("older versions are not kept: what is deleted is gone".to_owned());
-        }
-        let locked = self.store.ask(Method::GET, "?object-lock", "").await;
-        let lock = match locked {
-            Ok(answer) if answer.text.contains("Enabled") => ", and an object lock may keep them from being deleted",
-            _ => "",
-        };
-        Finding::Poor(
-            format!("older versions are kept{lock}: what is deleted can be had again"),
-            "switch versioning off, or add a lifecycle rule (NoncurrentVersionExpiration)".to_owned(),
-        )
     }
 
     /// Parts of uploads that were never put together.
@@ -255,6 +256,16 @@ fn same(read: &Bytes, written: &Bytes, key: &ObjectKey) -> Result<()> {
         return Ok(());
     }
     Err(Error::Away { action: "read", target: key.to_string(), why: "it is not what was written".to_owned() })
+}
+
+/// The text of the first XML element of this name.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, after) = text.split_once(&format!("<{name}>"))?;
+    Some(after.split_once('<')?.0)
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).collect()
 }
 
 fn allows(answer: &Answer, origin: &str) -> bool {

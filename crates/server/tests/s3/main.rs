@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may")]
 
 mod backup;
+mod doctor;
 mod faults;
 mod kills;
 mod moves;

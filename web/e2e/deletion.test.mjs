@@ -1,4 +1,4 @@
-// Deleted means gone: words, names and sound of recordings of real rooms, searched for in every file below the data directory.
+// Deleted means gone: words, names and sound of recordings of real rooms, searched for in every file of the server and every object in its bucket.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -60,7 +60,7 @@ test('of recordings that are deleted nothing is left: of a room, of a room and i
     await lasts(server, ids.live, 10_000);
     await until('its words', async () => JSON.stringify(await get(server, `${ids.live}/transcript`)).includes(calls.live.words[0]), 20);
     const live = await tracks(ids.live);
-    assertThere(kept(server), calls.live.words, live);
+    assertThere(await kept(server), calls.live.words, live);
     await remove(ids.live);
     await until('the room to be left', async () => await server.metric('echosphere_rooms') === 3, 10);
     await Promise.all(Object.values(calls).map(({ people }) => people.ended));
@@ -76,7 +76,7 @@ test('of recordings that are deleted nothing is left: of a room, of a room and i
     const own = (await server.get('/v1/recordings')).items.filter((recording) => recording.same_room?.some((other) => other.id === ids.both) || recording.session_id === 'AJ_filling');
 
     const [stays, room, both] = [await tracks(ids.stays), await tracks(ids.room), [...await tracks(ids.both), ...session]];
-    const before = kept(server);
+    const before = await kept(server);
     assertThere(before, calls.stays.words, stays);
     assertThere(before, calls.room.words, room);
     assertThere(before, [...calls.both.words, said], both);
@@ -87,16 +87,16 @@ test('of recordings that are deleted nothing is left: of a room, of a room and i
     const all = [...live, ...room, ...both];
     const { found: common } = findMarks([await packetsOf(ids.stays)], all);
     const gone = all.filter((mark) => !common.has(mark.toString('hex')));
-    const left = () => {
-      const files = kept(server);
+    const left = async () => {
+      const files = await kept(server);
       const words = ['live', 'room', 'both'].flatMap((name) => calls[name].words).concat(said);
       return [...words.flatMap((word) => find(files, word).map((path) => `${word} in ${path}`)), ...findMarks(files, gone).paths];
     };
-    await until('nothing to be left', () => left().length === 0, 30).catch(() => assert.deepEqual(left(), []));
+    await until('nothing to be left', async () => (await left()).length === 0, 30).catch(async () => assert.deepEqual(await left(), []));
     await sleep(3000);
-    assert.deepEqual(left(), []);
-    assertThere(kept(server), calls.stays.words, stays);
-    console.log(`# ${gone.length} packets of three recordings, searched for in ${kept(server).length} files`);
+    assert.deepEqual(await left(), []);
+    assertThere(await kept(server), calls.stays.words, stays);
+    console.log(`# ${gone.length} packets of three recordings, searched for in ${(await kept(server)).length} files`);
   } finally {
     for (const { people } of Object.values(calls)) await people.stop();
   }

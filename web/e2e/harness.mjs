@@ -1,92 +1,28 @@
 // The real server, real sessions, a real browser.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { after } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
 
-export const root = fileURLToPath(new URL('../../', import.meta.url));
+import { Bucket } from './bucket.mjs';
+import { freePort, root, running, start, until } from './processes.mjs';
+
+export { freePort, root, sleep, start, until } from './processes.mjs';
+
 export const KEY = 'devkey';
 export const SECRET = 'secretsecretsecretsecretsecretsecret';
-export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
-
-/** Whether a server, of net or dgram, gets what it asks for. */
-function gets(server, ask) {
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(false));
-    ask(() => server.close(() => resolve(true)));
-  });
-}
-
-/**
- * A port that nobody has, for TCP and UDP. It lies below the range that the kernel takes the ports of connections from: none of
- * those may take it before the server does, or while the server is away.
- */
-export async function freePort() {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    const tcp = createServer();
-    const udp = createSocket('udp4');
-    if (await gets(tcp, (then) => tcp.listen(port, '0.0.0.0', then)) && await gets(udp, (then) => udp.bind(port, '0.0.0.0', then))) return port;
-  }
-}
-
-/** What was started and goes on. A test that failed may not have come to the end of it, and its file would not end either. */
-const running = new Set();
+// A test that failed may not have come to the end of what it started, and its file would not end either.
 after(async () => { for (const one of [...running]) await one.stop(); });
 
-/**
- * Gives what this process starts the processors before all else, where that is allowed: sessions share them evenly (autogroup, sched(7)),
- * whatever the niceness inside of each. In reality it runs on other machines.
- */
-function putFirst({ pid }) {
-  try {
-    writeFileSync(`/proc/${pid}/autogroup`, '-5');
-  } catch { /* not root, or another kernel */ }
-}
-
-/**
- * Starts a program in a process group of its own, before all else if it is one that runs `elsewhere` in reality, with a pipe as its input if it
- * `reads`; `stop` ends all of it.
- */
-export function start(program, args, { env = {}, cwd = root, log = null, elsewhere = false, reads = false } = {}) {
-  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: [reads ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
-  if (elsewhere) putFirst(child);
-  let output = '';
-  const take = (data) => { output += data; if (log) process.stderr.write(`[${log}] ${data}`); };
-  child.stdout.on('data', take);
-  child.stderr.on('data', take);
-  const ended = new Promise((resolve) => { child.on('exit', resolve); });
-  child.on('error', (error) => take(`${program}: ${error.message}`));
-  const stop = async (signal = 'SIGKILL') => {
-    try { process.kill(-child.pid, signal); } catch { /* it is gone already */ }
-    await Promise.race([ended, sleep(5000)]);
-  };
-  const started = { child, stop, ended, output: () => output };
-  running.add(started);
-  void ended.then(() => running.delete(started));
-  return started;
-}
-
-/** Waits until `check` returns something, or says what was waited for. */
-export async function until(what, check, seconds = 60) {
-  const end = Date.now() + seconds * 1000;
-  let last;
-  while (Date.now() < end) {
-    try {
-      const value = await check();
-      if (value) return value;
-    } catch (error) { last = error; }
-    await sleep(100);
-  }
-  throw new Error(`waited ${seconds} s for ${what}${last ? `: ${last.message}` : ''}`);
+/** The paths of all files below a folder. */
+function filesOf(folder) {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** The servers, by their addresses: where a page goes, its browser signs in. */
@@ -113,8 +49,10 @@ export class EchoSphere {
 
   /** Starts it (again), on the same folder and the same port. */
   async restart(env = {}) {
+    const settings = { ...env.ECHOSPHERE_STORAGE_URL === undefined && this.storage, ...env };
+    this.bucket ??= Bucket.of(settings);
     this.process = start(this.program, ['serve'], {
-      env: { ECHOSPHERE_LISTEN: this.listen, ECHOSPHERE_DATA_DIR: join(this.dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...this.storage, ...env },
+      env: { ECHOSPHERE_LISTEN: this.listen, ECHOSPHERE_DATA_DIR: join(this.dir, 'data'), LIVEKIT_API_KEY: KEY, LIVEKIT_API_SECRET: SECRET, ...settings },
     });
     this.url = await until('the server', () => this.process.output().match(/listening on (http:\S+)/)?.[1], 20);
     servers.set(this.url, this);
@@ -143,10 +81,29 @@ export class EchoSphere {
     await context.addCookies([{ name, value, url: this.url, httpOnly: true, sameSite: 'Lax' }]);
   }
 
-  /** The paths of all its files. */
-  files() {
-    const entries = readdirSync(join(this.dir, 'data'), { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  /** The paths of all its files: those of its data directory, and copies of what it has in a bucket at this moment. */
+  async files() {
+    const data = filesOf(join(this.dir, 'data'));
+    const copies = join(this.dir, 'bucket');
+    await this.bucket?.copyTo(copies);
+    return [...data, ...existsSync(copies) ? filesOf(copies) : []];
+  }
+
+  /** What object storage has of it: the paths there, of a directory or a bucket. */
+  async objects() {
+    if (this.bucket) return (await this.bucket.list()).map(({ key }) => key);
+    const folder = join(this.dir, 'data/objects');
+    return filesOf(folder).map((path) => relative(folder, path));
+  }
+
+  /** Takes the objects away whose paths match, behind its back; which they were. */
+  async lose(pattern) {
+    const lost = (await this.objects()).filter((path) => pattern.test(path));
+    for (const path of lost) {
+      if (this.bucket) await this.bucket.remove(path);
+      else rmSync(join(this.dir, 'data/objects', path));
+    }
+    return lost;
   }
 
   /** The lines of its metrics. */

@@ -29,9 +29,9 @@ after(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Every file that EchoSphere has, and what it printed. */
-function everything(server) {
-  return [...kept(server), { path: 'the log', bytes: Buffer.from(server.process.output()) }];
+/** Every file and every object that EchoSphere has, and what it printed. */
+async function everything(server) {
+  return [...await kept(server), { path: 'the log', bytes: Buffer.from(server.process.output()) }];
 }
 
 function decode(bytes, ending) {
@@ -63,16 +63,16 @@ async function replay(server, recording) {
   const zero = seconds(recording.started_at);
   const lengths = lines.filter((line) => line.startsWith('#EXTINF:')).map((line) => Number.parseFloat(line.slice(8)));
   const begins = lengths.map((_, n) => zero + lengths.slice(0, n).reduce((sum, length) => sum + length, 0));
-  const stored = everything(server).filter(({ path }) => path.endsWith('.ts')).map(({ path, bytes }) => ({
+  const stored = (await everything(server)).filter(({ path }) => path.endsWith('.ts')).map(({ path, bytes }) => ({
     path, pcm: decode(bytes, 'ts'), zero: begins[Number(path.match(/(\d+)\.ts$/)[1])],
   }));
   return { whole: { pcm: decode(Buffer.concat(parts), 'ts'), zero }, stored };
 }
 
-/** The kept sound of a session upload: whatever in the data directory is Ogg. */
-function uploads(server, recording) {
+/** The kept sound of a session upload: whatever is Ogg. */
+async function uploads(server, recording) {
   const zero = seconds(recording.captures.find((capture) => capture.source === 'upload').started_at);
-  const ogg = everything(server).filter(({ path, bytes }) => path !== 'the log' && bytes.includes('OggS'));
+  const ogg = (await everything(server)).filter(({ path, bytes }) => path !== 'the log' && bytes.includes('OggS'));
   return ogg.map(({ path, bytes }) => ({ path, pcm: decode(bytes.subarray(bytes.indexOf('OggS')), 'ogg'), zero }));
 }
 
@@ -147,7 +147,7 @@ test('a pause: neither its words nor its sound are anywhere, and all around it i
     await held.bye();
     const recording = await settled(server, body.id);
     // On a busy machine the agent's last telemetry comes after its session upload.
-    const isTold = () => find(everything(server), 'lighthouse').some((path) => path.includes('telemetry/'));
+    const isTold = async () => find(await everything(server), 'lighthouse').some((path) => path.includes('telemetry/'));
     await until('the telemetry of the last line', isTold, 60);
     assert.ok(secret.at > pausedBy && secret.until < resumedFrom);
     const gap = recording.gaps.find(({ reason }) => reason === 'paused');
@@ -158,7 +158,7 @@ test('a pause: neither its words nor its sound are anywhere, and all around it i
       JSON.stringify({ paused, pausedBy, resumedFrom, resumed, from, to, gaps: recording.gaps }));
 
     // Words.
-    const files = everything(server);
+    const files = await everything(server);
     for (const word of ['xylophone', 'umbrella', 'zeppelin', 'marmalade']) assert.deepEqual(find(files, word), [], `${word} is kept`);
     for (const word of ['cinnamon', 'wednesday', 'tulips', 'lighthouse']) {
       const places = find(files, word);
@@ -181,7 +181,7 @@ test('a pause: neither its words nor its sound are anywhere, and all around it i
     assert.ok(packets.some((entry) => entry.at < paused) && packets.some((entry) => entry.at > resumed), 'the log has packets around the pause');
     assert.deepEqual(packets.filter((entry) => entry.at > pausedBy + 0.3 && entry.at < resumedFrom - 0.3), []);
     const { whole, stored } = await replay(server, recording);
-    const kept = uploads(server, recording);
+    const kept = await uploads(server, recording);
     assert.equal(kept.length, 1, 'the session upload is kept');
     for (const sound of [whole, ...stored, ...kept]) {
       for (const channel of [0, 1]) {
@@ -214,13 +214,13 @@ test('somebody who asks not to be recorded: neither the words nor the sound are 
     await held.line(2);
     await held.bye();
     const recording = await settled(server, body.id);
-    const files = everything(server);
+    const files = await everything(server);
     for (const word of ['on wednesday please', 'umbrella', 'find the tulips']) assert.deepEqual(find(files, word), [], `${word} is kept`);
     const { turns } = await server.get(`/v1/recordings/${body.id}/transcript`);
     const lines = turns.filter((turn) => turn.kind === 'message');
     assert.ok(lines.length >= 3 && lines.every((turn) => turn.role === 'agent'), JSON.stringify(lines));
     assert.ok(find(files, 'marmalade').length > 0);
-    assert.deepEqual(uploads(server, recording), [], 'no sound of the session is kept');
+    assert.deepEqual(await uploads(server, recording), [], 'no sound of the session is kept');
     const { whole, stored } = await replay(server, recording);
     for (const sound of [whole, ...stored]) {
       for (const line of [first, second]) assert.ok(loudest(sound, 1, line.at, line.until) < 3, `${sound.path ?? 'the replay'}: ${line.said}`);

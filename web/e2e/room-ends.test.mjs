@@ -63,14 +63,14 @@ describe('how recordings end', { concurrency: 2 }, () => {
     try {
       const id = await begin(server, 'away');
       await lasts(server, id, 7000);
-      const owned = () => server.files().filter((file) => file.includes(id));
-      assert.ok(owned().length > 3, `${owned().length} files`);
+      const owned = async () => (await server.files()).filter((file) => file.includes(id));
+      assert.ok((await owned()).length > 3, `${(await owned()).length} files`);
       const asked = await server.fetch(`/v1/recordings/${id}`, { method: 'DELETE' });
       assert.equal(asked.status, 202);
       await until('the deletion', async () => (await server.fetch(`/v1/recordings/${id}`)).status === 410, 20);
       await until('the room to be left', async () => await server.metric('echosphere_rooms') === 0, 5);
       await sleep(3000);
-      assert.deepEqual(owned(), []);
+      assert.deepEqual(await owned(), []);
       assert.deepEqual(readdirSync(join(server.dir, 'data', 'chunks')), []);
       const second = await begin(server, 'away');
       await lasts(server, second, 3000);
@@ -115,7 +115,7 @@ describe('how recordings end', { concurrency: 2 }, () => {
         assert.ok(found.length > 20 && found.every((code) => code.score < SILENT && code.other < SILENT), JSON.stringify(found.filter((code) => code.score >= SILENT).slice(0, 5)));
       }
       // Not even what is only kept, and not played.
-      for (const file of server.files().filter((name) => name.endsWith('.ogg'))) assert.ok(readFileSync(file).length < 60_000, file);
+      for (const file of (await server.files()).filter((name) => name.endsWith('.ogg'))) assert.ok(readFileSync(file).length < 60_000, file);
     } finally {
       for (const speaker of people) await speaker.stop();
       await server.stop();
@@ -137,12 +137,12 @@ describe('how recordings end', { concurrency: 2 }, () => {
       const to = now();
       await livekit.api('DeleteRoom', { room: 'short' });
       const before = await reached(server, id, 'COMPLETED');
-      const chunks = () => server.files().filter((file) => /\.es[cl]$/.test(file));
-      assert.ok(before.tracks.length === 2 && chunks().length > 0);
+      const chunks = async () => (await server.files()).filter((file) => /\.es[cl]$/.test(file));
+      assert.ok(before.tracks.length === 2 && (await chunks()).length > 0);
       const waveform = async () => (await server.get(`/v1/recordings/${id}/waveform?pixels=50`)).data;
       await server.settled();
       const shape = await waveform();
-      await until('the log to go', async () => (await get(server, id)).tracks.length === 0 && chunks().length === 0, 30);
+      await until('the log to go', async () => (await get(server, id)).tracks.length === 0 && (await chunks()).length === 0, 30);
       const said = people.said();
       await uploadSession(server, { clock: 0, delays: { bob: 0.05, helper: 0.01 }, agents: ['helper'], roomSid: before.room_sid, said, from, to });
       const after = await settled(server, id);

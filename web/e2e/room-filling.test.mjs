@@ -1,7 +1,7 @@
 // Holes in what the recorder heard are filled with what the agent's session of the same room has; nothing moves by that.
 
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -38,11 +38,9 @@ function isClear(code, { start_ms, duration_ms }, recording) {
 
 /** The sound that the agent's session uploaded, the user's on the left, and when it begins (Unix seconds). */
 async function sessionSound(server, recording) {
-  const objects = join(server.dir, 'data/objects');
   await server.settled();
-  const [ogg] = readdirSync(objects, { recursive: true }).filter((path) => path.endsWith('sound.ogg'));
   const path = join(folder, 'session.ogg');
-  writeFileSync(path, readFileSync(join(objects, ogg)));
+  copyFileSync((await server.files()).find((file) => file.endsWith('sound.ogg')), path);
   await run('ffmpeg', ['-v', 'error', '-y', '-i', path, '-f', 's16le', '-ac', '2', '-ar', '48000', `${path}.pcm`]);
   const { started_at: start } = recording.captures.find(({ source }) => source === 'upload');
   return { pcm: `${path}.pcm`, start: Date.parse(start) / 1000 };

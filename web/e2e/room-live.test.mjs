@@ -410,7 +410,7 @@ test('a room to which nobody listened is heard by who comes', async () => {
   const open = await browser();
   try {
     await lasts(server, id, 14_000);
-    assert.equal(rendered(server, id), 0);
+    assert.equal(await rendered(server, id), 0);
     const times = {};
     // Compiled scripts are kept for the second page. Figures are in docs/benchmarks.md.
     for (const codec of ['opus', 'aac', 'opus', 'aac']) {

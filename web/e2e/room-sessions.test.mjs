@@ -88,7 +88,7 @@ test('two agents, one of whom was there before the recording and after it', asyn
     const after = await codes(await get(server, id), (await sound(await get(server, id))).pcm, said, ['helper', 'second']);
     assertInPlace(after, wanted);
     assert.ok(after.every((code) => code.score < SILENT || wanted(code) || code.sent < zero(room) + 1 || code.sent + 0.6 >= end || !isWhole(code, said)));
-    assert.ok(!server.files().some((file) => /\/3\/(upload|sound|chat_history|header)\./.test(file)), 'its bytes are gone');
+    assert.ok(!(await server.files()).some((file) => /\/3\/(upload|sound|chat_history|header)\./.test(file)), 'its bytes are gone');
     console.log(`# ${outside.length} codes of the session outside of the recording of ${before.duration_ms} ms`);
   } finally {
     await people.stop();

@@ -32,10 +32,10 @@ describe('the sound of rooms', { concurrency: true }, () => {
     assert.equal(growing.endlist, false);
     assertDates(growing);
     assertGrid(growing, false);
-    assert.equal(rendered(server, id), 0, 'nothing is encoded while nobody listens');
+    assert.equal(await rendered(server, id), 0, 'nothing is encoded while nobody listens');
     const soFar = await get(server, id);
     const early = await sound(soFar);
-    assert.ok(rendered(server, id) >= 5);
+    assert.ok(await rendered(server, id) >= 5);
     const earlyUntil = zero(soFar) + early.playlist.segments.reduce((sum, { duration }) => sum + duration, 0) - 0.5;
     const earlySaid = people.said().filter((line) => line.identity === 'agent' && (line.kind !== 'code' || (line.sent > zero(soFar) && line.sent < earlyUntil)));
     assertInPlace(await codes(soFar, early.pcm, earlySaid, ['agent']), (c) => isWhole(c, people.said()));

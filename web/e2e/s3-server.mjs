@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { EchoSphere, freePort, root, start, until } from './harness.mjs';
+import { freePort, root, start, until } from './processes.mjs';
 
 const KEYS = { access: 'tests', secret: 'a-secret-of-the-tests' };
 const tools = join(root, '.tools');
@@ -56,18 +56,6 @@ export class S3Server {
       ECHOSPHERE_STORAGE_URL: `s3://${bucket}/recordings-of-tests`, ECHOSPHERE_STORAGE_ENDPOINT: this.url,
       ECHOSPHERE_STORAGE_ACCESS_KEY: KEYS.access, ECHOSPHERE_STORAGE_SECRET_KEY: KEYS.secret,
     };
-  }
-
-  /** Starts EchoSphere on a bucket of it, which the doctor makes, as he lets its pages read from there. */
-  async echosphere(bucket, env = {}) {
-    const settings = { ...this.settings(bucket), ...env };
-    const server = new EchoSphere();
-    await server.prepare();
-    const doctor = start(server.program, ['doctor', '--fix'], { env: { ...settings, ECHOSPHERE_DATA_DIR: this.folder, ECHOSPHERE_LISTEN: server.listen } });
-    await doctor.ended;
-    this.doctor = doctor.output();
-    await server.restart(settings);
-    return server;
   }
 
   async stop() {

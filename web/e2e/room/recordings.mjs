@@ -36,7 +36,7 @@ export function reached(server, id, wanted, seconds = 60) {
 }
 
 /** How many AAC segments of a recording are stored. */
-export const rendered = (server, id) => server.files().filter((file) => file.includes(id) && file.endsWith('.ts')).length;
+export const rendered = async (server, id) => (await server.objects()).filter((path) => path.includes(id) && path.endsWith('.ts')).length;
 
 /** Waits until more than so much of a recording is there. */
 export function lasts(server, id, ms, seconds = 60) {

@@ -1,13 +1,12 @@
 // Looking for what was said in everything that EchoSphere wrote.
 
 import { readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 
-/** Every file below the data directory: its path there, and its bytes. A file that goes meanwhile has none. */
-export function kept(server) {
-  const data = join(server.dir, 'data');
+/** Every file of a server and every object in its bucket: the path, and the bytes. A file that goes meanwhile has none. */
+export async function kept(server) {
   const read = (path) => { try { return readFileSync(path); } catch { return Buffer.alloc(0); } };
-  return server.files().map((path) => ({ path: relative(data, path), bytes: read(path) }));
+  return (await server.files()).map((path) => ({ path: relative(server.dir, path), bytes: read(path) }));
 }
 
 /** Where a word is found, as it is spelled or in any other case. */

@@ -1,5 +1,5 @@
 # The two commands are `make demo` and `make test`; CI runs the second one and nothing else.
-.PHONY: help demo demo-live demo-s3 check test soak bench true-times licenses fuzz clean
+.PHONY: help demo demo-live demo-s3 check test test-all soak bench true-times licenses fuzz clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -22,9 +22,13 @@ demo-s3: ## Install, build, start MinIO and EchoSphere on a bucket of it, and pr
 	cargo build --release --package echosphere-server $(FEATURES)
 	scripts/demo_s3.sh
 
-test: ## Install what the tests need and run all of them
+test: ## Install what the tests need and run all of them, those of deletion, redaction and uploads over MinIO too
 	@scripts/install.sh test
 	@scripts/suites.sh
+
+test-all: ## The same, with every test over MinIO too that does not need a directory
+	@scripts/install.sh test
+	@scripts/suites.sh all
 
 check: ## Before a commit: format, clippy, types, and the tests that need no other program
 	cargo fmt --all --check
@@ -34,7 +38,7 @@ check: ## Before a commit: format, clippy, types, and the tests that need no oth
 	npm run --silent --prefix web check
 	npm test --silent --prefix web
 
-soak: ## Long runs: twenty rooms for ten minutes, an hour of hostile clients, a thousand kills, a hundred of them while it deletes; 500 uploads to an S3 server that fails
+soak: ## Long runs: twenty rooms for ten minutes, an hour of hostile clients, a thousand kills, a hundred while it deletes and a hundred while it writes to a bucket; 500 uploads to an S3 server that fails
 	@scripts/install.sh test
 	cargo bench --package echosphere-server --bench rooms -- 20 --seconds 600 --live --soak
 	cargo bench --package echosphere-server --bench busy_hour

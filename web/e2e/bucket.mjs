@@ -2,7 +2,7 @@
 // Signature Version 4), with nothing of EchoSphere's own code.
 
 import { createHash, createHmac } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const UNSIGNED = 'UNSIGNED-PAYLOAD';
@@ -73,22 +73,27 @@ export class Bucket {
     return this.ask('DELETE', this.prefix + key);
   }
 
-  /** Makes a folder hold what the bucket has at this moment, an object a file. What is deleted meanwhile is left out. */
+  /** Makes a folder hold what the bucket has at one moment, an object a file. */
   async copyTo(folder) {
     const there = new Map((await this.list()).map(({ key, etag }) => [key, etag]));
-    for (const key of this.copied.keys()) if (!there.has(key)) rmSync(join(folder, key));
-    for (const [key, etag] of there) {
-      const path = join(folder, key);
-      if (this.copied.get(key) === etag && existsSync(path)) continue;
-      const response = await this.ask('GET', this.prefix + key, { may: [404] });
-      if (response.status === 404) {
-        there.delete(key);
-        rmSync(path, { force: true });
-        continue;
-      }
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, Buffer.from(await response.arrayBuffer()));
+    for (const key of [...this.copied.keys()].filter((known) => !there.has(known))) {
+      rmSync(join(folder, key), { force: true });
+      this.copied.delete(key);
     }
-    this.copied = there;
+    for (const [key, etag] of there) {
+      if (this.copied.get(key) === etag) continue;
+      // What has gone may lie elsewhere by now.
+      if (!await this.copy(key, folder)) return this.copyTo(folder);
+      this.copied.set(key, etag);
+    }
+  }
+
+  /** Copies an object into a folder; false when it has gone. */
+  async copy(key, folder) {
+    const response = await this.ask('GET', this.prefix + key, { may: [404] });
+    if (response.status === 404) return false;
+    mkdirSync(dirname(join(folder, key)), { recursive: true });
+    writeFileSync(join(folder, key), Buffer.from(await response.arrayBuffer()));
+    return true;
   }
 }

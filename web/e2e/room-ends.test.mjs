@@ -58,7 +58,7 @@ describe('how recordings end', { concurrency: 2 }, () => {
   });
 
   test('a recording that is deleted while its room goes on: the room is left, every byte goes, and it can be recorded anew', async () => {
-    const server = await EchoSphere.start(livekit.env);
+    const server = await EchoSphere.start({ ...livekit.env, ECHOSPHERE_RECORDER_CHUNK: '2s' });
     const people = speakers(livekit, { room: 'away', seconds: 30, start: now() + 1, people: [{ identity: 'bob', number: 1 }] });
     try {
       const id = await begin(server, 'away');

@@ -15,8 +15,8 @@ use echosphere_storage::ObjectStore;
 use echosphere_testkit::http::fetch;
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::publishers::{Plan, Publishers, token};
-use echosphere_testkit::s3::{Kind, S3Server, start_on, wait_for};
-use echosphere_testkit::server::{Server, cpu_seconds};
+use echosphere_testkit::s3::{Kind, S3Server, wait_for};
+use echosphere_testkit::server::{Server, cpu_seconds, start_on};
 use echosphere_testkit::{session, sound};
 use live_rooms::{begin, speech, stop};
 

@@ -99,17 +99,12 @@ fn body(number: u32, room_name: Option<&str>, redaction: bool) -> Vec<u8> {
     [part("header", &header), part("chat_history", chat.to_string().as_bytes()), b"--b--\r\n".to_vec()].concat()
 }
 
-/// The files below the data directory that have one of these.
+/// The files and objects that have one of these.
 fn holding(server: &Server, needles: &[Vec<u8>]) -> Vec<String> {
-    let mut found = Vec::new();
-    for path in files(&server.data()) {
-        let Ok(bytes) = std::fs::read(&path) else { continue };
-        let has = |needle: &Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle);
-        if needles.iter().any(has) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
+    let has = |bytes: &[u8], needle: &Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle);
+    let holds = |bytes: &[u8]| needles.iter().any(|needle| has(bytes, needle));
+    let found = server.kept().into_iter().filter(|(_, bytes)| holds(bytes));
+    found.map(|(path, _)| path.display().to_string()).collect()
 }
 
 fn words(server: &Server) -> Vec<String> {
@@ -335,7 +330,7 @@ fn what_is_rendered_while_it_is_deleted_goes_too() {
         assert_eq!(ask(&server, "DELETE", &format!("/v1/recordings/{id}")).status, 202);
     });
     soon("it is said to be gone", || ask(&server, "GET", &format!("/v1/recordings/{id}")).status == 410);
-    assert_eq!(objects(), Vec::<PathBuf>::new(), "when it is said it is so");
+    assert_eq!((objects(), server.sidecars()), (Vec::<PathBuf>::new(), Vec::new()), "when it is said it is so");
     assert!(server.settled().is_empty());
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(objects(), Vec::<PathBuf>::new(), "and stays so");
@@ -404,7 +399,7 @@ fn killed_while_it_deletes_it_finishes_after_the_restart() {
     for id in &deleted {
         assert_eq!(ask(&server, "GET", &format!("/v1/recordings/{id}")).status, 410, "{id}");
     }
-    assert_eq!(server.objects(), Vec::<PathBuf>::new());
+    assert_eq!((server.objects(), server.sidecars()), (Vec::<PathBuf>::new(), Vec::new()));
     assert_eq!(holding(&server, &marks), Vec::<String>::new());
     // What comes again stays away; and the marks would be found if it did not.
     assert_eq!(session.renamed(0).upload(server.address).status, 200);

@@ -85,7 +85,7 @@ fn a_request_that_comes_twice_is_carried_out_once() {
 
 #[test]
 fn a_webhook_is_kept_once_without_secrets_and_begins_one_recording() {
-    let (dir, server) = server(&[NOWHERE, ("ECHOSPHERE_RECORDER_AUTO_RECORD", "call-*")]);
+    let (_dir, mut server) = server(&[NOWHERE, ("ECHOSPHERE_RECORDER_AUTO_RECORD", "call-*")]);
     assert_eq!(webhook(&server, &joined("EV_1", "call-1")).status, 200);
     assert_eq!(webhook(&server, &joined("EV_1", "call-1")).status, 200);
     assert_eq!(webhook(&server, &joined("EV_2", "call-1")).status, 200);
@@ -102,10 +102,9 @@ fn a_webhook_is_kept_once_without_secrets_and_begins_one_recording() {
         let name = format!("echosphere_webhooks_total{{outcome=\"{outcome}\"}}");
         assert_eq!(metric(&server, &name).as_deref(), Some(count), "{outcome}");
     }
-    drop(server);
-    for file in walk(&dir.path().join("data")) {
-        let bytes = std::fs::read(&file).unwrap();
-        assert!(!bytes.windows(11).any(|window| window == b"open-sesame"), "{}", file.display());
+    server.kill9();
+    for (path, bytes) in server.kept() {
+        assert!(!bytes.windows(11).any(|window| window == b"open-sesame"), "{}", path.display());
     }
 }
 
@@ -256,11 +255,6 @@ fn whom_only_webhooks_named_is_among_the_participants_unless_excluded() {
 
 fn open_webhooks(server: &Server) -> i64 {
     metric(server, "echosphere_webhooks_open").and_then(|count| count.parse().ok()).unwrap_or(-1)
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 #[test]

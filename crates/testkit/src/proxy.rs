@@ -1,4 +1,5 @@
-//! A proxy before an HTTP server that lets it fail: busy, refusing, breaking off, hanging, slow, cutting and garbling.
+//! A proxy before an HTTP server that lets it fail: busy, refusing, breaking off, hanging, slow, cutting and garbling; and that holds a request,
+//! so that whoever asks can be killed in the middle of it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -33,8 +34,21 @@ impl Fault {
         [Self::Busy, Self::Denied, Self::Reset, Self::Hang, Self::Slow, Self::Half, Self::Garbled];
 }
 
+/// A request that is held until it is let go, and then broken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// Its method.
+    pub method: &'static str,
+    /// What its target has.
+    pub target: &'static str,
+    /// Whether the server carries it out, and its answer is held.
+    pub is_carried_out: bool,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    hold: Option<Hold>,
+    held: usize,
     fault: Option<Fault>,
     /// One of so many requests goes wrong.
     one_of: usize,
@@ -85,6 +99,17 @@ impl FaultProxy {
         (state.fault, state.one_of, state.faults) = (fault, one_of.max(1), 0);
     }
 
+    /// From now on such requests are held; those that were held before are let go.
+    pub fn hold(&self, what: Option<Hold>) {
+        let mut state = locked(&self.state);
+        (state.hold, state.held) = (what, 0);
+    }
+
+    /// Whether a request is held.
+    pub fn is_holding(&self) -> bool {
+        locked(&self.state).held > 0
+    }
+
     /// How many requests went wrong since [`FaultProxy::set`].
     pub fn faults(&self) -> usize {
         locked(&self.state).faults
@@ -94,6 +119,7 @@ impl FaultProxy {
 impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.set(None, 1);
+        self.hold(None);
         self.stopping.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(self.address);
     }
@@ -106,6 +132,21 @@ fn next(state: &Mutex<State>) -> Option<Fault> {
     let fault = state.fault.filter(|_| state.requests.is_multiple_of(state.one_of));
     state.faults += usize::from(fault.is_some());
     fault
+}
+
+/// What is to be held of requests, if this is such a one.
+fn wanted(state: &Mutex<State>, head: &[u8]) -> Option<Hold> {
+    let head = String::from_utf8_lossy(head);
+    let (method, target) = head.lines().next()?.split_once(' ')?;
+    locked(state).hold.filter(|hold| hold.method == method && target.contains(hold.target))
+}
+
+/// Waits until something else is held, or nothing.
+fn wait(state: &Mutex<State>, hold: Hold) {
+    locked(state).held += 1;
+    while locked(state).hold == Some(hold) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Serves the requests of a connection until one goes wrong, or the client goes.
@@ -131,6 +172,11 @@ fn one(
         return Ok(false);
     }
     let mut body = body(client, &head, false)?;
+    let hold = wanted(state, &head);
+    if let Some(hold) = hold.filter(|hold| !hold.is_carried_out) {
+        wait(state, hold);
+        return Ok(false);
+    }
     match fault {
         Some(Fault::Busy) => return refuse(client, "503 Slow Down", "SlowDown"),
         Some(Fault::Denied) => return refuse(client, "403 Forbidden", "AccessDenied"),
@@ -147,19 +193,11 @@ fn one(
         }
         _ => {}
     }
-    // A connection of its own: one that is kept might end between two requests, and nobody would be told.
-    let mut server = BufReader::new(TcpStream::connect(target)?);
-    server.get_mut().write_all(&head)?;
-    for piece in body.chunks(2_000) {
-        server.get_mut().write_all(piece)?;
-        if fault == Some(Fault::Slow) {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+    let answer = ask(target, &head, &body, fault == Some(Fault::Slow))?;
+    if let Some(hold) = hold {
+        wait(state, hold);
+        return Ok(false);
     }
-    let has_no_body = head.starts_with(b"HEAD");
-    let mut answer = self::head(&mut server)?;
-    let answer_body = self::body(&mut server, &answer, has_no_body)?;
-    answer.extend_from_slice(&answer_body);
     if fault == Some(Fault::Half) {
         client.get_mut().write_all(&answer[..answer.len() / 2])?;
         return Ok(false);
@@ -167,6 +205,24 @@ fn one(
     client.get_mut().write_all(&answer)?;
     let closes = String::from_utf8_lossy(&head).to_ascii_lowercase().contains("connection: close");
     Ok(!answer.is_empty() && !closes)
+}
+
+/// Sends a request to the server, at 20 kB/s or at once, and returns what it answers.
+fn ask(target: SocketAddr, head: &[u8], body: &[u8], is_slow: bool) -> io::Result<Vec<u8>> {
+    // A connection of its own: one that is kept might end between two requests, and nobody would be told.
+    let mut server = BufReader::new(TcpStream::connect(target)?);
+    server.get_mut().write_all(head)?;
+    for piece in body.chunks(2_000) {
+        server.get_mut().write_all(piece)?;
+        if is_slow {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let has_no_body = head.starts_with(b"HEAD");
+    let mut answer = self::head(&mut server)?;
+    let body = self::body(&mut server, &answer, has_no_body)?;
+    answer.extend_from_slice(&body);
+    Ok(answer)
 }
 
 fn refuse(client: &mut BufReader<TcpStream>, status: &str, code: &str) -> io::Result<bool> {

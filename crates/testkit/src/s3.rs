@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ::http as http_types;
@@ -14,7 +14,6 @@ use object_store::ClientOptions;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 
-use crate::server::Server;
 use crate::session;
 use crate::tools::{folder, free_port, program};
 use crate::{certificates, http};
@@ -224,11 +223,22 @@ impl S3Server {
     }
 }
 
-/// Starts a server on a folder, with these settings and others.
-pub fn start_on(program: &str, dir: &Path, settings: &[(String, String)], others: &[(&str, &str)]) -> Server {
-    let settings = settings.iter().map(|(name, value)| (&**name, &**value));
-    let variables: Vec<(&str, &str)> = settings.chain(others.iter().copied()).collect();
-    Server::start(program, dir, &variables)
+/// The bucket of [`shared`].
+pub const SHARED_BUCKET: &str = "tests";
+
+/// A MinIO for all tests of this process. Nothing is dropped when a process ends: a shell sees its own input end then, and ends the server.
+pub fn shared() -> &'static S3Server {
+    static SHARED: OnceLock<(S3Server, Child)> = OnceLock::new();
+    let (server, _) = SHARED.get_or_init(|| {
+        let server = S3Server::start(Kind::Minio);
+        server.make_bucket(SHARED_BUCKET);
+        let pid = server.child.as_ref().unwrap().id().to_string();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "cat; kill -9 \"$0\"; rm -rf \"$1\"", &pid]).arg(server.folder.path());
+        let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        (server, shell)
+    });
+    server
 }
 
 /// Waits for a future, where nothing else has to go on.

@@ -1,4 +1,7 @@
-//! Runs the server under test as a process, on a free port and in a folder of its own.
+//! Runs the server under test as a process, on a free port and in a folder of its own; its objects are there, or in a bucket of MinIO
+//! (`ECHOSPHERE_TEST_STORAGE=minio`).
+
+mod storage;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,10 +15,13 @@ use crate::http::{self, Answer};
 pub use crate::keys::{KEY, SECRET};
 use crate::session;
 
+use self::storage::Storage;
+
 /// A running server; killed when dropped.
 pub struct Server {
     program: PathBuf,
     dir: PathBuf,
+    storage: Storage,
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
     child: Child,
@@ -35,12 +41,14 @@ impl Server {
 
     /// The same, with additional arguments of `serve`.
     pub fn start_with(program: &str, dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let storage = Storage::of(dir, &variables);
+        variables.extend(storage.settings());
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let (program, dir) = (PathBuf::from(program), dir.to_path_buf());
         let (child, address, started_in) = launch(&program, &dir, &arguments, &variables);
         let authorization = format!("Bearer {}", session::api_token(KEY, SECRET));
-        Self { program, dir, variables, arguments, child, authorization, address, started_in }
+        Self { program, dir, storage, variables, arguments, child, authorization, address, started_in }
     }
 
     /// Ends the process at once (SIGKILL), as a power failure would, and waits until it is gone.
@@ -85,9 +93,32 @@ impl Server {
         self.dir.join("data")
     }
 
-    /// The files of object storage.
+    /// The paths of what is in object storage, but sidecars, and notes that something was deleted.
     pub fn objects(&self) -> Vec<PathBuf> {
-        files(&self.data().join("objects"))
+        self.storage.paths().into_iter().filter(|path| !is_in(path, "sidecars") && !is_in(path, "deleted")).collect()
+    }
+
+    /// The paths of sidecars.
+    pub fn sidecars(&self) -> Vec<PathBuf> {
+        self.storage.paths().into_iter().filter(|path| is_in(path, "sidecars")).collect()
+    }
+
+    /// Takes the only object of this name away, behind the server's back.
+    pub fn lose(&self, name: &str) {
+        let found: Vec<_> = self.objects().into_iter().filter(|path| path.ends_with(name)).collect();
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        self.storage.remove(&found[0]);
+    }
+
+    /// All that it has kept, in files and as objects: each path and its bytes. What goes meanwhile is left out.
+    pub fn kept(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = files(&self.data()).into_iter().filter_map(|path| Some((path.clone(), std::fs::read(path).ok()?)));
+        let mut all: Vec<_> = files.collect();
+        if let Storage::Bucket(_) = self.storage {
+            let objects = self.objects().into_iter();
+            all.extend(objects.filter_map(|path| Some((path.clone(), self.storage.read(&path)?))));
+        }
+        all
     }
 
     /// GET of a path.
@@ -151,6 +182,17 @@ impl Server {
         }
         panic!("{open} tasks are left, and nothing gets done:\n{}", self.log());
     }
+}
+
+fn is_in(path: &Path, folder: &str) -> bool {
+    path.components().any(|part| part.as_os_str() == folder)
+}
+
+/// Starts a server on a folder, with these settings and others.
+pub fn start_on(program: &str, dir: &Path, settings: &[(String, String)], others: &[(&str, &str)]) -> Server {
+    let settings = settings.iter().map(|(name, value)| (&**name, &**value));
+    let variables: Vec<(&str, &str)> = settings.chain(others.iter().copied()).collect();
+    Server::start(program, dir, &variables)
 }
 
 /// The time that a process has had of processors so far, in seconds: user and system (proc(5), /proc/PID/stat), in hundredths.

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use echosphere_testkit::livekit::LiveKit;
-use echosphere_testkit::s3::{Kind, S3Server, start_on};
-use echosphere_testkit::server::{Server, files};
+use echosphere_testkit::s3::{Kind, S3Server};
+use echosphere_testkit::server::{Server, files, start_on};
 use echosphere_testkit::session::Session;
 use echosphere_testkit::sound;
 use serde_json::{Value, json};

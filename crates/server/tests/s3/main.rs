@@ -17,8 +17,8 @@ use echosphere_testkit::container::Container;
 use echosphere_testkit::http;
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::publishers::{Plan, Publishers, token};
-use echosphere_testkit::s3::{Kind, S3Server, start_on};
-use echosphere_testkit::server::{self, KEY, SECRET, Server, files};
+use echosphere_testkit::s3::{Kind, S3Server};
+use echosphere_testkit::server::{self, KEY, SECRET, Server, files, start_on};
 use echosphere_testkit::session::Session;
 use echosphere_testkit::sound;
 use serde_json::{Value, json};
@@ -177,9 +177,14 @@ fn chunks(folder: &Path) -> usize {
 
 /// Two people talk in a room, and it is recorded; also returns the recording's id.
 fn talk(livekit: &LiveKit, server: &Server) -> (Publishers, String) {
-    let rooms = vec!["room".to_owned()];
-    let people = Publishers::start(&Plan { url: livekit.url(), token, rooms, per_room: 2, frames: Arc::new(tones()) });
-    let body = json!({ "room_name": "room" }).to_string();
+    talk_in(livekit, server, "room", 2)
+}
+
+/// The same of so many people in a room of this name.
+fn talk_in(livekit: &LiveKit, server: &Server, room: &str, per_room: usize) -> (Publishers, String) {
+    let rooms = vec![room.to_owned()];
+    let people = Publishers::start(&Plan { url: livekit.url(), token, rooms, per_room, frames: Arc::new(tones()) });
+    let body = json!({ "room_name": room }).to_string();
     let begun = server.send("POST", "/v1/recordings", &[("content-type", "application/json")], body.as_bytes());
     (people, begun.json()["id"].as_str().unwrap().to_owned())
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use echosphere_testkit::s3::{Kind, S3Server, start_on};
-use echosphere_testkit::server::{KEY, SECRET, Server, files};
+use echosphere_testkit::s3::{Kind, S3Server};
+use echosphere_testkit::server::{KEY, SECRET, Server, files, start_on};
 use echosphere_testkit::session::Session;
 use echosphere_testkit::sound;
 use serde_json::Value;

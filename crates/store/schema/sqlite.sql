@@ -364,7 +364,7 @@ CREATE TRIGGER sidecar_of_new_capture AFTER INSERT ON captures BEGIN
 END;
 
 CREATE TRIGGER sidecar_of_capture AFTER UPDATE ON captures
-    WHEN (SELECT status FROM recordings WHERE id = new.recording) IN ('COMPLETED', 'FAILED')
+    WHEN new.source <> 'recorder' OR (SELECT status FROM recordings WHERE id = new.recording) IN ('COMPLETED', 'FAILED')
 BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = new.recording;
 END;
@@ -375,12 +375,14 @@ END;
 
 CREATE TRIGGER sidecar_of_new_master AFTER INSERT ON masters BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = (SELECT captures.recording FROM captures JOIN recordings
-        ON recordings.id = captures.recording WHERE captures.id = new.capture AND recordings.status IN ('COMPLETED', 'FAILED'));
+        ON recordings.id = captures.recording WHERE captures.id = new.capture
+        AND (captures.source <> 'recorder' OR recordings.status IN ('COMPLETED', 'FAILED')));
 END;
 
 CREATE TRIGGER sidecar_of_master AFTER UPDATE ON masters BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = (SELECT captures.recording FROM captures JOIN recordings
-        ON recordings.id = captures.recording WHERE captures.id = new.capture AND recordings.status IN ('COMPLETED', 'FAILED'));
+        ON recordings.id = captures.recording WHERE captures.id = new.capture
+        AND (captures.source <> 'recorder' OR recordings.status IN ('COMPLETED', 'FAILED')));
 END;
 
 CREATE TRIGGER sidecar_of_new_room AFTER INSERT ON rooms BEGIN

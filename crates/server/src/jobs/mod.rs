@@ -76,6 +76,8 @@ pub struct Jobs {
     pub participants: Participants,
     /// The rooms that this process records.
     pub rooms: Arc<dyn Rooms>,
+    /// Held while sidecars are written.
+    pub sidecars: tokio::sync::Mutex<()>,
     /// Wakes background work.
     pub bell: Arc<Bell>,
     /// Cancelled when the server is to stop.

@@ -43,6 +43,8 @@ pub(super) async fn run(jobs: Arc<Jobs>) {
 
 /// Writes the sidecars of all recordings whose rows have changed.
 pub(super) async fn write_all(jobs: &Jobs) -> Result<(), Error> {
+    // One after another: of two that write the same recording, the one that has the older rows must not be the last.
+    let _alone = jobs.sidecars.lock().await;
     let mut after = None;
     loop {
         let stale = jobs.store.stale_sidecars(after, BATCH).await?;

@@ -193,6 +193,7 @@ impl Base {
             uploads,
             participants: self.participants.clone(),
             rooms,
+            sidecars: tokio::sync::Mutex::default(),
             bell: Arc::clone(&self.jobs),
             stop: self.stop.clone(),
             clock: self.clock.clone(),

@@ -7,7 +7,8 @@ CREATE TABLE sidecars (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sidecars_stale ON sidecars (recording) WHERE written <> changed;
 
--- Of a room that goes on, only what must not be forgotten is a change: that there is one, its pauses, and who is left out.
+-- Of a room that goes on, only what must not be forgotten is a change: that there is one, its pauses, who is left out, and what sessions
+-- brought.
 CREATE TRIGGER sidecar_of_new AFTER INSERT ON recordings BEGIN
     INSERT INTO sidecars (recording, changed, written)
         SELECT new.id, 1, 0 WHERE NOT EXISTS (SELECT 1 FROM sidecars WHERE recording = new.id);
@@ -26,7 +27,7 @@ CREATE TRIGGER sidecar_of_new_capture AFTER INSERT ON captures BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = new.recording;
 END;
 CREATE TRIGGER sidecar_of_capture AFTER UPDATE ON captures
-    WHEN (SELECT status FROM recordings WHERE id = new.recording) IN ('COMPLETED', 'FAILED')
+    WHEN new.source <> 'recorder' OR (SELECT status FROM recordings WHERE id = new.recording) IN ('COMPLETED', 'FAILED')
 BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = new.recording;
 END;
@@ -35,11 +36,13 @@ CREATE TRIGGER sidecar_of_no_capture AFTER DELETE ON captures BEGIN
 END;
 CREATE TRIGGER sidecar_of_new_master AFTER INSERT ON masters BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = (SELECT captures.recording FROM captures JOIN recordings
-        ON recordings.id = captures.recording WHERE captures.id = new.capture AND recordings.status IN ('COMPLETED', 'FAILED'));
+        ON recordings.id = captures.recording WHERE captures.id = new.capture
+        AND (captures.source <> 'recorder' OR recordings.status IN ('COMPLETED', 'FAILED')));
 END;
 CREATE TRIGGER sidecar_of_master AFTER UPDATE ON masters BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = (SELECT captures.recording FROM captures JOIN recordings
-        ON recordings.id = captures.recording WHERE captures.id = new.capture AND recordings.status IN ('COMPLETED', 'FAILED'));
+        ON recordings.id = captures.recording WHERE captures.id = new.capture
+        AND (captures.source <> 'recorder' OR recordings.status IN ('COMPLETED', 'FAILED')));
 END;
 CREATE TRIGGER sidecar_of_new_room AFTER INSERT ON rooms BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = new.recording;

@@ -38,6 +38,11 @@ const OBJECTS: &str = "store = 'main' AND (recording = ?1 OR key IN (SELECT key 
     OR (job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))))";
 /// Those that a deletion needs.
 const OF_DELETION: [&str; 4] = ["recordings", "rooms", "tombstones", "objects"];
+/// What a room that goes on says is in its chunks, and who is in it may still ask to be left out: its own rows of these tables, and all of the
+/// others, are written when it is over.
+const OF_THE_END: [&str; 4] = ["turns", "renditions", "segments", "people"];
+/// The turns that sessions brought meanwhile.
+const BROUGHT: &str = "capture IN (SELECT id FROM captures WHERE recording = ?1 AND source <> 'recorder')";
 /// Columns that have no meaning in another database, and what they become: nobody works on a task or owns a room, and all is in the place that
 /// is written to.
 const RESET: [(&str, &str, &str); 7] = [
@@ -84,17 +89,23 @@ async fn dumped(
 
 pub(super) async fn dump(connection: &mut SqliteConnection, recording: RecordingId) -> Result<Option<Sidecar>> {
     let found =
-        sqlx::query("SELECT project, deletion IN ('pending', 'done') AS is_deleted FROM recordings WHERE id = ?");
+        "SELECT project, deletion IN ('pending', 'done') AS is_deleted, status NOT IN ('COMPLETED', 'FAILED') AS goes_on
+         FROM recordings WHERE id = ?";
+    let found = sqlx::query(found);
     let found: Option<SqliteRow> =
         found.bind(recording.to_string()).fetch_optional(&mut *connection).await.map_err(failed)?;
     let Some(found) = found else { return Ok(None) };
     let row = Reader::new("recordings", &found);
-    let (project, is_deleted): (ProjectId, bool) = (row.project()?, row.flag("is_deleted")?);
+    let project: ProjectId = row.project()?;
+    let (is_deleted, goes_on) = (row.flag("is_deleted")?, row.flag("goes_on")?);
     let mut tables = BTreeMap::new();
     for (table, condition) in TABLES {
-        if is_deleted && !OF_DELETION.contains(&table) {
-            continue;
-        }
+        let condition = match table {
+            _ if is_deleted && !OF_DELETION.contains(&table) => continue,
+            "turns" if goes_on => BROUGHT,
+            _ if goes_on && OF_THE_END.contains(&table) => continue,
+            _ => condition,
+        };
         let rows = dumped(connection, table, condition, recording).await?;
         if !rows.rows.is_empty() {
             tables.insert(table.to_owned(), rows);

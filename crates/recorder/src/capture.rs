@@ -191,14 +191,16 @@ impl Capture {
         }
     }
 
+    /// A chunk that is in memory: the one that is being filled, or one that was cut lately.
+    pub fn chunk_in_memory(&self, number: u32) -> Option<Bytes> {
+        let is_open = number == self.number;
+        if is_open { Some(Bytes::copy_from_slice(&self.filling)) } else { self.recent.get(number) }
+    }
+
     /// The sound of a range of samples, from the chunks in memory; `None` when some are no longer there: then they are in storage.
     pub fn live_sound(&self, samples: &Range<i64>) -> Option<LiveSound> {
-        let find = |number: u32| {
-            let is_open = number == self.number;
-            if is_open { Some(Bytes::copy_from_slice(&self.filling)) } else { self.recent.get(number) }
-        };
-        let chunks: Option<Vec<Bytes>> = self.assembler.live_chunks(samples).into_iter().map(find).collect();
-        Some(self.assembler.live_sound(chunks?))
+        let chunks = self.assembler.live_chunks(samples).into_iter().map(|number| self.chunk_in_memory(number));
+        Some(self.assembler.live_sound(chunks.collect::<Option<_>>()?))
     }
 
     /// Live rendering no longer needs anything before this sample.

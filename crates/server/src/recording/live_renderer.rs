@@ -77,14 +77,20 @@ impl RoomSession {
         Ok(made.await??.1)
     }
 
-    /// The sound of a range of samples that memory does not have any more.
+    /// The sound of a range of samples of which memory does not have all any more. After a restart that is so of every room: the chunk before is in
+    /// storage, and what was heard around the restart is in the one that is being filled.
     pub(super) async fn stored_sound(&self, samples: &Range<i64>) -> Result<LiveSound, Error> {
-        let numbers = self.capture().assembler().live_chunks(samples);
-        let last = self.capture().number();
-        // What is not cut yet came too late for a segment that is rendered as soon as it is due; it is rendered anew when the room has
-        // ended.
-        let numbers: Vec<u32> = numbers.into_iter().filter(|&number| number < last).collect();
-        let chunks = self.chunks(&numbers).await?;
+        let (mut chunks, mut stored) = (Vec::new(), Vec::new());
+        {
+            let capture = self.capture();
+            for number in capture.assembler().live_chunks(samples) {
+                match capture.chunk_in_memory(number) {
+                    Some(chunk) => chunks.push(chunk),
+                    None => stored.push(number),
+                }
+            }
+        }
+        chunks.extend(self.chunks(&stored).await?);
         Ok(self.capture().assembler().live_sound(chunks))
     }
 }

@@ -1,7 +1,8 @@
-//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry, webhooks.
+//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry, webhooks, Egress.
 //!
 //! Everything is parsed leniently: unknown fields are ignored, unknown items kept as unknown. No I/O, no clock.
 
+pub mod egress;
 pub mod lenient_json;
 pub mod session_upload;
 pub mod telemetry;

@@ -7,9 +7,11 @@
 
 pub mod capture;
 pub mod clock;
+pub mod egress;
 pub mod log;
 pub mod room;
 pub mod room_transcript;
 pub mod rooms;
 pub mod sound;
+pub mod twirp;
 pub mod wire;

@@ -74,6 +74,12 @@ pub trait ObjectStore: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Removes what is left of objects in a folder that were never written whole, because the process that wrote them died. Nobody may be
+    /// writing there. Returns of how many there was something.
+    async fn abort_unfinished(&self, _folder: &ObjectKey) -> Result<u64> {
+        Ok(0)
+    }
+
     /// The keys of the objects in a folder, at any depth: those that begin with the folder's key and a slash. Invalid keys are left
     /// out.
     async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>>;

@@ -166,6 +166,11 @@ impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
         self.noted(self.inner.delete_many(keys).await)
     }
 
+    async fn abort_unfinished(&self, folder: &ObjectKey) -> Result<u64> {
+        self.prove_again().await?;
+        self.inner.abort_unfinished(folder).await
+    }
+
     async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>> {
         self.prove().await?;
         self.inner.list(folder).await

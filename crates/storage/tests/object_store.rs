@@ -158,6 +158,7 @@ async fn of_servers(server: &mut S3Server) {
     let answer = whole.ask(http::Method::HEAD, "/deep/er/recordings/x/1/a.ogg", "").await.unwrap();
     assert_eq!(answer.headers["content-type"], content_type(k.as_str()));
     presigned_urls_open_what_they_name_for_as_long_as_they_say(server, &store, &k).await;
+    parts_that_were_never_put_together_are_removed(server, &whole).await;
     nothing_is_deleted_by_a_wrong_clock(server, &k).await;
     refused(&self::store(server.bucket("calls", None), "another secret"), &k).await;
     server.stop();
@@ -222,6 +223,23 @@ async fn nothing_is_deleted_by_a_wrong_clock(server: &S3Server, k: &ObjectKey) {
 }
 
 /// Wrong keys are an error at once.
+/// A process has died while it wrote an object in parts.
+async fn parts_that_were_never_put_together_are_removed(server: &S3Server, store: &S3Store) {
+    let left = async |of: &str| {
+        let answer = store.ask(http::Method::GET, &format!("?prefix={of}&uploads="), "").await.unwrap();
+        answer.text.matches("<UploadId>").count()
+    };
+    for name in ["cut/off/big.bin", "cut/offers.bin"] {
+        assert_eq!(store.ask(http::Method::POST, &format!("/{name}?uploads="), "").await.unwrap().status, 200);
+    }
+    assert_eq!((left("cut/off/big.bin").await, left("cut/offers.bin").await), (1, 1));
+    // MinIO finds them by the whole key alone.
+    let folder = if server.kind() == Kind::Minio { "cut/off/big.bin" } else { "cut/off" };
+    assert_eq!(store.abort_unfinished(&key(folder)).await.unwrap(), 1);
+    assert_eq!((left("cut/off/big.bin").await, left("cut/offers.bin").await), (0, 1), "and no other");
+    assert_eq!(store.abort_unfinished(&key(folder)).await.unwrap(), 0);
+}
+
 async fn refused(stranger: &S3Store, k: &ObjectKey) {
     let began = Instant::now();
     for refused in [

@@ -111,10 +111,12 @@ pub(super) async fn bytes(jobs: &Jobs, what: Erasure) -> Result<(u64, u64), Erro
     Ok(orphans)
 }
 
-/// Deletes objects in the folders that have no row and are no other recording's: earlier versions left some.
+/// Deletes objects in the folders that have no row and are no other recording's: earlier versions left some, and a process that died may have left a
+/// part of one.
 async fn without_rows(jobs: &Jobs, what: Erasure, folders: &[ObjectKey]) -> Result<(u64, u64), Error> {
     let (mut count, mut size) = (0, 0);
     for folder in folders {
+        count += jobs.objects.abort_unfinished(folder).await?;
         let listed = jobs.objects.list(folder).await?;
         let kept = jobs.store.kept_elsewhere(what, &listed).await?;
         for key in listed.iter().filter(|key| !kept.contains(key)) {

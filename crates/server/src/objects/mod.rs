@@ -191,6 +191,11 @@ impl Objects {
         Ok(self.bytes.list(folder).await?)
     }
 
+    /// Removes what is left of objects in a folder that were never written whole.
+    pub async fn abort_unfinished(&self, folder: &ObjectKey) -> Result<u64> {
+        Ok(self.bytes.abort_unfinished(folder).await?)
+    }
+
     /// Deletes an object, and leaves its row to the caller; false when there was none.
     pub async fn delete(&self, key: &ObjectKey) -> Result<bool> {
         Ok(self.bytes.delete(key).await?)

@@ -120,6 +120,14 @@ impl ObjectStore for Places {
         self.here.delete_many(keys).await
     }
 
+    async fn abort_unfinished(&self, folder: &ObjectKey) -> Result<u64> {
+        let mut aborted = self.here.abort_unfinished(folder).await?;
+        for place in self.earlier.values() {
+            aborted += place.abort_unfinished(folder).await?;
+        }
+        Ok(aborted)
+    }
+
     async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>> {
         let mut keys = self.here.list(folder).await?;
         for place in self.earlier.values() {

@@ -9,6 +9,7 @@ mod clocks;
 mod connection;
 mod parts;
 mod request;
+mod unfinished;
 
 use std::ops::Range;
 use std::path::Path;
@@ -300,6 +301,10 @@ impl ObjectStore for S3Store {
             }
         };
         self.call("delete", first, delete).await
+    }
+
+    async fn abort_unfinished(&self, folder: &ObjectKey) -> Result<u64> {
+        unfinished::abort(self, folder).await
     }
 
     async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>> {

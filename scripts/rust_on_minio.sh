@@ -9,7 +9,7 @@ left_out() {
     case $1 in
     faults) echo "disks that are full or not mounted, kills looked at in a directory; tests/s3 does that to a bucket" ;;
     house) echo "it starts no server" ;;
-    kept_data) echo "recordings of an earlier version, which had a directory only" ;;
+    kept_data) echo "it compares answers of an earlier version, whose addresses are those of a directory" ;;
     s3) echo "it starts S3 servers of its own" ;;
     esac
 }
@@ -17,9 +17,6 @@ skipped=(
     # It asks the embedded S3 endpoint, which there is with a directory only.
     links_are_for_one_recording_and_presigned_urls_for_one_object
     nothing_is_read_of_a_body_before_its_sender_is_known
-    # The recordings of an earlier version, which had a directory only.
-    sessions_that_were_put_into_one_recording_are_taken_apart
-    taking_apart_goes_on_wherever_it_was_interrupted
 )
 
 arguments=()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_storage::local::LocalStore;
-use echosphere_storage::marked::{Kind, MarkedStore};
+use echosphere_storage::marked::{Kind, MARKER, MarkedStore};
 use echosphere_storage::s3::{Addressing, S3Store};
 use echosphere_storage::{Error as StorageError, ObjectStore};
 use echosphere_store::{PlaceId, Store};
@@ -18,6 +18,9 @@ use super::bucket::{addressing, bucket_of};
 use crate::config::{self, Config, Storage};
 use crate::data_dir::{DataDir, NEW_STORE_ID, STORE_ID};
 use crate::{clock, entropy, private};
+
+/// The place of what earlier versions wrote.
+const FIRST: PlaceId = PlaceId(1);
 
 /// How a place is reached, without keys, as its row has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +177,7 @@ pub(super) struct Places {
 /// Opens the places of a configuration.
 pub(super) async fn open(config: &Config, data: &DataDir, rows: &dyn Store) -> Result<Places, Error> {
     let place = Place::of(&config.storage);
-    note_first(&place, data, rows).await?;
+    note_first(config, &place, data, rows).await?;
     let before = known(rows).await?;
     let opened = open_here(config, data, &place, &before).await?;
     if data.store_id().as_ref() != Some(&opened.marker) {
@@ -196,27 +199,40 @@ pub(super) async fn open(config: &Config, data: &DataDir, rows: &dyn Store) -> R
     Ok(Places { here: opened.bytes, earlier: earlier(config, data, rows).await? })
 }
 
-/// Earlier versions noted no places: notes that of a data directory whose objects lie in it, if the setting names another one now.
-async fn note_first(place: &Place, data: &DataDir, rows: &dyn Store) -> Result<(), Error> {
-    let Some(marker) = data.store_id() else { return Ok(()) };
-    let (Place::Folder { bucket, .. } | Place::Bucket { bucket, .. }) = place else { return Ok(()) };
-    let Some(bucket) = bucket_in(&data.objects(), &marker, bucket) else { return Ok(()) };
-    if rows.places().await?.is_empty() {
-        let settings = serde_json::to_string(&Place::DataDir { bucket });
-        let settings = settings.map_err(|error| Error::Places(error.to_string()))?;
-        rows.use_place(&marker, &settings, clock::now()).await?;
+/// Earlier versions noted no places. If they wrote something, and the setting names another place than they had, notes theirs.
+async fn note_first(config: &Config, place: &Place, data: &DataDir, rows: &dyn Store) -> Result<(), Error> {
+    let is_first = rows.places().await?.is_empty() && rows.is_in_use(FIRST).await?;
+    if !is_first || matches!(place, Place::DataDir { .. }) {
+        return Ok(());
     }
+    let root = data.objects();
+    let (marker, was) = match data.store_id() {
+        Some(id) => match folder_in(&root, |folder| folder.join(MARKER).join(&id).is_dir()) {
+            Some(bucket) => (id, serde_json::to_string(&Place::DataDir { bucket })),
+            None if marker_of(config, data).await?.as_ref() == Some(&id) => return Ok(()),
+            // Another folder, which nobody knows any more: nothing of it is called lost.
+            None => (id, Ok("{}".to_owned())),
+        },
+        // Markers came later.
+        None => match folder_in(&root, |folder| folder.join("recordings").is_dir()) {
+            Some(bucket) => {
+                let local = LocalStore::open(&root, &bucket)?;
+                let new = entropy::uuid(clock::now()).to_string();
+                let marked = MarkedStore::open(local, Kind::Directory, None, new).await?;
+                (marked.id().to_owned(), serde_json::to_string(&Place::DataDir { bucket }))
+            }
+            None => return Ok(()),
+        },
+    };
+    let was = was.map_err(|error| Error::Places(error.to_string()))?;
+    rows.use_place(&marker, &was, clock::now()).await?;
     Ok(())
 }
 
-/// The bucket of a directory that has this marker: the one of this name, or any other.
-fn bucket_in(root: &Path, marker: &str, bucket: &str) -> Option<String> {
-    let has_it = |bucket: &str| root.join(bucket).join(echosphere_storage::marked::MARKER).join(marker).is_dir();
-    if has_it(bucket) {
-        return Some(bucket.to_owned());
-    }
-    let folders = std::fs::read_dir(root).ok()?.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
-    folders.into_iter().find(|folder| has_it(folder))
+/// The name of a folder in a directory that is what it is to be.
+fn folder_in(root: &Path, is_it: impl Fn(&Path) -> bool) -> Option<String> {
+    let folders = std::fs::read_dir(root).ok()?.flatten().filter(|folder| is_it(&folder.path()));
+    folders.into_iter().find_map(|folder| folder.file_name().into_string().ok())
 }
 
 async fn open_here(config: &Config, data: &DataDir, place: &Place, before: &[Known]) -> Result<Opened, Error> {
@@ -274,7 +290,10 @@ async fn earlier(
 }
 
 async fn open_earlier(config: &Config, data: &DataDir, known: &Known) -> Result<Arc<dyn ObjectStore>, Error> {
-    let Some(place) = &known.place else { return Err(Error::Places("its row cannot be read".to_owned())) };
+    let Some(place) = &known.place else {
+        let why = "nobody noted how it is reached: set storage.url to where it is, start once, and change it then";
+        return Err(Error::Places(why.to_owned()));
+    };
     let storage = place.settings(&config.storage);
     let folder = match place {
         Place::DataDir { .. } => Some(data.objects()),

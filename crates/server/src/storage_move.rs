@@ -70,7 +70,7 @@ async fn alone(config: &Config, data: &DataDir) -> Result<(), Error> {
 
 async fn by_the_server(config: &Config) -> Result<(), Error> {
     let clock = Clock::system();
-    let database = config.database.clone().unwrap_or_else(|| config.data_dir.join("echosphere.db"));
+    let database = config.database.clone().unwrap_or_else(|| data_dir::database(&config.data_dir));
     let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
     let all = store.count_elsewhere().await?;
     if all == 0 {

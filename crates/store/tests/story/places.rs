@@ -82,4 +82,10 @@ async fn what_is_written_anew_is_left_where_it_was(world: World) {
     }
     assert_eq!(store.elsewhere(&keys).await.unwrap(), [(keys[0].clone(), one)], "what is live is left as it is");
     assert_eq!(store.left_behind(at(6), 9).await.unwrap(), [(keys[1].clone(), one)]);
+    // The older one must not be moved over it.
+    written(&world, Purpose::Sidecar, "a/sidecar", at(7)).await;
+    store.use_place("three", "{3}", at(8)).await.unwrap();
+    assert_eq!(store.elsewhere(&[key("a/sidecar")]).await.unwrap().len(), 1);
+    written(&world, Purpose::Sidecar, "a/sidecar", at(9)).await;
+    assert_eq!(store.elsewhere(&[key("a/sidecar")]).await.unwrap(), []);
 }

@@ -47,14 +47,14 @@ impl ObjectRows for SqliteConnection {
         state: ObjectState,
         since: WallTime,
     ) -> Result<()> {
-        // What is written anew in another place than before is left in that one.
+        // What is written anew in another place than before is left in that one. Of what is live only a sidecar is another one then.
         let put = format!(
             "INSERT INTO objects (store, key, project, recording, purpose, state, since, place)
              SELECT 'main', value, ?2, ?3, ?4, ?5, ?6, {HERE} FROM json_each(?1) WHERE true
              ON CONFLICT (store, key) DO UPDATE SET state = excluded.state, since = excluded.since, place = excluded.place,
                  left_in = iif(place <> excluded.place, place, left_in),
                  left_until = iif(place <> excluded.place, excluded.since, left_until)
-             WHERE state <> 'live'"
+             WHERE state <> 'live' OR (purpose = 'sidecar' AND place <> excluded.place)"
         );
         let put = sqlx::query(AssertSqlSafe(put))
             .bind(json(keys))

@@ -97,6 +97,9 @@ pub trait Sidecars {
     /// Notes that the sidecar has all changes up to one. Scope: id.
     async fn sidecar_written(&self, recording: RecordingId, changed: u64) -> Result<()>;
 
+    /// The recordings of a project whose deletion was not requested, in the order of their ids, after one. Scope: project.
+    async fn undeleted(&self, project: &ProjectId, after: Option<RecordingId>, limit: u32) -> Result<Vec<RecordingId>>;
+
     /// Whether there is no recording at all: then the database may be made whole again. Scope: all projects.
     async fn is_empty(&self) -> Result<bool>;
 

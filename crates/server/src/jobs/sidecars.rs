@@ -1,12 +1,13 @@
 //! Writes sidecars: the rows of each recording as an object, so that the database can be made whole again from object storage alone
 //! (docs/sidecars.md).
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use echosphere_domain::id::RecordingId;
-use echosphere_domain::key;
+use echosphere_domain::key::{self, ObjectKey};
 use echosphere_store::{Purpose, Sidecar, StaleSidecar};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -24,8 +25,11 @@ const BATCH: u32 = 100;
 /// Sidecars that are written at once.
 const AT_ONCE: usize = 4;
 
-/// Writes what has changed until the server stops.
+/// Writes what has changed until the server stops; at first deletes what was deleted after the database was copied that it was started on.
 pub(super) async fn run(jobs: Arc<Jobs>) {
+    if let Err(error) = delete_again(&jobs).await {
+        tracing::warn!(%error, "whether something is in the database that was deleted before is looked at after the next start");
+    }
     loop {
         let pause = match write_all(&jobs).await {
             Ok(()) => EVERY,
@@ -70,6 +74,27 @@ async fn write(jobs: &Jobs, stale: StaleSidecar) -> Result<(), Error> {
         Err(error) => Err(error.into()),
         Ok(()) => Ok(jobs.store.sidecar_written(stale.recording, stale.changed).await?),
     }
+}
+
+/// Asks for the deletion of recordings of which object storage has a note that they were deleted: the database is an older copy.
+async fn delete_again(jobs: &Jobs) -> Result<(), Error> {
+    for project in jobs.config.projects.iter().map(|project| &project.id) {
+        let notes: HashSet<ObjectKey> = jobs.objects.list(&key::deleted_folder(project)).await?.into_iter().collect();
+        let mut after = None;
+        while !notes.is_empty() {
+            let recordings = jobs.store.undeleted(project, after, BATCH).await?;
+            let Some(last) = recordings.last() else { break };
+            after = Some(*last);
+            for recording in
+                recordings.into_iter().filter(|recording| notes.contains(&key::deleted(project, *recording)))
+            {
+                tracing::warn!(%recording, "a recording was deleted after this copy of the database was made; it is deleted again");
+                jobs.store.request_deletion(project, recording, jobs.clock.now()).await?;
+                jobs.bell.ring();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Notes in object storage that a recording is being deleted, or was: what a deletion needs to go on, and to keep its session from coming

@@ -83,6 +83,30 @@ fn a_copy_that_was_taken_during_a_room_plays_on_another_machine() {
 }
 
 #[test]
+fn what_was_deleted_after_the_copy_does_not_come_back_with_it() {
+    let s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let (dir, mut server) = start(&s3, "s3://calls/here", &[]);
+    for name in ["order", "reservation"] {
+        assert_eq!(Session::load(name).upload(server.address).status, 200);
+    }
+    let ids: Vec<String> = server.settled_all().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    let file = dir.path().join("copy.db");
+    assert!(backup(&s3, &server.data(), &file).status.success());
+    let gone = format!("/v1/recordings/{}", ids[0]);
+    assert_eq!(server.send("DELETE", &gone, &[], b"").status, 202);
+    until("the deletion", || (server.get(&gone).status == 410).then_some(()));
+    server.stop();
+    let other = tempfile::tempdir().unwrap();
+    fs::create_dir_all(other.path().join("data")).unwrap();
+    fs::copy(&file, other.path().join("data/echosphere.db")).unwrap();
+    let server = start_on(PROGRAM, other.path(), &s3.settings("s3://calls/here"), &[]);
+    until("the deletion, again", || (server.get(&gone).status == 410).then_some(()));
+    replay(&server, &ids[1]);
+    assert_eq!(server.settled_all().len(), 1);
+}
+
+#[test]
 fn a_backup_overwrites_nothing_and_needs_a_database() {
     let s3 = S3Server::start(Kind::Minio);
     s3.make_bucket("calls");

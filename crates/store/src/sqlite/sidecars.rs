@@ -212,6 +212,15 @@ impl Sidecars for SqliteStore {
         .await
     }
 
+    async fn undeleted(&self, project: &ProjectId, after: Option<RecordingId>, limit: u32) -> Result<Vec<RecordingId>> {
+        let rows = sqlx::query(
+            "SELECT id FROM recordings WHERE project = ? AND deletion = 'none' AND id > ? ORDER BY id LIMIT ?",
+        );
+        let rows = rows.bind(project.as_str()).bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit);
+        let rows = rows.fetch_all(&self.readers).await.map_err(failed)?;
+        rows.iter().map(|row| Reader::new("recordings", row).parse("id")).collect()
+    }
+
     async fn is_empty(&self) -> Result<bool> {
         let found = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM recordings)");
         found.fetch_one(&self.readers).await.map_err(failed)

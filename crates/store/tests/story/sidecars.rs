@@ -70,7 +70,9 @@ async fn what_is_deleted_stays_so(mut world: World) {
     let store = Arc::clone(&world.store);
     let joined = world.upload(Some("AJ_1"), 20, 28).await;
     let recording = joined.recording.id;
+    assert_eq!(store.undeleted(&mine(), None, 9).await.unwrap(), [recording]);
     store.request_deletion(&mine(), recording, at(40)).await.unwrap();
+    assert_eq!(store.undeleted(&mine(), None, 9).await.unwrap(), []);
     assert!(store.stale_sidecars(None, 9).await.unwrap().is_empty(), "the erasure writes it");
     let pending = sidecar(store.as_ref(), recording).await;
     assert!(!pending.tables.contains_key("captures") && !pending.tables.contains_key("turns"));

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 pub use error::{Error, Result};
 
@@ -63,8 +63,12 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// A range of an object's bytes, cut off at the object's end, and after 64 MiB.
     async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes>;
 
-    /// Deletes an object; false when there was none.
-    async fn delete(&self, key: &ObjectKey) -> Result<bool>;
+    /// A range of an object's bytes, cut off at the object's end, piece by piece: however long it is, a piece of it is in memory, and an S3
+    /// server is asked for it once.
+    async fn get_pieces(&self, key: &ObjectKey, range: Range<u64>) -> Result<Pieces>;
+
+    /// Deletes an object, if there is one.
+    async fn delete(&self, key: &ObjectKey) -> Result<()>;
 
     /// Deletes those of these objects that there are.
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {
@@ -105,25 +109,36 @@ pub trait ObjectStore: Send + Sync + 'static {
 /// The most that one read returns, in bytes: a caller that wants more asks again.
 const MAX_READ: u64 = 64 << 20;
 
-/// How much of an object [`pieces`] reads at a time, in bytes.
+/// How much of an object [`by_ranges`] reads at a time, in bytes.
 const PIECE: u64 = 1 << 20;
 
-/// A range of an object's bytes, cut off at the object's end, piece by piece: of an object of any length one piece is in memory.
+/// A range of an object's bytes, cut off at the object's end, piece by piece: see [`ObjectStore::get_pieces`]. That there is no such object
+/// is its first error.
 pub fn pieces(
     store: Arc<dyn ObjectStore>,
     key: ObjectKey,
     range: Range<u64>,
 ) -> impl Stream<Item = Result<Bytes>> + Send {
-    stream::try_unfold(range, move |range| {
-        let (store, key) = (Arc::clone(&store), key.clone());
+    stream::once(async move { store.get_pieces(&key, range).await }).try_flatten()
+}
+
+/// The same of a store in which each read costs little: one after another of 1 MiB. The first is done at once, so that what is absent is an error.
+pub async fn by_ranges(store: impl ObjectStore + Clone, key: &ObjectKey, range: Range<u64>) -> Result<Pieces> {
+    let key = key.clone();
+    let read = move |range: Range<u64>| {
+        let (store, key) = (store.clone(), key.clone());
         async move {
             if range.is_empty() {
                 return Ok(None);
             }
-            let piece = store.get_range(&key, range.start..range.end.min(range.start + PIECE)).await?;
+            let piece = store.get_range(&key, range.start..range.end.min(range.start.saturating_add(PIECE))).await?;
             let next = range.start + piece.len() as u64..range.end;
             Ok((!piece.is_empty()).then_some((piece, next)))
         }
+    };
+    Ok(match read(range).await? {
+        Some((first, rest)) => stream::once(async { Ok(first) }).chain(stream::try_unfold(rest, read)).boxed(),
+        None => stream::empty().boxed(),
     })
 }
 

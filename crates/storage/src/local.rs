@@ -19,7 +19,7 @@ use echosphere_domain::key::ObjectKey;
 use futures_util::StreamExt;
 
 use crate::marked::MARKER;
-use crate::{Error, MAX_READ, ObjectMeta, ObjectStore, Pieces, Result};
+use crate::{Error, MAX_READ, ObjectMeta, ObjectStore, Pieces, Result, by_ranges};
 
 /// A directory of objects.
 #[derive(Debug, Clone)]
@@ -136,13 +136,9 @@ impl Inner {
         Ok(ObjectMeta { size: meta.len(), modified: meta.modified()?, etag })
     }
 
-    fn delete(&self, key: &ObjectKey) -> io::Result<bool> {
+    fn delete(&self, key: &ObjectKey) -> io::Result<()> {
         let path = self.path(key);
-        let is_deleted = remove(&path)?;
-        if is_deleted {
-            self.tidy(path.parent().unwrap_or(&self.bucket))?;
-        }
-        Ok(is_deleted)
+        if remove(&path)? { self.tidy(path.parent().unwrap_or(&self.bucket)) } else { Ok(()) }
     }
 
     /// Each folder is made durable once, however many objects are deleted from it.
@@ -318,7 +314,11 @@ impl ObjectStore for LocalStore {
         self.blocking(ACTION, String::new(), work).await
     }
 
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+    async fn get_pieces(&self, key: &ObjectKey, range: Range<u64>) -> Result<Pieces> {
+        by_ranges(self.clone(), key, range).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<()> {
         const ACTION: &str = "delete the object";
         let key = key.clone();
         let work = move |inner: &Inner| inner.delete(&key).map_err(|error| Error::io(ACTION, &key, error));

@@ -115,7 +115,7 @@ impl<S: ObjectStore> MarkedStore<S> {
 
 impl<S: ObjectStore> MarkedStore<S> {
     /// What was read; that it is absent is said only of a store that is proven to be this one.
-    async fn surely(&self, read: Result<Bytes>) -> Result<Bytes> {
+    async fn surely<T: Send>(&self, read: Result<T>) -> Result<T> {
         if let Err(Error::NotFound(_)) = read {
             self.prove().await?;
         }
@@ -156,7 +156,11 @@ impl<S: ObjectStore> ObjectStore for MarkedStore<S> {
         self.surely(self.inner.get_range(key, range).await).await
     }
 
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+    async fn get_pieces(&self, key: &ObjectKey, range: Range<u64>) -> Result<Pieces> {
+        self.surely(self.inner.get_pieces(key, range).await).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<()> {
         self.prove_again().await?;
         self.noted(self.inner.delete(key).await)
     }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
-use echosphere_storage::{Error, ObjectMeta, ObjectStore, Pieces, Result};
+use echosphere_storage::{Error, ObjectMeta, ObjectStore, Pieces, Result, by_ranges};
 use futures_util::TryStreamExt;
 
 #[derive(Debug, Default)]
@@ -116,8 +116,15 @@ impl ObjectStore for MemoryObjects {
         })
     }
 
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
-        self.run("delete", |objects| Ok(objects.remove(key).is_some()))
+    async fn get_pieces(&self, key: &ObjectKey, range: Range<u64>) -> Result<Pieces> {
+        by_ranges(self.clone(), key, range).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<()> {
+        self.run("delete", |objects| {
+            objects.remove(key);
+            Ok(())
+        })
     }
 
     async fn list(&self, folder: &ObjectKey) -> Result<Vec<ObjectKey>> {

@@ -1,6 +1,7 @@
 //! Runs the server under test as a process, on a free port and in a folder of its own; its objects are there, or in a bucket of MinIO
 //! (`ECHOSPHERE_TEST_STORAGE=minio`).
 
+mod requests;
 mod storage;
 
 use std::io::{BufRead, BufReader};

@@ -120,8 +120,9 @@ async fn without_rows(jobs: &Jobs, what: Erasure, folders: &[ObjectKey]) -> Resu
         let listed = jobs.objects.list(folder).await?;
         let kept = jobs.store.kept_elsewhere(what, &listed).await?;
         for key in listed.iter().filter(|key| !kept.contains(key)) {
-            size += jobs.objects.head(key).await?.map_or(0, |object| object.size);
-            count += u64::from(jobs.objects.delete(key).await?);
+            let Some(object) = jobs.objects.head(key).await? else { continue };
+            jobs.objects.delete(key).await?;
+            (count, size) = (count + 1, size + object.size);
         }
     }
     Ok((count, size))

@@ -90,7 +90,7 @@ async fn each(jobs: &Jobs, keys: Vec<ObjectKey>) -> Vec<ObjectKey> {
     let mut gone = Vec::with_capacity(keys.len());
     for key in keys {
         match jobs.objects.delete(&key).await {
-            Ok(_) => gone.push(key),
+            Ok(()) => gone.push(key),
             Err(error) => tracing::warn!(%key, %error, "an unneeded object cannot be deleted now"),
         }
     }

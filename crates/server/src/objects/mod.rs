@@ -4,6 +4,7 @@
 mod fences;
 mod moving;
 mod places;
+mod proof;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,6 +23,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 pub use self::fences::Fences;
 pub use self::moving::Moved;
 use self::places::Places;
+pub use self::proof::Proof;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
@@ -196,8 +198,8 @@ impl Objects {
         Ok(self.bytes.abort_unfinished(folder).await?)
     }
 
-    /// Deletes an object, and leaves its row to the caller; false when there was none.
-    pub async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+    /// Deletes an object, if there is one, and leaves its row to the caller.
+    pub async fn delete(&self, key: &ObjectKey) -> Result<()> {
         Ok(self.bytes.delete(key).await?)
     }
 

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::time::WallTime;
-use echosphere_storage::{ObjectStore, Pieces, pieces};
+use echosphere_storage::{ObjectStore, pieces};
 use echosphere_store::{ElsewhereObject, PlaceId};
-use futures_util::{StreamExt, TryStreamExt};
-use sha2::{Digest, Sha256};
+use futures_util::StreamExt;
 
-use super::Objects;
+use super::{Objects, Proof};
 use crate::error::{Error, Result};
 
 /// What became of an object that was to be moved.
@@ -75,30 +74,12 @@ impl Objects {
 
 /// Copies an object piece by piece, and reads the copy back.
 async fn copy(there: Arc<dyn ObjectStore>, here: Arc<dyn ObjectStore>, key: &ObjectKey, size: u64) -> Result<()> {
-    let hashing = Arc::new(std::sync::Mutex::new((0_u64, Sha256::new())));
-    let hash = Arc::clone(&hashing);
-    let read: Pieces = pieces(there, key.clone(), 0..size)
-        .inspect_ok(move |piece| {
-            let mut hash = hash.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            hash.0 += piece.len() as u64;
-            hash.1.update(piece);
-        })
-        .boxed();
+    let (proof, read) = Proof::of(pieces(there, key.clone(), 0..size).boxed());
     here.put_pieces(key, read).await?;
-    let (length, sent) = {
-        let hash = hashing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (hash.0, hash.1.clone().finalize())
-    };
-    let mut written = Sha256::new();
-    let mut back = pieces(here, key.clone(), 0..size.saturating_add(1)).boxed();
-    let mut read_back = 0;
-    while let Some(piece) = back.try_next().await? {
-        read_back += piece.len() as u64;
-        written.update(&piece);
-    }
-    if length == size && read_back == size && written.finalize() == sent {
+    let back = pieces(here, key.clone(), 0..size.saturating_add(1)).boxed();
+    if proof.length() == size && proof.is(back).await? {
         return Ok(());
     }
-    let why = format!("{key} does not read as it was written: {size} bytes were there, {read_back} are here");
+    let why = format!("{key} does not read as it was written: of {size} bytes {} were there", proof.length());
     Err(Error::io("move an object")(std::io::Error::other(why)))
 }

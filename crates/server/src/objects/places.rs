@@ -93,16 +93,20 @@ impl ObjectStore for Places {
         self.read(key, is_absent, |place| async move { place.get_range(key, range.clone()).await }).await
     }
 
+    async fn get_pieces(&self, key: &ObjectKey, range: Range<u64>) -> Result<Pieces> {
+        let range = &range;
+        self.read(key, is_absent, |place| async move { place.get_pieces(key, range.clone()).await }).await
+    }
+
     /// Deletes it wherever it may be: a copy that was moved, or was written anew, is one too.
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+    async fn delete(&self, key: &ObjectKey) -> Result<()> {
         if let Some(place) = self.elsewhere(key).await? {
             self.earlier(place, key)?;
         }
-        let mut was_there = false;
         for place in self.earlier.values() {
-            was_there |= place.delete(key).await?;
+            place.delete(key).await?;
         }
-        Ok(self.here.delete(key).await? || was_there)
+        self.here.delete(key).await
     }
 
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {

@@ -48,7 +48,8 @@ async fn while_its_disk_is_away_nothing_is_written_deleted_or_called_absent() {
     std::fs::rename(&away, &root).unwrap();
     let store = open(&root, Some("first"), "third").await;
     assert_eq!(store.get_range(&key("a/b"), 0..9).await.unwrap(), "sound");
-    assert!(store.delete(&key("a/b")).await.unwrap());
+    store.delete(&key("a/b")).await.unwrap();
+    assert_eq!(store.head(&key("a/b")).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod certificate;
 mod clocks;
 mod connection;
 mod parts;
+mod pieces;
 mod request;
 mod unfinished;
 
@@ -273,14 +274,15 @@ impl ObjectStore for S3Store {
         self.call("read", key, get).await
     }
 
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
+    async fn get_pieces(&self, key: &ObjectKey, range: Range<u64>) -> Result<Pieces> {
+        pieces::read(self, key, range).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<()> {
         self.clocks.check()?;
-        // S3 deletes what is not there, too, and does not say so.
-        let was_there = self.head(key).await?.is_some();
         match self.call("delete", key, |inner, path| async move { inner.delete(&path).await }).await {
-            Ok(()) => Ok(was_there),
-            Err(Error::NotFound(_)) => Ok(false),
-            Err(error) => Err(error),
+            Err(Error::NotFound(_)) => Ok(()),
+            deleted => deleted,
         }
     }
 

@@ -75,8 +75,9 @@ impl Storage {
         match self {
             Self::Directory(folder) => std::fs::remove_file(folder.join(path)).unwrap(),
             Self::Bucket(folder) => {
-                let deleted = wait_for(shared().store(SHARED_BUCKET).delete(&key(folder, path)));
-                assert!(deleted.unwrap(), "{} was not there", path.display());
+                let (store, key) = (shared().store(SHARED_BUCKET), key(folder, path));
+                assert!(wait_for(store.head(&key)).unwrap().is_some(), "{} was not there", path.display());
+                wait_for(store.delete(&key)).unwrap();
             }
         }
     }

@@ -132,7 +132,7 @@ struct Speaker {
 
 /// How loud both channels of a sound are, as `echosphere_media::activity` measures it. It ends where the master is lost.
 pub async fn levels(assembly: &Assembly, renderer: &CaptureRenderer) -> Result<Vec<u8>, Error> {
-    let mut levels = Vec::new();
+    let (mut levels, renderer) = (Vec::new(), renderer.in_blocks());
     let frames = i64::try_from(renderer.audio().samples).unwrap_or(0) / FRAME as i64;
     for first in (0..frames).step_by(LISTENED as usize) {
         if assembly.stop.is_cancelled() {

@@ -83,7 +83,7 @@ impl Job<'_> {
     async fn render(&self) -> Result<Option<Analysis>, Error> {
         let (jobs, id) = (self.jobs, self.recording.id);
         let segments = jobs.store.segment_index(id).await?;
-        let renderers = jobs.rendering.renderers(&self.recording, &self.captures).await?;
+        let renderers = jobs.rendering.renderers_in_blocks(&self.recording, &self.captures).await?;
         self.announce(&segments, &renderers).await?;
         // A few more than the pool's threads, so that storing one segment never keeps a thread from the next.
         let at_once = jobs.rendering.pool.workers() * 3;

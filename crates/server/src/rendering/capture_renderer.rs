@@ -17,6 +17,7 @@ use echosphere_media::tracks::{Channel, Patch};
 use echosphere_recorder::log::{Packet, chunk};
 use echosphere_recorder::sound::Index;
 
+use super::blocks::Blocks;
 use super::error::Error;
 use super::kept::Kept;
 use super::{Made, Priority, Rendering, Wanted};
@@ -59,6 +60,19 @@ impl CaptureRenderer {
         let grid = Grid::new(audio.samples, u64::from(audio.segment_ms));
         let master = Indexed::Log { index: Arc::new(index), others: Arc::new(others) };
         Self { audio, kept, master, grid }
+    }
+
+    /// The same for who goes through all of it, one window after another: what it is made of is read in blocks.
+    pub fn in_blocks(&self) -> Self {
+        self.through(&Arc::default())
+    }
+
+    fn through(&self, blocks: &Arc<Blocks>) -> Self {
+        let mut through = Self { kept: self.kept.in_blocks(blocks), ..self.clone() };
+        if let Indexed::Log { others, .. } = &mut through.master {
+            *others = Arc::new(others.iter().map(|(id, other)| (*id, other.through(blocks))).collect());
+        }
+        through
     }
 
     /// The grid.

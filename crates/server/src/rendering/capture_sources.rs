@@ -76,8 +76,8 @@ impl Rendering {
         Ok(Some(renderer))
     }
 
-    /// The renderers of those captures that have sound.
-    pub async fn renderers(
+    /// The renderers of those captures that have sound, for who goes through all of it.
+    pub async fn renderers_in_blocks(
         &self,
         recording: &Recording,
         captures: &[Capture],
@@ -85,7 +85,7 @@ impl Rendering {
         let mut renderers = HashMap::new();
         for capture in captures {
             if let Some(renderer) = self.renderer(recording, captures, capture).await? {
-                renderers.insert(capture.id, renderer);
+                renderers.insert(capture.id, renderer.in_blocks());
             }
         }
         Ok(renderers)

@@ -67,7 +67,7 @@ impl Rendering {
     ) -> Result<(), Error> {
         let segments = self.store.segment_index(recording.id).await?;
         progress.all.store(segments.len(), Ordering::Relaxed);
-        let renderers = self.renderers(recording, captures).await?;
+        let renderers = self.renderers_in_blocks(recording, captures).await?;
         let (mut waiting, mut windows) = (segments.iter(), FuturesOrdered::new());
         let mut drawn: HashMap<CaptureId, CaptureAnalysis> = HashMap::new();
         for segment in &segments {

@@ -13,6 +13,7 @@ use echosphere_domain::recording::{Capture, Recording};
 use echosphere_recorder::log::joined::{self, Table};
 
 use super::Rendering;
+use super::blocks::Blocks;
 use super::error::Error;
 
 /// Where the sound of a capture is.
@@ -40,6 +41,8 @@ pub struct Kept {
     prefix: RecordingPrefix,
     attempt: u32,
     known: Arc<Mutex<Known>>,
+    /// For who goes through it from its beginning to its end.
+    blocks: Option<Arc<Blocks>>,
 }
 
 impl Kept {
@@ -47,7 +50,37 @@ impl Kept {
     pub fn of(recording: &Recording, capture: &Capture) -> Option<Self> {
         let place = capture.audio.as_ref().map_or(Some(Place::Chunks), |audio| place(&audio.master))?;
         let known = Arc::new(Mutex::new(Known { place, table: None }));
-        Some(Self { capture: capture.id, prefix: recording.prefix.clone(), attempt: capture.attempt, known })
+        Some(Self {
+            capture: capture.id,
+            prefix: recording.prefix.clone(),
+            attempt: capture.attempt,
+            known,
+            blocks: None,
+        })
+    }
+
+    /// The same for who goes through it from its beginning to its end: it is read in blocks.
+    pub fn in_blocks(&self, blocks: &Arc<Blocks>) -> Self {
+        Self { blocks: Some(Arc::clone(blocks)), ..self.clone() }
+    }
+
+    async fn range(
+        &self,
+        rendering: &Rendering,
+        key: &ObjectKey,
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, crate::error::Error> {
+        match &self.blocks {
+            Some(blocks) => blocks.range(&rendering.objects, key, range).await,
+            None => rendering.objects.find_range(key, range).await,
+        }
+    }
+
+    async fn whole(&self, rendering: &Rendering, key: &ObjectKey) -> Result<Option<Bytes>, crate::error::Error> {
+        match &self.blocks {
+            Some(blocks) => blocks.whole(&rendering.objects, key).await,
+            None => rendering.objects.find(key).await,
+        }
     }
 
     fn known(&self) -> Known {
@@ -67,7 +100,7 @@ impl Kept {
             let known = self.known();
             if let Place::Ogg { key, range } = &known.place {
                 let bytes = range.offset + wanted.start..range.offset + wanted.end;
-                let found = rendering.objects.find_range(key, bytes).await?;
+                let found = self.range(rendering, key, bytes).await?;
                 if let Some(bytes) = found.filter(|bytes| bytes.len() as u64 == wanted.end - wanted.start) {
                     return Ok(bytes);
                 }
@@ -84,10 +117,10 @@ impl Kept {
             let known = self.known();
             let found = match &known.place {
                 Place::Ogg { .. } => None,
-                Place::Chunks => rendering.objects.find(&self.prefix.log_chunk(self.attempt, number)).await?,
+                Place::Chunks => self.whole(rendering, &self.prefix.log_chunk(self.attempt, number)).await?,
                 Place::Joined { key, chunks } => match self.table(rendering, &known, key, *chunks).await? {
                     Some(table) => match table.chunk(number) {
-                        Some(range) => rendering.objects.find_range(key, range).await?,
+                        Some(range) => self.range(rendering, key, range).await?,
                         None => return Ok(None),
                     },
                     None => None,

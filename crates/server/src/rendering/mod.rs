@@ -1,6 +1,7 @@
 //! Renders segments from a capture's stored master, one window at a time.
 
 mod analysis;
+mod blocks;
 pub mod capture_log;
 mod capture_renderer;
 mod capture_sources;

@@ -6,7 +6,8 @@
 //! objects/           object storage, {bucket}/{key}
 //! journal/           capture log entries that are in no chunk in object storage yet
 //! chunks/            chunks that object storage has not taken yet
-//! spool/             uploads until they are ingested, and telemetry requests that wait in a file
+//! spool/             uploads until they are ingested, telemetry requests that wait in a file, and, without a name, parts of a capture log that is
+//!                    being divided
 //! secrets/           file mode 0600, made at the first start
 //! node-id            who the process that uses it is: the owner of the rooms that it records
 //! store-id           the id of the object storage that belongs to it (see `echosphere_storage::marked`)
@@ -20,7 +21,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use echosphere_domain::id::{NodeId, UploadId};
+use echosphere_domain::id::{CaptureId, NodeId, UploadId};
 use secrecy::SecretString;
 
 use crate::{entropy, private};
@@ -189,6 +190,11 @@ impl DataDir {
     /// The spool file of an upload's redacted sound, until it becomes an object.
     pub fn spool_silenced(&self, upload: UploadId) -> PathBuf {
         self.spool_folder().join(format!("{upload}.ogg"))
+    }
+
+    /// Where a file of a part of a capture log is made, which loses its name at once.
+    pub fn spool_part(&self, capture: CaptureId, part: &str) -> PathBuf {
+        self.spool_folder().join(format!("{capture}.{part}"))
     }
 
     /// Writes a small file that only this user can read; returns its path.

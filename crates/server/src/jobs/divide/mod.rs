@@ -8,20 +8,20 @@ mod upload;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use echosphere_domain::id::CaptureId;
 use echosphere_domain::key::ObjectKey;
 use echosphere_domain::master::{self, Master, Part};
 use echosphere_domain::recording::{Capture, CaptureStatus, Recording};
-use echosphere_store::{Claim, Divided};
+use echosphere_storage::Pieces;
+use echosphere_store::{Claim, Divided, Purpose};
+use futures_util::StreamExt;
 
 use super::{Error, Jobs, payload, unneeded};
 use crate::error;
+use crate::objects::Proof;
 
 /// Captures looked for per query.
 const BATCH: u32 = 100;
-/// Bytes compared at a time.
-const PIECE: u64 = 1 << 20;
 
 /// What became of a whole master.
 enum Outcome {
@@ -96,13 +96,17 @@ fn go_on(jobs: &Jobs) -> Result<(), Error> {
     if jobs.stop.is_cancelled() { Err(error::Error::Stopping.into()) } else { Ok(()) }
 }
 
-/// Checks that an object reads as these bytes, which it was made from.
-async fn verify(jobs: &Jobs, key: &ObjectKey, at: u64, bytes: &Bytes) -> Result<(), Error> {
-    let read = jobs.objects.find_range(key, at..at + bytes.len() as u64).await?;
-    if read.as_ref() == Some(bytes) {
+/// Writes a part of a master, and reads it back.
+async fn write(jobs: &Jobs, what: &Whole<'_>, purpose: Purpose, to: &ObjectKey, pieces: Pieces) -> Result<(), Error> {
+    let (proof, pieces) = Proof::of(pieces);
+    jobs.objects.put(what.recording, purpose, to, pieces).await?;
+    let back = jobs.objects.pieces(to.clone(), 0..u64::MAX).take_until(jobs.stop.clone().cancelled_owned());
+    let is_it = proof.is(back.boxed()).await.map_err(error::Error::from)?;
+    go_on(jobs)?;
+    if is_it {
         return Ok(());
     }
-    let differs = std::io::Error::other(format!("{key} does not read as it was written"));
+    let differs = std::io::Error::other(format!("{to} does not read as it was written"));
     Err(error::Error::io("divide what is kept of a capture")(differs).into())
 }
 

@@ -8,7 +8,7 @@ use echosphere_livekit::session_upload::{AUDIO, CHAT_HISTORY, HEADER};
 use echosphere_store::Purpose;
 use futures_util::StreamExt;
 
-use super::{Outcome, PIECE, Whole, go_on, verify};
+use super::{Outcome, Whole, write};
 use crate::jobs::{Error, Jobs};
 
 /// The most bytes between two parts that are taken for a delimiter and the headers of a part; those of the SDKs are about 150.
@@ -64,7 +64,8 @@ pub(super) async fn divide(jobs: &Jobs, what: &Whole<'_>, whole: &Master) -> Res
     let mut written = Vec::new();
     for (part, range) in parts.into_iter().filter(|(_, range)| range.length > 0) {
         let to = part.of_upload(&what.recording.prefix, what.capture.attempt);
-        copy(jobs, what, body, range, &to).await?;
+        let pieces = jobs.objects.pieces(body.clone(), range.offset..range.offset + range.length);
+        write(jobs, what, Purpose::Upload, &to, pieces.boxed()).await?;
         let master = match part {
             Part::Sound if sound.is_some() => Master::Ogg(Location::part(to, 0, range.length)),
             _ => Master::File(Location::whole(to)),
@@ -97,19 +98,4 @@ async fn scan(jobs: &Jobs, body: &ObjectKey, size: u64, content_type: &str, leng
         scanner.push(&bytes);
     }
     Ok(scanner.finish())
-}
-
-/// Makes a part of a body an object of its own, and reads it back.
-async fn copy(jobs: &Jobs, what: &Whole<'_>, from: &ObjectKey, range: ByteRange, to: &ObjectKey) -> Result<(), Error> {
-    let end = range.offset + range.length;
-    let pieces = jobs.objects.pieces(from.clone(), range.offset..end).boxed();
-    jobs.objects.put(what.recording, Purpose::Upload, to, pieces).await?;
-    let mut at = range.offset;
-    while at < end {
-        go_on(jobs)?;
-        let bytes = jobs.objects.get_range(from, at..end.min(at + PIECE)).await?;
-        verify(jobs, to, at - range.offset, &bytes).await?;
-        at += (bytes.len() as u64).max(1);
-    }
-    Ok(())
 }

@@ -41,6 +41,7 @@ fn purpose(path: &str) -> &'static str {
         (_, "bin") => "analysis",
         (MARKER, _) => "marker",
         _ if path.contains("/telemetry/") => "telemetry",
+        _ if path.contains("/sidecars/") || path.contains("/deleted/") => "sidecar",
         _ => "other",
     }
 }
@@ -58,6 +59,7 @@ mod tests {
             ("/b/recordings/s/id/1/audio/r1/00001.ts", "segment"),
             ("/b/recordings/s/id/1/analysis-r1.bin", "analysis"),
             ("/b/p/echosphere-store-id", "marker"),
+            ("/b/sidecars/p/id.json.gz", "sidecar"),
             ("/b", "other"),
         ] {
             assert_eq!(purpose(path), expected, "{path}");

@@ -52,7 +52,7 @@ impl Request {
     fn of(request: &HttpRequest) -> Self {
         let query = request.uri().query().unwrap_or_default();
         match *request.method() {
-            Method::GET if query.contains("list-type=2") => Self::List,
+            Method::GET if query.contains("list-type=2") || query.contains("uploads=") => Self::List,
             Method::GET | Method::HEAD => Self::Get,
             Method::DELETE if query.contains("uploadId=") => Self::Put,
             Method::DELETE => Self::Delete,

@@ -14,7 +14,7 @@ use crate::objects::Objects;
 /// How much is read at once, in bytes.
 const BLOCK: u64 = 2 << 20;
 /// How much is held at most, in bytes.
-const MOST: usize = 8 << 20;
+const MOST: usize = 4 << 20;
 
 /// What was read last of the objects that somebody goes through. Whoever asks for what another one is reading waits for it.
 #[derive(Debug, Default)]

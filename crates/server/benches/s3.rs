@@ -1,6 +1,7 @@
-//! What it costs to keep recordings on MinIO: an hour's upload beside a plain put of the same file, and the requests of a room.
+//! What it costs to keep recordings on MinIO: an hour's upload beside a plain put of the same file, the requests of both and of a room, and
+//! to divide an hour of either.
 //!
-//! `cargo bench --package echosphere-server --bench s3 [-- SECONDS]`: how long the room goes on.
+//! `cargo bench --package echosphere-server --bench s3 [-- SECONDS]`: how long rooms go on.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
 
@@ -22,12 +23,15 @@ use live_rooms::{begin, speech, stop};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_echosphere");
 
+type Requests = BTreeMap<String, u64>;
+
 fn main() {
     let seconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(120);
     let s3 = S3Server::start(Kind::Minio);
     s3.make_bucket("calls");
     an_hour(&s3);
     a_room(&s3, Duration::from_secs(seconds));
+    an_hours_log(&s3, Duration::from_secs(seconds));
 }
 
 fn server(s3: &S3Server, folder: &str, others: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
@@ -62,6 +66,9 @@ fn an_hour(s3: &S3Server) {
         );
     }
     println!("peak memory: {:.0} MiB more than idle ({idle:.0} MiB)", server.memory("VmHWM:") - idle);
+    let all = requests(&server, &Requests::new(), "an upload", 1.0 / 3.0);
+    assert_eq!(hour.renamed(3).upload(server.address).status, 200);
+    division(&server, "an hour's upload");
     let recording = server.recordings().remove(0);
     let mut times: Vec<f64> = Vec::new();
     for (_, address) in sound::listed(recording["playlist_url"].as_str().unwrap()).into_iter().step_by(9) {
@@ -76,7 +83,22 @@ fn an_hour(s3: &S3Server) {
         times[times.len() * 99 / 100],
         times.len()
     );
-    requests(&server, "the hours", 1.0);
+    let all = requests(&server, &all, "another upload, and of listening to a hundred segments of it", 1.0);
+    listening(&server, &all);
+}
+
+/// The requests of listening to an hour for the first time, by a hundred segments one after another. Those of the player itself are not
+/// among them: one for each segment in AAC.
+fn listening(server: &Server, before: &Requests) {
+    let recording = server.recordings().remove(1);
+    let url = recording["playlist_url"].as_str().unwrap();
+    let listen = |url: &str| {
+        sound::listed(url).iter().take(100).for_each(|(_, address)| assert_eq!(fetch(address).status, 200));
+    };
+    listen(url);
+    let before = requests(server, before, "listening to an hour in AAC", 9.0);
+    listen(&format!("{url}{}codec=opus", if url.contains('?') { '&' } else { '?' }));
+    requests(server, &before, "listening to an hour in Opus", 9.0);
 }
 
 /// A room of two to which nobody listens.
@@ -86,23 +108,70 @@ fn a_room(s3: &S3Server, time: Duration) {
     let (rooms, frames) = (vec!["room".to_owned()], Arc::new(speech()));
     let people = Publishers::start(&Plan { url: livekit.url(), token, rooms, per_room: 2, frames });
     let (id, _) = begin(&server, "room");
-    std::thread::sleep(time);
-    requests(&server, "the room while it goes on, an hour of it", 3_600.0 / time.as_secs_f64());
+    let begun = requests(&server, &Requests::new(), "the room while it begins", 1.0);
+    std::thread::sleep(time.saturating_sub(Duration::from_secs(6)));
+    let before = requests(&server, &begun, "the room while it goes on, an hour of it", 3_600.0 / time.as_secs_f64());
     stop(&server, &id);
     people.stop();
     server.settled_all();
-    requests(&server, "the room when it is over, in all", 1.0);
+    let all = requests(&server, &before, "the room when it is over", 1.0);
+    println!("the room has {} chunks", all["put chunk"]);
 }
 
-/// Prints the requests so far, times a factor.
-fn requests(server: &Server, what: &str, factor: f64) {
-    let mut counts: BTreeMap<String, f64> = BTreeMap::new();
-    for line in server.get("/metrics").text().lines() {
-        let Some(rest) = line.strip_prefix("echosphere_s3_requests_total{") else { continue };
-        let label = |name: &str| rest.split_once(&format!("{name}=\"")).unwrap().1.split('"').next().unwrap();
-        let count: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
-        *counts.entry(format!("{} {}", label("request"), label("purpose"))).or_default() += count * factor;
+/// An hour of two speakers, as so many in a room for this time: its log is divided.
+fn an_hours_log(s3: &S3Server, time: Duration) {
+    let livekit = LiveKit::start();
+    let (_dir, server) = server(s3, "log", &[("LIVEKIT_URL", &livekit.url()), ("ECHOSPHERE_RECORDER_CHUNK", "1s")]);
+    let per_room = (2 * 3_600 / time.as_secs().max(1)) as usize;
+    let (rooms, frames) = (vec!["room".to_owned()], Arc::new(speech()));
+    let people = Publishers::start(&Plan { url: livekit.url(), token, rooms, per_room, frames });
+    let (id, _) = begin(&server, "room");
+    std::thread::sleep(time);
+    stop(&server, &id);
+    people.stop();
+    division(&server, &format!("an hour's log, of {per_room} speakers in {time:?},"));
+    let size = s3.keys("calls").into_iter().find(|key| key.ends_with("/sound.esl")).map_or(0, |key| size(s3, key));
+    println!("{:.1} MB of sound in {} chunks", size as f64 / 1e6, server.s3_requests()["put chunk"]);
+}
+
+fn size(s3: &S3Server, key: String) -> u64 {
+    wait_for(s3.store("calls").head(&ObjectKey::parse(key).unwrap())).unwrap().unwrap().size
+}
+
+/// Prints what it costs to divide the master that has just come: from when its levels are measured nothing else is done.
+fn division(server: &Server, what: &str) {
+    let done = tasks(server, "task_seconds_count", "divide");
+    while ["ingest", "settle", "render"].iter().any(|kind| tasks(server, "tasks", kind) > 0.0) {
+        std::thread::sleep(Duration::from_millis(2));
     }
-    let counts: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count:.0}")).collect();
+    let (used, idle) = (cpu_seconds(server.pid()), server.memory("VmRSS:"));
+    let before = tasks(server, "task_seconds_sum", "divide");
+    // The peak is that from now on (proc(5)).
+    std::fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
+    while tasks(server, "task_seconds_count", "divide") <= done {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (took, peak) = (tasks(server, "task_seconds_sum", "divide") - before, server.memory("VmHWM:"));
+    let used = cpu_seconds(server.pid()) - used;
+    println!("{what} is divided in {took:.2} s; {used:.2} CPU-s, at most {:.0} MiB more than before", peak - idle);
+}
+
+/// How many tasks of a kind are open (`tasks`), were done (`task_seconds_count`), or how long they took (`task_seconds_sum`).
+fn tasks(server: &Server, what: &str, kind: &str) -> f64 {
+    let name = format!("echosphere_{what}{{kind=\"{kind}\"");
+    let metrics = server.get("/metrics").text();
+    let line = metrics.lines().find(|line| line.starts_with(&name) && !line.contains("dead"));
+    line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
+/// Prints the requests since then, times a factor; returns those so far.
+fn requests(server: &Server, before: &Requests, what: &str, factor: f64) -> Requests {
+    // Sidecars are written 5 s after what they are of.
+    std::thread::sleep(Duration::from_secs(6));
+    let now = server.s3_requests();
+    let since = |(what, count): (&String, &u64)| (what.clone(), count - before.get(what).unwrap_or(&0));
+    let counts = now.iter().map(since).filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = counts.map(|(what, count)| format!("{what} {:.0}", count as f64 * factor)).collect();
     println!("requests of {what}: {}", counts.join(", "));
+    now
 }

@@ -77,7 +77,9 @@ impl Rendering {
     pub async fn is_made(&self, recording: &Recording, segment: &Segment, key: &ObjectKey) -> Result<bool, Error> {
         let now = self.store.segment(recording.id, &aac_id(), segment.index).await?;
         let is_stored = now.is_some_and(|now| now.state.own() == Some(key));
-        Ok(is_stored && self.objects.head(key).await?.is_some())
+        // Only of what was stored before may somebody have found that it is gone.
+        let is_new = segment.state.own() != Some(key);
+        Ok(is_stored && (is_new || self.objects.head(key).await?.is_some()))
     }
 
     /// Stores a segment that was rendered because somebody asked for it.

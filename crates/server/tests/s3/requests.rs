@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use echosphere_testkit::http;
 use echosphere_testkit::livekit::LiveKit;
 use echosphere_testkit::s3::{Kind, S3Server};
 use echosphere_testkit::server::Server;
 use echosphere_testkit::session::{self, Session};
+use echosphere_testkit::sound;
 
 use super::{assert_whole, is_nothing_left, start, talk, until};
 
@@ -54,6 +56,21 @@ fn a_chunk_of_a_room_is_read_once_for_each_thing_that_is_done_with_it() {
     // It is found out what they amount to, their levels are measured, and they become two objects. One more is looked for after the last.
     assert!(requests["get chunk"] <= 3 * chunks + 1, "{chunks} chunks: {requests:?}");
     assert!(all(&requests, "get ") - requests["get chunk"] <= BESIDE, "{requests:?}");
+}
+
+#[test]
+fn a_segment_that_is_asked_for_is_looked_at_once_at_most() {
+    let s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let (_dir, server) = start(&s3, "s3://calls", &[]);
+    assert_eq!(session::hour_long().upload(server.address).status, 200);
+    let recording = server.settled_all().remove(0);
+    let (before, listed) = (server.s3_requests(), sound::listed(recording["playlist_url"].as_str().unwrap()));
+    for (_, address) in &listed[..30] {
+        assert_eq!(http::fetch(address).status, 200);
+    }
+    let requests = since(&before, &server);
+    assert!(requests.get("get segment") <= Some(&30), "{requests:?}");
 }
 
 #[test]

@@ -195,11 +195,20 @@ pub fn recordings_folder(project: &ProjectId) -> ObjectKey {
     ObjectKey(format!("{}recordings", project_prefix(project)))
 }
 
-/// The recording of an [upload's body](RecordingPrefix::upload_body).
-pub fn of_upload_body(key: &ObjectKey) -> Option<RecordingId> {
-    let mut segments = key.as_str().rsplit('/');
-    let (name, attempt, recording) = (segments.next()?, segments.next()?, segments.next()?);
-    (name == "upload.multipart" && attempt.parse::<u32>().is_ok()).then(|| recording.parse().ok()).flatten()
+/// The recording that an object of a recording's own folder belongs to.
+pub fn recording_of(key: &ObjectKey) -> Option<RecordingId> {
+    let mut segments = key.as_str().split('/');
+    let first = match segments.next()? {
+        // Of a project other than `default`.
+        "projects" => segments.nth(1)?,
+        first => first,
+    };
+    (first == "recordings").then(|| segments.nth(1)).flatten()?.parse().ok()
+}
+
+/// The recording that a [`sidecar`] is of, by its key.
+pub fn of_sidecar(key: &ObjectKey) -> Option<RecordingId> {
+    key.as_str().rsplit('/').next()?.strip_suffix(".json.gz")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -208,6 +217,22 @@ mod tests {
     use proptest::prelude::*;
 
     const ID: &str = "0193a3a0-1111-7222-8333-444455556666";
+
+    #[test]
+    fn a_key_says_which_recording_it_is_of() {
+        let recording: RecordingId = "0193a3a0-1111-7222-8333-444455556666".parse().unwrap();
+        let other = ProjectId::parse("acme").unwrap();
+        for project in [ProjectId::default(), other] {
+            let prefix = RecordingPrefix::new(&project, Some("recordings"), recording);
+            for key in [prefix.upload_body(3), prefix.log_chunk(1, 2)] {
+                assert_eq!(recording_of(&key), Some(recording), "{key}");
+            }
+            assert_eq!(of_sidecar(&sidecar(&project, recording)), Some(recording));
+            assert_eq!(of_sidecar(&deleted(&project, recording)), None);
+            assert!(!deleted(&project, recording).as_str().contains("0193a3a0"));
+        }
+        assert_eq!(recording_of(&ObjectKey::parse("telemetry/x/y").unwrap()), None);
+    }
 
     #[test]
     fn keys_follow_the_documented_layout() {

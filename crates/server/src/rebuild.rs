@@ -1,27 +1,25 @@
 //! `echosphere rebuild`: makes an empty database whole again from the sidecars in object storage (docs/sidecars.md).
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 use echosphere_domain::id::{ProjectId, RecordingId, TaskId, UploadId};
 use echosphere_domain::key::{self, ObjectKey};
 use echosphere_storage::{ObjectStore, pieces};
 use echosphere_store::{Purpose, Sealed, Sidecar, Store, Upload};
-use flate2::read::GzDecoder;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, STORE_ID};
-use crate::{entropy, startup};
+use crate::jobs::sidecars::unpacked;
+use crate::{entropy, error, startup};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Sidecars that are read at once.
 const AT_ONCE: usize = 16;
-/// The longest document that is read, in bytes: a hundred times what a day's call has.
-const LONGEST: u64 = 1 << 30;
 /// Keys per query of the database.
 const BATCH: usize = 500;
 
@@ -32,7 +30,9 @@ struct Found {
     deleted: HashSet<RecordingId>,
     uploads: u64,
     unknown: u64,
-    unreadable: u64,
+    /// Recordings whose sidecars could not be restored, and how many there were of these and of notes.
+    unreadable: HashSet<RecordingId>,
+    failed: u64,
 }
 
 /// Makes the database whole, and prints what it found.
@@ -59,7 +59,7 @@ pub async fn run(config: &Config) -> Result<(), Error> {
         rebuild.project(&project.id, &mut found).await?;
     }
     rebuild.store.close().await;
-    let Found { recordings, deleted, uploads, unknown, unreadable } = found;
+    let Found { recordings, deleted, uploads, unknown, failed, .. } = found;
     println!("{recordings} recordings are in the database again, and {} that were deleted stay so.", deleted.len());
     if uploads > 0 {
         println!("{uploads} uploads that were in no recording yet are read after the next start.");
@@ -68,8 +68,8 @@ pub async fn run(config: &Config) -> Result<(), Error> {
         println!("{unknown} objects belong to nothing that is known, and are left alone.");
     }
     println!("Start the server: what was under way goes on.");
-    if unreadable > 0 {
-        return Err(format!("{unreadable} sidecars could not be read; the log names them").into());
+    if failed > 0 {
+        return Err(format!("{failed} sidecars could not be read; the log names them. Nothing of theirs was touched: a version that reads them may rebuild a new data directory").into());
     }
     Ok(())
 }
@@ -84,59 +84,81 @@ struct Rebuild {
 impl Rebuild {
     /// Restores what a project has. What was deleted comes first: what is left of it is not restored.
     async fn project(&self, project: &ProjectId, found: &mut Found) -> Result<(), Error> {
-        let deleted =
-            self.restore(project, &key::deleted_folder(project), &HashSet::new(), &mut found.unreadable).await?;
+        let (notes, sidecars) = (key::deleted_folder(project), key::sidecar_folder(project));
+        let deleted = self.restore(project, &notes, Purpose::Deletion, found).await?;
         found.deleted.extend(deleted);
-        let restored =
-            self.restore(project, &key::sidecar_folder(project), &found.deleted, &mut found.unreadable).await?;
+        let restored: HashSet<_> =
+            self.restore(project, &sidecars, Purpose::Sidecar, found).await?.into_iter().collect();
         found.recordings += restored.len() as u64;
         let objects = self.bytes.list(&key::recordings_folder(project)).await?;
         for keys in objects.chunks(BATCH) {
             let known: HashSet<_> = self.store.known_objects(keys).await?.into_iter().collect();
             for object in keys.iter().filter(|key| !known.contains(key)) {
-                match key::of_upload_body(object) {
-                    Some(recording) if found.deleted.contains(&recording) => {}
-                    Some(_) => {
-                        self.take_in(project, object).await?;
-                        found.uploads += 1;
-                    }
-                    None => found.unknown += 1,
-                }
+                self.without_row(project, object, &restored, found).await?;
             }
         }
         Ok(())
     }
 
-    /// Restores the sidecars in a folder but those of these recordings; returns of which recordings they are.
+    /// Decides about an object that no sidecar names: what came after the last one was written.
+    async fn without_row(
+        &self,
+        project: &ProjectId,
+        object: &ObjectKey,
+        restored: &HashSet<RecordingId>,
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        let recording = key::recording_of(object);
+        let is_of = |recordings: &HashSet<RecordingId>| recording.is_some_and(|id| recordings.contains(&id));
+        // What is left of a deletion goes with it; what belongs to a sidecar that cannot be read waits for one that can.
+        if is_of(&found.deleted) || is_of(&found.unreadable) {
+            return Ok(());
+        }
+        let name = object.as_str().rsplit('/').next().unwrap_or_default();
+        if name == "upload.multipart" && recording.is_some() {
+            let counted = if self.take_in(project, object).await? { &mut found.uploads } else { &mut found.unknown };
+            *counted += 1;
+            return Ok(());
+        }
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending).filter(|_| is_of(restored));
+        let purpose = match ending {
+            Some("esc") => Purpose::Log,
+            Some("ts") => Purpose::Segment,
+            _ => {
+                found.unknown += 1;
+                return Ok(());
+            }
+        };
+        Ok(self.store.announce(project, recording, purpose, std::slice::from_ref(object), self.clock.now()).await?)
+    }
+
+    /// Restores the sidecars in a folder but those of recordings that were deleted; returns of which recordings they are.
     async fn restore(
         &self,
         project: &ProjectId,
         folder: &ObjectKey,
-        without: &HashSet<RecordingId>,
-        unreadable: &mut u64,
+        purpose: Purpose,
+        found: &mut Found,
     ) -> Result<Vec<RecordingId>, Error> {
         let keys = self.bytes.list(folder).await?;
         let progress = Progress::new(keys.len(), folder);
         let read = |key: ObjectKey| async move {
-            let compressed = self.bytes.get(&key).await;
-            (key, compressed)
+            let object = self.bytes.get(&key).await;
+            (key, object)
         };
         let mut documents = stream::iter(keys).map(read).buffer_unordered(AT_ONCE);
         let mut restored = Vec::new();
-        while let Some((key, compressed)) = documents.next().await {
-            let outcome = match decompressed(&compressed?).and_then(|json| Ok(Sidecar::parse(&json)?)) {
-                Ok(sidecar) if sidecar.project != *project => {
-                    Err(format!("it is of the project {}", sidecar.project).into())
-                }
-                Ok(sidecar) if without.contains(&sidecar.recording) => continue,
-                Ok(sidecar) => self.store.restore(&sidecar).await.map(|()| sidecar.recording).map_err(Error::from),
-                Err(error) => Err(error),
+        while let Some((key, object)) = documents.next().await {
+            let sidecar = match unpacked(&object?) {
+                Ok(sidecar) if found.deleted.contains(&sidecar.recording) => continue,
+                sidecar => sidecar,
             };
-            match outcome {
+            match self.restore_one(project, &key, purpose, sidecar).await {
                 Ok(recording) => restored.push(recording),
                 Err(error) => {
                     tracing::error!(%key, %error, "a sidecar is not restored");
-                    *unreadable += 1;
+                    found.unreadable.extend(key::of_sidecar(&key));
+                    found.failed += 1;
                 }
             }
             progress.say(restored.len());
@@ -144,8 +166,30 @@ impl Rebuild {
         Ok(restored)
     }
 
-    /// Takes an upload in that is in no recording: its body is read again as if it had just come.
-    async fn take_in(&self, project: &ProjectId, object: &ObjectKey) -> Result<(), Error> {
+    async fn restore_one(
+        &self,
+        project: &ProjectId,
+        key: &ObjectKey,
+        purpose: Purpose,
+        sidecar: Result<Sidecar, error::Error>,
+    ) -> Result<RecordingId, Error> {
+        let sidecar = sidecar?;
+        if sidecar.project != *project {
+            return Err(format!("it is of the project {}", sidecar.project).into());
+        }
+        self.store.restore(&sidecar).await?;
+        // The object itself; the first version of a sidecar does not name it.
+        let recording = (purpose == Purpose::Sidecar).then_some(sidecar.recording);
+        self.store.announce(project, recording, purpose, std::slice::from_ref(key), self.clock.now()).await?;
+        Ok(sidecar.recording)
+    }
+
+    /// Takes an upload in that is in no recording: its body is read again as if it had just come. False when it is none (any more): of a session of which
+    /// something was not to be kept there is sound alone.
+    async fn take_in(&self, project: &ProjectId, object: &ObjectKey) -> Result<bool, Error> {
+        if self.bytes.get_range(object, 0..2).await? != "--" {
+            return Ok(false);
+        }
         let (now, id) = (self.clock.now(), UploadId::new(entropy::uuid(self.clock.now())));
         let size = self.bytes.head(object).await?.map_or(0, |object| object.size);
         let mut body = pieces(Arc::clone(&self.bytes), object.clone(), 0..size).boxed();
@@ -159,14 +203,9 @@ impl Rebuild {
         let task = TaskId::new(entropy::uuid(now));
         self.store.seal_upload(id, Sealed { bytes: size, complete: true }, task, now).await?;
         // It is written anew when it is read; this one goes with the next sweep.
-        Ok(self.store.announce(project, None, Purpose::Upload, std::slice::from_ref(object), now).await?)
+        self.store.announce(project, None, Purpose::Upload, std::slice::from_ref(object), now).await?;
+        Ok(true)
     }
-}
-
-fn decompressed(compressed: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut json = Vec::new();
-    GzDecoder::new(compressed).take(LONGEST).read_to_end(&mut json)?;
-    Ok(json)
 }
 
 /// Says how far it is, on a terminal in one line.
@@ -188,19 +227,6 @@ impl<'f> Progress<'f> {
                 println!();
             }
             let _ = std::io::stdout().flush();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decompressed(&bytes);
         }
     }
 }

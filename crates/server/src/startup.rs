@@ -5,6 +5,7 @@ mod bucket;
 mod places;
 mod s3_requests;
 mod stores;
+mod unreachable;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -274,7 +274,7 @@ CREATE TABLE objects (
     -- not ours.
     state     TEXT    NOT NULL,
     since     INTEGER NOT NULL,
-    is_prefix INTEGER NOT NULL DEFAULT 0, place INTEGER NOT NULL DEFAULT 1, left_in INTEGER, left_until INTEGER,
+    is_prefix INTEGER NOT NULL DEFAULT 0, place INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (store, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -331,7 +331,14 @@ CREATE TABLE places (
     used_since INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX objects_left ON objects (left_until) WHERE left_in IS NOT NULL;
+CREATE TABLE leftovers (
+    key   TEXT    NOT NULL,
+    place INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (key, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX leftovers_by_place ON leftovers (place);
 
 CREATE TABLE sidecars (
     recording TEXT    NOT NULL PRIMARY KEY,
@@ -383,6 +390,10 @@ CREATE TRIGGER sidecar_of_master AFTER UPDATE ON masters BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = (SELECT captures.recording FROM captures JOIN recordings
         ON recordings.id = captures.recording WHERE captures.id = new.capture
         AND (captures.source <> 'recorder' OR recordings.status IN ('COMPLETED', 'FAILED')));
+END;
+
+CREATE TRIGGER sidecar_of_segment AFTER UPDATE OF state ON segments WHEN old.state = 'stored' AND new.state <> 'stored' BEGIN
+    UPDATE sidecars SET changed = changed + 1 WHERE recording = new.recording;
 END;
 
 CREATE TRIGGER sidecar_of_new_room AFTER INSERT ON rooms BEGIN

@@ -25,6 +25,8 @@ pub enum Purpose {
     Analysis,
     /// A recording's rows. Live from its announcement on.
     Sidecar,
+    /// A note that a recording is deleted. Live from its announcement on.
+    Deletion,
     /// An OTLP request.
     Telemetry,
     /// An upload that could not be read.

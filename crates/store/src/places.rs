@@ -41,7 +41,8 @@ pub trait Places {
     /// All places, the one that is written to first. Scope: all projects.
     async fn places(&self) -> Result<Vec<Place>>;
 
-    /// From now on objects are announced in the place with this marker, which is a new one if it is not known. Scope: all projects.
+    /// From now on objects are announced in the place with this marker, which is a new one if it is not known; sidecars that are
+    /// elsewhere then are to be written anew. Scope: all projects.
     async fn use_place(&self, marker: &str, settings: &str, now: WallTime) -> Result<PlaceId>;
 
     /// Whether an object is, or was left, in a place. Scope: all projects.
@@ -53,19 +54,28 @@ pub trait Places {
     /// Those of these keys that are in a place of before, and in which. Scope: id.
     async fn elsewhere(&self, keys: &[ObjectKey]) -> Result<Vec<(ObjectKey, PlaceId)>>;
 
-    /// Live objects in places of before, in the order of their keys, after one. Scope: all projects.
+    /// Those of these objects that have bytes in places of before, and in which: in what counts, or in what was left there. Scope: id.
+    async fn copies(&self, keys: &[ObjectKey]) -> Result<Vec<(ObjectKey, PlaceId)>>;
+
+    /// Live objects in places of before but sidecars, which are written anew, in the order of their keys, after one. Scope: all projects.
     async fn all_elsewhere(&self, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ElsewhereObject>>;
 
-    /// How many live objects are in places of before. Scope: all projects.
+    /// How many these are. Scope: all projects.
     async fn count_elsewhere(&self) -> Result<u64>;
 
     /// Notes that a live object was copied from a place of before to the one that is written to, and is read there from now on. What is left in
     /// the former is deleted after `left_until`. False when it is not there, or not live, any more. Scope: id.
     async fn moved(&self, key: &ObjectKey, from: PlaceId, left_until: WallTime) -> Result<bool>;
 
-    /// What was left in places of before, and is read there by nobody since before a time. Scope: all projects.
-    async fn left_behind(&self, before: WallTime, limit: u32) -> Result<Vec<(ObjectKey, PlaceId)>>;
+    /// What was left in places of before, and is read there by nobody since before a time, in the order of keys and places, after one. Scope: all
+    /// projects.
+    async fn left_behind(
+        &self,
+        before: WallTime,
+        after: Option<&(ObjectKey, PlaceId)>,
+        limit: u32,
+    ) -> Result<Vec<(ObjectKey, PlaceId)>>;
 
-    /// Notes that nothing is left of these objects where they were before. Scope: id.
-    async fn nothing_left(&self, keys: &[ObjectKey]) -> Result<()>;
+    /// Notes that nothing is left of an object in a place of before. Scope: id.
+    async fn nothing_left(&self, key: &ObjectKey, place: PlaceId) -> Result<()>;
 }

@@ -85,7 +85,8 @@ pub struct StaleSidecar {
 #[async_trait]
 pub trait Sidecars {
     /// Recordings whose rows have changed since their sidecar was written, in the order of their ids, after one; none whose deletion was requested
-    /// (the erasure writes those). Scope: all projects.
+    /// (the erasure writes those), and none of which an upload is being read: until that is published its sound may not be there. Scope: all
+    /// projects.
     async fn stale_sidecars(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<StaleSidecar>>;
 
     /// How many of these there are. Scope: all projects.
@@ -103,8 +104,8 @@ pub trait Sidecars {
     /// Whether there is no recording at all: then the database may be made whole again. Scope: all projects.
     async fn is_empty(&self) -> Result<bool>;
 
-    /// Stores the rows of a sidecar that are not there, in one transaction: of tasks that nobody works on, of rooms that nobody owns, and of objects in the place
-    /// that is written to.
+    /// Stores the rows of a sidecar that are not there, in one transaction: of tasks that nobody works on, and of rooms that nobody owns. An object that was in a
+    /// place of before is in place 0 then, which is not known.
     ///
     /// # Errors
     ///

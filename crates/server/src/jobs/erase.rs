@@ -100,6 +100,9 @@ pub(super) async fn bytes(jobs: &Jobs, what: Erasure) -> Result<(u64, u64), Erro
                     return Err(error::Error::Stopping.into());
                 }
                 jobs.objects.delete(key).await?;
+                if may_be_in_parts(key) {
+                    jobs.objects.abort_unfinished(key).await?;
+                }
             }
             jobs.store.forget_objects(keys).await?;
         }
@@ -111,12 +114,17 @@ pub(super) async fn bytes(jobs: &Jobs, what: Erasure) -> Result<(u64, u64), Erro
     Ok(orphans)
 }
 
+/// Whether an object may be so large that it is written in parts: a process that died may have left some. Not all servers find them by a folder.
+fn may_be_in_parts(key: &ObjectKey) -> bool {
+    [".multipart", ".ogg", ".esl"].iter().any(|ending| key.as_str().ends_with(ending))
+}
+
 /// Deletes objects in the folders that have no row and are no other recording's: earlier versions left some, and a process that died may have left a
 /// part of one.
 async fn without_rows(jobs: &Jobs, what: Erasure, folders: &[ObjectKey]) -> Result<(u64, u64), Error> {
     let (mut count, mut size) = (0, 0);
     for folder in folders {
-        count += jobs.objects.abort_unfinished(folder).await?;
+        jobs.objects.abort_unfinished(folder).await?;
         let listed = jobs.objects.list(folder).await?;
         let kept = jobs.store.kept_elsewhere(what, &listed).await?;
         for key in listed.iter().filter(|key| !kept.contains(key)) {

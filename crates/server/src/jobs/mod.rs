@@ -15,7 +15,7 @@ pub mod realign;
 mod recompose;
 mod render;
 mod separate;
-mod sidecars;
+pub mod sidecars;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -20,23 +20,26 @@ pub(super) async fn old(jobs: &Jobs, process_start: WallTime) -> Result<(), Erro
 
 /// Deletes what was left in places of before by objects that were moved since, and forgets places that have nothing any more.
 pub(super) async fn left(jobs: &Jobs) -> Result<(), Error> {
+    let (mut after, mut gone) = (None, 0_u64);
     loop {
-        let left = jobs.store.left_behind(jobs.clock.now(), BATCH).await?;
-        if left.is_empty() || jobs.stop.is_cancelled() {
-            break;
-        }
-        let mut gone = Vec::with_capacity(left.len());
+        let left = jobs.store.left_behind(jobs.clock.now(), after.as_ref(), BATCH).await?;
+        let Some(last) = left.last() else { break };
+        after = Some(last.clone());
         for (key, place) in left {
+            if jobs.stop.is_cancelled() {
+                return Ok(());
+            }
             match jobs.objects.delete_left(&key, place).await {
-                Ok(()) => gone.push(key),
+                Ok(()) => {
+                    jobs.store.nothing_left(&key, place).await?;
+                    gone += 1;
+                }
                 Err(error) => tracing::warn!(%key, %error, "what was left of a moved object cannot be deleted now"),
             }
         }
-        if gone.is_empty() {
-            return Ok(());
-        }
-        jobs.store.nothing_left(&gone).await?;
-        tracing::info!(objects = gone.len(), "what was left of moved objects was deleted where they were before");
+    }
+    if gone > 0 {
+        tracing::info!(objects = gone, "what was left of moved objects was deleted where they were before");
     }
     if jobs.objects.are_elsewhere() && jobs.store.forget_unused_places().await? > 0 {
         tracing::info!("a place of before has nothing of ours any more; it is not asked for from the next start on");

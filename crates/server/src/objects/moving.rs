@@ -8,6 +8,7 @@ use echosphere_storage::{ObjectStore, pieces};
 use echosphere_store::{ElsewhereObject, PlaceId};
 use futures_util::StreamExt;
 
+use super::places::Places;
 use super::{Objects, Proof};
 use crate::error::{Error, Result};
 
@@ -49,24 +50,42 @@ impl Objects {
             Err(error) if error.is_deleted() => return Ok(Moved::Gone),
             Err(error) => return Err(error),
         };
-        let there = Arc::clone(places.earlier(object.place, &object.key)?);
-        let Some(found) = there.head(&object.key).await? else { return Ok(Moved::Lost) };
-        if !self.store.elsewhere(std::slice::from_ref(&object.key)).await?.iter().any(|(_, at)| *at == object.place) {
-            return Ok(Moved::Gone);
-        }
-        copy(there, Arc::clone(&places.here), &object.key, found.size).await?;
+        let there = Arc::clone(places.earlier(object.place)?);
+        let size = match there.head(&object.key).await? {
+            Some(found) => {
+                let copied = copy(there, Arc::clone(&places.here), &object.key, found.size).await;
+                if let Err(error) = copied {
+                    self.delete_unneeded(places, object).await?;
+                    return Err(error);
+                }
+                found.size
+            }
+            // What was announced there and never written may have been written here since.
+            None => match places.here.head(&object.key).await? {
+                Some(found) => found.size,
+                None => return Ok(Moved::Lost),
+            },
+        };
         let is_moved = self.store.moved(&object.key, object.place, left_until).await?;
-        if !is_moved && self.store.known_objects(std::slice::from_ref(&object.key)).await?.is_empty() {
-            places.here.delete(&object.key).await?;
+        if !is_moved {
+            self.delete_unneeded(places, object).await?;
         }
         drop(writing);
-        Ok(if is_moved { Moved::Here(found.size) } else { Moved::Gone })
+        Ok(if is_moved { Moved::Here(size) } else { Moved::Gone })
+    }
+
+    /// Deletes the copy of an object that was deleted while it was copied.
+    async fn delete_unneeded(&self, places: &Places, object: &ElsewhereObject) -> Result<()> {
+        if self.store.known_objects(std::slice::from_ref(&object.key)).await?.is_empty() {
+            places.here.delete(&object.key).await?;
+        }
+        Ok(())
     }
 
     /// Deletes what was left of an object in a place of before.
     pub async fn delete_left(&self, key: &ObjectKey, place: PlaceId) -> Result<()> {
         if let Some(places) = &self.places {
-            places.earlier(place, key)?.delete(key).await?;
+            places.earlier(place)?.delete(key).await?;
         }
         Ok(())
     }

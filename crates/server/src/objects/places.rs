@@ -15,7 +15,7 @@ use echosphere_store::{PlaceId, Store};
 pub struct Places {
     /// The place that is written to.
     pub here: Arc<dyn ObjectStore>,
-    /// Those of before which could be opened.
+    /// Those of before that have something.
     pub earlier: BTreeMap<PlaceId, Arc<dyn ObjectStore>>,
     /// Rows, which say where an object is.
     pub rows: Arc<dyn Store>,
@@ -23,24 +23,13 @@ pub struct Places {
 
 impl Places {
     /// A place of before.
-    pub fn earlier(&self, place: PlaceId, key: &ObjectKey) -> Result<&Arc<dyn ObjectStore>> {
-        self.earlier.get(&place).ok_or_else(|| Error::Away {
-            action: "open",
-            target: key.to_string(),
-            why: format!(
-                "it was written before storage.url was changed, to the place {}, which is not there; the log of the start says why",
-                place.0
-            ),
-        })
+    pub fn earlier(&self, place: PlaceId) -> Result<&Arc<dyn ObjectStore>> {
+        self.earlier.get(&place).ok_or_else(|| unknown("there is no such place"))
     }
 
     /// The place of before in which an object is; `None` for the one that is written to.
     async fn elsewhere(&self, key: &ObjectKey) -> Result<Option<PlaceId>> {
-        let found = self.rows.elsewhere(std::slice::from_ref(key)).await.map_err(|error| Error::Away {
-            action: "find",
-            target: key.to_string(),
-            why: error.to_string(),
-        })?;
+        let found = self.rows.elsewhere(std::slice::from_ref(key)).await.map_err(unknown)?;
         Ok(found.first().map(|(_, place)| *place))
     }
 
@@ -52,13 +41,18 @@ impl Places {
         read: impl Fn(Arc<dyn ObjectStore>) -> F,
     ) -> Result<T> {
         if let Some(place) = self.elsewhere(key).await? {
-            let found = read(Arc::clone(self.earlier(place, key)?)).await;
+            let found = read(Arc::clone(self.earlier(place)?)).await;
             if !is_missing(&found) {
                 return found;
             }
         }
         read(Arc::clone(&self.here)).await
     }
+}
+
+/// It is not known where an object is.
+fn unknown(why: impl ToString) -> Error {
+    Error::Away { action: "find", target: "an object".to_owned(), why: why.to_string() }
 }
 
 fn is_absent<T>(found: &Result<T>) -> bool {
@@ -98,28 +92,19 @@ impl ObjectStore for Places {
         self.read(key, is_absent, |place| async move { place.get_pieces(key, range.clone()).await }).await
     }
 
-    /// Deletes it wherever it may be: a copy that was moved, or was written anew, is one too.
+    /// Deletes it wherever it has a copy: where it was before it was moved, too.
     async fn delete(&self, key: &ObjectKey) -> Result<()> {
-        if let Some(place) = self.elsewhere(key).await? {
-            self.earlier(place, key)?;
-        }
-        for place in self.earlier.values() {
-            place.delete(key).await?;
-        }
-        self.here.delete(key).await
+        self.delete_many(std::slice::from_ref(key)).await
     }
 
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<()> {
-        let elsewhere = self.rows.elsewhere(keys).await.map_err(|error| Error::Away {
-            action: "find",
-            target: format!("{} objects", keys.len()),
-            why: error.to_string(),
-        })?;
-        for (key, place) in elsewhere {
-            self.earlier(place, &key)?;
+        let copies = self.rows.copies(keys).await.map_err(unknown)?;
+        let mut by_place: BTreeMap<PlaceId, Vec<ObjectKey>> = BTreeMap::new();
+        for (key, place) in copies {
+            by_place.entry(place).or_default().push(key);
         }
-        for place in self.earlier.values() {
-            place.delete_many(keys).await?;
+        for (place, keys) in by_place {
+            self.earlier(place)?.delete_many(&keys).await?;
         }
         self.here.delete_many(keys).await
     }

@@ -15,9 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::bucket::{addressing, bucket_of};
+use super::unreachable::Unreachable;
 use crate::config::{self, Config, Storage};
 use crate::data_dir::{DataDir, NEW_STORE_ID, STORE_ID};
 use crate::{clock, entropy, private};
+
+/// Where objects are that were elsewhere when their rows were restored.
+const NOWHERE: PlaceId = PlaceId(0);
 
 /// The place of what earlier versions wrote.
 const FIRST: PlaceId = PlaceId(1);
@@ -267,24 +271,27 @@ async fn open_here(config: &Config, data: &DataDir, place: &Place, before: &[Kno
     }
 }
 
-/// Opens the places of before that have something. What cannot be opened is said in the log, and whoever needs it is told.
+/// The places of before that have something. What cannot be opened is said in the log, and whoever needs it is told.
 async fn earlier(
     config: &Config,
     data: &DataDir,
     rows: &dyn Store,
 ) -> Result<BTreeMap<PlaceId, Arc<dyn ObjectStore>>, Error> {
-    let mut open = BTreeMap::new();
-    for known in known(rows).await?.into_iter().skip(1) {
+    let nowhere = Known { id: NOWHERE, marker: String::new(), place: None };
+    let mut open: BTreeMap<PlaceId, Arc<dyn ObjectStore>> = BTreeMap::new();
+    for known in known(rows).await?.into_iter().skip(1).chain([nowhere]) {
         if !rows.is_in_use(known.id).await? {
             continue;
         }
-        match open_earlier(config, data, &known).await {
-            Ok(bytes) => drop(open.insert(known.id, bytes)),
-            Err(why) => tracing::error!(
-                place = known.id.0, settings = ?known.place, %why,
+        let bytes = open_earlier(config, data, &known).await.unwrap_or_else(|error| {
+            let why = error.to_string();
+            tracing::error!(
+                place = known.id.0, settings = ?known.place, why,
                 "what was kept before the setting was changed cannot be reached; its recordings do not play, and none is deleted"
-            ),
-        }
+            );
+            Arc::new(Unreachable { why })
+        });
+        open.insert(known.id, bytes);
     }
     Ok(open)
 }

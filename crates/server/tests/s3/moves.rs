@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use echosphere_testkit::http;
 use echosphere_testkit::s3::{Kind, S3Server};
 use echosphere_testkit::server::{KEY, SECRET, Server, files, start_on};
 use echosphere_testkit::session::Session;
@@ -41,16 +42,17 @@ fn answers(server: &Server) -> Vec<(String, Vec<Vec<u8>>, Value)> {
     answers
 }
 
-/// The keys of what a data directory keeps, without its marker.
+/// The keys of what a data directory keeps, but sidecars, which are written anew and not moved.
 fn kept(server: &Server) -> BTreeSet<String> {
     let root = server.data().join("objects/echosphere-recordings");
     let key = |path: &Path| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
-    files(&root).iter().map(|path| key(path)).collect()
+    files(&root).iter().map(|path| key(path)).filter(|key| !key.starts_with("sidecars/")).collect()
 }
 
-/// The keys of what a bucket keeps, without its marker.
+/// The keys of what a bucket keeps, without its marker and sidecars.
 fn there(s3: &S3Server) -> BTreeSet<String> {
-    s3.keys("calls").into_iter().filter(|key| key != "echosphere-store-id").collect()
+    let is_one = |key: &String| key != "echosphere-store-id" && !key.starts_with("sidecars/");
+    s3.keys("calls").into_iter().filter(is_one).collect()
 }
 
 /// Sessions in the data directory of a server, which is stopped then.
@@ -164,4 +166,33 @@ fn it_is_changed_back_and_what_was_there_is_known() {
     let mut server = start_on(PROGRAM, dir.path(), &[], STORED);
     assert_eq!(answers(&server), both, "nothing is in the bucket alone any more");
     server.stop();
+}
+
+#[test]
+fn what_cannot_be_reached_where_it_was_is_neither_lost_nor_deleted() {
+    let s3 = S3Server::start(Kind::Minio);
+    s3.make_bucket("calls");
+    let settings = s3.settings("s3://calls");
+    let (dir, server) = kept_here(&["order", "reservation"]);
+    let (objects, away) = (server.data().join("objects"), server.data().join("away"));
+    std::fs::rename(&objects, &away).unwrap();
+    let mut server = start_on(PROGRAM, dir.path(), &settings, STORED);
+    let recordings = server.settled_all();
+    recordings.iter().for_each(assert_whole);
+    let address = sound::listed(recordings[0]["playlist_url"].as_str().unwrap()).remove(0).1;
+    assert_eq!(http::fetch(&address).status, 503, "it is not called absent");
+    let gone = format!("/v1/recordings/{}", recordings[1]["id"].as_str().unwrap());
+    assert_eq!(server.send("DELETE", &gone, &[], b"").status, 202);
+    until("a deletion that cannot be done", || server.log().contains("a task failed and is tried again").then_some(()));
+    assert_eq!(server.get(&gone).json()["deletion"], "pending", "bytes may be left");
+    server.stop();
+    let output = command(&["storage", "move"], dir.path(), &settings).output().unwrap();
+    assert!(!output.status.success() && said(&output).contains("could not be copied"), "{}", said(&output));
+    std::fs::remove_dir_all(&objects).ok();
+    std::fs::rename(&away, &objects).unwrap();
+    let server = start_on(PROGRAM, dir.path(), &settings, STORED);
+    until("the deletion", || (server.get(&gone).status == 410).then_some(()));
+    let recordings = server.settled_all();
+    assert_whole(&recordings[0]);
+    assert!(answers(&server)[0].1.iter().all(|bytes| !bytes.is_empty()));
 }

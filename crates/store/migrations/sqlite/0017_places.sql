@@ -11,7 +11,12 @@ CREATE TABLE places (
 
 -- In which place an object is.
 ALTER TABLE objects ADD COLUMN place INTEGER NOT NULL DEFAULT 1;
--- An earlier place that has its bytes too, and from when on nobody reads them there.
-ALTER TABLE objects ADD COLUMN left_in INTEGER;
-ALTER TABLE objects ADD COLUMN left_until INTEGER;
-CREATE INDEX objects_left ON objects (left_until) WHERE left_in IS NOT NULL;
+
+-- Copies that objects left in other places when they were moved, or written anew: from when on nobody reads them there.
+CREATE TABLE leftovers (
+    key   TEXT    NOT NULL,
+    place INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (key, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leftovers_by_place ON leftovers (place);

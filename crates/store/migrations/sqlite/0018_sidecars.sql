@@ -44,6 +44,10 @@ CREATE TRIGGER sidecar_of_master AFTER UPDATE ON masters BEGIN
         ON recordings.id = captures.recording WHERE captures.id = new.capture
         AND (captures.source <> 'recorder' OR recordings.status IN ('COMPLETED', 'FAILED')));
 END;
+-- A segment that is not stored any more must not be listed as one that is.
+CREATE TRIGGER sidecar_of_segment AFTER UPDATE OF state ON segments WHEN old.state = 'stored' AND new.state <> 'stored' BEGIN
+    UPDATE sidecars SET changed = changed + 1 WHERE recording = new.recording;
+END;
 CREATE TRIGGER sidecar_of_new_room AFTER INSERT ON rooms BEGIN
     UPDATE sidecars SET changed = changed + 1 WHERE recording = new.recording;
 END;

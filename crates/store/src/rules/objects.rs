@@ -19,8 +19,11 @@ pub(crate) async fn announce(
     if let Some(recording) = recording {
         refuse_deleted(rows, recording).await?;
     }
-    let state =
-        if matches!(purpose, Purpose::Log | Purpose::Sidecar) { ObjectState::Live } else { ObjectState::Announced };
+    let state = if matches!(purpose, Purpose::Log | Purpose::Sidecar | Purpose::Deletion) {
+        ObjectState::Live
+    } else {
+        ObjectState::Announced
+    };
     rows.put_objects(project, recording, purpose, keys, state, now).await
 }
 

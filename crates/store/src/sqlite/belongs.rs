@@ -46,6 +46,12 @@ pub const BELONGS: &[Belongs] = &[
         erased_by: &["DELETE FROM telemetry WHERE {telemetry}"],
     },
     Belongs {
+        table: "leftovers",
+        columns: &[("key", Removed), ("place", Removed), ("until", Removed)],
+        // The copies are deleted with their objects.
+        erased_by: &["DELETE FROM leftovers WHERE key IN (SELECT key FROM objects WHERE recording = ?1)"],
+    },
+    Belongs {
         table: "objects",
         columns: &[
             ("store", Removed),
@@ -57,8 +63,6 @@ pub const BELONGS: &[Belongs] = &[
             ("since", Removed),
             ("is_prefix", Removed),
             ("place", Removed),
-            ("left_in", Removed),
-            ("left_until", Removed),
         ],
         erased_by: &["DELETE FROM objects WHERE recording = ?1"],
     },

@@ -33,9 +33,12 @@ const TABLES: [(&str, &str); 13] = [
 const TELEMETRY: &str =
     "(project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1 AND job_id IS NOT NULL)
     OR (job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))";
-const OBJECTS: &str = "store = 'main' AND (recording = ?1 OR key IN (SELECT key FROM telemetry
-    WHERE (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1 AND job_id IS NOT NULL)
-    OR (job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))))";
+/// Not with OR, for which all objects would be read.
+const OBJECTS: &str = "(store, key) IN (SELECT store, key FROM objects WHERE recording = ?1
+    UNION SELECT 'main', key FROM telemetry
+        WHERE (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1 AND job_id IS NOT NULL)
+    UNION SELECT 'main', key FROM telemetry
+        WHERE job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))";
 /// Those that a deletion needs.
 const OF_DELETION: [&str; 4] = ["recordings", "rooms", "tombstones", "objects"];
 /// What a room that goes on says is in its chunks, and who is in it may still ask to be left out: its own rows of these tables, and all of the
@@ -43,17 +46,18 @@ const OF_DELETION: [&str; 4] = ["recordings", "rooms", "tombstones", "objects"];
 const OF_THE_END: [&str; 4] = ["turns", "renditions", "segments", "people"];
 /// The turns that sessions brought meanwhile.
 const BROUGHT: &str = "capture IN (SELECT id FROM captures WHERE recording = ?1 AND source <> 'recorder')";
-/// Columns that have no meaning in another database, and what they become: nobody works on a task or owns a room, and all is in the place that
-/// is written to.
-const RESET: [(&str, &str, &str); 7] = [
-    ("tasks", "lease_until", "NULL"),
-    ("tasks", "owner", "NULL"),
-    ("rooms", "owner", "NULL"),
-    ("rooms", "lease_until", "NULL"),
-    ("objects", "place", super::places::HERE),
-    ("objects", "left_in", "NULL"),
-    ("objects", "left_until", "NULL"),
-];
+/// Columns whose values are not written, and what is instead. Who is in a room that goes on may still ask to be left out.
+const WITHHELD_MEANWHILE: &[(&str, &str, &str)] =
+    &[("recordings", "participants", "'[]'"), ("recordings", "tracks", "'[]'"), ("recordings", "agent_name", "NULL")];
+/// The names by which people were left out of a room whose recording is deleted stay in its row while another recording has the room.
+const WITHHELD_DELETED: &[(&str, &str, &str)] = &[("rooms", "options", "'{}'"), ("rooms", "excluded", "'[]'")];
+/// Of an object it is written whether it is in the place that is written to.
+const PLACE: (&str, &str, &str) = ("objects", "place", HERE_OR_NOT);
+const HERE_OR_NOT: &str =
+    "iif(place = ifnull((SELECT id FROM places ORDER BY used_since DESC, id DESC LIMIT 1), 1), 1, 0)";
+/// Columns that have no meaning in another database, and what they become: nobody works on a task or owns a room.
+const RESET: [(&str, &str); 4] =
+    [("tasks", "lease_until"), ("tasks", "owner"), ("rooms", "owner"), ("rooms", "lease_until")];
 
 fn failed(error: sqlx::Error) -> Error {
     Error::from_sqlx("read or write the rows of a sidecar", error)
@@ -65,19 +69,25 @@ async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<S
     names.fetch_all(connection).await.map_err(failed)
 }
 
+/// Rows of a table, with other values in some of the columns.
 async fn dumped(
     connection: &mut SqliteConnection,
-    table: &str,
-    condition: &str,
+    (table, condition): (&str, &str),
     recording: RecordingId,
+    withheld: &[(&str, &str, &str)],
 ) -> Result<SidecarRows> {
     let columns = columns(connection, table).await?;
-    let values: Vec<String> = columns
-        .iter()
-        .map(|name| {
+    let instead = |name: &String| {
+        let mut all = withheld.iter().chain([&PLACE]);
+        all.find(|(of, column, _)| *of == table && name == column).map(|(.., value)| *value)
+    };
+    let value = |name: &String| match instead(name) {
+        Some(value) => format!("json_quote({value})"),
+        None => {
             format!("CASE typeof({name}) WHEN 'blob' THEN json_object('hex', hex({name})) ELSE json_quote({name}) END")
-        })
-        .collect();
+        }
+    };
+    let values: Vec<String> = columns.iter().map(value).collect();
     let query = format!("SELECT '[' || concat_ws(',', {}) || ']' FROM {table} WHERE {condition}", values.join(", "));
     let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(query)).bind(recording.to_string());
     let rows = rows.fetch_all(connection).await.map_err(failed)?;
@@ -98,6 +108,11 @@ pub(super) async fn dump(connection: &mut SqliteConnection, recording: Recording
     let row = Reader::new("recordings", &found);
     let project: ProjectId = row.project()?;
     let (is_deleted, goes_on) = (row.flag("is_deleted")?, row.flag("goes_on")?);
+    let withheld = match (is_deleted, goes_on) {
+        (true, _) => WITHHELD_DELETED,
+        (false, true) => WITHHELD_MEANWHILE,
+        (false, false) => &[],
+    };
     let mut tables = BTreeMap::new();
     for (table, condition) in TABLES {
         let condition = match table {
@@ -106,7 +121,7 @@ pub(super) async fn dump(connection: &mut SqliteConnection, recording: Recording
             _ if goes_on && OF_THE_END.contains(&table) => continue,
             _ => condition,
         };
-        let rows = dumped(connection, table, condition, recording).await?;
+        let rows = dumped(connection, (table, condition), recording, withheld).await?;
         if !rows.rows.is_empty() {
             tables.insert(table.to_owned(), rows);
         }
@@ -130,6 +145,33 @@ fn bound<'q>(
     })
 }
 
+/// The statement that stores a row, whose values are `?1` and so on. Rows that several recordings have are stored once.
+fn insertion(table: &str, columns: &[String]) -> String {
+    // Tombstones are numbered anew: another database may have used the same numbers.
+    let is_tombstones = table == "tombstones";
+    let (mut names, mut values, mut same) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, column) in (1..).zip(columns) {
+        if is_tombstones && column == "id" {
+            continue;
+        }
+        names.push(column.as_str());
+        same.push(format!("{column} IS ?{number}"));
+        values.push(match (table, column.as_str()) {
+            reset if RESET.contains(&reset) => "NULL".to_owned(),
+            // 0 is a place that is not known.
+            ("objects", "place") => format!("iif(?{number} = 0, 0, {})", super::places::HERE),
+            _ => format!("?{number}"),
+        });
+    }
+    let unless = if is_tombstones {
+        format!("NOT EXISTS (SELECT 1 FROM tombstones WHERE {})", same.join(" AND "))
+    } else {
+        "true".to_owned()
+    };
+    let (names, values) = (names.join(", "), values.join(", "));
+    format!("INSERT INTO {table} ({names}) SELECT {values} WHERE {unless} ON CONFLICT DO NOTHING")
+}
+
 pub(super) async fn store(connection: &mut SqliteConnection, sidecar: &Sidecar) -> Result<()> {
     let corrupt =
         |table: &str, reason: String| Error::Corrupt { row: format!("{table} of {}", sidecar.recording), reason };
@@ -142,14 +184,10 @@ pub(super) async fn store(connection: &mut SqliteConnection, sidecar: &Sidecar) 
         if let Some(unknown) = rows.columns.iter().find(|column| !known.contains(column)) {
             return Err(corrupt(table, format!("there is no column {unknown:?}")));
         }
-        let reset = |column: &String| RESET.iter().find(|(of, name, _)| *of == table && name == column);
-        let values: Vec<&str> =
-            rows.columns.iter().map(|column| reset(column).map_or("?", |(.., value)| *value)).collect();
-        let insert =
-            format!("INSERT OR IGNORE INTO {table} ({}) VALUES ({})", rows.columns.join(", "), values.join(", "));
+        let insert = insertion(table, &rows.columns);
         for row in &rows.rows {
             let mut query = sqlx::query(AssertSqlSafe(insert.clone()));
-            for (value, _) in row.iter().zip(&values).filter(|(_, placeholder)| **placeholder == "?") {
+            for value in row {
                 query = bound(query, value).map_err(|reason| corrupt(table, reason))?;
             }
             query.execute(&mut *connection).await.map_err(|error| corrupt(table, error.to_string()))?;
@@ -173,6 +211,8 @@ impl Sidecars for SqliteStore {
         let rows = sqlx::query(
             "SELECT recording AS id, changed FROM sidecars WHERE written <> changed AND recording > ?
              AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = recording AND deletion IN ('pending', 'done'))
+             AND NOT EXISTS (SELECT 1 FROM captures WHERE captures.recording = sidecars.recording AND source = 'upload'
+                 AND status = 'processing')
              ORDER BY recording LIMIT ?",
         );
         let rows = rows.bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit);
@@ -186,7 +226,9 @@ impl Sidecars for SqliteStore {
     async fn count_stale_sidecars(&self) -> Result<u64> {
         let count = sqlx::query_scalar::<_, i64>(
             "SELECT count(*) FROM sidecars WHERE written <> changed
-             AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = recording AND deletion IN ('pending', 'done'))",
+             AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = recording AND deletion IN ('pending', 'done'))
+             AND NOT EXISTS (SELECT 1 FROM captures WHERE captures.recording = sidecars.recording AND source = 'upload'
+                 AND status = 'processing')",
         );
         count.fetch_one(&self.readers).await.map(i64::unsigned_abs).map_err(failed)
     }

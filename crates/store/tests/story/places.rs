@@ -9,6 +9,7 @@ use crate::work::key;
 use crate::world::{World, at, mine};
 
 on_each! {
+    a_copy_is_known_in_each_place_where_it_was_left,
     an_object_is_where_it_was_written_until_it_is_moved,
     a_place_that_was_used_before_is_used_again,
     what_is_written_anew_is_left_where_it_was,
@@ -39,16 +40,19 @@ async fn an_object_is_where_it_was_written_until_it_is_moved(world: World) {
     assert!(store.moved(&keys[0], first, at(50)).await.unwrap());
     assert!(!store.moved(&keys[0], first, at(50)).await.unwrap(), "it is not there any more");
     assert_eq!(store.elsewhere(&keys).await.unwrap(), was[1..]);
-    assert!(store.left_behind(at(50), 9).await.unwrap().is_empty(), "somebody may still read it there");
-    assert_eq!(store.left_behind(at(51), 9).await.unwrap(), [(keys[0].clone(), first)]);
-    store.nothing_left(from_ref(&keys[0])).await.unwrap();
-    assert!(store.left_behind(at(51), 9).await.unwrap().is_empty());
+    assert_eq!(store.copies(&keys).await.unwrap().len(), 2, "the one that was not moved, and the one that was left");
+    assert!(store.left_behind(at(50), None, 9).await.unwrap().is_empty(), "somebody may still read it there");
+    let left = store.left_behind(at(51), None, 9).await.unwrap();
+    assert_eq!(left, [(keys[0].clone(), first)]);
+    assert!(store.left_behind(at(51), left.last(), 9).await.unwrap().is_empty());
+    store.nothing_left(&keys[0], first).await.unwrap();
+    assert!(store.left_behind(at(51), None, 9).await.unwrap().is_empty());
 
     assert!(store.is_in_use(first).await.unwrap());
     assert_eq!(store.forget_unused_places().await.unwrap(), 0);
     assert!(store.moved(&keys[1], first, at(60)).await.unwrap());
     assert!(store.is_in_use(first).await.unwrap(), "it has what was left");
-    store.nothing_left(from_ref(&keys[1])).await.unwrap();
+    store.nothing_left(&keys[1], first).await.unwrap();
     assert!(!store.is_in_use(first).await.unwrap());
     assert_eq!(store.forget_unused_places().await.unwrap(), 1);
     let places = store.places().await.unwrap();
@@ -81,11 +85,32 @@ async fn what_is_written_anew_is_left_where_it_was(world: World) {
         written(&world, Purpose::Segment, name, at(5)).await;
     }
     assert_eq!(store.elsewhere(&keys).await.unwrap(), [(keys[0].clone(), one)], "what is live is left as it is");
-    assert_eq!(store.left_behind(at(6), 9).await.unwrap(), [(keys[1].clone(), one)]);
+    assert_eq!(store.left_behind(at(6), None, 9).await.unwrap(), [(keys[1].clone(), one)]);
     // The older one must not be moved over it.
     written(&world, Purpose::Sidecar, "a/sidecar", at(7)).await;
     store.use_place("three", "{3}", at(8)).await.unwrap();
     assert_eq!(store.elsewhere(&[key("a/sidecar")]).await.unwrap().len(), 1);
+    assert!(store.all_elsewhere(None, 9).await.unwrap().iter().all(|object| object.key != key("a/sidecar")));
     written(&world, Purpose::Sidecar, "a/sidecar", at(9)).await;
     assert_eq!(store.elsewhere(&[key("a/sidecar")]).await.unwrap(), []);
+}
+
+async fn a_copy_is_known_in_each_place_where_it_was_left(world: World) {
+    let (store, chunk) = (&world.store, [key("a/chunk")]);
+    let one = store.use_place("one", "{1}", at(1)).await.unwrap();
+    written(&world, Purpose::Log, "a/chunk", at(2)).await;
+    let two = store.use_place("two", "{2}", at(3)).await.unwrap();
+    assert!(store.moved(&chunk[0], one, at(50)).await.unwrap());
+    store.use_place("three", "{3}", at(4)).await.unwrap();
+    assert!(store.moved(&chunk[0], two, at(60)).await.unwrap());
+    assert_eq!(store.copies(&chunk).await.unwrap(), [(chunk[0].clone(), one), (chunk[0].clone(), two)]);
+    // It is changed back: what was left there is what is read, once it is moved.
+    store.use_place("one", "{1}", at(5)).await.unwrap();
+    let three = store.elsewhere(&chunk).await.unwrap()[0].1;
+    assert_eq!(store.left_behind(at(99), None, 9).await.unwrap(), [(chunk[0].clone(), two)]);
+    assert!(store.moved(&chunk[0], three, at(70)).await.unwrap());
+    assert_eq!(store.copies(&chunk).await.unwrap(), [(chunk[0].clone(), two), (chunk[0].clone(), three)]);
+    store.forget_objects(&chunk).await.unwrap();
+    assert_eq!(store.copies(&chunk).await.unwrap(), []);
+    assert_eq!(store.forget_unused_places().await.unwrap(), 2);
 }

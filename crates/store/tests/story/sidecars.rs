@@ -51,13 +51,15 @@ async fn a_change_makes_a_sidecar_stale(mut world: World) {
     let store = Arc::clone(&world.store);
     let joined = world.upload(Some("AJ_1"), 20, 28).await;
     let recording = joined.recording.id;
+    assert!(store.stale_sidecars(None, 9).await.unwrap().is_empty(), "its sound may not be there");
+    world.read(&joined, (20, 28)).await;
     let stale = async || store.stale_sidecars(None, 9).await.unwrap();
     let first = stale().await[0];
     assert_eq!((first.recording, store.count_stale_sidecars().await.unwrap()), (recording, 1));
     assert!(store.stale_sidecars(Some(recording), 9).await.unwrap().is_empty());
     store.sidecar_written(recording, first.changed).await.unwrap();
     assert!(stale().await.is_empty());
-    world.read(&joined, (20, 28)).await;
+    world.rendered(recording).await;
     let second = stale().await[0];
     assert!(second.changed > first.changed, "its rows are others now");
     store.sidecar_written(recording, first.changed).await.unwrap();

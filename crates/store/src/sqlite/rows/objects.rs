@@ -23,6 +23,7 @@ const fn purpose_word(purpose: Purpose) -> &'static str {
         Purpose::Segment => "segment",
         Purpose::Analysis => "analysis",
         Purpose::Sidecar => "sidecar",
+        Purpose::Deletion => "deletion",
         Purpose::Telemetry => "telemetry",
         Purpose::Quarantine => "quarantine",
     }
@@ -47,19 +48,24 @@ impl ObjectRows for SqliteConnection {
         state: ObjectState,
         since: WallTime,
     ) -> Result<()> {
-        // What is written anew in another place than before is left in that one. Of what is live only a sidecar is another one then.
+        // What is written anew in another place than before leaves a copy there. Of what is live only a sidecar is another one then.
+        let written_anew = "(state <> 'live' OR purpose = 'sidecar')";
+        let keys = json(keys);
+        let left = format!(
+            "INSERT INTO leftovers (key, place, until) SELECT key, place, ?2 FROM objects
+             WHERE store = 'main' AND key IN (SELECT value FROM json_each(?1)) AND place <> {HERE} AND {written_anew}
+             ON CONFLICT (key, place) DO UPDATE SET until = excluded.until"
+        );
+        let left = sqlx::query(AssertSqlSafe(left)).bind(keys.clone()).bind(since.as_nanos());
+        left.execute(&mut *self).await.map_err(failed)?;
         let put = format!(
             "INSERT INTO objects (store, key, project, recording, purpose, state, since, place)
              SELECT 'main', value, ?2, ?3, ?4, ?5, ?6, {HERE} FROM json_each(?1) WHERE true
-             ON CONFLICT (store, key) DO UPDATE SET state = excluded.state, since = excluded.since, place = excluded.place,
-                 left_in = iif(place <> excluded.place, place, left_in),
-                 left_until = iif(place <> excluded.place, excluded.since, left_until)
-             WHERE state <> 'live' OR (purpose = 'sidecar' AND place <> excluded.place)"
+             ON CONFLICT (store, key) DO UPDATE SET state = excluded.state, since = excluded.since, place = excluded.place
+             WHERE {written_anew}"
         );
-        let put = sqlx::query(AssertSqlSafe(put))
-            .bind(json(keys))
-            .bind(project.as_str())
-            .bind(recording.map(|id| id.to_string()));
+        let put = sqlx::query(AssertSqlSafe(put)).bind(keys);
+        let put = put.bind(project.as_str()).bind(recording.map(|id| id.to_string()));
         let put = put.bind(purpose_word(purpose)).bind(state_word(state)).bind(since.as_nanos());
         put.execute(self).await.map(|_| ()).map_err(failed)
     }
@@ -102,11 +108,22 @@ impl ObjectRows for SqliteConnection {
     async fn delete_unneeded(&mut self, key: &ObjectKey) -> Result<bool> {
         let deleted =
             sqlx::query("DELETE FROM objects WHERE store = 'main' AND key = ? AND state <> 'live'").bind(key.as_str());
-        Ok(deleted.execute(self).await.map_err(failed)?.rows_affected() == 1)
+        let is_deleted = deleted.execute(&mut *self).await.map_err(failed)?.rows_affected() == 1;
+        if is_deleted {
+            forget_leftovers(self, key).await?;
+        }
+        Ok(is_deleted)
     }
 
     async fn delete_object(&mut self, key: &ObjectKey) -> Result<()> {
         let deleted = sqlx::query("DELETE FROM objects WHERE store = 'main' AND key = ?").bind(key.as_str());
-        deleted.execute(self).await.map(|_| ()).map_err(failed)
+        deleted.execute(&mut *self).await.map_err(failed)?;
+        forget_leftovers(self, key).await
     }
+}
+
+/// An object is deleted in every place where it has a copy.
+async fn forget_leftovers(connection: &mut SqliteConnection, key: &ObjectKey) -> Result<()> {
+    let forgotten = sqlx::query("DELETE FROM leftovers WHERE key = ?").bind(key.as_str());
+    forgotten.execute(connection).await.map(|_| ()).map_err(failed)
 }

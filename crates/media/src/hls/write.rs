@@ -1,4 +1,4 @@
-//! Writes HLS playlists (RFC 8216 and its successor draft): pure text from plain numbers.
+//! Writes playlists: pure text from plain numbers.
 
 use std::fmt::Write;
 

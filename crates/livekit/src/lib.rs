@@ -3,6 +3,11 @@
 //! Everything is parsed leniently: unknown fields are ignored, unknown items kept as unknown. No I/O, no clock.
 
 pub mod egress;
+//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry, webhooks, manifests of Egress.
+//!
+//! Everything is parsed leniently: unknown fields are ignored, unknown items kept as unknown. No I/O, no clock.
+
+pub mod egress_manifest;
 pub mod lenient_json;
 pub mod session_upload;
 pub mod telemetry;

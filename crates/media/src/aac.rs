@@ -1,4 +1,6 @@
-//! The AAC encoder: the trait that the renderer uses, and the built-in implementation.
+//! AAC: the encoder (the trait that the renderer uses, and the built-in implementation), and frames of others.
+
+pub mod adts;
 
 /// Samples of a frame, per channel.
 pub const FRAME: usize = 1024;

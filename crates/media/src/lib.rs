@@ -10,6 +10,7 @@ pub mod activity;
 pub mod cmaf;
 mod crc;
 pub mod grid;
+pub mod h264;
 pub mod hls;
 pub mod loudness;
 pub mod offset;

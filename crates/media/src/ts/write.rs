@@ -1,22 +1,19 @@
-//! Writes MPEG-TS segments for HLS (ISO/IEC 13818-1): one program with one AAC stream in ADTS.
+//! Writes segments: one program with one AAC stream in ADTS.
 //!
 //! Each segment is made on its own, yet concatenated they are one unbroken stream: PAT and PMT take one packet each per segment, so
 //! their continuity counters are the segment's number (modulo 16), and the number of audio packets per segment is brought to a
 //! multiple of 16, so that their counter begins each segment at zero.
 
+use super::{PACKET, PTS_MASK, STREAM_TYPE_ADTS, SYNC};
 use crate::crc;
 
-const PACKET: usize = 188;
 const PMT_PID: u16 = 0x1000;
 const AUDIO_PID: u16 = 0x0100;
-const STREAM_TYPE_ADTS: u8 = 0x0f;
 /// AAC frames in one PES packet (341 ms, like ffmpeg): each PES packet begins with a clock reference and ends in a packet that is
 /// filled up, so that fewer frames cost more (8: 15.7 % on top of 64 kb/s, 16: 12 %).
 const FRAMES_PER_PES: usize = 16;
 /// PTS of media time zero, in ticks of 90 kHz: so that nothing before it needs a negative time.
 pub const PTS_BASE: u64 = 900_000;
-/// PTS counts modulo 2^33 (section 2.4.3.7).
-const PTS_MASK: u64 = (1 << 33) - 1;
 
 /// ADTS frames, one after another, with their lengths.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +62,7 @@ impl Chunk {
         let start = u8::from(self.pcr.is_some()) << 6;
         let stuffing = PACKET - 4 - self.payload.len();
         let adaptation = if stuffing > 0 { 0x30 } else { 0x10 };
-        out.extend_from_slice(&[0x47, start | (AUDIO_PID >> 8) as u8, AUDIO_PID as u8, adaptation | counter]);
+        out.extend_from_slice(&[SYNC, start | (AUDIO_PID >> 8) as u8, AUDIO_PID as u8, adaptation | counter]);
         if stuffing > 0 {
             let end = out.len() + stuffing;
             out.push((stuffing - 1) as u8);
@@ -125,7 +122,7 @@ fn fill_up(chunks: &mut Vec<Chunk>) {
 
 fn section_packet(pid: u16, counter: u8, section: &[u8]) -> [u8; PACKET] {
     let mut packet = [0xff; PACKET];
-    packet[..5].copy_from_slice(&[0x47, 0x40 | (pid >> 8) as u8, pid as u8, 0x10 | counter, 0]);
+    packet[..5].copy_from_slice(&[SYNC, 0x40 | (pid >> 8) as u8, pid as u8, 0x10 | counter, 0]);
     packet[5..5 + section.len()].copy_from_slice(section);
     packet
 }

@@ -1,6 +1,11 @@
-//! AAC: the encoder (the trait that the renderer uses, and the built-in implementation), and frames of others.
+//! AAC: the encoder (the trait that the renderer uses, and the built-in implementation), frames of others, and their decoder.
 
 pub mod adts;
+#[cfg(feature = "fdk-aac")]
+mod decode;
+
+#[cfg(feature = "fdk-aac")]
+pub use decode::{DecodeError, Decoder, Pcm};
 
 /// Samples of a frame, per channel.
 pub const FRAME: usize = 1024;

@@ -70,7 +70,7 @@ licenses: ## Check the licences and sources of every dependency, and that each i
 	cargo shear
 
 fuzz: ## Fuzz each parser of outside data for a minute (needs cargo-fuzz and a nightly toolchain)
-	for target in ogg multipart header chat_history capture_log; do (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done
+	for target in ogg multipart header chat_history capture_log playlist ts manifest; do (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done
 
 clean: ## Remove what was built and the demo's data
 	rm -rf target .demo

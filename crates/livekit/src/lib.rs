@@ -4,6 +4,8 @@
 
 pub mod egress;
 //! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry, webhooks, manifests of Egress.
+//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry,
+//! webhooks, manifests of Egress.
 //!
 //! Everything is parsed leniently: unknown fields are ignored, unknown items kept as unknown. No I/O, no clock.
 

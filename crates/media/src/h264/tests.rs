@@ -81,6 +81,15 @@ fn scaling_lists_and_picture_orders_are_passed_over() {
 }
 
 #[test]
+fn bytes_that_keep_start_codes_out_are_passed_over() {
+    let long =
+        header(66, 31).unsigned(0).unsigned(1).bits(1, 0).unsigned((1 << 30) - 1).unsigned((1 << 30) - 1).unsigned(0);
+    let unit = long.unsigned(4).bits(1, 0).unsigned(79).unsigned(44).bits(1, 1).bits(2, 0).unit();
+    assert!(unit.windows(3).filter(|bytes| *bytes == [0, 0, 3]).count() > 3, "{unit:x?}");
+    assert_eq!(size(&unit), Some((1280, 720)));
+}
+
+#[test]
 fn the_name_of_a_codec() {
     let parameters = Parameters::parse(&sized(header(77, 31), (80, 45), 1, None)).unwrap();
     assert_eq!(parameters.codec(), "avc1.4d401f");

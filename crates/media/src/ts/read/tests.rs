@@ -247,6 +247,19 @@ fn packets_that_say_that_they_are_damaged_or_scrambled_are_not_read() {
 }
 
 #[test]
+fn a_packet_that_contradicts_itself_is_not_read() {
+    // Its adaptation field takes all of it, and yet it says that it carries something; or the field is longer than the packet.
+    for length in [183, 184, 255] {
+        for pid in [0, 0x20, 0x41] {
+            let mut packet = [0xff; PACKET];
+            packet[..6].copy_from_slice(&[SYNC, 0x40, pid, 0x30, length, 0]);
+            let with = [&STOPPED[0].1[..2 * PACKET], &packet, &STOPPED[0].1[2 * PACKET..]].concat();
+            assert_eq!(kinds(&with), [(2, Kind::PacketDamaged)], "{length}");
+        }
+    }
+}
+
+#[test]
 fn bytes_of_aac_that_are_no_frame_are_found() {
     let mut bytes = STOPPED[0].1.to_vec();
     let at = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(&[0xff, 0xf1, 0x50])).nth(5).unwrap();

@@ -1,7 +1,5 @@
 //! When something begins and how long it is, in ticks of 90 kHz.
 
-use super::super::PTS_MASK;
-
 /// When something begins and how long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -22,5 +20,5 @@ impl Timing {
 /// The difference of two timestamps of which one may have wrapped, from -2^32 to 2^32 - 1.
 pub fn difference(one: u64, other: u64) -> i64 {
     // The upper 31 bits drop out, and the sign is that of the 33rd.
-    ((one.wrapping_sub(other) & PTS_MASK) << 31).cast_signed() >> 31
+    (one.wrapping_sub(other) << 31).cast_signed() >> 31
 }

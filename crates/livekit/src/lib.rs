@@ -1,14 +1,9 @@
-//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry, webhooks, Egress.
+//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry, webhooks, what Egress
+//! says and leaves.
 //!
 //! Everything is parsed leniently: unknown fields are ignored, unknown items kept as unknown. No I/O, no clock.
 
 pub mod egress;
-//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry, webhooks, manifests of Egress.
-//! LiveKit's wire formats as far as EchoSphere uses them: access tokens, the agents SDK's session uploads and telemetry,
-//! webhooks, manifests of Egress.
-//!
-//! Everything is parsed leniently: unknown fields are ignored, unknown items kept as unknown. No I/O, no clock.
-
 pub mod egress_manifest;
 pub mod lenient_json;
 pub mod session_upload;

@@ -34,6 +34,8 @@ build() {
 test_tools() {
     build
     packages ffmpeg=ffmpeg chromium=chromium firefox-esr=firefox-esr pulseaudio=pulseaudio espeak-ng=espeak-ng openssl=openssl
+    # The package starts a service where there is systemd; the tests start their own, on ports of their own.
+    packages redis-server=redis-server
     # Only their programs are run, by the tests, on ports of their own.
     PATH="$PATH:/usr/sbin" packages nginx=nginx-light caddy=caddy
     command -v npm >/dev/null || packages npm=npm

@@ -1,0 +1,119 @@
+//! Receives webhooks, remembers them, and waits for them.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A webhook as it came.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Its `Authorization`.
+    pub authorization: String,
+    /// Its `Content-Type`.
+    pub content_type: String,
+    /// Its exact body.
+    pub text: String,
+    /// The same, as JSON.
+    pub body: Value,
+}
+
+/// An HTTP server that answers every request and remembers its body.
+pub struct Receiver {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    received: Mutex<Vec<Webhook>>,
+    news: Condvar,
+    status: AtomicU16,
+}
+
+impl Receiver {
+    /// Listens on a free port, for as long as the process lives.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared { received: Mutex::default(), news: Condvar::new(), status: AtomicU16::new(200) });
+        let theirs = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&theirs);
+                // A sender that breaks off has sent nothing.
+                std::thread::spawn(move || shared.receive(&stream));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Answers with this status from now on.
+    pub fn answer_with(&self, status: u16) {
+        self.shared.status.store(status, Ordering::Relaxed);
+    }
+
+    /// All that came, in order.
+    pub fn received(&self) -> Vec<Webhook> {
+        self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a webhook; panics with the names of those that came when this one does not.
+    pub fn wait_for(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Webhook {
+        let until = Instant::now() + Duration::from_secs(90);
+        let mut received = self.shared.received.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(found) = received.iter().find(|webhook| is_it(&webhook.body)) {
+                return found.clone();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {what}, only {:?}", received.iter().map(name).collect::<Vec<_>>());
+            received = self.shared.news.wait_timeout(received, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn name(webhook: &Webhook) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!("{} {}", text(&webhook.body["event"]), text(&webhook.body["egressInfo"]["status"]))
+}
+
+impl Shared {
+    fn receive(&self, stream: &TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream);
+        let (mut headers, mut line) = (Vec::new(), String::new());
+        reader.read_line(&mut line).ok()?;
+        loop {
+            line.clear();
+            reader.read_line(&mut line).ok()?;
+            match line.split_once(':') {
+                Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
+                None => break,
+            }
+        }
+        let header = |wanted: &str| {
+            let found = headers.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let mut body = vec![0; header("content-length").parse().ok()?];
+        reader.read_exact(&mut body).ok()?;
+        let text = String::from_utf8(body).ok()?;
+        let body = serde_json::from_str(&text).ok()?;
+        let webhook =
+            Webhook { authorization: header("authorization"), content_type: header("content-type"), text, body };
+        let status = self.status.load(Ordering::Relaxed);
+        if status < 300 {
+            self.received.lock().unwrap_or_else(PoisonError::into_inner).push(webhook);
+            self.news.notify_all();
+        }
+        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        (&mut &*stream).write_all(answer.as_bytes()).ok()
+    }
+}

@@ -9,6 +9,7 @@ pub mod aws;
 pub mod calls;
 pub mod certificates;
 pub mod container;
+pub mod egress;
 pub mod hostile;
 pub mod http;
 pub mod keys;

@@ -134,6 +134,10 @@ pub fn folder(output: &proto::SegmentedFileOutput) -> &str {
 }
 
 fn announced(output: &proto::SegmentedFileOutput) -> proto::SegmentsInfo {
+    if output.playlist_name.is_empty() {
+        let playlist_name = format!("{}.m3u8", output.filename_prefix);
+        return announced(&proto::SegmentedFileOutput { playlist_name, ..output.clone() });
+    }
     let key = |name: &str| match name.rsplit('/').next() {
         Some(name) if !name.is_empty() => format!("{}{name}", folder(output)),
         _ => String::new(),
@@ -200,6 +204,7 @@ mod tests {
         assert_eq!(folder(&output("segment", "playlist.m3u8")), "");
         assert_eq!(announced(&output("a/s", "p.m3u8")).playlist_name, "a/p.m3u8");
         assert_eq!(announced(&output("a/s", "p.m3u8")).live_playlist_name, "");
+        assert_eq!(announced(&output("a/s", "")).playlist_name, "a/s.m3u8");
     }
 
     #[test]

@@ -224,13 +224,13 @@ fn a_worker_may_refuse_and_may_take_longer_than_livekit_waits() {
     println!("StartRoomCompositeEgress that nobody takes: {} {}", refused.status, refused.text());
     assert_eq!((refused.status, &refused.json()["code"]), (503, &Value::from("unavailable")), "{}", refused.text());
     stage.worker.follow(Script::with(Fault::SlowToStart(Duration::from_secs(12))));
-    let egress = stage.begin();
-    stage.told("egress_updated", "EGRESS_ACTIVE");
+    let answer = stage.ask_with(s3::SECRET_KEY).json();
+    let started = stage.told("egress_started", "EGRESS_STARTING");
     assert_eq!(
-        stage.worker.egresses().iter().map(|info| &info.egress_id).collect::<Vec<_>>(),
-        [&egress],
-        "one, not two"
+        answer["started_at"], started["startedAt"],
+        "one egress, not another one for each time that LiveKit asks"
     );
+    stage.told("egress_updated", "EGRESS_ACTIVE");
     people.stop();
 }
 

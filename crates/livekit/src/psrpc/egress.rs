@@ -2,8 +2,7 @@
 //! public interface among them are those of the crate `livekit-protocol`, which is nothing but types; its `rpc` messages are not in it.
 
 use livekit_protocol as proto;
-use proto::egress_info;
-use proto::segmented_file_output::Output;
+use proto::{egress_info, encoded_file_output, image_output, segmented_file_output};
 
 use super::channel::Method;
 
@@ -103,11 +102,27 @@ impl StartEgressRequest {
         }
     }
 
-    /// What a worker first says of it, at this time in nanoseconds since 1970: that it begins. The secrets of the request's segments are not in it.
+    /// The file that it asks for, of a composite or a participant; `None` if it asks for something else.
+    pub fn file(&self) -> Option<&proto::EncodedFileOutput> {
+        match self.request.as_ref()? {
+            Asked::RoomComposite(it) => it.file_outputs.first(),
+            Asked::TrackComposite(it) => it.file_outputs.first(),
+            Asked::Participant(it) => it.file_outputs.first(),
+            Asked::Track(_) | Asked::Web(_) | Asked::Egress(_) | Asked::Replay(_) => None,
+        }
+    }
+
+    /// What a worker first says of it, at this time in nanoseconds since 1970: that it begins. Its secrets are not in it, nor is a request for
+    /// anything but segments, files and images of a composite or a participant.
     pub fn begun(&self, now: i64) -> proto::EgressInfo {
         let results: Vec<_> = self.segments().map(announced).into_iter().collect();
+        let file = self.file().map(|file| proto::FileInfo { filename: file.filepath.clone(), ..Default::default() });
         #[expect(deprecated, reason = "workers say it both ways")]
-        let result = results.first().cloned().map(egress_info::Result::Segments);
+        let result = match (results.first(), &file) {
+            (Some(segments), None) => Some(egress_info::Result::Segments(segments.clone())),
+            (None, Some(file)) => Some(egress_info::Result::File(file.clone())),
+            _ => None,
+        };
         proto::EgressInfo {
             egress_id: self.egress_id.clone(),
             room_id: self.room_id.clone(),
@@ -116,7 +131,8 @@ impl StartEgressRequest {
             status: proto::EgressStatus::EgressStarting.into(),
             started_at: now,
             updated_at: now,
-            request: self.request.clone().map(without_secrets),
+            request: self.request.clone().and_then(without_secrets),
+            file_results: file.into_iter().collect(),
             segment_results: results,
             result,
             ..proto::EgressInfo::default()
@@ -146,33 +162,45 @@ fn announced(output: &proto::SegmentedFileOutput) -> proto::SegmentsInfo {
     proto::SegmentsInfo { playlist_name, live_playlist_name, ..proto::SegmentsInfo::default() }
 }
 
-fn without_secrets(mut request: Asked) -> egress_info::Request {
-    let outputs: &mut [proto::SegmentedFileOutput] = match &mut request {
-        Asked::RoomComposite(it) => &mut it.segment_outputs,
-        Asked::TrackComposite(it) => &mut it.segment_outputs,
-        Asked::Participant(it) => &mut it.segment_outputs,
-        Asked::Track(_) | Asked::Web(_) | Asked::Egress(_) | Asked::Replay(_) => &mut [],
+/// Puts their names in the place of secrets, as LiveKit's own worker does. Storage that is not S3's is left out, and so are streams, whose
+/// addresses are secrets.
+fn without_secrets(mut request: Asked) -> Option<egress_info::Request> {
+    let (segments, files, images) = match &mut request {
+        Asked::RoomComposite(it) => {
+            (it.output, it.stream_outputs) = (None, Vec::new());
+            (&mut it.segment_outputs, &mut it.file_outputs, &mut it.image_outputs)
+        }
+        Asked::TrackComposite(it) => {
+            (it.output, it.stream_outputs) = (None, Vec::new());
+            (&mut it.segment_outputs, &mut it.file_outputs, &mut it.image_outputs)
+        }
+        Asked::Participant(it) => {
+            it.stream_outputs = Vec::new();
+            (&mut it.segment_outputs, &mut it.file_outputs, &mut it.image_outputs)
+        }
+        Asked::Track(_) | Asked::Web(_) | Asked::Egress(_) | Asked::Replay(_) => return None,
     };
-    for output in outputs {
-        withhold(output);
+    for output in segments {
+        let Some(segmented_file_output::Output::S3(s3)) = output.output.take() else { continue };
+        output.output = Some(segmented_file_output::Output::S3(blank(s3)));
+    }
+    for output in files {
+        let Some(encoded_file_output::Output::S3(s3)) = output.output.take() else { continue };
+        output.output = Some(encoded_file_output::Output::S3(blank(s3)));
+    }
+    for output in images {
+        let Some(image_output::Output::S3(s3)) = output.output.take() else { continue };
+        output.output = Some(image_output::Output::S3(blank(s3)));
     }
     match request {
-        Asked::RoomComposite(it) => egress_info::Request::RoomComposite(it),
-        Asked::TrackComposite(it) => egress_info::Request::TrackComposite(it),
-        Asked::Track(it) => egress_info::Request::Track(it),
-        Asked::Web(it) => egress_info::Request::Web(it),
-        Asked::Participant(it) => egress_info::Request::Participant(it),
-        Asked::Egress(it) => egress_info::Request::Egress(it),
-        Asked::Replay(it) => egress_info::Request::Replay(it),
+        Asked::RoomComposite(it) => Some(egress_info::Request::RoomComposite(it)),
+        Asked::TrackComposite(it) => Some(egress_info::Request::TrackComposite(it)),
+        Asked::Participant(it) => Some(egress_info::Request::Participant(it)),
+        Asked::Track(_) | Asked::Web(_) | Asked::Egress(_) | Asked::Replay(_) => None,
     }
 }
 
-/// Puts their names in the place of secrets, as LiveKit's own worker does; storage that is not S3's is left out.
-fn withhold(output: &mut proto::SegmentedFileOutput) {
-    let Some(Output::S3(s3)) = &mut output.output else {
-        output.output = None;
-        return;
-    };
+fn blank(mut s3: proto::S3Upload) -> proto::S3Upload {
     for (secret, name) in [
         (&mut s3.access_key, "{access_key}"),
         (&mut s3.secret, "{secret}"),
@@ -183,6 +211,7 @@ fn withhold(output: &mut proto::SegmentedFileOutput) {
             name.clone_into(secret);
         }
     }
+    s3
 }
 
 #[cfg(test)]
@@ -212,9 +241,16 @@ mod tests {
         let mut wanted = proto::RoomCompositeEgressRequest::default();
         let s3 = proto::S3Upload { secret: "s3cret".to_owned(), ..proto::S3Upload::default() };
         let gcp = proto::GcpUpload { credentials: "s3cret".to_owned(), ..proto::GcpUpload::default() };
-        for kept in [Output::S3(s3), Output::Gcp(gcp)] {
+        for kept in [segmented_file_output::Output::S3(s3.clone()), segmented_file_output::Output::Gcp(gcp)] {
             wanted.segment_outputs.push(proto::SegmentedFileOutput { output: Some(kept), ..output("a/s", "p.m3u8") });
         }
+        let kept = Some(encoded_file_output::Output::S3(s3.clone()));
+        wanted.file_outputs.push(proto::EncodedFileOutput { output: kept, ..Default::default() });
+        let kept = Some(image_output::Output::S3(s3));
+        wanted.image_outputs.push(proto::ImageOutput { output: kept, ..Default::default() });
+        wanted
+            .stream_outputs
+            .push(proto::StreamOutput { urls: vec!["rtmp://x/s3cret".to_owned()], ..Default::default() });
         let request = Some(Asked::RoomComposite(wanted));
         let info = StartEgressRequest { request, ..StartEgressRequest::default() }.begun(1);
         assert!(!format!("{info:?}").contains("s3cret"));

@@ -6,7 +6,7 @@ use echosphere_livekit::psrpc::egress::{self, StartEgressRequest};
 use echosphere_livekit::psrpc::message::Refusal;
 use livekit_protocol as proto;
 use prost::Message as _;
-use proto::{EgressStatus, egress_info};
+use proto::EgressStatus;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -113,10 +113,8 @@ impl Life {
             if let Some(fault) = self.means.script.end_after(self.output.written()).filter(|_| self.is_active) {
                 return End::Fault(fault.clone());
             }
-            let due = heard_at.and_then(|heard_at: Instant| {
-                let number = self.output.written();
-                let has_more = number < self.means.recorded.segments.len();
-                has_more.then(|| heard_at + self.means.recorded.end_of(number).div_f64(self.means.speed))
+            let due = heard_at.zip(self.output.next(&self.means.recorded)).map(|(heard_at, number): (Instant, _)| {
+                heard_at + self.means.recorded.end_of(number).div_f64(self.means.speed)
             });
             tokio::select! {
                 biased;
@@ -140,14 +138,13 @@ impl Life {
 
     async fn becomes_active(&mut self) {
         self.is_active = true;
-        self.output.info.started_at = nanos();
+        self.output.begins(nanos());
         self.report(EgressStatus::EgressActive).await;
     }
 
     async fn write(&mut self) -> Result<(), String> {
-        let number = self.output.written();
-        let segment = self.means.recorded.segments[number].clone();
-        self.output.segment(segment.length, segment.bytes, self.means.script.loses(number)).await
+        let is_lost = self.means.script.loses(self.output.written());
+        self.output.segment(&self.means.recorded, is_lost).await
     }
 
     /// Ends as it should. A segment that had begun is written whole.
@@ -172,19 +169,18 @@ impl Life {
     }
 
     async fn write_the_rest(&mut self, reason: &str) -> Result<String, String> {
-        let has_begun = self.output.written() < self.means.recorded.segments.len();
-        if has_begun && reason != "CPU exhausted" {
+        if reason != "CPU exhausted" {
             self.write().await?;
         }
         self.info.ended_at = nanos();
-        self.output.end(&self.info).await
+        self.output.end(&self.means.recorded, &self.info).await
     }
 
-    /// Ends because storage refuses. LiveKit's worker computes the length of what it does not have from an end of 0.
+    /// Ends because storage refuses.
     async fn refused(&mut self, presence: Presence, error: &str) {
         presence.leave().await;
         "End reason: Source closed".clone_into(&mut self.info.details);
-        self.output.info.duration = -self.output.info.started_at;
+        self.output.breaks_off();
         self.fail(error, 400).await;
     }
 
@@ -204,10 +200,7 @@ impl Life {
         self.info.updated_at = nanos();
         // What a killed process had written is not known to who reports its end.
         if self.info.error_code != 500 {
-            self.info.segment_results = vec![self.output.info.clone()];
-            #[expect(deprecated, reason = "workers say it both ways")]
-            let result = egress_info::Result::Segments(self.output.info.clone());
-            self.info.result = Some(result);
+            self.output.describe(&mut self.info);
         }
         self.reports.update(&self.info).await;
         self.means.seen.send_replace(Some(self.info.clone()));

@@ -1,13 +1,16 @@
 //! A scripted egress worker: livekit-server finds it over Redis and gives it egresses; it joins their rooms, and instead of recording it plays what
 //! LiveKit's own worker recorded (`testdata/egress`) into their buckets, over time, and reports as that one did. It can be told to fail.
 
+mod bucket;
 mod bus;
+mod file;
 mod life;
 mod output;
 mod presence;
 mod recorded;
 mod reports;
 mod script;
+mod segments;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +26,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::bucket::Bucket;
 use self::bus::{Asked, Bus};
 use self::life::Means;
 use self::output::Output;
@@ -55,7 +59,7 @@ pub struct EgressWorker {
 struct Shared {
     settings: Settings,
     recorded: Arc<Recorded>,
-    own_bucket: Option<Arc<S3Store>>,
+    own_bucket: Option<Bucket>,
     script: Mutex<Script>,
     egresses: Mutex<BTreeMap<String, Arc<Seen>>>,
 }
@@ -75,7 +79,7 @@ impl EgressWorker {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let shared = Arc::new(Shared {
             recorded: Arc::new(settings.recorded.clone()),
-            own_bucket: settings.own_bucket.take().map(Arc::new),
+            own_bucket: settings.own_bucket.take().map(Bucket::own),
             script: Mutex::new(settings.script.clone()),
             egresses: Mutex::default(),
             settings,
@@ -150,11 +154,9 @@ impl Shared {
             }
             return;
         }
-        let results = request.begun(nanos()).segment_results.pop();
-        let output = request.segments().cloned().zip(results);
-        let output = output.and_then(|(wanted, info)| Output::new(wanted, info, self.own_bucket.as_ref()));
+        let output = Output::new(&request, &request.begun(nanos()), self.own_bucket.as_ref());
         let Some(output) = output else {
-            let message = "this worker writes segments, into an S3 bucket".to_owned();
+            let message = "this worker writes segments or a file, into an S3 bucket".to_owned();
             let code = "invalid_argument".to_owned();
             return asked.answer(Err(Refusal { code, message })).await;
         };

@@ -1,174 +1,96 @@
-//! What an egress writes into its bucket: segments, playlists, manifest. Keys and texts are those of LiveKit's own worker.
+//! What an egress writes: segments or a file.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
-use echosphere_domain::key::ObjectKey;
-use echosphere_livekit::psrpc::egress;
-use echosphere_storage::ObjectStore as _;
-use echosphere_storage::credentials::{Credentials, Provider};
-use echosphere_storage::s3::{Bucket, S3Store};
+use echosphere_livekit::psrpc::egress::StartEgressRequest;
 use livekit_protocol as proto;
-use proto::segmented_file_output::Output as Storage;
-use serde_json::json;
+use proto::{egress_info, encoded_file_output, segmented_file_output};
 
-use crate::s3::Nobody;
-use crate::session;
+use super::bucket::Bucket;
+use super::file::File;
+use super::recorded::Recorded;
+use super::segments::Segments;
 
-/// How many segments a live playlist lists.
-const LIVE: usize = 5;
-/// The length of segments when the request says none, in seconds.
-const DEFAULT_LENGTH: u32 = 4;
-
-/// The segments of an egress.
-pub struct Output {
-    store: Arc<S3Store>,
-    request: proto::SegmentedFileOutput,
-    /// What it is so far, as it is reported.
-    pub info: proto::SegmentsInfo,
-    listed: Vec<Listed>,
-}
-
-struct Listed {
-    name: String,
-    length: Duration,
-    /// When it begins, in milliseconds since 1970.
-    begins: i64,
+/// What an egress writes.
+pub enum Output {
+    /// Segments, and playlists of them.
+    Segments(Segments),
+    /// A file.
+    File(File),
 }
 
 impl Output {
-    /// The output of a request, in its own bucket or else in the worker's; `None` when there is neither.
-    pub fn new(
-        request: proto::SegmentedFileOutput,
-        info: proto::SegmentsInfo,
-        own: Option<&Arc<S3Store>>,
-    ) -> Option<Self> {
-        let store = match &request.output {
-            Some(Storage::S3(s3)) => Arc::new(open(s3)),
+    /// What a request asks for, into its own bucket or else into the worker's; `None` when it is something else, or there is no bucket.
+    pub fn new(request: &StartEgressRequest, begun: &proto::EgressInfo, own: Option<&Bucket>) -> Option<Self> {
+        if let Some((wanted, info)) = request.segments().zip(begun.segment_results.first()) {
+            let bucket = match &wanted.output {
+                Some(segmented_file_output::Output::S3(s3)) => Bucket::named(s3),
+                Some(_) => return None,
+                None => own?.clone(),
+            };
+            return Some(Self::Segments(Segments::new(bucket, wanted.clone(), info.clone())));
+        }
+        let (wanted, info) = request.file().zip(begun.file_results.first())?;
+        let bucket = match &wanted.output {
+            Some(encoded_file_output::Output::S3(s3)) => Bucket::named(s3),
             Some(_) => return None,
-            None => Arc::clone(own?),
+            None => own?.clone(),
         };
-        Some(Self { store, request, info, listed: Vec::new() })
+        Some(Self::File(File::new(bucket, wanted.clone(), info.clone())))
     }
 
-    /// How many segments there are.
+    /// The first packet came.
+    pub fn begins(&mut self, now: i64) {
+        match self {
+            Self::Segments(it) => it.info.started_at = now,
+            Self::File(it) => it.info.started_at = now,
+        }
+    }
+
+    /// How many segments it has written.
     pub fn written(&self) -> usize {
-        self.listed.len()
+        if let Self::Segments(it) = self { it.written() } else { 0 }
+    }
+
+    /// The number of the segment that comes next, if there is one.
+    pub fn next(&self, recorded: &Recorded) -> Option<usize> {
+        let Self::Segments(it) = self else { return None };
+        (it.written() < recorded.segments.len()).then(|| it.written())
     }
 
     /// Writes the next segment, unless its upload gets lost, and lists it.
-    pub async fn segment(&mut self, length: Duration, bytes: Bytes, is_lost: bool) -> Result<(), String> {
-        let before: Duration = self.listed.iter().map(|listed| listed.length).sum();
-        let begins = self.info.started_at / 1_000_000 + before.as_millis() as i64;
-        let name = format!("{}{}.ts", last(&self.request.filename_prefix), self.suffix(begins));
-        let size = bytes.len() as i64;
-        if !is_lost {
-            self.put(&name, bytes).await?;
+    pub async fn segment(&mut self, recorded: &Recorded, is_lost: bool) -> Result<(), String> {
+        let (Some(number), Self::Segments(it)) = (self.next(recorded), self) else { return Ok(()) };
+        let segment = recorded.segments[number].clone();
+        it.segment(segment.length, segment.bytes, is_lost).await
+    }
+
+    /// Writes what is written at a good end; returns where the manifest is, if one is wanted.
+    pub async fn end(&mut self, recorded: &Recorded, info: &proto::EgressInfo) -> Result<String, String> {
+        match self {
+            Self::Segments(it) => it.end(info).await,
+            Self::File(it) => it.end(recorded.file.clone().expect("what is played has a file"), info).await,
         }
-        self.listed.push(Listed { name, length, begins });
-        self.info.size += size;
-        self.info.segment_count += 1;
-        self.playlists(false).await
     }
 
-    /// Writes what says that there is nothing more; returns where the manifest is, if one is wanted.
-    pub async fn end(&mut self, info: &proto::EgressInfo) -> Result<String, String> {
-        self.info.ended_at = info.ended_at;
-        let length: Duration = self.listed.iter().map(|listed| listed.length).sum();
-        self.info.duration = length.as_nanos() as i64;
-        self.playlists(true).await?;
-        if self.request.disable_manifest {
-            return Ok(String::new());
+    /// It ends badly. LiveKit's worker computes the length of what it does not have from an end of 0.
+    pub fn breaks_off(&mut self) {
+        match self {
+            Self::Segments(it) => it.info.duration = -it.info.started_at,
+            Self::File(it) => it.info.duration = -it.info.started_at,
         }
-        let name = format!("{}.json", info.egress_id);
-        self.put(&name, self.manifest(info).into()).await?;
-        Ok(self.location(&name))
     }
 
-    fn suffix(&self, begins: i64) -> String {
-        if self.request.filename_suffix() == proto::SegmentedFileSuffix::Timestamp {
-            let time = jiff::Timestamp::from_millisecond(begins).unwrap();
-            return format!("_{}", time.strftime("%Y%m%d%H%M%S%3f"));
+    /// Says in a report what it is so far.
+    #[expect(deprecated, reason = "workers say it both ways")]
+    pub fn describe(&self, info: &mut proto::EgressInfo) {
+        match self {
+            Self::Segments(it) => {
+                info.segment_results = vec![it.info.clone()];
+                info.result = Some(egress_info::Result::Segments(it.info.clone()));
+            }
+            Self::File(it) => {
+                info.file_results = vec![it.info.clone()];
+                info.result = Some(egress_info::Result::File(it.info.clone()));
+            }
         }
-        format!("_{:05}", self.listed.len())
     }
-
-    async fn playlists(&mut self, has_ended: bool) -> Result<(), String> {
-        let name = last(&self.info.playlist_name).to_owned();
-        self.put(&name, self.playlist("#EXT-X-PLAYLIST-TYPE:EVENT\n", 0, has_ended).into()).await?;
-        self.info.playlist_location = self.location(&name);
-        let live = last(&self.info.live_playlist_name).to_owned();
-        if !live.is_empty() {
-            let first = self.listed.len().saturating_sub(LIVE);
-            self.put(&live, self.playlist("", first, has_ended).into()).await?;
-            self.info.live_playlist_location = self.location(&live);
-        }
-        Ok(())
-    }
-
-    fn playlist(&self, kind: &str, first: usize, has_ended: bool) -> String {
-        let seconds = self.segment_seconds();
-        let mut text = format!(
-            "#EXTM3U\n#EXT-X-VERSION:4\n{kind}#EXT-X-ALLOW-CACHE:NO\n#EXT-X-TARGETDURATION:{seconds}\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
-        );
-        for Listed { name, length, begins } in &self.listed[first..] {
-            let begins = jiff::Timestamp::from_millisecond(*begins).unwrap();
-            let length = length.as_secs_f64();
-            text.push_str(&format!("#EXT-X-PROGRAM-DATE-TIME:{begins}\n#EXTINF:{length:.3},\n{name}\n"));
-        }
-        if has_ended {
-            text.push_str("#EXT-X-ENDLIST\n");
-        }
-        text
-    }
-
-    fn segment_seconds(&self) -> u32 {
-        if self.request.segment_duration == 0 { DEFAULT_LENGTH } else { self.request.segment_duration }
-    }
-
-    fn manifest(&self, info: &proto::EgressInfo) -> String {
-        let segment =
-            |listed: &Listed| json!({ "filename": self.key(&listed.name), "location": self.location(&listed.name) });
-        let segments: Vec<_> = self.listed.iter().map(segment).collect();
-        let manifest = json!({
-            "egress_id": info.egress_id,
-            "room_id": info.room_id,
-            "room_name": info.room_name,
-            "started_at": info.started_at,
-            "ended_at": info.ended_at,
-            "playlists": [{ "location": self.info.playlist_location, "segments": segments }],
-        });
-        manifest.to_string()
-    }
-
-    fn key(&self, name: &str) -> String {
-        format!("{}{name}", egress::folder(&self.request))
-    }
-
-    /// LiveKit's worker says `https` of any server.
-    fn location(&self, name: &str) -> String {
-        format!("{}/{}", self.store.bucket().address().replacen("http://", "https://", 1), self.key(name))
-    }
-
-    async fn put(&self, name: &str, bytes: Bytes) -> Result<(), String> {
-        let key = ObjectKey::parse(self.key(name)).map_err(|error| error.to_string())?;
-        self.store.put(&key, bytes).await.map_err(|error| format!("S3 upload failed: err: {error}"))
-    }
-}
-
-fn open(s3: &proto::S3Upload) -> S3Store {
-    let bucket = Bucket {
-        name: s3.bucket.clone(),
-        region: if s3.region.is_empty() { "us-east-1".to_owned() } else { s3.region.clone() },
-        endpoint: (!s3.endpoint.is_empty()).then(|| s3.endpoint.clone()),
-        ..Bucket::default()
-    };
-    let keys = Provider::fixed(Credentials::fixed(s3.access_key.as_str(), s3.secret.as_str()), session::now);
-    S3Store::open(bucket, Arc::new(keys), Arc::new(Nobody)).unwrap()
-}
-
-/// What is after the last `/`.
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

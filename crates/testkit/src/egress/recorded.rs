@@ -1,15 +1,17 @@
-//! Segments that LiveKit's own worker wrote (`testdata/egress`).
+//! What LiveKit's own worker wrote (`testdata/egress`).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// The segments of a recorded egress, in order.
+/// What a recorded egress wrote.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// The segments.
+    /// Its segments, in order.
     pub segments: Vec<Segment>,
+    /// Its file, `call.ogg`.
+    pub file: Option<Bytes>,
 }
 
 /// A segment.
@@ -22,13 +24,16 @@ pub struct Segment {
 }
 
 impl Recorded {
-    /// Reads a folder of `testdata/egress`: the segments that its `playlist.m3u8` lists.
+    /// Reads a folder of `testdata/egress`: the segments that its `playlist.m3u8` lists, or its file.
     pub fn load(name: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/egress").join(name);
         let read = |file: &str| {
             let path = folder.join(file);
             std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         };
+        if folder.join("call.ogg").exists() {
+            return Self { segments: Vec::new(), file: Some(read("call.ogg").into()) };
+        }
         let text = String::from_utf8(read("playlist.m3u8")).unwrap();
         let mut length = Duration::ZERO;
         let mut segments = Vec::new();
@@ -40,7 +45,7 @@ impl Recorded {
             }
         }
         assert!(!segments.is_empty(), "{name} has no segments");
-        Self { segments }
+        Self { segments, file: None }
     }
 
     /// When a segment is full, of the time since the first packet.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may")]
 
+mod kinds;
 mod stage;
 
 use std::collections::BTreeSet;

@@ -27,14 +27,19 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Everything, and a worker with this script.
+    /// Everything, and a worker with this script that plays `stopped`.
     pub fn new(folder: &'static str, script: Script) -> Self {
+        Self::playing(folder, "stopped", script)
+    }
+
+    /// The same, with a worker that plays this folder of `testdata/egress`.
+    pub fn playing(folder: &'static str, played: &str, script: Script) -> Self {
         let (redis, webhooks) = (RedisServer::start(), Receiver::start());
         let livekit = LiveKit::start_with_redis(&redis.address(), &[&webhooks.url()]);
         let settings = Settings {
             redis: redis.address(),
             livekit: livekit.url(),
-            recorded: Recorded::load("stopped"),
+            recorded: Recorded::load(played),
             speed: 20.0,
             own_bucket: None,
             script,
@@ -93,10 +98,14 @@ impl Stage {
 
     /// Everybody in the room: identity and kind.
     pub fn people(&self) -> Vec<(String, String)> {
-        let answer = self.livekit.call("RoomService/ListParticipants", ROOM, &json!({ "room": ROOM })).json();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let people = answer["participants"].as_array().cloned().unwrap_or_default();
-        people.iter().map(|person| (text(&person["identity"]), text(&person["kind"]))).collect()
+        self.participants().iter().map(|person| (text(&person["identity"]), text(&person["kind"]))).collect()
+    }
+
+    /// Everybody in the room, as LiveKit lists them.
+    pub fn participants(&self) -> Vec<Value> {
+        let answer = self.livekit.call("RoomService/ListParticipants", ROOM, &json!({ "room": ROOM })).json();
+        answer["participants"].as_array().cloned().unwrap_or_default()
     }
 
     /// Waits for a webhook about an egress.

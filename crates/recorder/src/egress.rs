@@ -80,7 +80,8 @@ impl<'w> EgressApi<'w> {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with `failed_precondition` when it has ended, with `not_found` when there is none, with `unavailable` when its worker is gone.
+    /// [`Error::Refused`] with `failed_precondition` when it has ended, with `not_found` when there is none, with `deadline_exceeded` when its worker does not answer
+    /// (`unavailable` in earlier versions of the server).
     pub async fn stop(&self, egress: &str, now: WallTime) -> Result<Option<EgressInfo>, Error> {
         let answer = self.call("StopEgress", &json!({ "egress_id": egress }), OTHERS, now).await?;
         Ok(EgressInfo::read(&answer))

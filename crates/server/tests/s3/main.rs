@@ -82,6 +82,11 @@ fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     server::until(what, Duration::from_secs(120), look)
 }
 
+/// Waits until the bucket has the rows of everything.
+fn until_written(server: &Server) {
+    until("sidecars", || server.get("/metrics").text().contains("echosphere_sidecars_stale 0").then_some(()));
+}
+
 /// The recording of a session that came while the server was away, once it is back.
 fn after_it_is_back(s3: &mut S3Server, server: &Server) -> Value {
     assert_eq!(server.get("/readyz").json()["storage"], "failing");
@@ -235,6 +240,7 @@ fn two_installations_never_share_a_place() {
     let (_dir, first) = start(&s3, "s3://calls/one", &[]);
     assert_eq!(Session::load("order").upload(first.address).status, 200);
     first.settled_all();
+    until_written(&first);
     let there = s3.keys("calls");
     let refused = |url: &str| {
         let dir = tempfile::tempdir().unwrap();

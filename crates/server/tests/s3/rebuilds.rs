@@ -12,7 +12,7 @@ use echosphere_testkit::session::Session;
 use echosphere_testkit::sound;
 use serde_json::{Value, json};
 
-use super::{PROGRAM, start, talk, until};
+use super::{PROGRAM, start, talk, until, until_written};
 
 const RECORDINGS: usize = 12;
 
@@ -27,11 +27,6 @@ fn rebuild(dir: &Path, from: &str, settings: &[(String, String)]) -> Output {
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-}
-
-/// Waits until the bucket has the rows of everything.
-fn until_written(server: &Server) {
-    until("sidecars", || server.get("/metrics").text().contains("echosphere_sidecars_stale 0").then_some(()));
 }
 
 /// What the server answers of a recording, without addresses, which are signed by the data directory's own secret.

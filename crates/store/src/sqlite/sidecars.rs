@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
 use super::codec::Reader;
+use super::places::HERE;
 use super::{SqliteStore, migrations};
 use crate::{Error, Result, Sidecar, SidecarRows, Sidecars, StaleSidecar};
 
@@ -24,21 +25,25 @@ const TABLES: [(&str, &str); 13] = [
     ("rooms", "recording = ?1"),
     ("tombstones", "recording = ?1"),
     ("uploads", "id IN (SELECT upload FROM captures WHERE recording = ?1)"),
-    ("telemetry", TELEMETRY),
+    ("telemetry", "{telemetry}"),
     ("people", "(project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1)"),
-    ("objects", OBJECTS),
+    // By keys: with anything else all objects would be read.
+    (
+        "objects",
+        "store = 'main' AND key IN
+             (SELECT key FROM objects WHERE recording = ?1 UNION SELECT key FROM telemetry WHERE {telemetry})",
+    ),
     // Payloads begin with ids.
     ("tasks", "dead = 0 AND payload LIKE '%' || ?1 || '%'"),
 ];
 const TELEMETRY: &str =
     "(project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1 AND job_id IS NOT NULL)
-    OR (job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))";
-/// Not with OR, for which all objects would be read.
-const OBJECTS: &str = "(store, key) IN (SELECT store, key FROM objects WHERE recording = ?1
-    UNION SELECT 'main', key FROM telemetry
-        WHERE (project, job_id) IN (SELECT project, job_id FROM captures WHERE recording = ?1 AND job_id IS NOT NULL)
-    UNION SELECT 'main', key FROM telemetry
-        WHERE job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))";
+     OR (job_id IS NULL AND (project, room_sid) IN (SELECT project, room_sid FROM recordings WHERE id = ?1))";
+/// The sidecars that are to be written: of rows that have changed, of a recording that is not being deleted and of which no upload is being read.
+const STALE: &str = "SELECT recording AS id, changed FROM sidecars WHERE written <> changed
+     AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = recording AND deletion IN ('pending', 'done'))
+     AND NOT EXISTS (SELECT 1 FROM captures WHERE captures.recording = sidecars.recording AND source = 'upload'
+         AND status = 'processing')";
 /// Those that a deletion needs.
 const OF_DELETION: [&str; 4] = ["recordings", "rooms", "tombstones", "objects"];
 /// What a room that goes on says is in its chunks, and who is in it may still ask to be left out: its own rows of these tables, and all of the
@@ -51,10 +56,6 @@ const WITHHELD_MEANWHILE: &[(&str, &str, &str)] =
     &[("recordings", "participants", "'[]'"), ("recordings", "tracks", "'[]'"), ("recordings", "agent_name", "NULL")];
 /// The names by which people were left out of a room whose recording is deleted stay in its row while another recording has the room.
 const WITHHELD_DELETED: &[(&str, &str, &str)] = &[("rooms", "options", "'{}'"), ("rooms", "excluded", "'[]'")];
-/// Of an object it is written whether it is in the place that is written to.
-const PLACE: (&str, &str, &str) = ("objects", "place", HERE_OR_NOT);
-const HERE_OR_NOT: &str =
-    "iif(place = ifnull((SELECT id FROM places ORDER BY used_since DESC, id DESC LIMIT 1), 1), 1, 0)";
 /// Columns that have no meaning in another database, and what they become: nobody works on a task or owns a room.
 const RESET: [(&str, &str); 4] =
     [("tasks", "lease_until"), ("tasks", "owner"), ("rooms", "owner"), ("rooms", "lease_until")];
@@ -77,17 +78,21 @@ async fn dumped(
     withheld: &[(&str, &str, &str)],
 ) -> Result<SidecarRows> {
     let columns = columns(connection, table).await?;
-    let instead = |name: &String| {
-        let mut all = withheld.iter().chain([&PLACE]);
-        all.find(|(of, column, _)| *of == table && name == column).map(|(.., value)| *value)
-    };
-    let value = |name: &String| match instead(name) {
-        Some(value) => format!("json_quote({value})"),
-        None => {
-            format!("CASE typeof({name}) WHEN 'blob' THEN json_object('hex', hex({name})) ELSE json_quote({name}) END")
+    let value = |name: &String| {
+        let instead = withheld.iter().find(|(of, column, _)| *of == table && name == column);
+        match instead {
+            Some((.., value)) => format!("json_quote({value})"),
+            // Whether it is in the place that is written to.
+            None if (table, name.as_str()) == ("objects", "place") => format!("iif(place = {HERE}, 1, 0)"),
+            None => {
+                format!(
+                    "CASE typeof({name}) WHEN 'blob' THEN json_object('hex', hex({name})) ELSE json_quote({name}) END"
+                )
+            }
         }
     };
     let values: Vec<String> = columns.iter().map(value).collect();
+    let condition = condition.replace("{telemetry}", TELEMETRY);
     let query = format!("SELECT '[' || concat_ws(',', {}) || ']' FROM {table} WHERE {condition}", values.join(", "));
     let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(query)).bind(recording.to_string());
     let rows = rows.fetch_all(connection).await.map_err(failed)?;
@@ -159,7 +164,7 @@ fn insertion(table: &str, columns: &[String]) -> String {
         values.push(match (table, column.as_str()) {
             reset if RESET.contains(&reset) => "NULL".to_owned(),
             // 0 is a place that is not known.
-            ("objects", "place") => format!("iif(?{number} = 0, 0, {})", super::places::HERE),
+            ("objects", "place") => format!("iif(?{number} = 0, 0, {HERE})"),
             _ => format!("?{number}"),
         });
     }
@@ -208,13 +213,8 @@ pub(super) async fn store(connection: &mut SqliteConnection, sidecar: &Sidecar) 
 #[async_trait]
 impl Sidecars for SqliteStore {
     async fn stale_sidecars(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<StaleSidecar>> {
-        let rows = sqlx::query(
-            "SELECT recording AS id, changed FROM sidecars WHERE written <> changed AND recording > ?
-             AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = recording AND deletion IN ('pending', 'done'))
-             AND NOT EXISTS (SELECT 1 FROM captures WHERE captures.recording = sidecars.recording AND source = 'upload'
-                 AND status = 'processing')
-             ORDER BY recording LIMIT ?",
-        );
+        let rows = format!("{STALE} AND recording > ? ORDER BY recording LIMIT ?");
+        let rows = sqlx::query(AssertSqlSafe(rows));
         let rows = rows.bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit);
         let stale = |row: &SqliteRow| {
             let row = Reader::new("sidecars", row);
@@ -224,12 +224,7 @@ impl Sidecars for SqliteStore {
     }
 
     async fn count_stale_sidecars(&self) -> Result<u64> {
-        let count = sqlx::query_scalar::<_, i64>(
-            "SELECT count(*) FROM sidecars WHERE written <> changed
-             AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = recording AND deletion IN ('pending', 'done'))
-             AND NOT EXISTS (SELECT 1 FROM captures WHERE captures.recording = sidecars.recording AND source = 'upload'
-                 AND status = 'processing')",
-        );
+        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(format!("SELECT count(*) FROM ({STALE})")));
         count.fetch_one(&self.readers).await.map(i64::unsigned_abs).map_err(failed)
     }
 
@@ -303,4 +298,22 @@ async fn upgraded(sidecar: &Sidecar) -> Result<Sidecar> {
     store(&mut connection, sidecar).await?;
     migrations::upgrade(&mut connection).await.map_err(|error| corrupt(error.to_string()))?;
     dump(&mut connection, sidecar.recording).await?.ok_or_else(|| corrupt("nothing is left of it".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_table_but_that_of_tasks_is_read_whole_for_a_recording() {
+        let mut connection = <SqliteConnection as sqlx::Connection>::connect("sqlite::memory:").await.unwrap();
+        migrations::upgrade(&mut connection).await.unwrap();
+        for (table, condition) in TABLES.into_iter().filter(|(table, _)| *table != "tasks") {
+            let condition = condition.replace("{telemetry}", TELEMETRY);
+            let plan = format!("EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {condition}");
+            let steps = sqlx::query(AssertSqlSafe(plan)).bind("x").fetch_all(&mut connection).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| sqlx::Row::get(step, "detail")).collect();
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{table}: {steps:?}");
+        }
+    }
 }

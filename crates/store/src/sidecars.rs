@@ -105,7 +105,8 @@ pub trait Sidecars {
     async fn is_empty(&self) -> Result<bool>;
 
     /// Stores the rows of a sidecar that are not there, in one transaction: of tasks that nobody works on, and of rooms that nobody owns. An object that was in a
-    /// place of before is in place 0 then, which is not known.
+    /// place of before is in place 0 then, of which
+    /// nobody knows how it is reached.
     ///
     /// # Errors
     ///

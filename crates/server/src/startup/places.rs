@@ -20,9 +20,6 @@ use crate::config::{self, Config, Storage};
 use crate::data_dir::{DataDir, NEW_STORE_ID, STORE_ID};
 use crate::{clock, entropy, private};
 
-/// Where objects are that were elsewhere when their rows were restored.
-const NOWHERE: PlaceId = PlaceId(0);
-
 /// The place of what earlier versions wrote.
 const FIRST: PlaceId = PlaceId(1);
 
@@ -62,6 +59,11 @@ impl Place {
                 ca: storage.s3.ca.clone(),
             },
         }
+    }
+
+    /// The text of its row.
+    fn noted(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(|error| Error::Places(error.to_string()))
     }
 
     /// Whether it is the same place, even if it is reached in another way.
@@ -105,11 +107,7 @@ enum Unmarked {
 
 impl Unmarked {
     fn open(storage: &Storage, data: &DataDir) -> Result<Self, Error> {
-        let root = match &storage.place {
-            config::Place::DataDir => data.objects(),
-            config::Place::Folder(root) => root.clone(),
-            config::Place::S3 { .. } => return Ok(Self::Bucket(bucket_of(storage)?.0)),
-        };
+        let Some(root) = root(storage, data) else { return Ok(Self::Bucket(bucket_of(storage)?.0)) };
         let local = LocalStore::open(&root, &storage.bucket)?;
         private::close([root.join(&storage.bucket).as_path()])?;
         Ok(Self::Directory(local, root))
@@ -128,6 +126,15 @@ impl Unmarked {
                 Ok(Opened::of(store, &address).await)
             }
         }
+    }
+}
+
+/// The folder that objects are in; `None` where they are in a bucket.
+fn root(storage: &Storage, data: &DataDir) -> Option<PathBuf> {
+    match &storage.place {
+        config::Place::DataDir => Some(data.objects()),
+        config::Place::Folder(root) => Some(root.clone()),
+        config::Place::S3 { .. } => None,
     }
 }
 
@@ -190,8 +197,7 @@ pub(super) async fn open(config: &Config, data: &DataDir, rows: &dyn Store) -> R
     let is_noted =
         before.first().is_some_and(|first| first.marker == opened.marker && first.place.as_ref() == Some(&place));
     if !is_noted {
-        let settings = serde_json::to_string(&place).map_err(|error| Error::Places(error.to_string()))?;
-        rows.use_place(&opened.marker, &settings, clock::now()).await?;
+        rows.use_place(&opened.marker, &place.noted()?, clock::now()).await?;
     }
     data.remove(NEW_STORE_ID)?;
     if before.first().is_some_and(|first| first.marker != opened.marker) {
@@ -212,10 +218,10 @@ async fn note_first(config: &Config, place: &Place, data: &DataDir, rows: &dyn S
     let root = data.objects();
     let (marker, was) = match data.store_id() {
         Some(id) => match folder_in(&root, |folder| folder.join(MARKER).join(&id).is_dir()) {
-            Some(bucket) => (id, serde_json::to_string(&Place::DataDir { bucket })),
+            Some(bucket) => (id, Place::DataDir { bucket }.noted()?),
             None if marker_of(config, data).await?.as_ref() == Some(&id) => return Ok(()),
             // Another folder, which nobody knows any more: nothing of it is called lost.
-            None => (id, Ok("{}".to_owned())),
+            None => (id, "{}".to_owned()),
         },
         // Markers came later.
         None => match folder_in(&root, |folder| folder.join("recordings").is_dir()) {
@@ -223,12 +229,11 @@ async fn note_first(config: &Config, place: &Place, data: &DataDir, rows: &dyn S
                 let local = LocalStore::open(&root, &bucket)?;
                 let new = entropy::uuid(clock::now()).to_string();
                 let marked = MarkedStore::open(local, Kind::Directory, None, new).await?;
-                (marked.id().to_owned(), serde_json::to_string(&Place::DataDir { bucket }))
+                (marked.id().to_owned(), Place::DataDir { bucket }.noted()?)
             }
             None => return Ok(()),
         },
     };
-    let was = was.map_err(|error| Error::Places(error.to_string()))?;
     rows.use_place(&marker, &was, clock::now()).await?;
     Ok(())
 }
@@ -277,9 +282,8 @@ async fn earlier(
     data: &DataDir,
     rows: &dyn Store,
 ) -> Result<BTreeMap<PlaceId, Arc<dyn ObjectStore>>, Error> {
-    let nowhere = Known { id: NOWHERE, marker: String::new(), place: None };
     let mut open: BTreeMap<PlaceId, Arc<dyn ObjectStore>> = BTreeMap::new();
-    for known in known(rows).await?.into_iter().skip(1).chain([nowhere]) {
+    for known in known(rows).await?.into_iter().skip(1) {
         if !rows.is_in_use(known.id).await? {
             continue;
         }
@@ -302,12 +306,7 @@ async fn open_earlier(config: &Config, data: &DataDir, known: &Known) -> Result<
         return Err(Error::Places(why.to_owned()));
     };
     let storage = place.settings(&config.storage);
-    let folder = match place {
-        Place::DataDir { .. } => Some(data.objects()),
-        Place::Folder { path, .. } => Some(path.clone()),
-        Place::Bucket { .. } => None,
-    };
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+    if let Some(folder) = root(&storage, data).filter(|folder| !folder.is_dir()) {
         return Err(Error::Places(format!("there is no folder {}", folder.display())));
     }
     Ok(Unmarked::open(&storage, data)?.marked(Some(known.marker.clone()), "").await?.bytes)

@@ -190,6 +190,12 @@ pub(super) async fn store(connection: &mut SqliteConnection, sidecar: &Sidecar) 
             return Err(corrupt(table, format!("there is no column {unknown:?}")));
         }
         let insert = insertion(table, &rows.columns);
+        let place = rows.columns.iter().position(|column| (table, column.as_str()) == ("objects", "place"));
+        if place.is_some_and(|place| rows.rows.iter().any(|row| row[place] == 0)) {
+            let nowhere =
+                "INSERT INTO places (id, marker, settings, used_since) VALUES (0, '', '{}', 0) ON CONFLICT DO NOTHING";
+            sqlx::query(nowhere).execute(&mut *connection).await.map_err(failed)?;
+        }
         for row in &rows.rows {
             let mut query = sqlx::query(AssertSqlSafe(insert.clone()));
             for value in row {

@@ -8,6 +8,7 @@ use crate::world::{World, at, mine};
 
 on_each! {
     rows_come_back_as_they_were,
+    what_was_elsewhere_is_nowhere_that_is_known,
     a_change_makes_a_sidecar_stale,
     what_is_deleted_stays_so,
     what_is_not_of_this_schema_is_refused,
@@ -45,6 +46,22 @@ async fn rows_come_back_as_they_were(mut world: World) {
     assert!(new.stale_sidecars(None, 9).await.unwrap().is_empty(), "it was just read from there");
     let unknown = echosphere_domain::id::RecordingId::new(world.uuid());
     assert!(new.sidecar(unknown).await.unwrap().is_none());
+}
+
+async fn what_was_elsewhere_is_nowhere_that_is_known(mut world: World) {
+    let joined = world.uploaded(Some("AJ_1"), 20, 28).await;
+    let (store, new) = (Arc::clone(&world.store), another().await);
+    for place in ["one", "two"] {
+        store.use_place(place, "{}", at(30)).await.unwrap();
+    }
+    new.use_place("two", "{}", at(40)).await.unwrap();
+    new.restore(&sidecar(store.as_ref(), joined.recording.id).await).await.unwrap();
+    let objects = store.belongings(Erasure::Recording(joined.recording.id)).await.unwrap().objects;
+    let elsewhere = new.elsewhere(&objects).await.unwrap();
+    assert_eq!(elsewhere.len(), objects.len(), "nothing of it is called absent where it is not");
+    let places = new.places().await.unwrap();
+    assert_eq!((places.len(), places[0].marker.as_str(), places[1].id), (2, "two", elsewhere[0].1));
+    assert!(new.is_in_use(places[1].id).await.unwrap());
 }
 
 async fn a_change_makes_a_sidecar_stale(mut world: World) {

@@ -100,6 +100,16 @@ async fn delete_again(jobs: &Jobs) -> Result<(), Error> {
     for project in jobs.config.projects.iter().map(|project| &project.id) {
         let mut notes: HashSet<ObjectKey> =
             jobs.objects.list(&key::deleted_folder(project)).await?.into_iter().collect();
+        // Most often all of them are known.
+        let mut after = None;
+        while !notes.is_empty() {
+            let recordings = jobs.store.deleted(after, BATCH).await?;
+            let Some(last) = recordings.last() else { break };
+            after = Some(*last);
+            for recording in recordings {
+                notes.remove(&key::deleted(project, recording));
+            }
+        }
         let mut after = None;
         while !notes.is_empty() {
             let recordings = jobs.store.undeleted(project, after, BATCH).await?;
@@ -109,15 +119,6 @@ async fn delete_again(jobs: &Jobs) -> Result<(), Error> {
                 if notes.remove(&key::deleted(project, recording)) {
                     ask_deletion(jobs, project, recording).await?;
                 }
-            }
-        }
-        let mut after = None;
-        while !notes.is_empty() {
-            let recordings = jobs.store.deleted(after, BATCH).await?;
-            let Some(last) = recordings.last() else { break };
-            after = Some(*last);
-            for recording in recordings {
-                notes.remove(&key::deleted(project, recording));
             }
         }
         for note in notes {

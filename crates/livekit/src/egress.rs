@@ -6,6 +6,8 @@
 use echosphere_domain::time::WallTime;
 use serde_json::Value;
 
+use crate::protojson::{self, field};
+
 /// How far an egress is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Status {
@@ -173,29 +175,12 @@ fn segments(result: &Value) -> Segments {
     }
 }
 
-/// A field, by its name in the proto file or in protojson.
-fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
-    value.get(name).or_else(|| value.get(camel_case(name)))
-}
-
-fn camel_case(name: &str) -> String {
-    let mut words = name.split('_');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |mut all, word| {
-        let mut letters = word.chars();
-        all.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
-        all.push_str(letters.as_str());
-        all
-    })
-}
-
 fn first<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     field(value, name)?.as_array()?.first()
 }
 
 fn number(value: &Value, name: &str) -> Option<i64> {
-    let value = field(value, name)?;
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+    field(value, name).and_then(protojson::number)
 }
 
 /// A time in nanoseconds since 1970; 0 and what lies before is none.

@@ -6,7 +6,7 @@
 use echosphere_domain::time::WallTime;
 use serde_json::Value;
 
-use crate::lenient_json;
+use crate::{lenient_json, protojson};
 
 /// The longest manifest that is read, in bytes: a day in segments of a second takes 22 MB.
 pub const LONGEST: usize = 32 << 20;
@@ -91,7 +91,7 @@ fn keys(value: &Value, is_damaged: &mut bool) -> Vec<String> {
 /// Nanoseconds since the Unix epoch; `None` before 1971 and when it is no number.
 fn time(value: &Value) -> Option<WallTime> {
     const FIRST_YEAR: i64 = 365 * 86_400 * 1_000_000_000;
-    let nanos = value.as_i64().or_else(|| value.as_str()?.parse().ok())?;
+    let nanos = protojson::number(value)?;
     (nanos >= FIRST_YEAR).then(|| WallTime::from_nanos(nanos))
 }
 

@@ -6,6 +6,7 @@
 pub mod egress;
 pub mod egress_manifest;
 pub mod lenient_json;
+pub mod protojson;
 pub mod psrpc;
 pub mod session_upload;
 pub mod telemetry;

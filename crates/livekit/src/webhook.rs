@@ -13,8 +13,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::lenient_json;
 use crate::token::{self, Verifier};
+use crate::{lenient_json, protojson};
 
 /// Why a webhook is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -143,7 +143,8 @@ fn read(body: &Value) -> Event {
         // Events about tracks only identify the track's owner (livekit-server, pkg/telemetry/events.go): they do not say whether it
         // is hidden or a recorder.
         person: participant.filter(|_| is_about_people(&text(&body["event"]))).and_then(person),
-        created_at: number(body.get("createdAt").or_else(|| body.get("created_at")))
+        created_at: protojson::field(body, "created_at")
+            .and_then(protojson::number)
             .map(|seconds| WallTime::from_millis(seconds.saturating_mul(1_000))),
     }
 }
@@ -183,12 +184,6 @@ fn person(participant: &Value) -> Option<Person> {
         attributes: attributes.collect(),
         identity,
     })
-}
-
-/// protojson writes 64-bit numbers as strings.
-fn number(value: Option<&Value>) -> Option<i64> {
-    let value = value?;
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 #[cfg(test)]

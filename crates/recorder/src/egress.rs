@@ -53,16 +53,12 @@ pub struct Wanted<'r> {
 }
 
 /// LiveKit's Egress API.
-pub struct EgressApi<'w> {
-    server: Server<'w>,
-    key: &'w str,
-    secret: &'w SecretString,
-}
+pub struct EgressApi<'w>(Server<'w>);
 
 impl<'w> EgressApi<'w> {
     /// A client for a server and a key pair.
     pub fn new(wire: &'w Wire, url: &str, key: &'w str, secret: &'w SecretString) -> Self {
-        Self { server: Server::new(wire, url), key, secret }
+        Self(Server::new(wire, url, key, secret))
     }
 
     /// Begins to record a room: sound only, the agent on the left and everybody else on the right, in segments of 4 s.
@@ -109,8 +105,8 @@ impl<'w> EgressApi<'w> {
     }
 
     async fn call(&self, method: &str, body: &Value, patience: Duration, now: WallTime) -> Result<Value, Error> {
-        let token = token::mint(self.key, self.secret, Grant::RoomRecord, now, VALID);
-        self.server.call(&format!("Egress/{method}"), token, body, Some(patience)).await
+        let token = token::mint(self.0.key, self.0.secret, Grant::RoomRecord, now, VALID);
+        self.0.call(&format!("Egress/{method}"), token, body, Some(patience)).await
     }
 }
 

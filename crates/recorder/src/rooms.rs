@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use echosphere_domain::time::WallTime;
+use echosphere_livekit::protojson::{field, number};
 use echosphere_livekit::token;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -32,16 +33,12 @@ pub struct Person {
 }
 
 /// LiveKit's room service.
-pub struct RoomService<'w> {
-    server: Server<'w>,
-    key: &'w str,
-    secret: &'w SecretString,
-}
+pub struct RoomService<'w>(Server<'w>);
 
 impl<'w> RoomService<'w> {
     /// A client for a server and a key pair.
     pub fn new(wire: &'w Wire, url: &str, key: &'w str, secret: &'w SecretString) -> Self {
-        Self { server: Server::new(wire, url), key, secret }
+        Self(Server::new(wire, url, key, secret))
     }
 
     /// All rooms.
@@ -57,7 +54,7 @@ impl<'w> RoomService<'w> {
     /// The server's clock, to the second, from the `Date` of its response (RFC 9110 section 6.6.1); and how long the request took.
     pub async fn clock(&self) -> Result<(Option<String>, Duration), Error> {
         let asked = Instant::now();
-        Ok((self.server.header("date").await?, asked.elapsed()))
+        Ok((self.0.header("date").await?, asked.elapsed()))
     }
 
     async fn list(&self, which: Value, now: WallTime) -> Result<Vec<Room>, Error> {
@@ -66,7 +63,10 @@ impl<'w> RoomService<'w> {
         let room = |room: &Value| Room {
             sid: text(&room["sid"]),
             name: text(&room["name"]),
-            participants: number(room.get("num_participants").or_else(|| room.get("numParticipants"))),
+            participants: field(room, "num_participants")
+                .and_then(number)
+                .and_then(|count| u64::try_from(count).ok())
+                .unwrap_or(0),
         };
         Ok(answer["rooms"].as_array().map(|rooms| rooms.iter().map(room).collect()).unwrap_or_default())
     }
@@ -82,12 +82,7 @@ impl<'w> RoomService<'w> {
     }
 
     async fn call(&self, method: &str, body: Value, room: Option<&str>, now: WallTime) -> Result<Value, Error> {
-        let token = token::mint_room_service(self.key, self.secret, room, now, 60);
-        self.server.call(&format!("RoomService/{method}"), token, &body, None).await
+        let token = token::mint_room_service(self.0.key, self.0.secret, room, now, 60);
+        self.0.call(&format!("RoomService/{method}"), token, &body, None).await
     }
-}
-
-/// protojson writes 32-bit numbers as numbers and 64-bit ones as strings.
-fn number(value: Option<&Value>) -> u64 {
-    value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())).unwrap_or(0)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::wire::Wire;
@@ -45,12 +46,16 @@ impl Error {
 pub struct Server<'w> {
     wire: &'w Wire,
     base: String,
+    /// The API key whose tokens calls have.
+    pub(crate) key: &'w str,
+    /// Its secret.
+    pub(crate) secret: &'w SecretString,
 }
 
 impl<'w> Server<'w> {
-    /// The server at a URL (`ws`, `wss`, `http` or `https`).
-    pub fn new(wire: &'w Wire, url: &str) -> Self {
-        Self { wire, base: url.replacen("wss://", "https://", 1).replacen("ws://", "http://", 1) }
+    /// The server at a URL (`ws`, `wss`, `http` or `https`), for a key pair.
+    pub fn new(wire: &'w Wire, url: &str, key: &'w str, secret: &'w SecretString) -> Self {
+        Self { wire, key, secret, base: url.replacen("wss://", "https://", 1).replacen("ws://", "http://", 1) }
     }
 
     /// The value of a header of its answer to a request for nothing.

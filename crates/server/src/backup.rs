@@ -37,7 +37,7 @@ pub enum Error {
 ///
 /// There is a file of that name, there is no database, or one of them cannot be read or written.
 pub async fn run(config: &Config, file: &Path) -> Result<String, Error> {
-    let database = config.database.clone().unwrap_or_else(|| data_dir::database(&config.data_dir));
+    let database = data_dir::database_of(config);
     if !database.exists() {
         return Err(Error::NoDatabase(database));
     }

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use echosphere_domain::id::{CaptureId, NodeId, UploadId};
 use secrecy::SecretString;
 
+use crate::config::Config;
 use crate::{entropy, private};
 
 /// The name of the file that contains the sign-in link of this start.
@@ -251,8 +252,13 @@ fn checked(text: &str, path: PathBuf) -> Result<SecretString, Error> {
 }
 
 /// The SQLite file of a data directory that another process may have locked.
-pub fn database(root: &Path) -> PathBuf {
+fn database(root: &Path) -> PathBuf {
     root.join("echosphere.db")
+}
+
+/// The SQLite file of a configuration, which another process may have open.
+pub fn database_of(config: &Config) -> PathBuf {
+    config.database.clone().unwrap_or_else(|| database(&config.data_dir))
 }
 
 /// A small file of a data directory that another process may have locked.

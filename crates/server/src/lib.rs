@@ -24,6 +24,7 @@ mod participants;
 mod playback;
 mod priority;
 mod private;
+mod progress;
 mod project_rules;
 mod readers;
 mod rebuild;

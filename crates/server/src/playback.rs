@@ -11,7 +11,7 @@ const QUARTER_HOUR: Duration = Duration::from_secs(900);
 /// The shortest life of a link, unless one is configured.
 const SHORTEST: Duration = Duration::from_secs(3600);
 /// The longest life of a link (S3's own limit for presigned URLs).
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long links to a recording of this length live: as configured, else twice its length, at least an hour and at most seven
 /// days.

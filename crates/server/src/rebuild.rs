@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, STORE_ID};
 use crate::jobs::sidecars::unpacked;
+use crate::progress::Progress;
 use crate::{entropy, error, startup};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -141,7 +142,7 @@ impl Rebuild {
         found: &mut Found,
     ) -> Result<Vec<RecordingId>, Error> {
         let keys = self.bytes.list(folder).await?;
-        let progress = Progress::new(keys.len(), folder);
+        let progress = Progress::new(folder.as_str(), keys.len() as u64);
         let read = |key: ObjectKey| async move {
             let object = self.bytes.get(&key).await;
             (key, object)
@@ -161,7 +162,7 @@ impl Rebuild {
                     found.failed += 1;
                 }
             }
-            progress.say(restored.len());
+            progress.say(restored.len() as u64);
         }
         Ok(restored)
     }
@@ -205,28 +206,5 @@ impl Rebuild {
         // It is written anew when it is read; this one goes with the next sweep.
         self.store.announce(project, None, Purpose::Upload, std::slice::from_ref(object), now).await?;
         Ok(true)
-    }
-}
-
-/// Says how far it is, on a terminal in one line.
-struct Progress<'f> {
-    all: usize,
-    folder: &'f ObjectKey,
-    is_terminal: bool,
-}
-
-impl<'f> Progress<'f> {
-    fn new(all: usize, folder: &'f ObjectKey) -> Self {
-        Self { all, folder, is_terminal: std::io::IsTerminal::is_terminal(&std::io::stdout()) }
-    }
-
-    fn say(&self, done: usize) {
-        if self.is_terminal {
-            print!("\r{}: {done} of {}", self.folder, self.all);
-            if done >= self.all {
-                println!();
-            }
-            let _ = std::io::stdout().flush();
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! `echosphere storage move`: brings over what was kept before `storage.url` was changed, by the running server or, where none runs, by
 //! this process.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::jobs::moving::{Mover, Tally};
 use crate::objects::Objects;
+use crate::progress::Progress;
 use crate::signals::Stop;
 use crate::{entropy, startup};
 
@@ -51,7 +51,7 @@ async fn alone(config: &Config, data: &DataDir) -> Result<(), Error> {
             interrupted.cancel();
         }
     });
-    let progress = Progress::new(all);
+    let progress = Progress::new("objects", all);
     let mover = Mover { objects, store: Arc::clone(&store), clock, stop };
     let Tally { moved, bytes, lost, failed } = mover.run(|tally| progress.say(tally.moved)).await?;
     println!("{moved} objects were moved, {} MiB.", bytes >> 20);
@@ -70,8 +70,7 @@ async fn alone(config: &Config, data: &DataDir) -> Result<(), Error> {
 
 async fn by_the_server(config: &Config) -> Result<(), Error> {
     let clock = Clock::system();
-    let database = config.database.clone().unwrap_or_else(|| data_dir::database(&config.data_dir));
-    let store: Arc<dyn Store> = Arc::new(sqlite::open(&database).await?);
+    let store: Arc<dyn Store> = Arc::new(sqlite::open(&data_dir::database_of(config)).await?);
     let all = store.count_elsewhere().await?;
     if all == 0 {
         println!(
@@ -83,7 +82,7 @@ async fn by_the_server(config: &Config) -> Result<(), Error> {
     let id = TaskId::new(entropy::uuid(now));
     store.enqueue(&NewTask { id, kind: TaskKind::Move, payload: String::new(), run_at: now }).await?;
     println!("The running server moves {all} objects; it goes on with that if this command is stopped.");
-    let progress = Progress::new(all);
+    let progress = Progress::new("objects", all);
     loop {
         tokio::time::sleep(LOOK).await;
         let left = store.count_elsewhere().await?;
@@ -94,28 +93,5 @@ async fn by_the_server(config: &Config) -> Result<(), Error> {
         }
         println!("{} objects were moved, {left} are where they were.", all.saturating_sub(left));
         return if left == 0 { Ok(()) } else { Err("the server's log says why the others are not moved".into()) };
-    }
-}
-
-/// Says how far it is, on a terminal in one line.
-struct Progress {
-    all: u64,
-    is_terminal: bool,
-}
-
-impl Progress {
-    fn new(all: u64) -> Self {
-        Self { all, is_terminal: std::io::stdout().is_terminal() }
-    }
-
-    fn say(&self, moved: u64) {
-        let (all, percent) = (self.all, moved.saturating_mul(100).checked_div(self.all).unwrap_or(100));
-        if self.is_terminal {
-            print!("\r{moved} of {all} objects ({percent} %)");
-            if moved >= all {
-                println!();
-            }
-            let _ = std::io::Write::flush(&mut std::io::stdout());
-        }
     }
 }

@@ -1,13 +1,13 @@
 //! Stands in for two of AWS's services that hand out keys: the token service, which takes a web identity, and the metadata of an instance. The keys
 //! are real ones, of MinIO's own token service.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use echosphere_domain::time::WallTime;
 use serde_json::{Value, json};
 
 use crate::container::{assume_role, rfc3339};
+use crate::http::{self, Request};
 use crate::s3::{S3Server, wait_for};
 use crate::session;
 
@@ -47,35 +47,24 @@ impl Aws {
     }
 }
 
-fn serve(mut stream: &TcpStream, keys: impl Fn() -> Value) {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
-    let head = head.to_ascii_lowercase();
-    let length = head.split_once("content-length: ").and_then(|(_, rest)| rest.split_once("\r\n")?.0.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    let _ = reader.read_exact(&mut body);
-    let (status, answer) = answer(&head, &String::from_utf8_lossy(&body), keys);
-    let length = answer.len();
-    let head = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    let _ = stream.write_all(format!("{head}{answer}").as_bytes());
+fn serve(stream: &TcpStream, keys: impl Fn() -> Value) {
+    let Some(request) = Request::read(stream) else { return };
+    let (status, body) = answer(&request, keys);
+    let _ = http::answer(stream, status, &body);
 }
 
-/// The answer to a request, whose head is in small letters.
-fn answer(head: &str, form: &str, keys: impl Fn() -> Value) -> (u16, String) {
-    let mut words = head.split(' ');
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let has_session = head.contains(&format!("x-aws-ec2-metadata-token: {SESSION}"));
-    match (method, path, path.strip_prefix(ROLES)) {
-        ("put", "/latest/api/token", _) => (200, SESSION.to_owned()),
-        ("get", _, Some(_)) if !has_session => (401, String::new()),
-        ("get", _, Some("")) => (200, "calls".to_owned()),
-        ("get", _, Some("calls")) => {
+fn answer(request: &Request, keys: impl Fn() -> Value) -> (u16, String) {
+    let has_session = request.header("x-aws-ec2-metadata-token") == SESSION;
+    match (request.method.as_str(), request.target.as_str(), request.target.strip_prefix(ROLES)) {
+        ("PUT", "/latest/api/token", _) => (200, SESSION.to_owned()),
+        ("GET", _, Some(_)) if !has_session => (401, String::new()),
+        ("GET", _, Some("")) => (200, "calls".to_owned()),
+        ("GET", _, Some("calls")) => {
             let mut keys = keys();
             keys["Code"] = json!("Success");
             (200, keys.to_string())
         }
-        ("post", "/", _) => token_service(form, keys),
+        ("POST", "/", _) => token_service(&String::from_utf8_lossy(&request.body), keys),
         _ => (404, String::new()),
     }
 }

@@ -1,17 +1,18 @@
 //! Hands out keys for a while, as the endpoint of a container's role does: real ones, of MinIO's own token service.
 
-use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ::http::{HeaderValue, Method, header};
 use echosphere_domain::time::WallTime;
+use echosphere_storage::s3::element;
 use futures_util::TryStreamExt as _;
 use object_store::ClientOptions;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 
+use crate::http::{self, Request};
 use crate::s3::{ACCESS_KEY, S3Server, SECRET_KEY, wait_for};
 use crate::session;
 
@@ -35,14 +36,11 @@ impl Container {
         let (endpoint, handed_out) = (s3.endpoint(), Arc::<AtomicUsize>::default());
         let (count, policy) = (Arc::clone(&handed_out), policy.to_owned());
         std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let mut request = [0; 4_096];
-                let _ = stream.read(&mut request);
+            for stream in listener.incoming().flatten() {
+                let _ = Request::read(&stream);
                 let keys = wait_for(assume_role(&endpoint, &policy));
                 let until = WallTime::from_nanos(session::now().as_nanos() + seconds * 1_000_000_000);
-                let body = keys.replace("UNTIL", &rfc3339(until));
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                let _ = stream.write_all(format!("{head}{body}").as_bytes());
+                let _ = http::answer(&stream, 200, &keys.replace("UNTIL", &rfc3339(until)));
                 count.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -77,10 +75,7 @@ pub(crate) async fn assume_role(endpoint: &str, policy: &str) -> String {
     let body = client.execute(request).await.unwrap().into_body();
     let pieces: Vec<bytes::Bytes> = body.bytes_stream().try_collect().await.unwrap();
     let text = String::from_utf8(pieces.concat()).unwrap();
-    let element = |name: &str| {
-        let after = text.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("{text}")).1;
-        after.split_once('<').unwrap().0.to_owned()
-    };
+    let element = |name: &str| element(&text, name).unwrap_or_else(|| panic!("{text}")).to_owned();
     serde_json::json!({
         "AccessKeyId": element("AccessKeyId"), "SecretAccessKey": element("SecretAccessKey"),
         "Token": element("SessionToken"), "Expiration": "UNTIL",

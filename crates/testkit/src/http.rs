@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client over a plain socket, in which tests control every byte that is sent.
 
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -30,6 +30,52 @@ impl Answer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// A request, as a server of the testkit takes it.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The path and the query.
+    pub target: String,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, as long as `Content-Length` says.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Reads one; `None` when the sender breaks off.
+    pub fn read(stream: impl Read) -> Option<Self> {
+        let (mut reader, mut line) = (BufReader::new(stream), String::new());
+        reader.read_line(&mut line).ok()?;
+        let mut words = line.split(' ').map(str::to_owned);
+        let mut request = Self { method: words.next()?, target: words.next()?, ..Self::default() };
+        loop {
+            line.clear();
+            reader.read_line(&mut line).ok()?;
+            match line.split_once(':') {
+                Some((name, value)) => request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
+                None => break,
+            }
+        }
+        request.body = vec![0; request.header("content-length").parse().unwrap_or(0)];
+        reader.read_exact(&mut request.body).ok()?;
+        Some(request)
+    }
+
+    /// A header's value; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// Answers a request, and says that nothing more comes.
+pub fn answer(mut stream: impl Write, status: u16, body: &str) -> std::io::Result<()> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes())
 }
 
 /// Opens a connection.

@@ -3,8 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::server::until;
 use crate::tools::free_port;
 
 /// A running Redis server, with nothing on disk; killed when dropped.
@@ -41,14 +42,7 @@ impl RedisServer {
     }
 
     fn wait(&self) {
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(30) {
-            if self.answers().unwrap_or(false) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("redis-server did not start");
+        until("redis-server", Duration::from_secs(30), || self.answers().unwrap_or(false).then_some(()));
     }
 
     fn answers(&self) -> std::io::Result<bool> {

@@ -1,12 +1,13 @@
 //! Receives webhooks, remembers them, and waits for them.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::http::{self, Request};
 
 /// A webhook as it came.
 #[derive(Debug, Clone)]
@@ -87,33 +88,17 @@ fn name(webhook: &Webhook) -> String {
 
 impl Shared {
     fn receive(&self, stream: &TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream);
-        let (mut headers, mut line) = (Vec::new(), String::new());
-        reader.read_line(&mut line).ok()?;
-        loop {
-            line.clear();
-            reader.read_line(&mut line).ok()?;
-            match line.split_once(':') {
-                Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
-                None => break,
-            }
-        }
-        let header = |wanted: &str| {
-            let found = headers.iter().find(|(name, _)| name == wanted);
-            found.map(|(_, value)| value.clone()).unwrap_or_default()
-        };
-        let mut body = vec![0; header("content-length").parse().ok()?];
-        reader.read_exact(&mut body).ok()?;
-        let text = String::from_utf8(body).ok()?;
+        let request = Request::read(stream)?;
+        let header = |name: &str| request.header(name).to_owned();
+        let (authorization, content_type) = (header("authorization"), header("content-type"));
+        let text = String::from_utf8(request.body).ok()?;
         let body = serde_json::from_str(&text).ok()?;
-        let webhook =
-            Webhook { authorization: header("authorization"), content_type: header("content-type"), text, body };
+        let webhook = Webhook { authorization, content_type, text, body };
         let status = self.status.load(Ordering::Relaxed);
         if status < 300 {
             self.received.lock().unwrap_or_else(PoisonError::into_inner).push(webhook);
             self.news.notify_all();
         }
-        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-        (&mut &*stream).write_all(answer.as_bytes()).ok()
+        http::answer(stream, status, "").ok()
     }
 }

@@ -13,7 +13,7 @@ use serde_norway::Value;
 use super::credentials;
 use super::projects::{KeyPair, Project, ProjectEntry};
 use super::settings::{self, Draft, Setting};
-use super::{Config, Redaction, RenderWhen, UnknownRoom};
+use super::{Config, Redaction, RenderWhen, UnknownRoom, value};
 
 /// The process's environment, as far as it is text.
 pub type Environment = BTreeMap<String, String>;
@@ -233,16 +233,10 @@ fn nearest(key: &str) -> Option<&'static str> {
 fn finish(draft: Draft, environment: &Environment) -> Result<Config, Error> {
     let Draft { mut config, livekit_key, livekit_secret, storage, s3_access_key, s3_secret_key } = draft;
     config.storage = storage.finish(environment).map_err(Error::Contradiction)?;
-    config.s3_credentials = match (s3_access_key, s3_secret_key) {
-        (Some(key), Some(secret)) => Some((key, secret)),
-        (None, None) => None,
-        _ => return Err(contradiction("s3.access_key and s3.secret_key must be set together")),
-    };
-    let pair = match (livekit_key, livekit_secret) {
-        (Some(key), Some(secret)) => Some(KeyPair { key, secret }),
-        (None, None) => None,
-        _ => return Err(contradiction("livekit.api_key and livekit.api_secret must be set together")),
-    };
+    let together = |key, secret, names| value::pair(key, secret, names).map_err(Error::Contradiction);
+    config.s3_credentials = together(s3_access_key, s3_secret_key, "s3.access_key and s3.secret_key")?;
+    let pair = together(livekit_key, livekit_secret, "livekit.api_key and livekit.api_secret")?;
+    let pair = pair.map(|(key, secret)| KeyPair { key, secret });
     let is_needed = config.projects.is_empty() || pair.is_some();
     if let Some(default) = config.projects.iter_mut().find(|project| project.id.is_default()) {
         default.livekit.retain(|known| pair.as_ref().is_none_or(|pair| pair.key != known.key));

@@ -152,9 +152,9 @@ impl Draft {
             Some(Url::Bucket { prefix, .. }) => Place::S3 { prefix },
         };
         let is_s3 = matches!(place, Place::S3 { .. });
-        s3.keys = pair(access_key, secret_key, "storage.access_key and storage.secret_key")?;
+        s3.keys = value::pair(access_key, secret_key, "storage.access_key and storage.secret_key")?;
         let earlier = "storage.earlier_access_key and storage.earlier_secret_key";
-        let earlier_keys = pair(earlier_access_key, earlier_secret_key, earlier)?;
+        let earlier_keys = value::pair(earlier_access_key, earlier_secret_key, earlier)?;
         if !is_s3 && (s3.endpoint.is_some() || s3.public_endpoint.is_some() || s3.keys.is_some()) {
             return Err("storage.endpoint, storage.public_endpoint and the keys belong to an S3 server; set storage.url to s3://BUCKET/PREFIX".to_owned());
         }
@@ -171,19 +171,6 @@ impl Draft {
         let region = region.or_else(of_aws).unwrap_or_else(|| REGION.to_owned());
         let bucket = named.or(bucket).unwrap_or_else(|| BUCKET.to_owned());
         Ok(Storage { place, bucket, region, s3, earlier_keys })
-    }
-}
-
-/// An access key and its secret, which are set together.
-fn pair(
-    key: Option<String>,
-    secret: Option<SecretString>,
-    names: &str,
-) -> Result<Option<(String, SecretString)>, String> {
-    match (key, secret) {
-        (Some(key), Some(secret)) => Ok(Some((key, secret))),
-        (None, None) => Ok(None),
-        _ => Err(format!("{names} must be set together")),
     }
 }
 

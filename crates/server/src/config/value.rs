@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 /// A size in bytes: a whole number, optionally followed by `KiB`, `MiB` or `GiB`.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
@@ -114,6 +116,19 @@ pub fn text(text: &str) -> Result<String, String> {
 pub fn number(text: &str, low: usize, high: usize) -> Result<usize, String> {
     let wanted = || format!("{text:?} is not a whole number from {low} to {high}");
     text.trim().parse().ok().filter(|n| (low..=high).contains(n)).ok_or_else(wanted)
+}
+
+/// A key and its secret, which are set together.
+pub fn pair(
+    key: Option<String>,
+    secret: Option<SecretString>,
+    names: &str,
+) -> Result<Option<(String, SecretString)>, String> {
+    match (key, secret) {
+        (Some(key), Some(secret)) => Ok(Some((key, secret))),
+        (None, None) => Ok(None),
+        _ => Err(format!("{names} must be set together")),
+    }
 }
 
 #[cfg(test)]

@@ -8,9 +8,8 @@ use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
 use echosphere_domain::key::ObjectKey;
 use echosphere_storage::presign::Presigner;
-use echosphere_storage::s3::{Answer, FAR_APART, S3Store};
+use echosphere_storage::s3::{Answer, FAR_APART, S3Store, element, encoded};
 use echosphere_storage::{Error, ObjectStore, Result};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Finding, bad, seconds_apart};
 use crate::config::Config;
@@ -256,16 +255,6 @@ fn same(read: &Bytes, written: &Bytes, key: &ObjectKey) -> Result<()> {
         return Ok(());
     }
     Err(Error::Away { action: "read", target: key.to_string(), why: "it is not what was written".to_owned() })
-}
-
-/// The text of the first XML element of this name.
-fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    let (_, after) = text.split_once(&format!("<{name}>"))?;
-    Some(after.split_once('<')?.0)
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).collect()
 }
 
 fn allows(answer: &Answer, origin: &str) -> bool {

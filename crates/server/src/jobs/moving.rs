@@ -4,7 +4,6 @@
 //! where it was.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use echosphere_store::{Claim, ElsewhereObject, Store};
 use futures_util::{StreamExt, stream};
@@ -13,14 +12,13 @@ use super::{Error, Jobs};
 use crate::clock::Clock;
 use crate::error;
 use crate::objects::{Moved, Objects};
+use crate::playback::LONGEST;
 use crate::signals::Stop;
 
 /// Objects that are copied at once.
 const AT_ONCE: usize = 4;
 /// Objects per query of the database.
 const BATCH: u32 = 200;
-/// How long what was copied stays where it was: as long as the last presigned URL for it may be valid.
-const LEFT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a move has done.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,7 +93,8 @@ impl Mover {
 
     /// Moves one object; `None` when it could not be copied.
     async fn one(&self, object: ElsewhereObject) -> Option<Moved> {
-        let moved = self.objects.move_here(&object, self.clock.now().after(LEFT_FOR)).await;
+        // The last presigned URL for where it was may be valid that long.
+        let moved = self.objects.move_here(&object, self.clock.now().after(LONGEST)).await;
         match &moved {
             Ok(Moved::Lost) => tracing::error!(key = %object.key, "an object is not where it was kept"),
             Ok(_) => {}

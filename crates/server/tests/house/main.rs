@@ -46,12 +46,13 @@ fn the_arrows_between_crates_are_those_of_the_plan() {
 }
 
 /// The parts of the server: each may use those before it and no other. `http` and what starts the server know all of them.
-const LAYERS: [&str; 34] = [
+const LAYERS: [&str; 35] = [
     "error",
     "clock",
     "entropy",
     "names",
     "priority",
+    "progress",
     "signals",
     "playback",
     "links",

@@ -91,8 +91,8 @@ impl Refusal {
     }
 }
 
-/// The text of an XML element that has no others in it.
-fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+/// The text of the first XML element of this name that has no others in it.
+pub fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let (_, after) = text.split_once(&format!("<{name}>"))?;
     Some(after.split_once(&format!("</{name}>"))?.0)
 }
@@ -103,6 +103,13 @@ mod tests {
 
     fn refusal(body: &str) -> Refusal {
         Refusal::of(&object_store::Error::Generic { store: "S3", source: body.to_owned().into() })
+    }
+
+    #[test]
+    fn an_element_is_found_between_its_tags() {
+        let text = "<Key>a/b</Key><UploadId>x+/=</UploadId><Initiated>1";
+        assert_eq!((element(text, "Key"), element(text, "UploadId")), (Some("a/b"), Some("x+/=")));
+        assert_eq!((element(text, "Initiated"), element(text, "Size")), (None, None));
     }
 
     #[test]

@@ -29,12 +29,13 @@ use object_store::{
     ObjectStoreExt as _, PutOptions, RetryConfig,
 };
 
+pub use self::answer::element;
 use self::answer::{Meaning, Refusal};
 use self::clocks::Clocks;
 pub use self::clocks::FAR_APART;
 use self::connection::Connector;
 pub use self::connection::{Observer, Request};
-pub use self::request::Answer;
+pub use self::request::{Answer, encoded};
 use crate::credentials::Provider;
 use crate::{Error, MAX_READ, ObjectMeta, ObjectStore, Pieces, Result, content_type, marked};
 

@@ -56,6 +56,13 @@ fn away<E: ToString>(target: &str) -> impl Fn(E) -> Error + '_ {
     move |error| Error::Away { action: "ask", target: target.to_owned(), why: error.to_string() }
 }
 
+/// A text as a part of a path or of a query.
+pub fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    sigv4::push_encoded(text, &mut out);
+    out
+}
+
 impl S3Store {
     /// Asks for something of the bucket: `rest` is what follows its address (`?versioning`, `/key?tagging`), encoded. A server that is busy, or not
     /// ready yet, is asked again for a while, as for objects.
@@ -137,5 +144,15 @@ impl S3Store {
             return Ok(());
         }
         answer.done("make the bucket", self).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_needs_no_encoding_stays_as_it_is() {
+        assert_eq!(encoded("x+/="), "x%2B%2F%3D");
     }
 }

@@ -4,7 +4,9 @@ use echosphere_domain::key::ObjectKey;
 use http::Method;
 
 use super::S3Store;
-use crate::{Result, sigv4};
+use super::answer::element;
+use super::request::encoded;
+use crate::Result;
 
 /// Aborts those of the objects in a folder, or of this one object. Returns how many there were.
 ///
@@ -29,28 +31,4 @@ pub(super) async fn abort(store: &S3Store, folder: &ObjectKey) -> Result<u64> {
         }
     }
     Ok(aborted)
-}
-
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    sigv4::push_encoded(text, &mut out);
-    out
-}
-
-fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_element_is_found_between_its_tags() {
-        let text = "<Key>a/b</Key><UploadId>x+/=</UploadId><Initiated>1";
-        assert_eq!((element(text, "Key"), element(text, "UploadId")), (Some("a/b"), Some("x+/=")));
-        assert_eq!((element(text, "Initiated"), element(text, "Size")), (None, None));
-        assert_eq!(encoded("x+/="), "x%2B%2F%3D");
-    }
 }

@@ -5,6 +5,7 @@ use livekit_protocol as proto;
 use serde_json::json;
 
 use super::bucket::Bucket;
+use super::manifest::manifest;
 
 /// A file.
 pub struct File {
@@ -31,17 +32,11 @@ impl File {
         if self.request.disable_manifest {
             return Ok(String::new());
         }
-        let manifest = json!({
-            "egress_id": info.egress_id,
-            "room_id": info.room_id,
-            "room_name": info.room_name,
-            "started_at": info.started_at,
-            "ended_at": info.ended_at,
-            "files": [{ "filename": key, "location": self.info.location }],
-        });
+        let files = json!([{ "filename": key, "location": self.info.location }]);
+        let manifest = manifest(info, "files", &files);
         let folder = key.rfind('/').map_or("", |end| &key[..=end]);
         let manifest_key = format!("{folder}{}.json", info.egress_id);
-        self.bucket.put(&manifest_key, manifest.to_string().into()).await?;
+        self.bucket.put(&manifest_key, manifest.into()).await?;
         Ok(self.bucket.location(&manifest_key))
     }
 }

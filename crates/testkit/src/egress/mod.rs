@@ -5,6 +5,7 @@ mod bucket;
 mod bus;
 mod file;
 mod life;
+mod manifest;
 mod output;
 mod presence;
 mod recorded;

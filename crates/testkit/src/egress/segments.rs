@@ -8,6 +8,7 @@ use livekit_protocol as proto;
 use serde_json::json;
 
 use super::bucket::Bucket;
+use super::manifest::manifest;
 
 /// How many segments a live playlist lists.
 const LIVE: usize = 5;
@@ -115,15 +116,7 @@ impl Segments {
         let segment =
             |listed: &Listed| json!({ "filename": self.key(&listed.name), "location": self.location(&listed.name) });
         let segments: Vec<_> = self.listed.iter().map(segment).collect();
-        let manifest = json!({
-            "egress_id": info.egress_id,
-            "room_id": info.room_id,
-            "room_name": info.room_name,
-            "started_at": info.started_at,
-            "ended_at": info.ended_at,
-            "playlists": [{ "location": self.info.playlist_location, "segments": segments }],
-        });
-        manifest.to_string()
+        manifest(info, "playlists", &json!([{ "location": self.info.playlist_location, "segments": segments }]))
     }
 
     fn key(&self, name: &str) -> String {

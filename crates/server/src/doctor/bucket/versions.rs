@@ -1,9 +1,10 @@
 //! Whether what is deleted in the bucket is gone: versions, and locks on them.
 
 use axum::http::Method;
+use echosphere_storage::s3::{element, encoded};
 use echosphere_storage::{Error, Result};
 
-use super::{Doctor, element, encoded, folder};
+use super::{Doctor, folder};
 use crate::doctor::Finding;
 
 impl Doctor<'_> {
